@@ -1,0 +1,126 @@
+/**
+ * The nouns of rlpt. Letters used in shape comments everywhere:
+ *   P prompts in a step, G completions of each (the group), B = P*G rows
+ *   S prompt tokens, T completion tokens, N = tokens in a batch, V vocabulary
+ *   H hidden width, L layers, D head dimension, Nh query heads, Nk key/value heads
+ */
+
+export type ContentPart = { type: "text"; text: string } | { type: "image"; path: string };
+
+export interface ChatMessage {
+  role: "system" | "user" | "assistant";
+  content: string | readonly ContentPart[];
+}
+
+/** One problem. `id` is stable across runs and machines: random draws are derived from it. */
+export interface Prompt {
+  id: string;
+  /** What the policy reads: text taken as it is, or messages that the chat template renders. */
+  input: { kind: "text"; text: string } | { kind: "chat"; messages: readonly ChatMessage[] };
+  /** Gold answer, what rewards compare with. Empty when the data has none. */
+  answer: string;
+  /** Target text of supervised training, without the end token. */
+  target?: string;
+  /** Named slices for evaluation, such as { level: "3" }. */
+  slices: Readonly<Record<string, string>>;
+  /** The row as it was read; rewards may look at any column. */
+  fields: Readonly<Record<string, unknown>>;
+}
+
+/** Why a completion ended: an end-of-sequence token, a stop string, or the token limit. */
+export type FinishReason = "eos" | "stop" | "length";
+
+export interface Completion {
+  promptId: string;
+  /** 0..G-1 within the group. */
+  sampleIndex: number;
+  /** Sampled ids, the end token included. [T] */
+  tokens: Int32Array;
+  /** Log-probability of each sampled token at the training temperature, nats. [T] */
+  logprobs: Float32Array;
+  /** Decoded text without the end token (control tokens that are not `eos` stay in). */
+  text: string;
+  finishReason: FinishReason;
+}
+
+/** A prompt with its group of completions. */
+export interface Group {
+  prompt: Prompt;
+  promptTokens: Int32Array; // [S]
+  completions: Completion[]; // [G]
+}
+
+/** Whether a score means something. An error is never a score (docs: promise 3). */
+export type RewardStatus = "ok" | "unparsed" | "error" | "timeout";
+
+/** What one reward part says of one completion. `value` is 0 unless `status` is "ok" or "unparsed". */
+export interface RewardPartResult {
+  value: number;
+  status: RewardStatus;
+  /** Short note for samples.jsonl: the parsed answer, or why it failed. */
+  note?: string;
+}
+
+/** Everything a reward may look at; rewards are pure functions of it. */
+export interface RewardInput {
+  completion: string;
+  finishReason: FinishReason;
+  /** Number of completion tokens, the end token included. */
+  tokens: number;
+  /** The rendered prompt's text: some formats open a tag there. */
+  promptText: string;
+  answer: string;
+  fields: Readonly<Record<string, unknown>>;
+}
+
+export interface ScoredCompletion extends Completion {
+  /** Weighted sum of the parts. */
+  reward: number;
+  /** The worst status among the parts. */
+  status: RewardStatus;
+  parts: Readonly<Record<string, RewardPartResult>>;
+  /** Did the completion answer correctly? What `accuracy` averages. */
+  correct: boolean;
+}
+
+/** Text in, ids out, and back. */
+export interface Tokenizer {
+  /** Rows of the vocabulary the tokenizer knows (largest id + 1). */
+  readonly size: number;
+  readonly bosId: number | null;
+  /** Any of these ends a completion. */
+  readonly eosIds: readonly number[];
+  readonly padId: number;
+  /** @param addSpecialTokens run the post-processor (bos); false for a rendered chat template */
+  encode(text: string, options: { addSpecialTokens: boolean }): number[];
+  decode(ids: ArrayLike<number>, options?: { skipSpecialTokens?: boolean }): string;
+  /** Renders messages with the model's template. @throws when the model has none */
+  renderChat(messages: readonly ChatMessage[], options: { addGenerationPrompt: boolean }): string;
+  readonly hasChatTemplate: boolean;
+}
+
+/** Batched decoding with a key-value cache; the sampler is the caller's. */
+export interface GenerationSession {
+  /** Next-token logits of every live row, row-major [rows, V]. The array is reused by the next call. */
+  readonly logits: Float32Array;
+  readonly rows: number;
+  /** Appends one token to every row and computes the next logits. @param tokens [rows] */
+  step(tokens: Int32Array): Promise<void>;
+  /** Keeps these rows, in this order, and frees the rest. */
+  keep(rows: readonly number[]): void;
+  dispose(): void;
+}
+
+/** What a sampler needs of a policy. */
+export interface GenerativePolicy {
+  readonly vocabSize: number;
+  /**
+   * Starts decoding. Each prompt is prefilled once and its cache shared by `repeats` consecutive rows.
+   * @param prompts P id lists, none empty
+   * @param maxNewTokens the most `step` calls there will be
+   */
+  startGeneration(
+    prompts: readonly Int32Array[],
+    options: { repeats: number; maxNewTokens: number },
+  ): Promise<GenerationSession>;
+}

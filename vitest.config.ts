@@ -1,0 +1,12 @@
+import { defineConfig } from "vitest/config";
+
+export default defineConfig({
+  test: {
+    include: ["tests/**/*.test.ts"],
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
+    // tensor backends are process-wide; two workers is what the smallest supported machine has
+    pool: "forks",
+    maxWorkers: 2,
+  },
+});
