@@ -1,0 +1,119 @@
+/** What flows between model files, the decoder and the algorithms. */
+import type { Scalar, Tensor, Tensor1D, Variable } from "@tensorflow/tfjs";
+import type { GenerativePolicy, Tokenizer } from "../types.ts";
+
+/** Weights as they lie on disk, under their Hugging Face names, matrices [out, in] row-major. */
+export interface WeightSource {
+  readonly names: readonly string[];
+  shape(name: string): readonly number[];
+  /** dtype on disk: "F32", "BF16", "F16", "Q4_1", ... */
+  dtype(name: string): string;
+  /** Decoded to float32. Reads one tensor at a time, so that a model never stands in memory twice. */
+  read(name: string): Float32Array;
+  close(): void;
+}
+
+/** A model directory, GGUF file or Hub snapshot, opened. */
+export interface ModelFiles {
+  /** What the user named, for messages. */
+  readonly source: string;
+  /** config.json (for GGUF: rebuilt from its metadata). */
+  readonly config: Readonly<Record<string, unknown>>;
+  /** generation_config.json, or {}. */
+  readonly generationConfig: Readonly<Record<string, unknown>>;
+  readonly weights: WeightSource;
+  readonly tokenizer: Tokenizer;
+  /** Tokenizer files by name, copied byte for byte into every checkpoint (for GGUF: rebuilt). */
+  readonly tokenizerFiles: ReadonlyMap<string, Uint8Array>;
+}
+
+export interface NamedTensor {
+  name: string;
+  shape: readonly number[];
+  data: Float32Array;
+}
+
+/** Dimensions and switches of a decoder, from config.json (shared/models: decoder families). */
+export interface DecoderConfig {
+  family: "llama" | "mistral" | "qwen2" | "qwen3" | "smollm3";
+  vocabSize: number; // V
+  hiddenSize: number; // H
+  intermediateSize: number; // I
+  layers: number; // L
+  heads: number; // Nh
+  keyValueHeads: number; // Nk
+  headDim: number; // D
+  rmsNormEps: number;
+  tiedEmbeddings: boolean;
+  queryKeyValueBias: boolean;
+  outputBias: boolean;
+  mlpBias: boolean;
+  queryKeyNorm: boolean;
+  /** Inverse frequencies, [D/2], scaling applied. */
+  ropeInverseFrequencies: Float64Array;
+  /** Factor on cos and sin (yarn), 1 otherwise. */
+  ropeAttentionFactor: number;
+  /** Per layer: false where SmolLM3 skips RoPE. */
+  ropeLayers: readonly boolean[];
+  /** Per layer: window size in keys, itself included, or null for full attention. */
+  windows: readonly (number | null)[];
+  maxPositions: number;
+}
+
+/**
+ * Token rows for one forward pass, padded on the right to a bucketed length, plus the positions to score.
+ * Everything is an array of fixed shape, so that a step can be traced once per bucket.
+ */
+export interface TokenBatch {
+  rows: number; // R
+  length: number; // tokens per row after padding
+  tokens: Int32Array; // [R * length]
+  /** 0 is padding; a token sees earlier tokens of the same row and segment (packing: several segments). */
+  segments: Int32Array; // [R * length]
+  /** Position ids, restarted at each segment. */
+  positions: Int32Array; // [R * length]
+  /** Flat index (row * length + slot) of the token *before* each scored one. */
+  scoredAt: Int32Array; // [K]
+  /** The scored token's id. */
+  targets: Int32Array; // [K]
+}
+
+export interface TokenScores {
+  /** log p(target) at the given temperature, differentiable in the trainable weights. [K] */
+  logprobs: Tensor1D;
+  /** Entropy of each scored distribution, nats; no gradient. [K] */
+  entropy: Tensor1D;
+}
+
+export interface ScoreOptions {
+  /** Logits are divided by it; the sampler's temperature, so that both speak of one distribution. */
+  temperature: number;
+  /** Score with the frozen reference policy. For LoRA: the adapter switched off. */
+  reference?: boolean;
+}
+
+/** A policy that can be trained. Weights are [in, out] inside, [out, in] in files. */
+export interface TrainablePolicy extends GenerativePolicy {
+  readonly config: DecoderConfig;
+  readonly parameterCount: number;
+  /** Trainable variables by stable name, in a fixed order: every weight, or the LoRA matrices. */
+  readonly trainable: ReadonlyMap<string, Variable>;
+  /** Sync, pure in (weights, batch); call inside tf.tidy. No read-back. */
+  score(batch: TokenBatch, options: ScoreOptions): TokenScores;
+  /** Loss and gradients of the trainable variables; the caller disposes both. */
+  lossAndGradients(loss: () => Scalar): { loss: Scalar; gradients: Map<string, Tensor> };
+  /** Freezes a copy of the current trainable weights as the reference (full training only; LoRA needs none). */
+  freezeReference(): void;
+  /** Weights under Hugging Face names and layout; LoRA merged. */
+  exportWeights(): Iterable<NamedTensor>;
+  /** The LoRA matrices under PEFT names, or null for full training. */
+  exportAdapter(): { tensors: NamedTensor[]; config: Record<string, unknown> } | null;
+  dispose(): void;
+}
+
+export interface LoraOptions {
+  rank: number;
+  alpha: number;
+  targets: readonly string[];
+  useRslora: boolean;
+}
