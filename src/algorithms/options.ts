@@ -1,0 +1,63 @@
+import { z } from "zod";
+import { advantageOptions } from "../advantages/options.ts";
+import { aggregationOptions, clipOptions, klOptions } from "../losses/options.ts";
+
+const microBatchRows = z
+  .int()
+  .min(1)
+  .optional()
+  .describe(
+    "rows per forward and backward pass; gradients are summed, so it changes memory and speed only. All rows of an update when absent",
+  );
+
+/** Group-relative policy optimisation. */
+export const grpoOptions = z.strictObject({
+  kind: z.literal("grpo"),
+  advantage: advantageOptions.prefault({}),
+  clip: clipOptions.prefault({}),
+  kl: klOptions.prefault({}),
+  aggregation: aggregationOptions,
+  mask_truncated: z
+    .boolean()
+    .default(false)
+    .describe("leave completions cut at the token limit out of the loss (DAPO's overlong filtering)"),
+  epochs: z.int().min(1).default(1).describe("passes over each rollout"),
+  minibatches: z
+    .int()
+    .min(1)
+    .default(1)
+    .describe("optimizer steps per pass; with 1 x 1 the ratio is 1 and nothing clips"),
+  micro_batch_rows: microBatchRows,
+});
+
+/** Supervised fine-tuning on targets, loss on completion tokens only. */
+export const sftOptions = z.strictObject({
+  kind: z.literal("sft"),
+  rows_per_step: z.int().min(1).default(16).describe("rows of each optimizer step"),
+  packing: z.boolean().default(false).describe("put several examples into one row, each seeing only itself"),
+  row_length: z
+    .int()
+    .min(8)
+    .optional()
+    .describe("tokens per row when packing; an example that does not fit is an error"),
+  micro_batch_rows: microBatchRows,
+});
+
+export const algorithmOptions = z.discriminatedUnion("kind", [grpoOptions, sftOptions]);
+export type GrpoOptions = z.infer<typeof grpoOptions>;
+export type SftOptions = z.infer<typeof sftOptions>;
+export type AlgorithmOptions = z.infer<typeof algorithmOptions>;
+
+export const evalOptions = z.strictObject({
+  every: z
+    .int()
+    .min(0)
+    .default(10)
+    .describe("steps between evaluations; the start and the end are always evaluated; 0: only these"),
+  samples: z.int().min(1).default(1).describe("completions per prompt"),
+  temperature: z.number().min(0).default(1).describe("0 is greedy"),
+  limit: z.int().min(1).optional().describe("at most this many prompts, the first ones; all when absent"),
+  max_new_tokens: z.int().min(1).optional().describe("default: rollout.max_new_tokens"),
+  batch_rows: z.int().min(1).default(256).describe("rows decoded at once"),
+});
+export type EvalOptions = z.infer<typeof evalOptions>;
