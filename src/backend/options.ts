@@ -1,0 +1,36 @@
+import { z } from "zod";
+
+/** In the order `auto` tries them. */
+export const backendKinds = ["tfjs-node-gpu", "webgpu", "tfjs-node", "wasm", "cpu"] as const;
+export type BackendKind = (typeof backendKinds)[number];
+
+const kind = z
+  .enum(["auto", ...backendKinds])
+  .default("auto")
+  .describe(
+    "auto takes the first of tfjs-node-gpu, webgpu (with a real GPU), tfjs-node, wasm, cpu that starts and passes its self-test; a named one that cannot start is an error",
+  );
+
+export const backendObjectOptions = z.strictObject({
+  kind,
+  cblas: z
+    .string()
+    .min(1)
+    .default("auto")
+    .describe(
+      "wasm only: auto uses the BLAS library it finds for matrix products, off the built-in kernel; or the path of a library with cblas_sgemm",
+    ),
+  threads: z
+    .int()
+    .min(1)
+    .max(1024)
+    .optional()
+    .describe("threads of the BLAS library; every core when absent"),
+});
+
+/** The `backend` key: a kind by itself, or an object. */
+export const backendOptions = z.preprocess(
+  (value) => (typeof value === "string" ? { kind: value } : value),
+  backendObjectOptions,
+);
+export type BackendOptions = z.infer<typeof backendObjectOptions>;
