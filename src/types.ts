@@ -124,3 +124,13 @@ export interface GenerativePolicy {
     options: { repeats: number; maxNewTokens: number },
   ): Promise<GenerationSession>;
 }
+
+/** Where prompts come from. `at` is a pure function of its index. */
+export interface PromptSource {
+  /** For messages and provenance: the file, or the task's name. */
+  readonly name: string;
+  /** null: endless. */
+  readonly size: number | null;
+  /** @param index 0..size-1 */
+  at(index: number): Prompt;
+}

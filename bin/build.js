@@ -1,0 +1,93 @@
+/**
+ * Bundles src/ into dist/<signature>/, where the signature says which sources it was made of.
+ * A checkout builds itself on first use (a fraction of a second), so no build step has to be documented
+ * and none can be forgotten; a published package carries dist/release/ and no src/.
+ */
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { dirname, join, relative } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+
+const root = join(dirname(fileURLToPath(import.meta.url)), "..");
+const source = join(root, "src");
+const dist = join(root, "dist");
+
+/** Entry points: the command line, and files that run in worker threads. */
+const ENTRIES = { cli: "cli/main.ts", "math-worker": "rewards/math/worker.ts", "gemm-worker": "backend/wasm/gemm-worker.ts" };
+
+function signature() {
+  const hash = createHash("sha256");
+  const walk = (folder) => {
+    for (const entry of readdirSync(folder, { withFileTypes: true })) {
+      const path = join(folder, entry.name);
+      if (entry.isDirectory()) walk(path);
+      else {
+        const { mtimeMs, size } = statSync(path);
+        hash.update(`${relative(source, path)}\0${mtimeMs}\0${size}\n`);
+      }
+    }
+  };
+  walk(source);
+  return hash.digest("hex").slice(0, 12);
+}
+
+async function build(folder) {
+  const { build } = await import("esbuild");
+  const aside = `${folder}.${process.pid}.tmp`;
+  const entryPoints = Object.fromEntries(
+    Object.entries(ENTRIES)
+      .map(([name, file]) => [name, join(source, file)])
+      .filter(([, file]) => existsSync(file)),
+  );
+  mkdirSync(dist, { recursive: true });
+  await build({
+    entryPoints,
+    outdir: aside,
+    bundle: true,
+    splitting: true,
+    format: "esm",
+    platform: "node",
+    target: "node20",
+    packages: "external",
+    sourcemap: true,
+    logLevel: "error",
+  });
+  writeFileSync(join(aside, "package.json"), '{"type":"module"}\n');
+  try {
+    renameSync(aside, folder);
+  } catch (error) {
+    rmSync(aside, { recursive: true, force: true });
+    if (!existsSync(folder)) throw error; // otherwise another process built the same first
+  }
+}
+
+/** Builds of older sources, the newest two kept: a running process may still load from its own. */
+function removeOldBuilds(current) {
+  readdirSync(dist)
+    .map((name) => join(dist, name))
+    .filter((path) => path !== current)
+    .map((path) => ({ path, time: statSync(path).mtimeMs }))
+    .sort((a, b) => b.time - a.time)
+    .slice(2)
+    .forEach(({ path }) => {
+      rmSync(path, { recursive: true, force: true });
+    });
+}
+
+/** The URL of the bundle of the present sources. */
+export async function bundleUrl() {
+  let folder = join(dist, "release");
+  if (existsSync(source)) {
+    folder = join(dist, signature());
+    if (!existsSync(folder)) {
+      await build(folder);
+      removeOldBuilds(folder);
+    }
+  }
+  return pathToFileURL(join(folder, "cli.js")).href;
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  rmSync(join(dist, "release"), { recursive: true, force: true });
+  await build(join(dist, "release"));
+}

@@ -1,0 +1,42 @@
+/** Group-relative advantages: numbers in, numbers out. */
+import { mean, standardDeviation } from "../lib/math.ts";
+import type { AdvantageOptions } from "./options.ts";
+
+/**
+ * A_i = (r_i - baseline) / (scale + epsilon).
+ * GRPO, arXiv:2402.03300 eq. 3 (group_mean, group_std); Dr. GRPO, arXiv:2503.20783 (scale none);
+ * RLOO, arXiv:2402.14740 eq. 8 (leave_one_out); batch_std as in REINFORCE++, arXiv:2501.03262.
+ * @param rewards one list per prompt, [P][G], finite, any unit
+ * @returns [P][G], same order; all zeros in a group of equal rewards (baseline none excepted)
+ * @throws RangeError when a reward is not finite, or a baseline needs a group of 2 and has 1
+ */
+export function groupAdvantages(
+  rewards: readonly (readonly number[])[],
+  options: AdvantageOptions,
+): number[][] {
+  const ddof = options.std === "sample" ? 1 : 0;
+  for (const [p, group] of rewards.entries()) {
+    for (const reward of group) {
+      if (!Number.isFinite(reward)) throw new RangeError(`reward ${reward} in group ${p} is not finite`);
+    }
+    if (group.length < 2 && options.baseline !== "none") {
+      throw new RangeError(`group ${p} has ${group.length} completion; ${options.baseline} needs 2 or more`);
+    }
+  }
+  const batchScale = options.scale === "batch_std" ? standardDeviation(rewards.flat(), ddof) : 0;
+  return rewards.map((group) => {
+    const centre = mean(group);
+    const equal = group.every((reward) => reward === group[0]);
+    const scale =
+      options.scale === "none"
+        ? 1
+        : (options.scale === "batch_std" ? batchScale : standardDeviation(group, ddof)) + options.epsilon;
+    return group.map((reward) => {
+      if (options.baseline === "none") return scale === 0 ? 0 : reward / scale;
+      // exactly 0, not the rounding error of a mean
+      if (equal) return 0;
+      const others = options.baseline === "leave_one_out" ? (centre * group.length - reward) / (group.length - 1) : centre;
+      return (reward - others) / scale;
+    });
+  });
+}

@@ -1,0 +1,74 @@
+/** The command line. Commands load what they need when they run, so that `--help` answers at once. */
+import { Command, CommanderError } from "commander";
+import { RlptError } from "../lib/errors.ts";
+import { VERSION } from "../lib/version.ts";
+import { register as registerBackend } from "./commands/backend.ts";
+import { register as registerBench } from "./commands/bench.ts";
+import { register as registerDoctor } from "./commands/doctor.ts";
+import { register as registerEval } from "./commands/eval.ts";
+import { register as registerRecipes } from "./commands/recipes.ts";
+import { register as registerReward } from "./commands/reward.ts";
+import { register as registerSample } from "./commands/sample.ts";
+import { register as registerTrain } from "./commands/train.ts";
+import { register as registerValidate } from "./commands/validate.ts";
+
+export function createProgram(): Command {
+  const program = new Command("rlpt")
+    .description("Run reinforcement-learning post-training recipes on language models, from one YAML file.")
+    .version(VERSION)
+    .option("--no-color", "plain output")
+    .option("--verbose", "show the stack of an error")
+    .showHelpAfterError("(rlpt --help lists the commands)")
+    .showSuggestionAfterError()
+    .exitOverride();
+  for (const register of [
+    registerTrain,
+    registerEval,
+    registerSample,
+    registerValidate,
+    registerRecipes,
+    registerReward,
+    registerDoctor,
+    registerBackend,
+    registerBench,
+  ]) {
+    register(program);
+  }
+  // subcommands inherit exitOverride only when created after it; set it on all
+  const override = (command: Command) => {
+    command.exitOverride();
+    command.commands.forEach(override);
+  };
+  override(program);
+  return program;
+}
+
+/** Runs one command line and ends the process with its status: 0, 1 failed, 2 usage or config, 130 interrupted. */
+export async function main(argv: readonly string[]): Promise<void> {
+  process.exitCode = await run(argv);
+}
+
+/** As `main`, for callers that go on living. @returns the exit status */
+export async function run(argv: readonly string[]): Promise<number> {
+  try {
+    process.exitCode = 0;
+    await createProgram().parseAsync([...argv]);
+    return Number(process.exitCode ?? 0);
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+    reportError(error, argv.includes("--verbose"));
+    return error instanceof RlptError ? error.exitCode : 1;
+  }
+}
+
+/** One message for people; the stack with --verbose, or when the error is a bug of ours. */
+function reportError(error: unknown, verbose: boolean): void {
+  const expected = error instanceof RlptError;
+  const message = error instanceof Error ? error.message : String(error);
+  process.stderr.write(`${expected ? "" : "rlpt: unexpected error: "}${message}\n`);
+  if (verbose) {
+    for (let e: unknown = error; e instanceof Error; e = e.cause) process.stderr.write(`${e.stack}\n`);
+  } else if (!expected) {
+    process.stderr.write("Run again with --verbose for the stack.\n");
+  }
+}

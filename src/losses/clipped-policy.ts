@@ -1,0 +1,55 @@
+import * as tf from "@tensorflow/tfjs";
+import { klEstimate } from "./kl.ts";
+import type { ClipOptions, KlOptions } from "./options.ts";
+
+/** One value per scored token, [K]; padding carries weight 0. */
+export interface PolicyLossInput {
+  /** Of the policy being trained. */
+  logprobs: tf.Tensor1D;
+  /** Of the policy that sampled, no gradient. */
+  oldLogprobs: tf.Tensor1D;
+  /** Of the reference policy; needed when kl.coef > 0 and kl.place is loss. */
+  referenceLogprobs: tf.Tensor1D | null;
+  advantages: tf.Tensor1D;
+  /** From `tokenWeights`; they carry mean and mask. */
+  weights: tf.Tensor1D;
+}
+
+/** Sums over the tokens of weight > 0; divide by their number. [STATISTICS.length] */
+export const POLICY_LOSS_STATISTICS = ["clipped_low", "clipped_high", "ratio", "approx_kl", "reference_kl"] as const;
+
+/**
+ * loss = sum_k w_k (-min(ratio A, clip(ratio, 1 - low, 1 + high) A) + coef KL_k), ratio = exp(logprob - old).
+ * Clipped surrogate: arXiv:1707.06347 eq. 7; asymmetric clip: DAPO, arXiv:2503.14476 eq. 10;
+ * KL in the loss: GRPO, arXiv:2402.03300 eq. 3. No read-back: everything stays a tensor.
+ * @returns the loss, and the sums named by POLICY_LOSS_STATISTICS (no gradient)
+ */
+export function clippedPolicyLoss(
+  input: PolicyLossInput,
+  clip: ClipOptions,
+  kl: KlOptions,
+): { loss: tf.Scalar; statistics: tf.Tensor1D } {
+  const { logprobs, oldLogprobs, referenceLogprobs, advantages, weights } = input;
+  const logRatio = tf.sub(logprobs, oldLogprobs); // [K]
+  const ratio = tf.exp(logRatio); // [K]
+  const clipped = tf.minimum(tf.maximum(ratio, 1 - clip.low), 1 + clip.high); // [K]
+  let perToken: tf.Tensor = tf.neg(tf.minimum(tf.mul(ratio, advantages), tf.mul(clipped, advantages))); // [K]
+  const reference = referenceLogprobs === null ? null : klEstimate(logprobs, referenceLogprobs, kl.estimator);
+  if (kl.coef > 0 && kl.place === "loss") {
+    if (reference === null) throw new Error("kl.coef > 0 needs the reference policy's logprobs");
+    perToken = tf.add(perToken, tf.mul(reference, kl.coef));
+  }
+  const loss = tf.sum<tf.Scalar>(tf.mul(perToken, weights));
+
+  const counted = tf.cast(tf.greater(weights, 0), "float32"); // [K]
+  const count = (values: tf.Tensor) => tf.sum(tf.mul(tf.cast(values, "float32"), counted));
+  const statistics = tf.stack([
+    // tokens whose gradient the clip removes: beyond the bound on the side the advantage pushes to
+    count(tf.logicalAnd(tf.less(ratio, 1 - clip.low), tf.less(advantages, 0))),
+    count(tf.logicalAnd(tf.greater(ratio, 1 + clip.high), tf.greater(advantages, 0))),
+    count(ratio),
+    count(tf.sub(tf.sub(ratio, 1), logRatio)), // k3 of KL(old || new)
+    reference === null ? tf.scalar(0) : count(reference),
+  ]) as tf.Tensor1D;
+  return { loss, statistics };
+}

@@ -1,0 +1,146 @@
+/**
+ * Batched generation: prompts and a policy in, groups of completions out.
+ * Every draw is a function of (stream, prompt id, sample index, token index), so a completion does not
+ * depend on what else is in the batch.
+ */
+import type { Rng } from "../lib/rng.ts";
+import type { Completion, FinishReason, GenerativePolicy, Group, Prompt, Tokenizer } from "../types.ts";
+import { type SamplingOptions, sampleToken } from "./sample-token.ts";
+
+export interface GenerateOptions extends SamplingOptions {
+  groupSize: number;
+  maxNewTokens: number;
+  stop: readonly string[];
+  /** Rows decoded at once; whole groups stay together. */
+  batchRows: number;
+  /** Called after each decoded token with the number of new tokens. */
+  onTokens?: (count: number) => void;
+}
+
+export interface EncodedPrompt {
+  prompt: Prompt;
+  tokens: Int32Array; // [S]
+}
+
+interface Row {
+  prompt: EncodedPrompt;
+  sampleIndex: number;
+  random: Rng;
+  tokens: number[];
+  logprobs: number[];
+  finishReason: FinishReason | null;
+}
+
+/** Rows that ended leave the batch once they are this share of it; compacting the cache has a cost too. */
+const COMPACT_SHARE = 1 / 8;
+
+/**
+ * @param stream names the purpose and step: `rng.fork("rollout", step)`
+ * @returns one group per prompt, in order. A prompt that occurs again continues its sample indices.
+ */
+export async function generate(
+  policy: GenerativePolicy,
+  tokenizer: Tokenizer,
+  prompts: readonly EncodedPrompt[],
+  options: GenerateOptions,
+  stream: Rng,
+): Promise<Group[]> {
+  const seen = new Map<string, number>();
+  const rows = prompts.map((prompt) => {
+    const first = seen.get(prompt.prompt.id) ?? 0;
+    seen.set(prompt.prompt.id, first + options.groupSize);
+    return Array.from({ length: options.groupSize }, (_, k): Row => {
+      const sampleIndex = first + k;
+      const random = stream.fork(prompt.prompt.id, sampleIndex);
+      return { prompt, sampleIndex, random, tokens: [], logprobs: [], finishReason: null };
+    });
+  });
+  const groupsAtOnce = Math.max(1, Math.floor(options.batchRows / options.groupSize));
+  for (let start = 0; start < rows.length; start += groupsAtOnce) {
+    await decodeBatch(policy, tokenizer, rows.slice(start, start + groupsAtOnce), options);
+  }
+  return rows.map((group, i) => ({
+    prompt: prompts[i]!.prompt,
+    promptTokens: prompts[i]!.tokens,
+    completions: group.map((row) => toCompletion(row, tokenizer)),
+  }));
+}
+
+async function decodeBatch(
+  policy: GenerativePolicy,
+  tokenizer: Tokenizer,
+  groups: readonly Row[][],
+  options: GenerateOptions,
+): Promise<void> {
+  const session = await policy.startGeneration(
+    groups.map((group) => group[0]!.prompt.tokens),
+    { repeats: options.groupSize, maxNewTokens: options.maxNewTokens },
+  );
+  const eos = new Set(tokenizer.eosIds);
+  // the longest stop string in bytes bounds how many tokens it can span
+  const tail = Math.max(0, ...options.stop.map((text) => Buffer.byteLength(text))) + 4;
+  try {
+    let batch = groups.flat();
+    for (let t = 0; ; t++) {
+      const next = new Int32Array(batch.length).fill(tokenizer.padId);
+      let live = 0;
+      let sampled = 0;
+      for (const [i, row] of batch.entries()) {
+        if (row.finishReason !== null) continue;
+        const { token, logprob } = sampleToken(
+          session.logits,
+          i * policy.vocabSize,
+          policy.vocabSize,
+          options,
+          row.random.uniform(t),
+        );
+        row.tokens.push(token);
+        row.logprobs.push(logprob);
+        sampled++;
+        next[i] = token;
+        row.finishReason = finishReason(row, token, eos, tokenizer, options, tail);
+        if (row.finishReason === null) live++;
+      }
+      options.onTokens?.(sampled);
+      if (live === 0) return;
+      if (batch.length - live >= batch.length * COMPACT_SHARE) {
+        const kept = batch.map((_, i) => i).filter((i) => batch[i]!.finishReason === null);
+        session.keep(kept);
+        batch = kept.map((i) => batch[i]!);
+        await session.step(Int32Array.from(kept, (i) => next[i]!));
+      } else {
+        await session.step(next);
+      }
+    }
+  } finally {
+    session.dispose();
+  }
+}
+
+function finishReason(
+  row: Row,
+  token: number,
+  eos: ReadonlySet<number>,
+  tokenizer: Tokenizer,
+  options: GenerateOptions,
+  tail: number,
+): FinishReason | null {
+  if (eos.has(token)) return "eos";
+  if (options.stop.length > 0) {
+    const text = tokenizer.decode(row.tokens.slice(-tail));
+    if (options.stop.some((stop) => text.includes(stop))) return "stop";
+  }
+  return row.tokens.length >= options.maxNewTokens ? "length" : null;
+}
+
+function toCompletion(row: Row, tokenizer: Tokenizer): Completion {
+  const words = row.finishReason === "eos" ? row.tokens.slice(0, -1) : row.tokens;
+  return {
+    promptId: row.prompt.prompt.id,
+    sampleIndex: row.sampleIndex,
+    tokens: Int32Array.from(row.tokens),
+    logprobs: Float32Array.from(row.logprobs),
+    text: tokenizer.decode(words),
+    finishReason: row.finishReason ?? "length",
+  };
+}
