@@ -1,0 +1,143 @@
+/** Log-probabilities of chosen tokens without ever holding [tokens, vocabulary]. */
+import * as tf from "@tensorflow/tfjs";
+import { differentiable, runFused, together } from "./fused.ts";
+
+/** Most logits that stand in memory at once: 2^23 floats, 32 MiB (170 tokens of a 49,152-word vocabulary). */
+const SLICE_ELEMENTS = 2 ** 23;
+
+export interface TokenLogprobOptions {
+  /** "vh": outputWeight is [V, H] (a tied embedding); "hv": [H, V]. */
+  layout: "vh" | "hv";
+  /** Logits are divided by it. */
+  temperature: number;
+  /** false for a frozen output weight: its gradient, the largest product of the backward pass, is skipped. */
+  weightGradient: boolean;
+  /** Tokens whose logits stand in memory at once; by default 2^23 / V. */
+  sliceTokens?: number;
+}
+
+/**
+ * log softmax(hidden W / temperature) at the targets, and the entropy of the same distribution. Logits are made
+ * slice by slice and made again in the backward pass: d log p(t) / d logits = (1[v = t] - p) / temperature.
+ *
+ * Fused kernels, on one slice of k tokens, z = logits / temperature:
+ * - `RlptTokenStats`        inputs logits [k, V], targets [k] int32; attrs temperature; output [k, 3]:
+ *   columns logprob z[t] - lse, entropy lse - sum_v softmax(z)_v z_v, and lse = logsumexp_v(z)
+ * - `RlptTokenLogprobGrad`  inputs logits [k, V], targets [k] int32, lse [k], dy [k]; attrs temperature;
+ *   output dlogits [k, V] = dy / temperature * (1[v = target] - exp(z - lse))
+ * @param hidden [K, H], after the final norm
+ * @param targets [K], int32
+ * @returns logprobs [K], differentiable in hidden and, unless frozen, outputWeight; entropy [K], nats, no gradient
+ */
+export function tokenLogprobs(
+  hidden: tf.Tensor2D,
+  outputWeight: tf.Tensor2D,
+  targets: tf.Tensor1D,
+  options: TokenLogprobOptions,
+): { logprobs: tf.Tensor1D; entropy: tf.Tensor1D } {
+  const { layout, temperature, weightGradient } = options;
+  const [tokens, width] = hidden.shape;
+  const vocabulary = outputWeight.shape[layout === "vh" ? 0 : 1];
+  const slice = options.sliceTokens ?? Math.max(1, Math.floor(SLICE_ELEMENTS / vocabulary));
+  const transposed = layout === "vh";
+
+  // two columns, so that one operation gives both: logprob and entropy
+  const both = differentiable(
+    weightGradient ? { hidden, outputWeight } : { hidden },
+    (save) => {
+      const parts = slices(tokens, slice).map(([start, size]) =>
+        tf.tidy(() => {
+          const logits = tf.matMul(rowsOf(hidden, start, size), outputWeight, false, transposed);
+          return tokenStats(logits as tf.Tensor2D, tf.slice(targets, start, size), temperature); // [size, 3]
+        }),
+      );
+      const stats = joinRows(parts, 3); // [K, 3]
+      save([hidden, outputWeight, targets, column(stats, 2)]);
+      return tf.slice(stats, [0, 0], [tokens, 2]);
+    },
+    (dy, saved) =>
+      together(["hidden", "outputWeight"], () => {
+        const [h, w, t, lse] = saved as [tf.Tensor2D, tf.Tensor2D, tf.Tensor1D, tf.Tensor1D];
+        const slope = column(dy, 0); // [K]
+        const hiddenGradients: tf.Tensor2D[] = [];
+        let weightSum: tf.Tensor2D | null = null;
+        for (const [start, size] of slices(tokens, slice)) {
+          const before: tf.Tensor2D | null = weightSum;
+          const gradients: tf.Tensor2D[] = tf.tidy(() => {
+            const part = rowsOf(h, start, size);
+            const dlogits = tokenLogprobGradient(
+              tf.matMul(part, w, false, transposed) as tf.Tensor2D,
+              tf.slice(t, start, size),
+              tf.slice(lse, start, size),
+              tf.slice(slope, start, size),
+              temperature,
+            );
+            const dpart = tf.matMul(dlogits, w, false, !transposed) as tf.Tensor2D;
+            if (!weightGradient) return [dpart];
+            const dw = (
+              transposed ? tf.matMul(dlogits, part, true, false) : tf.matMul(part, dlogits, true, false)
+            ) as tf.Tensor2D;
+            return [dpart, before ? tf.add(before, dw) : dw];
+          });
+          hiddenGradients.push(gradients[0]!);
+          before?.dispose();
+          weightSum = gradients[1] ?? null;
+        }
+        const dhidden = joinRows(hiddenGradients, width);
+        return weightGradient ? [dhidden, weightSum ?? tf.zerosLike(w)] : [dhidden];
+      }),
+  );
+  return { logprobs: column(both, 0), entropy: column(both, 1) };
+}
+
+function joinRows(parts: tf.Tensor2D[], width: number): tf.Tensor2D {
+  if (parts.length === 0) return tf.zeros([0, width]);
+  return parts.length === 1 ? parts[0]! : (tf.concat(parts, 0) as tf.Tensor2D);
+}
+
+function slices(tokens: number, size: number): [start: number, size: number][] {
+  const parts: [number, number][] = [];
+  for (let start = 0; start < tokens; start += size) parts.push([start, Math.min(size, tokens - start)]);
+  return parts;
+}
+
+function rowsOf(x: tf.Tensor2D, start: number, size: number): tf.Tensor2D {
+  return start === 0 && size === x.shape[0] ? x : tf.slice(x, [start, 0], [size, -1]);
+}
+
+function column(x: tf.Tensor, index: number): tf.Tensor1D {
+  return tf.reshape(tf.slice(x, [0, index], [-1, 1]), [x.shape[0]!]) as tf.Tensor1D;
+}
+
+function tokenStats(logits: tf.Tensor2D, targets: tf.Tensor1D, temperature: number): tf.Tensor2D {
+  const fused = runFused("RlptTokenStats", { logits, targets }, { temperature });
+  if (fused) return fused[0] as tf.Tensor2D;
+  const [tokens, vocabulary] = logits.shape;
+  const z = temperature === 1 ? logits : tf.div(logits, temperature);
+  const shifted = tf.sub(z, tf.max(z, 1, true)); // [k, V]; every statistic but lse ignores the shift
+  const mass = tf.exp(shifted);
+  const total = tf.sum(mass, 1); // [k]
+  const logTotal = tf.log(total);
+  const offsets = tf.range(0, tokens * vocabulary, vocabulary, "int32");
+  const flat = tf.reshape(shifted, [tokens * vocabulary, 1]);
+  const picked = tf.reshape(tf.gather(flat, tf.add(targets, offsets)), [tokens]);
+  const entropy = tf.sub(logTotal, tf.div(tf.sum(tf.mul(mass, shifted), 1), total));
+  const lse = tf.add(logTotal, tf.reshape(tf.max(z, 1), [tokens]));
+  return tf.stack([tf.sub(picked, logTotal), entropy, lse], 1) as tf.Tensor2D;
+}
+
+function tokenLogprobGradient(
+  logits: tf.Tensor2D,
+  targets: tf.Tensor1D,
+  lse: tf.Tensor1D,
+  dy: tf.Tensor1D,
+  temperature: number,
+): tf.Tensor2D {
+  const fused = runFused("RlptTokenLogprobGrad", { logits, targets, lse, dy }, { temperature });
+  if (fused) return fused[0] as tf.Tensor2D;
+  const z = temperature === 1 ? logits : tf.div(logits, temperature);
+  const p = tf.exp(tf.sub(z, tf.expandDims(lse, 1)));
+  const hot = tf.oneHot(targets, logits.shape[1]) as tf.Tensor2D;
+  const slope = tf.expandDims(temperature === 1 ? dy : tf.div(dy, temperature), 1);
+  return tf.mul(tf.sub(hot, p), slope);
+}
