@@ -1,0 +1,38 @@
+import type { RewardInput, RewardPartResult } from "../types.ts";
+import type { GoldenCase } from "./cases.ts";
+import { extractAnswer } from "./extract.ts";
+import type { ExactOptions } from "./options.ts";
+
+/** Right when the extracted answer is the gold answer, character for character. */
+export function exactReward(input: RewardInput, options: ExactOptions): RewardPartResult {
+  const found = extractAnswer(input.completion, {
+    extract: options.extract,
+    after: options.after,
+    singleLine: options.single_line,
+  });
+  if (found === null) return { value: options.unparsed, status: "unparsed", note: "no answer found" };
+  const comparable = (text: string): string => {
+    const trimmed = options.trim ? text.trim() : text;
+    return options.ignore_case ? trimmed.toLowerCase() : trimmed;
+  };
+  const equal = comparable(found) === comparable(input.answer);
+  return { value: equal ? options.right : options.wrong, status: "ok", note: comparable(found) };
+}
+
+export const exactCases: readonly GoldenCase[] = [
+  { options: {}, input: { completion: "6\n", answer: "6" }, expect: 1 },
+  { options: { trim: false }, input: { completion: "6\n", answer: "6" }, expect: 0 },
+  { options: {}, input: { completion: "The answer is 6", answer: "6" }, expect: 0 },
+  { options: {}, input: { completion: "", answer: "6" }, expect: 0 },
+  {
+    options: { extract: "last-answer-tag" },
+    input: { completion: "<answer>5</answer><answer>6</answer>", answer: "6" },
+    expect: 1,
+  },
+  {
+    options: { extract: "last-answer-tag" },
+    input: { completion: "6", answer: "6" },
+    expect: 0,
+    status: "unparsed",
+  },
+];
