@@ -16,7 +16,13 @@ export interface PolicyLossInput {
 }
 
 /** Sums over the tokens of weight > 0; divide by their number. [STATISTICS.length] */
-export const POLICY_LOSS_STATISTICS = ["clipped_low", "clipped_high", "ratio", "approx_kl", "reference_kl"] as const;
+export const POLICY_LOSS_STATISTICS = [
+  "clipped_low",
+  "clipped_high",
+  "ratio",
+  "approx_kl",
+  "reference_kl",
+] as const;
 
 /**
  * loss = sum_k w_k (-min(ratio A, clip(ratio, 1 - low, 1 + high) A) + coef KL_k), ratio = exp(logprob - old).

@@ -76,7 +76,10 @@ export function createAdamW(variables: ReadonlyMap<string, tf.Variable>, options
     },
     *exportState() {
       for (const name of variables.keys()) {
-        for (const [suffix, moments] of [["m", first], ["v", second]] as const) {
+        for (const [suffix, moments] of [
+          ["m", first],
+          ["v", second],
+        ] as const) {
           const tensor = moments.get(name)!;
           yield { name: `${name}.${suffix}`, shape: tensor.shape, data: tensor.dataSync<"float32">() };
         }
@@ -85,11 +88,16 @@ export function createAdamW(variables: ReadonlyMap<string, tf.Variable>, options
     importState(tensors, stepsTaken) {
       const given = new Map([...tensors].map((tensor) => [tensor.name, tensor]));
       for (const [name, { shape }] of variables) {
-        for (const [suffix, moments] of [["m", first], ["v", second]] as const) {
+        for (const [suffix, moments] of [
+          ["m", first],
+          ["v", second],
+        ] as const) {
           const tensor = given.get(`${name}.${suffix}`);
           if (tensor === undefined) throw new Error(`optimizer state lacks ${name}.${suffix}`);
           if (tensor.shape.join() !== shape.join()) {
-            throw new Error(`optimizer state ${name}.${suffix} is [${tensor.shape}], the weight is [${shape}]`);
+            throw new Error(
+              `optimizer state ${name}.${suffix} is [${tensor.shape}], the weight is [${shape}]`,
+            );
           }
           moments.get(name)!.dispose();
           moments.set(name, tf.tensor(tensor.data, [...shape]));

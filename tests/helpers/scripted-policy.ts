@@ -25,7 +25,10 @@ export function fakePolicy(
     vocabSize,
     rowSteps: 0,
     live: () => sessions,
-    async startGeneration(prompts: readonly Int32Array[], { repeats }: { repeats: number }): Promise<GenerationSession> {
+    async startGeneration(
+      prompts: readonly Int32Array[],
+      { repeats }: { repeats: number },
+    ): Promise<GenerationSession> {
       sessions++;
       let rows = prompts.flatMap((prompt) => Array.from({ length: repeats }, () => [...prompt]));
       const compute = () => Float32Array.from(rows.flatMap((row) => logitsOf(row, vocabSize)));
@@ -38,7 +41,8 @@ export function fakePolicy(
           return rows.length;
         },
         async step(tokens) {
-          if (tokens.length !== rows.length) throw new Error(`${tokens.length} tokens for ${rows.length} rows`);
+          if (tokens.length !== rows.length)
+            throw new Error(`${tokens.length} tokens for ${rows.length} rows`);
           policy.rowSteps += rows.length;
           for (const [i, row] of rows.entries()) row.push(tokens[i]!);
           logits = compute();

@@ -44,7 +44,13 @@ describe("generate", () => {
   });
 
   it("continues the sample indices of a prompt that occurs again", async () => {
-    const groups = await generate(fakePolicy(hashedLogits(6)), characters, [prompt("a"), prompt("a")], options(), stream);
+    const groups = await generate(
+      fakePolicy(hashedLogits(6)),
+      characters,
+      [prompt("a"), prompt("a")],
+      options(),
+      stream,
+    );
     expect(groups.flatMap((g) => g.completions.map((c) => c.sampleIndex))).toEqual([0, 1, 2, 3, 4, 5]);
     expect(new Set(groups.flatMap((g) => g.completions.map((c) => c.text))).size).toBeGreaterThan(3);
   });

@@ -63,6 +63,8 @@ describe("sampleToken", () => {
 
   it("refuses a policy that has diverged", () => {
     expect(() => sampleToken(Float32Array.from([Number.NaN, 1]), 0, 2, plain, 0)).toThrow(/diverged/);
-    expect(() => sampleToken(Float32Array.from([Number.NaN, Number.NaN]), 0, 2, plain, 0)).toThrow(/diverged/);
+    expect(() => sampleToken(Float32Array.from([Number.NaN, Number.NaN]), 0, 2, plain, 0)).toThrow(
+      /diverged/,
+    );
   });
 });

@@ -1,0 +1,160 @@
+import { readFileSync } from "node:fs";
+import * as tf from "@tensorflow/tfjs";
+import fc from "fast-check";
+import { beforeAll, describe, expect, it } from "vitest";
+import { tokenWeights } from "../../src/losses/aggregation.ts";
+import { clippedPolicyLoss, POLICY_LOSS_STATISTICS } from "../../src/losses/clipped-policy.ts";
+import { crossEntropyLoss } from "../../src/losses/cross-entropy.ts";
+import { klEstimate, klEstimateNumber } from "../../src/losses/kl.ts";
+import type { Aggregation, KlOptions } from "../../src/losses/options.ts";
+
+interface Golden {
+  lengths: number[];
+  limit: number;
+  logprobs: number[];
+  old: number[];
+  reference: number[];
+  row_advantages: number[];
+  cases: {
+    aggregation: Aggregation;
+    low: number;
+    high: number;
+    coef: number;
+    estimator: KlOptions["estimator"];
+    loss: number;
+    gradient: number[];
+    clipped_low: number;
+    clipped_high: number;
+    approx_kl: number;
+    reference_kl: number;
+  }[];
+}
+const golden = JSON.parse(readFileSync("tests/golden/losses.json", "utf8")) as Golden;
+const perToken = (values: readonly number[]) =>
+  golden.lengths.flatMap((n, i) => Array<number>(n).fill(values[i]!));
+
+function expectClose(actual: ArrayLike<number>, expected: readonly number[], tolerance = 1e-5) {
+  expect(actual.length).toBe(expected.length);
+  for (let i = 0; i < expected.length; i++) {
+    expect(
+      Math.abs(actual[i]! - expected[i]!),
+      `element ${i}: ${actual[i]} vs ${expected[i]}`,
+    ).toBeLessThanOrEqual(tolerance * Math.max(1, Math.abs(expected[i]!)));
+  }
+}
+
+beforeAll(async () => {
+  await tf.setBackend("cpu");
+});
+
+describe("clipped policy loss", () => {
+  it("equals PyTorch in value, gradient and statistics for every aggregation, clip and KL", () => {
+    expect(golden.cases.length).toBe(36);
+    for (const c of golden.cases) {
+      const weights = perToken(tokenWeights(golden.lengths, c.aggregation, golden.limit));
+      let statistics: Float32Array = new Float32Array();
+      const { value, grad } = tf.valueAndGrad((logprobs: tf.Tensor) => {
+        const result = clippedPolicyLoss(
+          {
+            logprobs: logprobs as tf.Tensor1D,
+            oldLogprobs: tf.tensor1d(golden.old),
+            referenceLogprobs: tf.tensor1d(golden.reference),
+            advantages: tf.tensor1d(perToken(golden.row_advantages)),
+            weights: tf.tensor1d(weights),
+          },
+          c,
+          { coef: c.coef, estimator: c.estimator, place: "loss" },
+        );
+        statistics = result.statistics.dataSync<"float32">();
+        return result.loss;
+      })(tf.tensor1d(golden.logprobs));
+      expectClose(value.dataSync(), [c.loss]);
+      expectClose(grad.dataSync(), c.gradient);
+      const n = golden.logprobs.length;
+      const named = Object.fromEntries(POLICY_LOSS_STATISTICS.map((name, i) => [name, statistics[i]!]));
+      expect(named["clipped_low"]).toBe(c.clipped_low);
+      expect(named["clipped_high"]).toBe(c.clipped_high);
+      expectClose([named["approx_kl"]! / n, named["reference_kl"]! / n], [c.approx_kl, c.reference_kl]);
+    }
+    expect(golden.cases.some((c) => c.clipped_low > 0) && golden.cases.some((c) => c.clipped_high > 0)).toBe(
+      true,
+    );
+  });
+
+  it("on policy: ratio 1, KL 0, nothing clipped, gradient -A w", () => {
+    const logprobs = tf.tensor1d([-1, -2, -0.5]);
+    const same = tf.tensor1d([-1, -2, -0.5]);
+    const advantages = tf.tensor1d([1, -2, 0.5]);
+    const weights = tf.tensor1d([0.5, 0.25, 0.25]);
+    let statistics: ArrayLike<number> = [];
+    const gradient = tf.grad((lp: tf.Tensor) => {
+      const result = clippedPolicyLoss(
+        { logprobs: lp as tf.Tensor1D, oldLogprobs: same, referenceLogprobs: same, advantages, weights },
+        { low: 0.2, high: 0.2 },
+        { coef: 1, estimator: "k3", place: "loss" },
+      );
+      statistics = result.statistics.dataSync();
+      return result.loss;
+    })(logprobs);
+    expectClose(gradient.dataSync(), [-0.5, 0.5, -0.125]);
+    expectClose(statistics, [0, 0, 3, 0, 0]);
+  });
+
+  it("ignores padding whatever it holds", () => {
+    const loss = (extra: number[]) =>
+      tf.tidy(
+        () =>
+          clippedPolicyLoss(
+            {
+              logprobs: tf.tensor1d([-1, ...extra]),
+              oldLogprobs: tf.tensor1d([-1.5, ...extra.map(() => -3)]),
+              referenceLogprobs: null,
+              advantages: tf.tensor1d([1, ...extra.map(() => 7)]),
+              weights: tf.tensor1d([1, ...extra.map(() => 0)]),
+            },
+            { low: 0.2, high: 0.2 },
+            { coef: 0, estimator: "k3", place: "loss" },
+          ).loss.dataSync()[0],
+      );
+    expect(loss([-0.1, -9])).toBe(loss([]));
+  });
+});
+
+describe("aggregation", () => {
+  it("weights sum to one where it is a mean, and drop masked completions", () => {
+    fc.assert(
+      fc.property(fc.array(fc.integer({ min: 0, max: 9 }), { minLength: 1, maxLength: 8 }), (lengths) => {
+        for (const how of ["token", "sequence"] as const) {
+          const total = tokenWeights(lengths, how, 9).reduce((sum, w, i) => sum + w * lengths[i]!, 0);
+          expect(total).toBeCloseTo(lengths.some((n) => n > 0) ? 1 : 0, 10);
+        }
+      }),
+    );
+    expect(tokenWeights([2, 0, 4], "token", 8)).toEqual([1 / 6, 0, 1 / 6]);
+    expect(tokenWeights([2, 0, 4], "sequence", 8)).toEqual([1 / 4, 0, 1 / 8]);
+    expect(tokenWeights([2, 0, 4], "constant", 8)).toEqual([1 / 16, 0, 1 / 16]);
+  });
+});
+
+describe("KL estimators", () => {
+  it("agree with their numeric form; k2 and k3 are never negative", () => {
+    fc.assert(
+      fc.property(
+        fc.float({ min: -5, max: 0, noNaN: true }),
+        fc.float({ min: -5, max: 0, noNaN: true }),
+        (a, b) => {
+          for (const estimator of ["k1", "k2", "k3"] as const) {
+            const [value] = klEstimate(tf.tensor1d([a]), tf.tensor1d([b]), estimator).dataSync();
+            expectClose([value!], [klEstimateNumber(a, b, estimator)], 1e-4);
+            if (estimator !== "k1") expect(value!).toBeGreaterThanOrEqual(-1e-6);
+            if (a === b) expect(value === 0).toBe(true);
+          }
+        },
+      ),
+    );
+  });
+});
+
+it("cross-entropy is the weighted negative log-likelihood", () => {
+  expectClose(crossEntropyLoss(tf.tensor1d([-1, -2, -9]), tf.tensor1d([0.5, 0.5, 0])).dataSync(), [1.5]);
+});
