@@ -1,0 +1,92 @@
+/** WebGPU under Node: Dawn (npm `webgpu`) below tfjs's WebGPU backend. */
+import { createRequire } from "node:module";
+import * as tf from "@tensorflow/tfjs";
+import { BackendUnavailable, type StartedBackend } from "./unavailable.ts";
+
+const require = createRequire(import.meta.url);
+
+interface AdapterInfo {
+  vendor: string;
+  architecture: string;
+  device: string;
+  description: string;
+  isFallbackAdapter?: boolean;
+}
+interface Adapter {
+  info: AdapterInfo;
+}
+interface Gpu {
+  requestAdapter(options?: { powerPreference: "high-performance" }): Promise<Adapter | null>;
+}
+
+const howToGetOne =
+  "a GPU with a Vulkan, Metal or Direct3D 12 driver is needed (on Linux: the vendor's driver and libvulkan1)";
+
+/** One instance a process: a second one would own other devices. */
+let gpu: Gpu | undefined;
+
+/** Opens Dawn and puts it where tfjs looks for it: `navigator.gpu`. */
+async function openDawn(): Promise<Gpu> {
+  if (gpu !== undefined) return gpu;
+  let dawn: { create(options: string[]): unknown; globals: object };
+  try {
+    dawn = await import("webgpu");
+  } catch (cause) {
+    const first = (cause instanceof Error ? cause.message : String(cause)).split("\n")[0];
+    throw new BackendUnavailable(
+      `the WebGPU library (npm webgpu) does not load on ${process.platform}-${process.arch}: ${first}`,
+      "its prebuilt binaries cover linux, macOS and Windows on x64 and arm64",
+      { cause },
+    );
+  }
+  Object.assign(globalThis, dawn.globals);
+  gpu = dawn.create([]) as Gpu;
+  const holder = globalThis as { navigator?: object };
+  if (holder.navigator === undefined)
+    Object.defineProperty(globalThis, "navigator", { value: {}, configurable: true });
+  Object.defineProperty(holder.navigator, "gpu", { value: gpu, configurable: true });
+  return gpu;
+}
+
+/** SwiftShader, llvmpipe and WARP compute on the CPU, slower than the wasm backend does. */
+export function isSoftwareAdapter(info: AdapterInfo): boolean {
+  if (info.isFallbackAdapter === true) return true;
+  const names = `${info.vendor} ${info.architecture} ${info.device} ${info.description}`;
+  return /swiftshader|llvmpipe|lavapipe|softpipe|basic render|\bwarp\b|microsoft basic/i.test(names);
+}
+
+/**
+ * @param allowSoftware accept an adapter that computes on the CPU (for checks of correctness)
+ * @throws BackendUnavailable when there is no adapter, or only one in software
+ */
+export async function startWebgpu(options: { allowSoftware: boolean }): Promise<StartedBackend> {
+  const dawn = await openDawn();
+  const adapter = await dawn.requestAdapter({ powerPreference: "high-performance" });
+  if (adapter === null) throw new BackendUnavailable("WebGPU found no adapter", howToGetOne);
+  const { info } = adapter;
+  const software = isSoftwareAdapter(info);
+  const device =
+    [info.description || info.device, info.architecture].filter(Boolean).join(", ") || info.vendor;
+  if (software && !options.allowSoftware) {
+    throw new BackendUnavailable(
+      `WebGPU found only ${device}, which computes on the CPU and is slower than wasm`,
+      `${howToGetOne}; --backend webgpu uses it all the same`,
+    );
+  }
+  // registers itself when navigator.gpu is there
+  await import("@tensorflow/tfjs-backend-webgpu");
+  if (!(await tf.setBackend("webgpu")) || tf.getBackend() !== "webgpu") {
+    throw new BackendUnavailable(`tfjs could not open a WebGPU device on ${device}`, howToGetOne);
+  }
+  return {
+    tfName: "webgpu",
+    device: software ? `${device} (software)` : device,
+    description: `WebGPU (Dawn) on ${device}`,
+    versions: {
+      webgpu: (require("webgpu/package.json") as { version: string }).version,
+      "@tensorflow/tfjs-backend-webgpu": (
+        require("@tensorflow/tfjs-backend-webgpu/package.json") as { version: string }
+      ).version,
+    },
+  };
+}
