@@ -1,0 +1,76 @@
+import { z } from "zod";
+
+/** The seven linear layers of a decoder layer, by the last part of their module name. */
+export const linearTargets = [
+  "q_proj",
+  "k_proj",
+  "v_proj",
+  "o_proj",
+  "gate_proj",
+  "up_proj",
+  "down_proj",
+] as const;
+
+export const loraOptions = z.strictObject({
+  rank: z.int().min(1).default(16).describe("rank r of the update B A; TRL's usual start for RL"),
+  alpha: z
+    .number()
+    .positive()
+    .default(32)
+    .describe("the update is scaled by alpha / rank (alpha / sqrt(rank) with use_rslora); twice the rank"),
+  targets: z
+    .array(z.enum(linearTargets))
+    .min(1)
+    .default([...linearTargets])
+    .describe(
+      "linear layers that get an adapter; all seven learn best (arXiv:2106.09685 adapted q and v only)",
+    ),
+  use_rslora: z.boolean().default(false).describe("scale by alpha / sqrt(rank), arXiv:2312.03732"),
+  adapter: z
+    .string()
+    .optional()
+    .describe("PEFT adapter directory to go on from; rank, alpha, targets and use_rslora then come from it"),
+});
+export type LoraRecipe = z.infer<typeof loraOptions>;
+
+export const wordLevelOptions = z.strictObject({
+  tokens: z
+    .array(z.string().min(1))
+    .min(2)
+    .describe("the vocabulary in the order of its ids; longest match first"),
+  pad: z.string().describe("padding token, one of tokens"),
+  bos: z.string().optional().describe("token put before every prompt, one of tokens"),
+  eos: z.string().describe("token that ends a completion, one of tokens"),
+  separator: z
+    .enum(["none", "space"])
+    .default("none")
+    .describe("none: tokens stand side by side; space: one blank between them"),
+});
+
+export const modelOptions = z.strictObject({
+  path: z
+    .string()
+    .optional()
+    .describe("a Hugging Face directory, a .gguf file, or a Hub id org/name[@revision]; this or init"),
+  init: z
+    .record(z.string(), z.unknown())
+    .optional()
+    .describe("keys of config.json of a model with random weights, drawn from seed; this or path"),
+  tokenizer: z
+    .union([z.string(), wordLevelOptions])
+    .optional()
+    .describe("with init: a directory with tokenizer files, or a word-level vocabulary written here"),
+  lora: loraOptions
+    .optional()
+    .describe("train low-rank adapters and keep the weights frozen; all weights are trained when absent"),
+  rematerialise: z
+    .boolean()
+    .default(false)
+    .describe("compute each layer again in the backward pass: memory of one layer, a third more time"),
+  max_positions: z
+    .int()
+    .min(1)
+    .optional()
+    .describe("refuse rows longer than this; the model's max_position_embeddings when absent"),
+});
+export type ModelOptions = z.infer<typeof modelOptions>;
