@@ -19,7 +19,9 @@ describe("counter-based random numbers", () => {
     const late = rng.fork("rollout", 3, "p1", 0).uniform(5);
     rng.uniform(0);
     expect(createRng(7).fork("rollout", 3, "p1", 0).uniform(5)).toBe(late);
-    const firsts = ["p1", "p2", "p11", "p1\0"].flatMap((id) => [0, 1].map((k) => rng.fork("rollout", 3, id, k).uint32(0)));
+    const firsts = ["p1", "p2", "p11", "p1\0"].flatMap((id) =>
+      [0, 1].map((k) => rng.fork("rollout", 3, id, k).uint32(0)),
+    );
     expect(new Set(firsts).size).toBe(8);
     expect(createRng(8).uint32(0)).not.toBe(rng.uint32(0));
     expect(rng.fork("ab", "c").uint32(0)).not.toBe(rng.fork("a", "bc").uint32(0));
