@@ -1,0 +1,36 @@
+import { z } from "zod";
+
+/** What is kept of a run, and how often. */
+export const runOptions = z.strictObject({
+  root: z
+    .string()
+    .min(1)
+    .default("runs")
+    .describe("folder of run directories, relative to the working directory"),
+  name: z
+    .string()
+    .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/, "use letters, digits, dot, dash and underscore")
+    .optional()
+    .describe("first part of the run directory's name; the config file's name when absent"),
+  checkpoint_every: z
+    .int()
+    .min(1)
+    .default(50)
+    .describe("steps between checkpoints; the last step and Ctrl-C always write one"),
+  keep_last: z.int().min(1).default(2).describe("newest checkpoints that stay on disk"),
+  keep_best: z
+    .strictObject({
+      metric: z.string().min(1).default("accuracy").describe("which evaluation metric decides"),
+      mode: z.enum(["max", "min"]).default("max").describe("whether more or less of it is better"),
+    })
+    .nullable()
+    .prefault({})
+    .describe("the best evaluated checkpoint stays too; null keeps only the newest"),
+  samples_every: z.int().min(0).default(1).describe("steps between writes to samples.jsonl; 0 writes none"),
+  samples_prompts: z
+    .int()
+    .min(1)
+    .default(2)
+    .describe("prompts of such a step whose completions are written, the first ones of the batch"),
+});
+export type RunOptions = z.infer<typeof runOptions>;

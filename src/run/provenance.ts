@@ -1,0 +1,133 @@
+/** provenance.json: what a reader needs to trust a run and to make it again. */
+import { execFile } from "node:child_process";
+import { existsSync, readFileSync } from "node:fs";
+import { arch, cpus, platform, release, totalmem } from "node:os";
+import { join, resolve } from "node:path";
+import { promisify } from "node:util";
+import { CheckpointError, DataError, describeSystemError } from "../lib/errors.ts";
+import { writeFileAtomic } from "../lib/files.ts";
+import { hashFile } from "./manifest.ts";
+
+export interface Provenance {
+  rlpt: string;
+  node: string;
+  /** The run's seed. */
+  seed: number;
+  /** ISO 8601, UTC. */
+  started: string;
+  command: readonly string[];
+  system: { platform: string; release: string; arch: string; cpu: string; cores: number; memory_gb: number };
+  /** What the backend says of itself: name, version, libraries, device, threads. */
+  backend: Readonly<Record<string, unknown>>;
+  /** Of the working directory; null outside a repository or without git. */
+  git: { commit: string; dirty: boolean } | null;
+  /** By path as it was given. */
+  data: Record<string, { bytes: number; sha256: string }>;
+  /** Every time the run was taken up again. */
+  resumes: { time: string; from_step: number; rlpt: string; node: string; command: readonly string[] }[];
+}
+
+export interface ProvenanceInput {
+  rlptVersion: string;
+  seed: number;
+  time: Date;
+  command: readonly string[];
+  backend: Readonly<Record<string, unknown>>;
+  /** Data files by the path in the recipe. */
+  dataFiles: readonly string[];
+  /** Where relative data paths begin, and whose commit counts. */
+  workingDirectory: string;
+}
+
+const fileName = "provenance.json";
+
+/** Commit and whether tracked files differ from it; null where that cannot be told. */
+export async function gitState(directory: string): Promise<Provenance["git"]> {
+  const git = async (...args: string[]): Promise<string> =>
+    (await promisify(execFile)("git", args, { cwd: directory, timeout: 10_000, maxBuffer: 1 << 26 })).stdout;
+  try {
+    const commit = (await git("rev-parse", "HEAD")).trim();
+    const changes = await git("status", "--porcelain", "--untracked-files=no");
+    return { commit, dirty: changes.trim() !== "" };
+  } catch {
+    return null;
+  }
+}
+
+/** @throws DataError when a data file cannot be read */
+export async function collectProvenance(input: ProvenanceInput): Promise<Provenance> {
+  const data: Provenance["data"] = {};
+  for (const path of [...new Set(input.dataFiles)].sort()) {
+    try {
+      data[path] = await hashFile(resolve(input.workingDirectory, path));
+    } catch (error) {
+      throw new DataError(`${path}: cannot be read: ${describeSystemError(error)}.`, { cause: error });
+    }
+  }
+  return {
+    rlpt: input.rlptVersion,
+    node: process.version,
+    seed: input.seed,
+    started: input.time.toISOString(),
+    command: input.command,
+    system: {
+      platform: platform(),
+      release: release(),
+      arch: arch(),
+      cpu: cpus()[0]?.model.trim() ?? "unknown",
+      cores: cpus().length,
+      memory_gb: Math.round(totalmem() / 1e8) / 10,
+    },
+    backend: input.backend,
+    git: await gitState(input.workingDirectory),
+    data,
+    resumes: [],
+  };
+}
+
+export function writeProvenance(runDir: string, provenance: Provenance): void {
+  writeFileAtomic(join(runDir, fileName), `${JSON.stringify(provenance, null, 2)}\n`);
+}
+
+/** @returns null when the run has none */
+export function readProvenance(runDir: string): Provenance | null {
+  const path = join(runDir, fileName);
+  if (!existsSync(path)) return null;
+  try {
+    return JSON.parse(readFileSync(path, "utf8")) as Provenance;
+  } catch (error) {
+    throw new CheckpointError(`${path}: cannot be read: ${describeSystemError(error)}.`, { cause: error });
+  }
+}
+
+/**
+ * Adds a resume to provenance.json; without a file the new provenance becomes the first.
+ * @returns what differs from the start in a way that can change results: versions, backend, data, commit
+ */
+export function recordResume(runDir: string, now: Provenance, fromStep: number): string[] {
+  const before = readProvenance(runDir);
+  if (before === null) {
+    writeProvenance(runDir, now);
+    return [];
+  }
+  before.resumes.push({
+    time: now.started,
+    from_step: fromStep,
+    rlpt: now.rlpt,
+    node: now.node,
+    command: now.command,
+  });
+  writeProvenance(runDir, before);
+  const changes: string[] = [];
+  const compare = (what: string, was: unknown, is: unknown): void => {
+    const [a, b] = [JSON.stringify(was), JSON.stringify(is)];
+    if (a !== b) changes.push(`${what} was ${a} when the run began and is ${b}`);
+  };
+  compare("rlpt", before.rlpt, now.rlpt);
+  compare("node", before.node, now.node);
+  compare("git commit", before.git, now.git);
+  compare("backend", before.backend, now.backend);
+  for (const path of new Set([...Object.keys(before.data), ...Object.keys(now.data)]))
+    compare(`data file ${path}`, before.data[path]?.sha256, now.data[path]?.sha256);
+  return changes;
+}

@@ -1,0 +1,164 @@
+/** runs/<name>-<time>-s<seed>/: making one, finding its parts, taking one up again. */
+import { existsSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { parse } from "yaml";
+import { CheckpointError, ConfigError, describeSystemError } from "../lib/errors.ts";
+import { writeFileAtomic } from "../lib/files.ts";
+import { type Checkpoint, latestCheckpoint, removeLeftovers } from "./checkpoint.ts";
+import { lockName, lockRun } from "./lock.ts";
+import { openRunLogs, type RunLogs } from "./logs.ts";
+
+const recipeName = "recipe.yaml";
+
+/** 2026-01-05 12:00:07 UTC -> "20260105T120007". */
+export function timeStamp(time: Date): string {
+  return time.toISOString().slice(0, 19).replaceAll(/[-:]/g, "");
+}
+
+export interface NewRun {
+  /** Folder of run directories. */
+  root: string;
+  name: string;
+  seed: number;
+  time: Date;
+  /** Taken as it is instead of root/name-time-s<seed>; must be new or empty. */
+  directory?: string;
+}
+
+/**
+ * Makes a run directory; where the name is taken (two runs in a second) "-2", "-3" ... is added.
+ * @returns its path
+ * @throws ConfigError when the given directory holds something
+ */
+export function createRunDirectory(run: NewRun): string {
+  if (run.directory !== undefined) {
+    const path = run.directory;
+    try {
+      mkdirSync(path, { recursive: true });
+    } catch (error) {
+      throw new ConfigError(`${path}: cannot make the run directory: ${describeSystemError(error)}.`, {
+        cause: error,
+      });
+    }
+    if (existsSync(join(path, recipeName)))
+      throw new ConfigError(`${path}: holds a run already; resume it, or give another directory.`);
+    if (readdirSync(path).some((name) => !name.startsWith(lockName)))
+      throw new ConfigError(`${path}: is not empty and holds no run; give another directory.`);
+    return path;
+  }
+  const base = join(run.root, `${run.name}-${timeStamp(run.time)}-s${run.seed}`);
+  try {
+    mkdirSync(run.root, { recursive: true });
+    for (let count = 1; ; count++) {
+      const path = count === 1 ? base : `${base}-${count}`;
+      try {
+        mkdirSync(path);
+        return path;
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+      }
+    }
+  } catch (error) {
+    throw new ConfigError(`${base}: cannot make the run directory: ${describeSystemError(error)}.`, {
+      cause: error,
+    });
+  }
+}
+
+/** Run directories below `root` that have a recipe, sorted by name. */
+export function listRuns(root: string): string[] {
+  if (!existsSync(root)) return [];
+  return readdirSync(root)
+    .sort()
+    .map((name) => join(root, name))
+    .filter(isRunDirectory);
+}
+
+export function isRunDirectory(path: string): boolean {
+  return existsSync(join(path, recipeName));
+}
+
+/** Writes recipe.yaml: the resolved recipe, runnable again as it is. */
+export function writeRecipe(runDir: string, yaml: string): void {
+  writeFileAtomic(join(runDir, recipeName), yaml);
+}
+
+/** @throws CheckpointError when the directory holds no run */
+export function readRecipe(runDir: string): string {
+  try {
+    return readFileSync(join(runDir, recipeName), "utf8");
+  } catch (error) {
+    throw new CheckpointError(
+      `${runDir}: is not a run directory (${recipeName}: ${describeSystemError(error)}).`,
+      {
+        cause: error,
+      },
+    );
+  }
+}
+
+/** Key paths at which two recipes differ, with both values; what a resumed run must not have changed. */
+export function recipeDifferences(was: string, is: string): { path: string; was: unknown; is: unknown }[] {
+  const differences: { path: string; was: unknown; is: unknown }[] = [];
+  const compare = (a: unknown, b: unknown, path: string): void => {
+    if (isContainer(a) && isContainer(b) && Array.isArray(a) === Array.isArray(b)) {
+      for (const key of new Set([...Object.keys(a), ...Object.keys(b)])) {
+        const inner = Array.isArray(a) ? `${path}[${key}]` : path === "" ? key : `${path}.${key}`;
+        compare((a as Record<string, unknown>)[key], (b as Record<string, unknown>)[key], inner);
+      }
+    } else if (!Object.is(a, b)) differences.push({ path, was: a, is: b });
+  };
+  compare(parse(was), parse(is), "");
+  return differences;
+}
+
+const isContainer = (value: unknown): value is object => typeof value === "object" && value !== null;
+
+/** A run directory that this process writes. */
+export interface OpenRun {
+  readonly directory: string;
+  /** Where the run goes on; null at the very beginning. */
+  readonly from: Checkpoint | null;
+  readonly logs: RunLogs;
+  close(): void;
+}
+
+/**
+ * Locks a run directory, tidies up after a kill, finds the newest whole checkpoint (every file hashed) and
+ * cuts the logs back to it. For a new run too: it then begins with nothing.
+ * @param options.from a checkpoint to go on from instead of the newest; later ones are removed
+ * @param options.note told about torn checkpoints, taken-over locks and lost rows
+ */
+export async function openRun(
+  directory: string,
+  options: { from?: Checkpoint; note?: (text: string) => void } = {},
+): Promise<OpenRun> {
+  const note = options.note ?? (() => {});
+  const lock = lockRun(directory, note);
+  try {
+    removeLeftovers(directory);
+    const from = options.from ?? (await latestCheckpoint(directory, { verify: "hashes", note }));
+    if (from !== null && from.manifest.logs === undefined)
+      throw new CheckpointError(
+        `${from.directory}: does not say how many log rows belong to it; not a run's.`,
+      );
+    removeLeftovers(directory, from?.step ?? -1);
+    const logs = openRunLogs(
+      directory,
+      from === null ? undefined : { step: from.step, counts: from.manifest.logs! },
+      note,
+    );
+    return {
+      directory,
+      from,
+      logs,
+      close() {
+        logs.close();
+        lock.release();
+      },
+    };
+  } catch (error) {
+    lock.release();
+    throw error;
+  }
+}

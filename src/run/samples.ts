@@ -1,0 +1,59 @@
+import type { FinishReason, Prompt, RewardStatus, ScoredCompletion } from "../types.ts";
+
+/** A line of samples.jsonl. */
+export interface SampleRecord {
+  step: number;
+  stage: string;
+  prompt_id: string;
+  sample_index: number;
+  prompt: string;
+  answer: string;
+  completion: string;
+  tokens: number;
+  finish_reason: FinishReason;
+  reward: number;
+  status: RewardStatus;
+  correct: boolean;
+  advantage?: number;
+  parts: Record<string, { value: number; status: RewardStatus; note?: string }>;
+}
+
+/** What the policy read, as plain text: messages as "role: content", images as their paths. */
+export function promptText(prompt: Prompt): string {
+  if (prompt.input.kind === "text") return prompt.input.text;
+  return prompt.input.messages
+    .map(({ role, content }) => {
+      const text =
+        typeof content === "string"
+          ? content
+          : content.map((part) => (part.type === "text" ? part.text : `[image ${part.path}]`)).join("");
+      return `${role}: ${text}`;
+    })
+    .join("\n");
+}
+
+/** @param advantage of this completion, where the algorithm has one */
+export function sampleRecord(
+  step: number,
+  stage: string,
+  prompt: Prompt,
+  completion: ScoredCompletion,
+  advantage?: number,
+): SampleRecord {
+  return {
+    step,
+    stage,
+    prompt_id: prompt.id,
+    sample_index: completion.sampleIndex,
+    prompt: promptText(prompt),
+    answer: prompt.answer,
+    completion: completion.text,
+    tokens: completion.tokens.length,
+    finish_reason: completion.finishReason,
+    reward: completion.reward,
+    status: completion.status,
+    correct: completion.correct,
+    ...(advantage === undefined ? {} : { advantage }),
+    parts: { ...completion.parts },
+  };
+}
