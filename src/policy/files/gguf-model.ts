@@ -1,0 +1,274 @@
+/** A language model out of a GGUF file: config.json rebuilt, tensors under Hugging Face names and row order. */
+import { ModelFileError } from "../../lib/errors.ts";
+import type { WeightSource } from "../interfaces.ts";
+import type { GgufFile, GgufValue } from "./gguf.ts";
+import type { JsonObject } from "./json.ts";
+
+interface Architecture {
+  modelType: string;
+  className: string;
+  /** The converter stores q and k rows for interleaved RoPE. */
+  permuted: boolean;
+}
+
+const ARCHITECTURES: Readonly<Record<string, Architecture>> = {
+  llama: { modelType: "llama", className: "LlamaForCausalLM", permuted: true },
+  smollm3: { modelType: "smollm3", className: "SmolLM3ForCausalLM", permuted: true },
+  qwen2: { modelType: "qwen2", className: "Qwen2ForCausalLM", permuted: false },
+  qwen3: { modelType: "qwen3", className: "Qwen3ForCausalLM", permuted: false },
+};
+
+const KIND = { number: "a number", integer: "an integer", string: "a string", boolean: "a boolean" };
+
+/** Typed look-ups in the metadata, with messages that name key and value. */
+export function ggufReader(file: Pick<GgufFile, "path" | "metadata">) {
+  const describe = (value: GgufValue): string =>
+    Array.isArray(value) ? `an array of ${value.length}` : KIND[typeof value as keyof typeof KIND];
+  const typed = (key: string, kind: keyof typeof KIND): GgufValue | undefined => {
+    const value = file.metadata.get(key);
+    if (value === undefined) return undefined;
+    const fits = kind === "integer" ? Number.isSafeInteger(value) : typeof value === kind;
+    if (!fits) throw new ModelFileError(`${file.path}: ${key} is ${describe(value)}, expected ${KIND[kind]}`);
+    return value;
+  };
+  const list = (key: string): readonly (number | boolean | string)[] | undefined => {
+    const value = file.metadata.get(key);
+    if (value === undefined) return undefined;
+    if (!Array.isArray(value)) throw new ModelFileError(`${file.path}: ${key} is ${describe(value)}, expected an array`);
+    return value;
+  };
+  return {
+    integer: (key: string) => typed(key, "integer") as number | undefined,
+    number: (key: string) => typed(key, "number") as number | undefined,
+    string: (key: string) => typed(key, "string") as string | undefined,
+    boolean: (key: string) => typed(key, "boolean") as boolean | undefined,
+    list,
+    requireInteger: (key: string): number => {
+      const value = typed(key, "integer") as number | undefined;
+      if (value === undefined) throw new ModelFileError(`${file.path} has no metadata key ${key}`);
+      return value;
+    },
+  };
+}
+
+function architectureOf(file: GgufFile): [string, Architecture] {
+  const name = ggufReader(file).string("general.architecture");
+  const architecture = name === undefined ? undefined : ARCHITECTURES[name];
+  if (!architecture) {
+    throw new ModelFileError(
+      `${file.path}: general.architecture = ${name ?? "(missing)"} is not supported; supported are ${Object.keys(ARCHITECTURES).join(", ")}`,
+    );
+  }
+  return [name!, architecture];
+}
+
+/** config.json from the metadata, in the older spelling. @throws ModelFileError for what cannot be expressed */
+export function ggufConfig(file: GgufFile): JsonObject {
+  const meta = ggufReader(file);
+  const [prefix, architecture] = architectureOf(file);
+  const key = (name: string): string => `${prefix}.${name}`;
+  const refuse = (name: string, reason: string): never => {
+    throw new ModelFileError(`${file.path}: ${name} = ${JSON.stringify(file.metadata.get(name))}: ${reason}`);
+  };
+  if ((meta.integer("split.count") ?? 1) > 1) refuse("split.count", "it is a part of a split model; merge it first");
+  if ((meta.integer(key("expert_count")) ?? 0) > 0) {
+    refuse(key("expert_count"), "mixtures of experts are not supported");
+  }
+  for (const name of ["attention.head_count", "attention.head_count_kv", "feed_forward_length"]) {
+    if (Array.isArray(file.metadata.get(key(name)))) refuse(key(name), "values per layer are not supported");
+  }
+  const hidden = meta.requireInteger(key("embedding_length"));
+  const heads = meta.requireInteger(key("attention.head_count"));
+  const headDim = meta.integer(key("attention.key_length")) ?? hidden / heads;
+  const rotary = meta.integer(key("rope.dimension_count")) ?? headDim;
+  if (rotary !== headDim) refuse(key("rope.dimension_count"), `partial RoPE (of ${headDim}) is not supported`);
+  const valueLength = meta.integer(key("attention.value_length")) ?? headDim;
+  if (valueLength !== headDim) refuse(key("attention.value_length"), `it differs from the key length ${headDim}`);
+  const embedding = file.tensors.get("token_embd.weight");
+  if (!embedding) throw new ModelFileError(`${file.path} has no tensor token_embd.weight`);
+  const layers = meta.requireInteger(key("block_count"));
+  const window = meta.integer(key("attention.sliding_window")) ?? 0;
+  const mistral = prefix === "llama" && window > 0;
+  const eos = ggufEosIds(file);
+  const theta = meta.number(key("rope.freq_base")) ?? 10000;
+  const epsilon = meta.number(key("attention.layer_norm_rms_epsilon"));
+  if (epsilon === undefined) {
+    throw new ModelFileError(`${file.path} has no metadata key ${key("attention.layer_norm_rms_epsilon")}`);
+  }
+  return {
+    architectures: [mistral ? "MistralForCausalLM" : architecture.className],
+    model_type: mistral ? "mistral" : architecture.modelType,
+    vocab_size: embedding.shape[0]!,
+    hidden_size: hidden,
+    intermediate_size: meta.requireInteger(key("feed_forward_length")),
+    num_hidden_layers: layers,
+    num_attention_heads: heads,
+    num_key_value_heads: meta.integer(key("attention.head_count_kv")) ?? heads,
+    head_dim: headDim,
+    hidden_act: "silu",
+    rms_norm_eps: epsilon,
+    max_position_embeddings: meta.requireInteger(key("context_length")),
+    rope_theta: theta,
+    rope_scaling: ropeScaling(file, prefix, headDim, theta),
+    tie_word_embeddings: !file.tensors.has("output.weight"),
+    ...(mistral ? { sliding_window: window } : {}),
+    ...(prefix === "llama" || prefix === "smollm3" || prefix === "qwen3"
+      ? { attention_bias: file.tensors.has("blk.0.attn_q.bias") }
+      : {}),
+    ...(prefix === "llama" || prefix === "smollm3" ? { mlp_bias: file.tensors.has("blk.0.ffn_gate.bias") } : {}),
+    ...(prefix === "smollm3" ? { no_rope_layer_interval: 4, no_rope_layers: noRopeLayers(layers) } : {}),
+    bos_token_id: meta.integer("tokenizer.ggml.bos_token_id") ?? null,
+    eos_token_id: eos[0] ?? null,
+    pad_token_id: meta.integer("tokenizer.ggml.padding_token_id") ?? null,
+    initializer_range: 0.02,
+    attention_dropout: 0,
+    use_cache: true,
+    torch_dtype: "float32",
+  };
+}
+
+/** SmolLM3 skips RoPE in every fourth layer; 1 = with RoPE. GGUF does not say so. */
+function noRopeLayers(layers: number): number[] {
+  return Array.from({ length: layers }, (_, i) => ((i + 1) % 4 === 0 ? 0 : 1));
+}
+
+/** End-of-sequence ids of the metadata: eos first, then end-of-turn where it differs. */
+export function ggufEosIds(file: GgufFile): number[] {
+  const meta = ggufReader(file);
+  const ids = ["tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id"].map((key) => meta.integer(key));
+  return [...new Set(ids.filter((id) => id !== undefined))];
+}
+
+function ropeScaling(file: GgufFile, prefix: string, headDim: number, theta: number): JsonObject | null {
+  const meta = ggufReader(file);
+  const type = meta.string(`${prefix}.rope.scaling.type`) ?? "none";
+  const factor = meta.number(`${prefix}.rope.scaling.factor`) ?? 1;
+  if (file.tensors.has("rope_freqs.weight")) return llama3Scaling(file, headDim, theta);
+  if (type === "none" || (type === "linear" && factor === 1)) return null;
+  if (type === "linear") return { rope_type: "linear", type: "linear", factor };
+  if (type === "yarn") {
+    const original = meta.integer(`${prefix}.rope.scaling.original_context_length`);
+    return {
+      rope_type: "yarn",
+      type: "yarn",
+      factor,
+      ...(original === undefined ? {} : { original_max_position_embeddings: original }),
+    };
+  }
+  throw new ModelFileError(
+    `${file.path}: ${prefix}.rope.scaling.type = ${type} is not supported; supported are none, linear, yarn`,
+  );
+}
+
+/**
+ * Llama 3.1's scaling lies in the file as divisors of the inverse frequencies, rope_freqs.weight [D/2]. All its
+ * releases share low 1, high 4 and 8192 positions, so the largest divisor is the factor; the rest is compared.
+ */
+function llama3Scaling(file: GgufFile, headDim: number, theta: number): JsonObject | null {
+  const divisors = file.read("rope_freqs.weight");
+  const factor = divisors.reduce((largest, f) => Math.max(largest, f), 1);
+  if (divisors.every((f) => f === 1)) return null;
+  const original = 8192;
+  const expected = Array.from({ length: headDim / 2 }, (_, i) => {
+    const wavelength = 2 * Math.PI * theta ** ((2 * i) / headDim);
+    if (wavelength < original / 4) return 1;
+    if (wavelength > original) return factor;
+    const smooth = (original / wavelength - 1) / 3;
+    return 1 / ((1 - smooth) / factor + smooth);
+  });
+  const fits =
+    divisors.length === expected.length && expected.every((f, i) => Math.abs(divisors[i]! - f) < 1e-3 * f);
+  if (!fits) {
+    throw new ModelFileError(
+      `${file.path}: rope_freqs.weight is not Llama 3's scaling (low 1, high 4, 8192 positions), the only one supported`,
+    );
+  }
+  return {
+    rope_type: "llama3",
+    factor,
+    low_freq_factor: 1,
+    high_freq_factor: 4,
+    original_max_position_embeddings: original,
+  };
+}
+
+const LAYER_NAMES: Readonly<Record<string, string>> = {
+  attn_norm: "input_layernorm",
+  ffn_norm: "post_attention_layernorm",
+  attn_q: "self_attn.q_proj",
+  attn_k: "self_attn.k_proj",
+  attn_v: "self_attn.v_proj",
+  attn_output: "self_attn.o_proj",
+  attn_q_norm: "self_attn.q_norm",
+  attn_k_norm: "self_attn.k_norm",
+  ffn_gate: "mlp.gate_proj",
+  ffn_up: "mlp.up_proj",
+  ffn_down: "mlp.down_proj",
+};
+
+const TOP_NAMES: Readonly<Record<string, string>> = {
+  "token_embd.weight": "model.embed_tokens.weight",
+  "output_norm.weight": "model.norm.weight",
+  "output.weight": "lm_head.weight",
+};
+
+/** Hugging Face name of a GGUF tensor, or null when there is none. */
+export function huggingFaceName(name: string): string | null {
+  const top = TOP_NAMES[name];
+  if (top) return top;
+  const match = /^blk\.(\d+)\.(\w+)\.(weight|bias)$/.exec(name);
+  const module = match && LAYER_NAMES[match[2]!];
+  return module ? `model.layers.${match[1]}.${module}.${match[3]}` : null;
+}
+
+/**
+ * Undoes the converter's row order for interleaved RoPE: within each head, row i came from row 2i for i < D/2
+ * and from row 2(i - D/2) + 1 otherwise.
+ * @param data [heads * D, width] row-major; a bias has width 1
+ */
+export function unpermuteRows(data: Float32Array, heads: number, width: number): Float32Array {
+  const out = new Float32Array(data.length);
+  const headDim = data.length / heads / width;
+  for (let head = 0; head < heads; head++) {
+    for (let i = 0; i < headDim; i++) {
+      const from = i < headDim / 2 ? 2 * i : 2 * (i - headDim / 2) + 1;
+      const row = (head * headDim + from) * width;
+      out.set(data.subarray(row, row + width), (head * headDim + i) * width);
+    }
+  }
+  return out;
+}
+
+/** Tensors under Hugging Face names, decoded on demand. @throws ModelFileError for one that has no such name */
+export function ggufWeights(file: GgufFile, config: Readonly<JsonObject>): WeightSource {
+  const [, architecture] = architectureOf(file);
+  const names = new Map<string, string>();
+  for (const name of file.tensors.keys()) {
+    if (name === "rope_freqs.weight") continue; // in config.json as rope_scaling
+    const renamed = huggingFaceName(name);
+    if (renamed === null) throw new ModelFileError(`${file.path}: unexpected tensor ${name}`);
+    names.set(renamed, name);
+  }
+  const find = (name: string) => {
+    const source = names.get(name);
+    if (source === undefined) throw new ModelFileError(`${file.path} has no tensor for ${name}`);
+    return file.tensors.get(source)!;
+  };
+  const headsOf: Readonly<Record<string, unknown>> = {
+    q_proj: config["num_attention_heads"],
+    k_proj: config["num_key_value_heads"],
+  };
+  return {
+    names: [...names.keys()],
+    shape: (name) => find(name).shape,
+    dtype: (name) => find(name).type.name,
+    read: (name) => {
+      const tensor = find(name);
+      const data = file.read(tensor.name);
+      const projection = /\.(q_proj|k_proj)\./.exec(name)?.[1];
+      if (!architecture.permuted || projection === undefined) return data;
+      return unpermuteRows(data, headsOf[projection] as number, tensor.shape[1] ?? 1);
+    },
+    close: () => file.close(),
+  };
+}

@@ -1,0 +1,181 @@
+/** tokenizer.json and tokenizer_config.json rebuilt from a GGUF file's tokenizer.ggml.* metadata. */
+import { ModelFileError } from "../../lib/errors.ts";
+import type { GgufFile } from "./gguf.ts";
+import { ggufReader } from "./gguf-model.ts";
+import type { JsonObject } from "./json.ts";
+
+const LLAMA3_PATTERN =
+  "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
+const QWEN_PATTERN = LLAMA3_PATTERN.replace("\\p{N}{1,3}", "\\p{N}");
+
+interface PreTokenization {
+  preTokenizers: JsonObject[];
+  normalizer: JsonObject | null;
+  ignoreMerges: boolean;
+  addBos: boolean;
+}
+
+const byteLevel = (useRegex: boolean): JsonObject => ({
+  type: "ByteLevel",
+  add_prefix_space: false,
+  trim_offsets: true,
+  use_regex: useRegex,
+});
+
+const split = (pattern: string): JsonObject => ({
+  type: "Split",
+  pattern: { Regex: pattern },
+  behavior: "Isolated",
+  invert: false,
+});
+
+/** What `tokenizer.ggml.pre` stands for: the hub's own tokenizer.json of these families. */
+function preTokenization(name: string | undefined): PreTokenization | null {
+  const plain = { normalizer: null, ignoreMerges: false, addBos: false };
+  switch (name) {
+    case "llama-bpe":
+    case "llama3":
+    case "llama-v3":
+      return {
+        preTokenizers: [split(LLAMA3_PATTERN), byteLevel(false)],
+        normalizer: null,
+        ignoreMerges: true,
+        addBos: true,
+      };
+    case "smaug-bpe":
+    case "dbrx":
+      return { ...plain, preTokenizers: [split(LLAMA3_PATTERN), byteLevel(false)] };
+    case "qwen2":
+      return { ...plain, preTokenizers: [split(QWEN_PATTERN), byteLevel(false)], normalizer: { type: "NFC" } };
+    case "deepseek-r1-qwen":
+      return { ...plain, preTokenizers: [split(QWEN_PATTERN), byteLevel(false)] };
+    case "smollm":
+      return { ...plain, preTokenizers: [{ type: "Digits", individual_digits: true }, byteLevel(true)] };
+    case "gpt-2":
+      return { ...plain, preTokenizers: [byteLevel(true)] };
+    default:
+      return null;
+  }
+}
+
+const CONTROL = 3;
+const USER_DEFINED = 4;
+const UNUSED = 5;
+
+/**
+ * @returns the two files' bytes by name; the chat template lies in tokenizer_config.json
+ * @throws ModelFileError for tokenizers that are not byte-level BPE, and unknown pre-tokenizers
+ */
+export function ggufTokenizerFiles(file: GgufFile): Map<string, Uint8Array> {
+  const meta = ggufReader(file);
+  const model = meta.string("tokenizer.ggml.model");
+  if (model !== "gpt2") {
+    throw new ModelFileError(
+      `${file.path}: tokenizer.ggml.model = ${model ?? "(missing)"}; only gpt2 (byte-level BPE) can be rebuilt: use the model's Hugging Face directory`,
+    );
+  }
+  const pre = meta.string("tokenizer.ggml.pre");
+  const style = preTokenization(pre);
+  if (!style) {
+    throw new ModelFileError(
+      `${file.path}: tokenizer.ggml.pre = ${pre ?? "(missing)"} is not a pre-tokenizer this program knows: use the model's Hugging Face directory`,
+    );
+  }
+  const strings = (key: string): readonly string[] => {
+    const values = meta.list(key);
+    if (!values?.every((value) => typeof value === "string")) {
+      throw new ModelFileError(`${file.path}: ${key} is not an array of strings`);
+    }
+    return values as readonly string[];
+  };
+  const tokens = strings("tokenizer.ggml.tokens");
+  const types = meta.list("tokenizer.ggml.token_type") ?? tokens.map(() => 1);
+  if (types.length !== tokens.length) {
+    throw new ModelFileError(
+      `${file.path}: tokenizer.ggml.token_type has ${types.length} entries for ${tokens.length} tokens`,
+    );
+  }
+  const token = (key: string): string | null => {
+    const id = meta.integer(key);
+    if (id === undefined) return null;
+    const text = tokens[id];
+    if (text === undefined) throw new ModelFileError(`${file.path}: ${key} = ${id}, but there are ${tokens.length} tokens`);
+    return text;
+  };
+  const bos = token("tokenizer.ggml.bos_token_id");
+  const addBos = (meta.boolean("tokenizer.ggml.add_bos_token") ?? style.addBos) && bos !== null;
+  const tokenizerJson = {
+    version: "1.0",
+    truncation: null,
+    padding: null,
+    added_tokens: tokens.flatMap((content, id) =>
+      types[id] === CONTROL || types[id] === USER_DEFINED
+        ? [
+            {
+              id,
+              content,
+              single_word: false,
+              lstrip: false,
+              rstrip: false,
+              normalized: false,
+              special: types[id] === CONTROL,
+            },
+          ]
+        : [],
+    ),
+    normalizer: style.normalizer,
+    pre_tokenizer:
+      style.preTokenizers.length === 1
+        ? style.preTokenizers[0]
+        : { type: "Sequence", pretokenizers: style.preTokenizers },
+    post_processor: addBos ? bosTemplate(bos, tokens.indexOf(bos)) : null,
+    decoder: { type: "ByteLevel", add_prefix_space: true, trim_offsets: true, use_regex: true },
+    model: {
+      type: "BPE",
+      dropout: null,
+      unk_token: null,
+      continuing_subword_prefix: null,
+      end_of_word_suffix: null,
+      fuse_unk: false,
+      byte_fallback: false,
+      ignore_merges: style.ignoreMerges,
+      vocab: Object.fromEntries(
+        tokens.map((content, id) => [content, id] as const).filter(([, id]) => types[id] !== UNUSED),
+      ),
+      merges: strings("tokenizer.ggml.merges"),
+    },
+  };
+  const config: JsonObject = {
+    add_bos_token: addBos,
+    add_prefix_space: false,
+    bos_token: bos,
+    clean_up_tokenization_spaces: false,
+    eos_token: token("tokenizer.ggml.eos_token_id"),
+    model_max_length: meta.integer(`${meta.string("general.architecture")}.context_length`) ?? 1e30,
+    pad_token: token("tokenizer.ggml.padding_token_id"),
+    tokenizer_class: "PreTrainedTokenizerFast",
+    unk_token: token("tokenizer.ggml.unknown_token_id"),
+  };
+  const template = meta.string("tokenizer.chat_template");
+  if (template !== undefined) config["chat_template"] = template;
+  const encode = (value: unknown, indent: number): Uint8Array =>
+    new TextEncoder().encode(`${JSON.stringify(value, null, indent)}\n`);
+  return new Map([
+    ["tokenizer.json", encode(tokenizerJson, 0)],
+    ["tokenizer_config.json", encode(config, 2)],
+  ]);
+}
+
+/** Post-processor that writes bos before the text. */
+export function bosTemplate(bos: string, id: number): JsonObject {
+  return {
+    type: "TemplateProcessing",
+    single: [{ SpecialToken: { id: bos, type_id: 0 } }, { Sequence: { id: "A", type_id: 0 } }],
+    pair: [
+      { SpecialToken: { id: bos, type_id: 0 } },
+      { Sequence: { id: "A", type_id: 0 } },
+      { Sequence: { id: "B", type_id: 1 } },
+    ],
+    special_tokens: { [bos]: { id: bos, ids: [id], tokens: [bos] } },
+  };
+}
