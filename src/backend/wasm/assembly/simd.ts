@@ -1,0 +1,9 @@
+// Small pieces every kernel uses.
+
+/** a * b + c in each lane; one rounding where the build has relaxed SIMD and the CPU has FMA. */
+// @ts-ignore: decorator
+@inline
+export function madd(a: v128, b: v128, c: v128): v128 {
+  if (ASC_FEATURE_RELAXED_SIMD) return f32x4.relaxed_madd(a, b, c);
+  return f32x4.add(f32x4.mul(a, b), c);
+}
