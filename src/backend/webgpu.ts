@@ -1,5 +1,8 @@
 /** WebGPU under Node: Dawn (npm `webgpu`) below tfjs's WebGPU backend. */
+import { existsSync, readdirSync } from "node:fs";
 import { createRequire } from "node:module";
+import { homedir } from "node:os";
+import { join } from "node:path";
 import * as tf from "@tensorflow/tfjs";
 import { BackendUnavailable, type StartedBackend } from "./unavailable.ts";
 
@@ -21,6 +24,36 @@ interface Gpu {
 
 const howToGetOne =
   "a GPU with a Vulkan, Metal or Direct3D 12 driver is needed (on Linux: the vendor's driver and libvulkan1)";
+
+/**
+ * What is plainly missing under Linux. Dawn would find out too, but slowly, and it writes to stderr.
+ * @param software a driver that computes on the CPU will do
+ */
+function missingOnLinux(software: boolean): string | null {
+  const nodes = ["/dev/nvidia0", "/dev/dxg", "/dev/kfd", "/dev/mali0"];
+  const hasGpu =
+    nodes.some((path) => existsSync(path)) || list("/dev/dri").some((name) => name.startsWith("render"));
+  if (!hasGpu && !software) return "no GPU is visible (neither /dev/dri/render* nor /dev/nvidia0)";
+  try {
+    (require("koffi") as typeof import("koffi").default).load("libvulkan.so.1").unload();
+  } catch {
+    return "Vulkan's loader, libvulkan.so.1, is not installed";
+  }
+  const named = process.env["VK_DRIVER_FILES"] ?? process.env["VK_ICD_FILENAMES"];
+  if (named) {
+    const missing = named.split(":").filter((path) => !existsSync(path));
+    return missing.length === 0 ? null : `VK_ICD_FILENAMES names ${missing[0]}, which is not there`;
+  }
+  const data = process.env["XDG_DATA_HOME"] ?? join(homedir(), ".local", "share");
+  const roots = ["/etc", "/usr/share", "/usr/local/share", "/usr/local/etc", "/etc/xdg", data];
+  if (roots.some((root) => list(join(root, "vulkan", "icd.d")).some((name) => name.endsWith(".json"))))
+    return null;
+  return "no Vulkan driver is installed (no vulkan/icd.d/*.json)";
+}
+
+function list(folder: string): string[] {
+  return existsSync(folder) ? readdirSync(folder) : [];
+}
 
 /** One instance a process: a second one would own other devices. */
 let gpu: Gpu | undefined;
@@ -60,6 +93,8 @@ export function isSoftwareAdapter(info: AdapterInfo): boolean {
  * @throws BackendUnavailable when there is no adapter, or only one in software
  */
 export async function startWebgpu(options: { allowSoftware: boolean }): Promise<StartedBackend> {
+  const missing = process.platform === "linux" ? missingOnLinux(options.allowSoftware) : null;
+  if (missing !== null) throw new BackendUnavailable(missing, howToGetOne);
   const dawn = await openDawn();
   const adapter = await dawn.requestAdapter({ powerPreference: "high-performance" });
   if (adapter === null) throw new BackendUnavailable("WebGPU found no adapter", howToGetOne);
