@@ -3,6 +3,7 @@ import { ModelFileError } from "../../lib/errors.ts";
 import type { GgufFile } from "./gguf.ts";
 import { ggufReader } from "./gguf-model.ts";
 import type { JsonObject } from "./json.ts";
+import { bosTemplate } from "./tokenizer-json.ts";
 
 const LLAMA3_PATTERN =
   "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
@@ -164,18 +165,4 @@ export function ggufTokenizerFiles(file: GgufFile): Map<string, Uint8Array> {
     ["tokenizer.json", encode(tokenizerJson, 0)],
     ["tokenizer_config.json", encode(config, 2)],
   ]);
-}
-
-/** Post-processor that writes bos before the text. */
-export function bosTemplate(bos: string, id: number): JsonObject {
-  return {
-    type: "TemplateProcessing",
-    single: [{ SpecialToken: { id: bos, type_id: 0 } }, { Sequence: { id: "A", type_id: 0 } }],
-    pair: [
-      { SpecialToken: { id: bos, type_id: 0 } },
-      { Sequence: { id: "A", type_id: 0 } },
-      { Sequence: { id: "B", type_id: 1 } },
-    ],
-    special_tokens: { [bos]: { id: bos, ids: [id], tokens: [bos] } },
-  };
 }

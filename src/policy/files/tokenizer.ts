@@ -1,0 +1,219 @@
+/** Text to ids and back, on @huggingface/tokenizers, with what that package leaves to its caller. */
+import { Tokenizer as PackageTokenizer } from "@huggingface/tokenizers";
+import { ModelFileError } from "../../lib/errors.ts";
+import type { ChatMessage, Tokenizer } from "../../types.ts";
+import { compileChatTemplate, findChatTemplate } from "./chat-template.ts";
+import { isObject, type JsonObject, parseJsonObject } from "./json.ts";
+import { missingBytes, prepareTokenizerJson, withoutBytes } from "./tokenizer-json.ts";
+
+/** Files that make up a tokenizer; every checkpoint gets a byte-equal copy of those that exist. */
+export const TOKENIZER_FILES: readonly string[] = [
+  "tokenizer.json",
+  "tokenizer_config.json",
+  "chat_template.jinja",
+  "chat_template.json",
+  "special_tokens_map.json",
+  "added_tokens.json",
+  "vocab.json",
+  "merges.txt",
+  "vocab.txt",
+  "tokenizer.model",
+];
+
+export interface ModelTokenizer extends Tokenizer {
+  /** Found at load; each a sentence to print. */
+  readonly warnings: readonly string[];
+  /** How many of the text's bytes the vocabulary cannot write: they vanish when it is encoded. */
+  lostBytes(text: string): number;
+  /** @param options.variables what the template may read beside the messages, such as enable_thinking */
+  renderChat(
+    messages: readonly ChatMessage[],
+    options: { addGenerationPrompt: boolean; variables?: Readonly<Record<string, unknown>> },
+  ): string;
+}
+
+export interface TokenizerContext {
+  /** The directory or file the tokenizer came from: messages start with it. */
+  path: string;
+  config?: Readonly<JsonObject>;
+  generationConfig?: Readonly<JsonObject>;
+  /** What a template's strftime_now() sees, YYYY-MM-DD. */
+  date?: string;
+}
+
+/** "<s>" of "<s>" or { content: "<s>" }; null otherwise. */
+function tokenText(value: unknown): string | null {
+  if (typeof value === "string") return value;
+  return isObject(value) && typeof value["content"] === "string" ? value["content"] : null;
+}
+
+function idList(value: unknown): number[] | null {
+  const ids = (Array.isArray(value) ? value : [value]).filter(
+    (id): id is number => Number.isSafeInteger(id) && (id as number) >= 0,
+  );
+  return ids.length > 0 ? [...new Set(ids)] : null;
+}
+
+interface SpecialIds {
+  bosId: number | null;
+  eosIds: number[];
+  padId: number;
+}
+
+/** generation_config.json over config.json over tokenizer_config.json; padding falls back to the first end id. */
+function specialIds(
+  tokenizerConfig: Readonly<JsonObject>,
+  { config = {}, generationConfig = {} }: TokenizerContext,
+  idOf: (key: string) => number | null,
+): SpecialIds {
+  const eosIds =
+    idList(generationConfig["eos_token_id"]) ?? idList(config["eos_token_id"]) ?? idList(idOf("eos_token")) ?? [];
+  const bosId = Object.hasOwn(tokenizerConfig, "bos_token")
+    ? idOf("bos_token")
+    : (idList(config["bos_token_id"])?.[0] ?? null);
+  const pad =
+    idOf("pad_token") ?? idList(generationConfig["pad_token_id"])?.[0] ?? idList(config["pad_token_id"])?.[0];
+  return { bosId, eosIds, padId: pad ?? eosIds[0] ?? 0 };
+}
+
+/** additional_special_tokens (transformers 4) or extra_special_tokens (5), as texts. */
+function extraSpecialTokens(config: Readonly<JsonObject>): string[] {
+  return ["additional_special_tokens", "extra_special_tokens"].flatMap((key) => {
+    const value = config[key];
+    const list = Array.isArray(value) ? value : isObject(value) ? Object.values(value) : [];
+    return list.map(tokenText).filter((text) => text !== null);
+  });
+}
+
+/** tokenizer_config.json's id-to-token table, where there is one, must say what tokenizer.json says. */
+function checkAddedTokens(
+  added: readonly { id: number; content: string }[],
+  tokenizerConfig: Readonly<JsonObject>,
+  path: string,
+): void {
+  const decoder = tokenizerConfig["added_tokens_decoder"];
+  if (!isObject(decoder)) return;
+  for (const { id, content } of added) {
+    const other = decoder[String(id)];
+    if (other !== undefined && tokenText(other) !== content) {
+      throw new ModelFileError(
+        `${path}: id ${id} is ${JSON.stringify(content)} in tokenizer.json but ${JSON.stringify(tokenText(other))} in tokenizer_config.json's added_tokens_decoder`,
+      );
+    }
+  }
+}
+
+function bytesAsHex(bytes: readonly number[]): string {
+  return bytes.map((byte) => byte.toString(16).padStart(2, "0")).join(" ");
+}
+
+/**
+ * @param files tokenizer.json is required; tokenizer_config.json and the chat template are optional
+ * @throws ModelFileError when the files disagree or ask for what is not supported
+ */
+export function createTokenizer(
+  files: ReadonlyMap<string, Uint8Array>,
+  context: TokenizerContext,
+): ModelTokenizer {
+  const { path } = context;
+  const jsonBytes = files.get("tokenizer.json");
+  if (!jsonBytes) {
+    const other = ["tokenizer.model", "vocab.json"].find((name) => files.has(name));
+    throw new ModelFileError(
+      `${path} has no tokenizer.json${other ? `, only ${other}: convert it with transformers, AutoTokenizer.from_pretrained(dir).save_pretrained(dir)` : ""}`,
+    );
+  }
+  const jsonPath = `${path}: tokenizer.json`;
+  const configBytes = files.get("tokenizer_config.json");
+  const tokenizerConfig = configBytes ? parseJsonObject(configBytes, `${path}: tokenizer_config.json`) : {};
+  const json = prepareTokenizerJson(parseJsonObject(jsonBytes, jsonPath), jsonPath);
+  checkAddedTokens(json.added_tokens, tokenizerConfig, path);
+  const missing = missingBytes(json);
+  if (missing.length > 0) json["pre_tokenizer"] = withoutBytes(json["pre_tokenizer"], missing);
+
+  let tokenizer: PackageTokenizer;
+  try {
+    tokenizer = new PackageTokenizer(json, {
+      clean_up_tokenization_spaces: false,
+      additional_special_tokens: extraSpecialTokens(tokenizerConfig),
+      // the package reads these names for its word-level and unigram models
+      unk_token: (json["model"] as JsonObject)["unk_token"] ?? null,
+      eos_token: tokenText(tokenizerConfig["eos_token"]),
+    });
+  } catch (cause) {
+    throw new ModelFileError(`${jsonPath} is not supported: ${(cause as Error).message}`, { cause });
+  }
+
+  const idOf = (key: string): number | null => {
+    const text = tokenText(tokenizerConfig[key]);
+    return text === null ? null : (tokenizer.token_to_id(text) ?? null);
+  };
+  const ids = specialIds(tokenizerConfig, context, idOf);
+  const size = [...tokenizer.get_vocab().values()].reduce((largest, id) => Math.max(largest, id), -1) + 1;
+  const warnings: string[] = [];
+  if (missing.length > 0) {
+    warnings.push(
+      `${jsonPath} has no token for ${missing.length} bytes (${bytesAsHex(missing)}): they are dropped from text`,
+    );
+  }
+  if (ids.eosIds.length === 0) {
+    warnings.push(`${path} names no end-of-sequence token: completions end at the token limit only`);
+  }
+
+  // A present key decides, as in transformers' classes; otherwise the post-processor of tokenizer.json does.
+  const ownEnds = ["add_bos_token", "add_eos_token"].some((key) => typeof tokenizerConfig[key] === "boolean");
+  const bos = tokenizerConfig["add_bos_token"] === true ? idOf("bos_token") : null;
+  const eos = tokenizerConfig["add_eos_token"] === true ? idOf("eos_token") : null;
+
+  const source = findChatTemplate(files, tokenizerConfig, path);
+  const constants: Record<string, unknown> = {};
+  for (const key of ["bos_token", "eos_token", "pad_token", "unk_token"]) {
+    const text = tokenText(tokenizerConfig[key]);
+    if (text !== null) constants[key] = text;
+  }
+  const template = source === null ? null : compileChatTemplate(source, path, constants, context.date);
+
+  const missingSymbols = new Set(missing);
+  return {
+    size,
+    ...ids,
+    warnings,
+    hasChatTemplate: template !== null,
+    lostBytes: (text) => {
+      if (missingSymbols.size === 0) return 0;
+      return new TextEncoder().encode(text).reduce((count, byte) => count + (missingSymbols.has(byte) ? 1 : 0), 0);
+    },
+    encode: (text, { addSpecialTokens }) => {
+      const encoded = tokenizer.encode(text, { add_special_tokens: addSpecialTokens && !ownEnds });
+      const unknown = encoded.ids.findIndex((id: number | undefined) => id === undefined);
+      if (unknown >= 0) {
+        throw new ModelFileError(
+          `${jsonPath} has no token for ${JSON.stringify(encoded.tokens[unknown])} in ${JSON.stringify(excerpt(text))}, and no unk_token`,
+        );
+      }
+      if (!addSpecialTokens || !ownEnds) return encoded.ids;
+      return [...(bos === null ? [] : [bos]), ...encoded.ids, ...(eos === null ? [] : [eos])];
+    },
+    decode: (tokens, { skipSpecialTokens = false } = {}) => {
+      const known = Array.from(tokens, (id: number) => {
+        if (!Number.isSafeInteger(id) || id < 0) throw new RangeError(`${id} is not a token id`);
+        return id;
+      }).filter((id) => tokenizer.id_to_token(id) !== undefined); // an embedding may have more rows than tokens
+      if (known.length === 0) return "";
+      return tokenizer.decode(known, {
+        skip_special_tokens: skipSpecialTokens,
+        clean_up_tokenization_spaces: false,
+      });
+    },
+    renderChat: (messages, options) => {
+      if (!template) {
+        throw new ModelFileError(`${path} has no chat template: give prompts as text, or add chat_template.jinja`);
+      }
+      return template.render(messages, options);
+    },
+  };
+}
+
+function excerpt(text: string): string {
+  return text.length <= 60 ? text : `${text.slice(0, 57)}...`;
+}
