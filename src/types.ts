@@ -38,6 +38,8 @@ export interface Completion {
   tokens: Int32Array;
   /** Log-probability of each sampled token at the training temperature, nats. [T] */
   logprobs: Float32Array;
+  /** Entropy of the distribution each token was drawn from, at the training temperature, nats. [T] */
+  entropies: Float32Array;
   /** Decoded text without the end token (control tokens that are not `eos` stay in). */
   text: string;
   finishReason: FinishReason;

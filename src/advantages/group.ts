@@ -35,7 +35,8 @@ export function groupAdvantages(
       if (options.baseline === "none") return scale === 0 ? 0 : reward / scale;
       // exactly 0, not the rounding error of a mean
       if (equal) return 0;
-      const others = options.baseline === "leave_one_out" ? (centre * group.length - reward) / (group.length - 1) : centre;
+      const others =
+        options.baseline === "leave_one_out" ? (centre * group.length - reward) / (group.length - 1) : centre;
       return (reward - others) / scale;
     });
   });

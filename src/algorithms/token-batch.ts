@@ -95,7 +95,8 @@ export function spread(
 ): Float32Array {
   const out = new Float32Array(size);
   for (let segment = 0; segment + 1 < starts.length; segment++) {
-    for (let k = starts[segment]!; k < starts[segment + 1]!; k++) out[k] = values(segment, k - starts[segment]!);
+    for (let k = starts[segment]!; k < starts[segment + 1]!; k++)
+      out[k] = values(segment, k - starts[segment]!);
   }
   return out;
 }
@@ -108,7 +109,8 @@ export function firstFit<T extends TokenRow>(examples: readonly T[], rowLength: 
   const rows: { left: number; segments: T[] }[] = [];
   for (const example of examples) {
     const size = example.prompt.length + example.completion.length;
-    if (size > rowLength) throw new RangeError(`an example of ${size} tokens does not fit into a row of ${rowLength}`);
+    if (size > rowLength)
+      throw new RangeError(`an example of ${size} tokens does not fit into a row of ${rowLength}`);
     let row = rows.find(({ left }) => left >= size);
     if (row === undefined) {
       row = { left: rowLength, segments: [] };

@@ -15,13 +15,15 @@ export interface PolicyLossInput {
   weights: tf.Tensor1D;
 }
 
-/** Sums over the tokens of weight > 0; divide by their number. [STATISTICS.length] */
+/** Over the tokens of weight > 0: sums, to be divided by their number; those named largest_ are maxima. */
 export const POLICY_LOSS_STATISTICS = [
   "clipped_low",
   "clipped_high",
   "ratio",
   "approx_kl",
   "reference_kl",
+  "largest_ratio",
+  "largest_gap",
 ] as const;
 
 /**
@@ -56,6 +58,8 @@ export function clippedPolicyLoss(
     count(ratio),
     count(tf.sub(tf.sub(ratio, 1), logRatio)), // k3 of KL(old || new)
     reference === null ? tf.scalar(0) : count(reference),
+    tf.max(tf.mul(ratio, counted)),
+    tf.max(tf.mul(tf.abs(logRatio), counted)),
   ]) as tf.Tensor1D;
   return { loss, statistics };
 }

@@ -7,7 +7,9 @@ import type { Prompt, Tokenizer } from "../types.ts";
  * @throws DataError when it is empty or longer than `maxTokens`; a prompt is never cut
  */
 export function encodePrompt(tokenizer: Tokenizer, prompt: Prompt, maxTokens: number): Int32Array {
-  const ids = tokenizer.encode(promptText(tokenizer, prompt), { addSpecialTokens: prompt.input.kind === "text" });
+  const ids = tokenizer.encode(promptText(tokenizer, prompt), {
+    addSpecialTokens: prompt.input.kind === "text",
+  });
   if (ids.length === 0) throw new DataError(`prompt ${prompt.id} is empty after tokenization`);
   if (ids.length > maxTokens) {
     throw new DataError(

@@ -28,6 +28,7 @@ interface Row {
   random: Rng;
   tokens: number[];
   logprobs: number[];
+  entropies: number[];
   finishReason: FinishReason | null;
 }
 
@@ -52,7 +53,7 @@ export async function generate(
     return Array.from({ length: options.groupSize }, (_, k): Row => {
       const sampleIndex = first + k;
       const random = stream.fork(prompt.prompt.id, sampleIndex);
-      return { prompt, sampleIndex, random, tokens: [], logprobs: [], finishReason: null };
+      return { prompt, sampleIndex, random, tokens: [], logprobs: [], entropies: [], finishReason: null };
     });
   });
   const groupsAtOnce = Math.max(1, Math.floor(options.batchRows / options.groupSize));
@@ -87,7 +88,7 @@ async function decodeBatch(
       let sampled = 0;
       for (const [i, row] of batch.entries()) {
         if (row.finishReason !== null) continue;
-        const { token, logprob } = sampleToken(
+        const { token, logprob, entropy } = sampleToken(
           session.logits,
           i * policy.vocabSize,
           policy.vocabSize,
@@ -96,6 +97,7 @@ async function decodeBatch(
         );
         row.tokens.push(token);
         row.logprobs.push(logprob);
+        row.entropies.push(entropy);
         sampled++;
         next[i] = token;
         row.finishReason = finishReason(row, token, eos, tokenizer, options, tail);
@@ -140,6 +142,7 @@ function toCompletion(row: Row, tokenizer: Tokenizer): Completion {
     sampleIndex: row.sampleIndex,
     tokens: Int32Array.from(row.tokens),
     logprobs: Float32Array.from(row.logprobs),
+    entropies: Float32Array.from(row.entropies),
     text: tokenizer.decode(words),
     finishReason: row.finishReason ?? "length",
   };

@@ -12,6 +12,8 @@ export interface SampledToken {
   token: number;
   /** Log-probability under softmax(logits / temperature) over all V, before any truncation; nats. Greedy: temperature 1. */
   logprob: number;
+  /** Entropy of that same distribution, nats. */
+  entropy: number;
 }
 
 /**
@@ -37,24 +39,32 @@ export function sampleToken(
       best = i;
     }
   }
-  if (!Number.isFinite(max)) throw new RangeError("logits hold no finite maximum: the policy has diverged (NaN)");
+  if (!Number.isFinite(max))
+    throw new RangeError("logits hold no finite maximum: the policy has diverged (NaN)");
   const greedy = options.temperature === 0;
   const inverse = greedy ? 1 : 1 / options.temperature;
   let total = 0;
-  for (let i = 0; i < size; i++) total += Math.exp((logits[offset + i]! - max) * inverse);
+  let moment = 0;
+  for (let i = 0; i < size; i++) {
+    const z = (logits[offset + i]! - max) * inverse;
+    const weight = Math.exp(z);
+    total += weight;
+    if (weight > 0) moment += weight * z; // 0 * -Infinity is NaN
+  }
   const logTotal = Math.log(total);
+  const entropy = Math.max(0, logTotal - moment / total);
   const logprob = (token: number) => (logits[offset + token]! - max) * inverse - logTotal;
   if (Number.isNaN(total)) throw new RangeError("logits hold NaN: the policy has diverged");
-  if (greedy) return { token: best, logprob: logprob(best) };
+  if (greedy) return { token: best, logprob: logprob(best), entropy };
 
   const truncated = options.top_k > 0 || options.top_p < 1 || options.min_p > 0;
   if (!truncated) {
     let left = u * total;
     for (let i = 0; i < size; i++) {
       left -= Math.exp((logits[offset + i]! - max) * inverse);
-      if (left < 0) return { token: i, logprob: logprob(i) };
+      if (left < 0) return { token: i, logprob: logprob(i), entropy };
     }
-    return { token: best, logprob: logprob(best) }; // rounding left a crumb at the end
+    return { token: best, logprob: logprob(best), entropy }; // rounding left a crumb at the end
   }
 
   const kept = truncate(logits, offset, size, inverse, max, total, options);
@@ -62,9 +72,9 @@ export function sampleToken(
   let left = u * mass;
   for (const { token, weight } of kept) {
     left -= weight;
-    if (left < 0) return { token, logprob: logprob(token) };
+    if (left < 0) return { token, logprob: logprob(token), entropy };
   }
-  return { token: best, logprob: logprob(best) };
+  return { token: best, logprob: logprob(best), entropy };
 }
 
 /** Tokens that survive top_k, top_p and min_p, likeliest first, ties by id; weights are unnormalised. */

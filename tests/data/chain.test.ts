@@ -55,12 +55,19 @@ describe("chain", () => {
 
   it("draws levels by weight and modes by rate", () => {
     const source = chainSource(
-      options({ levels: [1, 5], level_weights: [3, 1], prompt: "mixed", plain_share: 0.25, traces: { think_rate: 0.2 } }),
+      options({
+        levels: [1, 5],
+        level_weights: [3, 1],
+        prompt: "mixed",
+        plain_share: 0.25,
+        traces: { think_rate: 0.2 },
+      }),
       "train",
       1,
     );
     const prompts = Array.from({ length: 4000 }, (_, i) => source.at(i));
-    const share = (test: (p: (typeof prompts)[0]) => boolean, among = prompts) => among.filter(test).length / among.length;
+    const share = (test: (p: (typeof prompts)[0]) => boolean, among = prompts) =>
+      among.filter(test).length / among.length;
     const text = (p: (typeof prompts)[0]) => (p.input.kind === "text" ? p.input.text : "");
     const ellipsis = prompts.filter((p) => text(p).endsWith("...\n"));
     expect(share((p) => p.slices["level"] === "1")).toBeCloseTo(0.75, 1);

@@ -31,6 +31,7 @@ describe("sampleToken", () => {
     const z = probabilities.map(Math.sqrt);
     expect(logprob).toBeCloseTo(Math.log(z[0]! / z.reduce((a, b) => a + b)), 6);
     expect(sampleToken(logits, 1, 4, { ...plain, temperature: 0 }, 0.99)).toEqual({
+      entropy: expect.closeTo(1.75 * Math.LN2, 6),
       token: 0,
       logprob: expect.closeTo(Math.log(0.5), 6),
     });

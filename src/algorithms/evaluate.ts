@@ -1,0 +1,174 @@
+/** Evaluation: sample, score, and average by slice, with intervals. */
+import { mean } from "../lib/math.ts";
+import type { Rng } from "../lib/rng.ts";
+import { bootstrapMean, majority, passAtK, wilson } from "../lib/statistics.ts";
+import { thinks } from "../rewards/thinking.ts";
+import { encodePrompt, promptText } from "../rollouts/encode.ts";
+import { type GenerateOptions, generate } from "../rollouts/generate.ts";
+import type { EvaluationRow } from "../run/logs.ts";
+import type { Completion, GenerativePolicy, Prompt, PromptSource, Tokenizer } from "../types.ts";
+import type { Score, Scorer } from "./stage.ts";
+
+export interface EvaluatedPrompt {
+  prompt: Prompt;
+  completions: { completion: Completion; score: Score; thinks: boolean | null }[];
+}
+
+export interface Evaluation {
+  rows: Omit<EvaluationRow, "step" | "stage">[];
+  /** Of the row for all prompts, by column: what `keep_best` and callers read. */
+  metrics: Record<string, number>;
+  /** One line for people. */
+  summary: string;
+  prompts: EvaluatedPrompt[];
+}
+
+export interface EvaluateOptions extends GenerateOptions {
+  dataset: string;
+  /** First prompts of the source; all when null. */
+  limit: number | null;
+  maxPromptTokens: number;
+}
+
+/**
+ * Samples `groupSize` completions for each prompt. The draws depend on prompt and sample only, not on the
+ * step, so that two evaluations of one run are paired.
+ * @param stream `rng.fork("eval")`
+ */
+export async function evaluate(
+  policy: GenerativePolicy,
+  tokenizer: Tokenizer,
+  source: PromptSource,
+  score: Scorer,
+  options: EvaluateOptions,
+  stream: Rng,
+): Promise<Evaluation> {
+  const size = Math.min(source.size ?? Number.POSITIVE_INFINITY, options.limit ?? Number.POSITIVE_INFINITY);
+  if (!Number.isFinite(size)) throw new RangeError(`${source.name} is endless: an evaluation needs a limit`);
+  const encoded = Array.from({ length: size }, (_, i) => {
+    const prompt = source.at(i);
+    return { prompt, tokens: encodePrompt(tokenizer, prompt, options.maxPromptTokens) };
+  });
+  const groups = await generate(policy, tokenizer, encoded, options, stream);
+  const inputs = groups.flatMap(({ prompt, completions }) => {
+    const text = promptText(tokenizer, prompt);
+    return completions.map((completion) => ({ prompt, completion, text }));
+  });
+  const scores = await score(
+    inputs.map(({ prompt, completion, text }) => ({
+      completion: completion.text,
+      finishReason: completion.finishReason,
+      tokens: completion.tokens.length,
+      promptText: text,
+      answer: prompt.answer,
+      fields: prompt.fields,
+    })),
+  );
+  let next = 0;
+  const prompts = groups.map(({ prompt, completions }) => ({
+    prompt,
+    completions: completions.map((completion) => {
+      const i = next++;
+      return { completion, score: scores[i]!, thinks: thinks(inputs[i]!.text, completion.text) };
+    }),
+  }));
+  return summarise(prompts, options, stream.fork("bootstrap"));
+}
+
+function summarise(prompts: EvaluatedPrompt[], options: EvaluateOptions, rng: Rng): Evaluation {
+  const slices = new Map<string, EvaluatedPrompt[]>([["all", prompts]]);
+  const keys = new Set(prompts.flatMap(({ prompt }) => Object.keys(prompt.slices)));
+  for (const key of [...keys].sort()) {
+    const values = new Set(prompts.map(({ prompt }) => prompt.slices[key]).filter((v) => v !== undefined));
+    for (const value of [...values].sort((a, b) => a.localeCompare(b, "en", { numeric: true }))) {
+      slices.set(
+        `${key}=${value}`,
+        prompts.filter(({ prompt }) => prompt.slices[key] === value),
+      );
+    }
+  }
+  const modes = [
+    ["mode=thinking", true],
+    ["mode=direct", false],
+  ] as const;
+  for (const [name, mode] of modes) {
+    const chosen = prompts
+      .map((p) => ({ ...p, completions: p.completions.filter((c) => c.thinks === mode) }))
+      .filter((p) => p.completions.length > 0);
+    if (chosen.length > 0) slices.set(name, chosen);
+  }
+  const rows = [...slices].map(([slice, chosen]) => evaluationRow(options, slice, chosen, rng.fork(slice)));
+  const metrics = Object.fromEntries(
+    Object.entries(rows[0]!).filter((entry): entry is [string, number] => typeof entry[1] === "number"),
+  );
+  return { rows, metrics, summary: describe(rows[0]!), prompts };
+}
+
+function evaluationRow(
+  options: EvaluateOptions,
+  slice: string,
+  prompts: readonly EvaluatedPrompt[],
+  rng: Rng,
+): Omit<EvaluationRow, "step" | "stage"> {
+  const all = prompts.flatMap(({ completions }) => completions);
+  const n = all.length;
+  const share = (test: (c: (typeof all)[0]) => boolean) => all.filter(test).length / n;
+  const correct = all.filter(({ score }) => score.correct).length;
+  const perPrompt = prompts.map(({ completions }) =>
+    mean(completions.map(({ score }) => (score.correct ? 1 : 0))),
+  );
+  const k = Math.min(...prompts.map(({ completions }) => completions.length));
+  const single = prompts.every(({ completions }) => completions.length === 1);
+  // completions of one prompt are not independent: with several, prompts are resampled
+  const interval = single ? wilson(correct, n) : bootstrapMean(perPrompt, rng);
+  const modes = all.filter(({ thinks }) => thinks !== null);
+  return {
+    dataset: options.dataset,
+    slice,
+    prompts: prompts.length,
+    completions: n,
+    correct,
+    accuracy: single ? correct / n : mean(perPrompt),
+    accuracy_low: interval.low,
+    accuracy_high: interval.high,
+    interval: single ? "wilson" : "bootstrap",
+    k,
+    pass_at_k: mean(
+      prompts.map(({ completions }) =>
+        passAtK(completions.length, completions.filter(({ score }) => score.correct).length, k),
+      ),
+    ),
+    maj_at_k: mean(
+      prompts.map(({ completions }) =>
+        majority(completions.map(({ score }) => ({ text: votedAnswer(score), correct: score.correct }))),
+      ),
+    ),
+    reward_mean: mean(all.map(({ score }) => score.reward)),
+    tokens_mean: mean(all.map(({ completion }) => completion.tokens.length)),
+    thinking: modes.length === 0 ? null : modes.filter(({ thinks }) => thinks).length / modes.length,
+    truncated: share(({ completion }) => completion.finishReason === "length"),
+    unparsed: share(({ score }) => score.status === "unparsed"),
+    error: share(({ score }) => score.status === "error" || score.status === "timeout"),
+  };
+}
+
+/** What a completion votes for: the answer that its deciding part noted, nothing when it had none. */
+function votedAnswer(score: Score): string {
+  const parts = Object.values(score.parts).filter(
+    ({ status, note }) => status === "ok" && note !== undefined,
+  );
+  return parts[0]?.note ?? "";
+}
+
+function describe(row: Omit<EvaluationRow, "step" | "stage">): string {
+  const percent = (value: unknown) => `${(Number(value) * 100).toFixed(1)}%`;
+  const several =
+    Number(row.k) > 1
+      ? `, pass@${row.k} ${percent(row.pass_at_k)}, maj@${row.k} ${percent(row.maj_at_k)}`
+      : "";
+  const thinking = row.thinking === null ? "" : `, thinking ${percent(row.thinking)}`;
+  return (
+    `accuracy ${percent(row.accuracy)} [${percent(row.accuracy_low)}, ${percent(row.accuracy_high)}]${several}, ` +
+    `${Number(row.tokens_mean).toFixed(1)} tokens${thinking} (${row.completions} completions of ${row.prompts} prompts)`
+  );
+}

@@ -1,0 +1,388 @@
+/**
+ * GRPO, group relative policy optimisation (DeepSeekMath, arXiv:2402.03300), with the later options that
+ * published recipes use: asymmetric clip and token mean (DAPO, arXiv:2503.14476), no division by the group's
+ * std (Dr. GRPO, arXiv:2503.20783), leave-one-out baseline (RLOO, arXiv:2402.14740), batch std.
+ *
+ * Not here: a critic (ppo.ts), several turns, a reward model.
+ */
+import * as tf from "@tensorflow/tfjs";
+import { groupAdvantages } from "../advantages/group.ts";
+import { type PromptOrder, shuffledOrder } from "../data/order.ts";
+import { mean, standardDeviation } from "../lib/math.ts";
+import { createRng } from "../lib/rng.ts";
+import { tokenWeights } from "../losses/aggregation.ts";
+import { clippedPolicyLoss, POLICY_LOSS_STATISTICS } from "../losses/clipped-policy.ts";
+import { klEstimateNumber } from "../losses/kl.ts";
+import type { OptimizerOptions } from "../optim/options.ts";
+import { learningRate } from "../optim/schedule.ts";
+import type { TrainablePolicy } from "../policy/interfaces.ts";
+import { encodePrompt, promptText } from "../rollouts/encode.ts";
+import { generate } from "../rollouts/generate.ts";
+import type { RolloutOptions } from "../rollouts/options.ts";
+import type { MetricValues } from "../run/metrics.ts";
+import { sampleRecord } from "../run/samples.ts";
+import type { Group, Prompt, ScoredCompletion } from "../types.ts";
+import { rolloutColumns, rolloutMetrics } from "./metrics.ts";
+import type { GrpoOptions } from "./options.ts";
+import { runSteps, type Stage, type StageOutcome } from "./stage.ts";
+import { padRows, spread } from "./token-batch.ts";
+import { applyGradients, type UpdateStatistics, UpdateSums } from "./update.ts";
+
+export interface GrpoStage extends Stage {
+  grpo: GrpoOptions;
+  rollout: RolloutOptions;
+  optimizerOptions: OptimizerOptions;
+  /** Longest prompt, tokens. */
+  maxPromptTokens: number;
+  /** Prompts of a step whose completions go to samples.jsonl; 0 writes none. */
+  samplesPrompts: number;
+  samplesEvery: number;
+  partNames: readonly string[];
+}
+
+/** One completion with all that the loss needs. */
+interface Sample {
+  prompt: Prompt;
+  promptTokens: Int32Array; // [S]
+  completion: ScoredCompletion; // T tokens
+  advantage: number;
+  /** Weight of each of its tokens in the loss. */
+  weight: number;
+  /** Reference logprobs, where KL is used. [T] */
+  reference: Float32Array | null;
+}
+
+export async function trainGrpo(stage: GrpoStage): Promise<StageOutcome> {
+  const { grpo, rollout, policy, clock } = stage;
+  const rng = createRng(stage.seed);
+  const order = shuffledOrder(stage.train, rng.fork(stage.name));
+  const updatesPerStep = grpo.epochs * grpo.minibatches;
+  const usesReference = grpo.kl.coef > 0;
+
+  const columns = [
+    ...rolloutColumns(stage.partNames, stage.train.size !== null),
+    "advantage/mean",
+    "advantage/std",
+    "policy/loss",
+    "policy/entropy",
+    "policy/ratio_mean",
+    "policy/ratio_max",
+    "policy/clip_fraction",
+    "policy/clip_low",
+    "policy/clip_high",
+    "policy/update_kl",
+    "policy/sampler_gap",
+    "policy/logprob_mean",
+    ...(usesReference ? ["policy/kl"] : []),
+    "time/rollout_s",
+    "time/reward_s",
+    "time/update_s",
+    "time/tokens_per_s",
+  ];
+
+  return runSteps(stage, columns, async (step) => {
+    // 1. draw P prompts
+    const position = step * rollout.prompts_per_step;
+    const prompts = order.draw(position, rollout.prompts_per_step);
+
+    // 2. sample a group of G completions for each
+    const began = clock();
+    const groups = await sampleGroups(stage, prompts, step);
+    const sampled = clock();
+
+    // 3. score every completion
+    const scored = await scoreGroups(stage, groups);
+    const rewarded = clock();
+
+    // 4. KL to the reference policy, per token
+    const references = usesReference ? referenceLogprobs(policy, groups, stage) : null;
+
+    // 5. advantages relative to the group
+    const rewards = scored.map((group, p) =>
+      group.map((completion, g) => completion.reward - klPenalty(grpo, completion, references?.[p]?.[g])),
+    );
+    const advantages = groupAdvantages(rewards, grpo.advantage);
+
+    // 6. update: passes over the rollout, minibatches within a pass
+    const samples = weighSamples(stage, groups, scored, advantages, references);
+    const sums = new UpdateSums();
+    for (let epoch = 0; epoch < grpo.epochs; epoch++) {
+      const shuffled =
+        grpo.minibatches === 1
+          ? samples
+          : rng
+              .fork(stage.name, "minibatches", step, epoch)
+              .permutation(samples.length)
+              .map((i) => samples[i]!);
+      const size = Math.ceil(shuffled.length / grpo.minibatches);
+      for (let m = 0; m < grpo.minibatches; m++) {
+        const index = step * updatesPerStep + epoch * grpo.minibatches + m;
+        const lr = learningRate(stage.optimizerOptions, index, stage.steps * updatesPerStep);
+        sums.add(update(stage, shuffled.slice(m * size, (m + 1) * size), lr, grpo.minibatches), lr);
+      }
+    }
+    const updated = clock();
+
+    // 7. what is written down
+    writeSamples(stage, step, groups, scored, advantages);
+    writePrompts(stage, step, order, position, groups, scored);
+    const flat = advantages.flat();
+    const tokens = scored.flat().reduce((sum, { tokens }) => sum + tokens.length, 0);
+    return {
+      ...rolloutMetrics(groups, scored, stage.partNames),
+      ...(stage.train.size === null ? {} : { epoch: (position + prompts.length) / stage.train.size }),
+      "advantage/mean": mean(flat),
+      "advantage/std": standardDeviation(flat, 0),
+      "policy/entropy": tokenMean(scored, ({ entropies }) => entropies),
+      "policy/logprob_mean": tokenMean(scored, ({ logprobs }) => logprobs),
+      ...(references === null ? {} : { "policy/kl": meanKl(grpo, scored, references) }),
+      ...sums.metrics(stage.optimizerOptions.clip_norm),
+      "optim/updates": stage.optimizer.steps,
+      "memory/tensors": tf.memory().numTensors,
+      "time/rollout_s": sampled - began,
+      "time/reward_s": rewarded - sampled,
+      "time/update_s": updated - rewarded,
+      "time/tokens_per_s": tokens / Math.max(1e-9, sampled - began),
+    } satisfies MetricValues;
+  });
+}
+
+async function sampleGroups(stage: GrpoStage, prompts: readonly Prompt[], step: number): Promise<Group[]> {
+  const { rollout, tokenizer, policy } = stage;
+  const encoded = prompts.map((prompt) => ({
+    prompt,
+    tokens: encodePrompt(tokenizer, prompt, stage.maxPromptTokens),
+  }));
+  return generate(
+    policy,
+    tokenizer,
+    encoded,
+    {
+      temperature: rollout.temperature,
+      top_p: rollout.top_p,
+      top_k: rollout.top_k,
+      min_p: rollout.min_p,
+      stop: rollout.stop,
+      groupSize: rollout.group_size,
+      maxNewTokens: rollout.max_new_tokens,
+      batchRows: rollout.batch_rows ?? prompts.length * rollout.group_size,
+    },
+    createRng(stage.seed).fork(stage.name, "rollout", step),
+  );
+}
+
+async function scoreGroups(stage: GrpoStage, groups: readonly Group[]): Promise<ScoredCompletion[][]> {
+  const inputs = groups.flatMap(({ prompt, completions }) => {
+    const text = promptText(stage.tokenizer, prompt);
+    return completions.map((completion) => ({
+      completion: completion.text,
+      finishReason: completion.finishReason,
+      tokens: completion.tokens.length,
+      promptText: text,
+      answer: prompt.answer,
+      fields: prompt.fields,
+    }));
+  });
+  const scores = await stage.score(inputs);
+  let next = 0;
+  return groups.map(({ completions }) =>
+    completions.map((completion) => ({ ...completion, ...scores[next++]! })),
+  );
+}
+
+/** Logprobs of the sampled tokens under the frozen reference policy. [P][G][T] */
+function referenceLogprobs(
+  policy: TrainablePolicy,
+  groups: readonly Group[],
+  stage: GrpoStage,
+): Float32Array[][] {
+  const rows = groups.flatMap(({ promptTokens, completions }) =>
+    completions.map(({ tokens }) => ({ prompt: promptTokens, completion: tokens })),
+  );
+  const size = stage.grpo.micro_batch_rows ?? rows.length;
+  const flat: Float32Array[] = [];
+  for (let start = 0; start < rows.length; start += size) {
+    const { batch, starts } = padRows(rows.slice(start, start + size));
+    const logprobs = tf.tidy(
+      () =>
+        policy
+          .score(batch, { temperature: stage.rollout.temperature, reference: true })
+          .logprobs.dataSync<"float32">(), // [K]
+    );
+    for (let i = 0; i + 1 < starts.length; i++) flat.push(logprobs.slice(starts[i], starts[i + 1]));
+  }
+  let next = 0;
+  return groups.map(({ completions }) => completions.map(() => flat[next++]!));
+}
+
+/** KL in the reward: coef times the sum over the completion's tokens. */
+function klPenalty(
+  grpo: GrpoOptions,
+  completion: ScoredCompletion,
+  reference: Float32Array | undefined,
+): number {
+  if (grpo.kl.place !== "reward" || reference === undefined) return 0;
+  return grpo.kl.coef * sumKl(grpo, completion, reference);
+}
+
+function sumKl(grpo: GrpoOptions, { logprobs }: ScoredCompletion, reference: Float32Array): number {
+  let sum = 0;
+  for (const [t, logprob] of logprobs.entries()) {
+    sum += klEstimateNumber(logprob, reference[t]!, grpo.kl.estimator);
+  }
+  return sum;
+}
+
+function weighSamples(
+  stage: GrpoStage,
+  groups: readonly Group[],
+  scored: readonly ScoredCompletion[][],
+  advantages: readonly number[][],
+  references: Float32Array[][] | null,
+): Sample[] {
+  const { grpo, rollout } = stage;
+  const lengths = scored
+    .flat()
+    .map(({ tokens, finishReason }) =>
+      grpo.mask_truncated && finishReason === "length" ? 0 : tokens.length,
+    );
+  const weights = tokenWeights(lengths, grpo.aggregation, rollout.max_new_tokens);
+  let next = 0;
+  return groups.flatMap(({ prompt, promptTokens }, p) =>
+    scored[p]!.map((completion, g) => ({
+      prompt,
+      promptTokens,
+      completion,
+      advantage: advantages[p]![g]!,
+      weight: weights[next++]!,
+      reference: references?.[p]?.[g] ?? null,
+    })),
+  );
+}
+
+/**
+ * One optimizer step. Completions that cannot move the weights (advantage 0 and no KL term, or masked) are
+ * left out of the passes: their part of loss and gradient is exactly 0.
+ * @param minibatches weights are of the whole rollout; a minibatch is this many times smaller
+ */
+function update(
+  stage: GrpoStage,
+  samples: readonly Sample[],
+  lr: number,
+  minibatches: number,
+): UpdateStatistics {
+  const { grpo, policy } = stage;
+  const klInLoss = grpo.kl.coef > 0 && grpo.kl.place === "loss";
+  const live = samples
+    .filter(({ advantage, weight }) => weight > 0 && (advantage !== 0 || klInLoss))
+    // rows of like length share a micro-batch, so that little is padded
+    .sort((a, b) => rowLength(b) - rowLength(a));
+  const size = grpo.micro_batch_rows ?? Math.max(1, live.length);
+  const microBatches = Array.from({ length: Math.ceil(live.length / size) }, (_, i) =>
+    live.slice(i * size, (i + 1) * size),
+  );
+
+  return applyGradients(
+    stage,
+    microBatches,
+    lr,
+    (micro) => {
+      const { batch, starts } = padRows(
+        micro.map((s) => ({ prompt: s.promptTokens, completion: s.completion.tokens })),
+      );
+      const size = batch.targets.length; // K
+      const old = tf.tensor1d(spread(starts, size, (i, t) => micro[i]!.completion.logprobs[t]!));
+      const advantages = tf.tensor1d(spread(starts, size, (i) => micro[i]!.advantage));
+      const weights = tf.tensor1d(spread(starts, size, (i) => micro[i]!.weight * minibatches));
+      const reference = klInLoss
+        ? tf.tensor1d(spread(starts, size, (i, t) => micro[i]!.reference![t]!))
+        : null;
+      const { logprobs } = policy.score(batch, { temperature: stage.rollout.temperature }); // [K]
+      const { loss, statistics } = clippedPolicyLoss(
+        { logprobs, oldLogprobs: old, referenceLogprobs: reference, advantages, weights },
+        grpo.clip,
+        grpo.kl,
+      );
+      return { loss, statistics, tokens: starts.at(-1)! };
+    },
+    POLICY_LOSS_STATISTICS,
+  );
+}
+
+function rowLength({ promptTokens, completion }: Sample): number {
+  return promptTokens.length + completion.tokens.length;
+}
+
+function tokenMean(
+  scored: readonly ScoredCompletion[][],
+  values: (completion: ScoredCompletion) => Float32Array,
+): number {
+  let sum = 0;
+  let count = 0;
+  for (const completion of scored.flat()) {
+    for (const value of values(completion)) sum += value;
+    count += completion.tokens.length;
+  }
+  return sum / count;
+}
+
+function meanKl(
+  grpo: GrpoOptions,
+  scored: readonly ScoredCompletion[][],
+  references: Float32Array[][],
+): number {
+  let sum = 0;
+  let count = 0;
+  for (const [p, group] of scored.entries()) {
+    for (const [g, completion] of group.entries()) {
+      sum += sumKl(grpo, completion, references[p]![g]!);
+      count += completion.tokens.length;
+    }
+  }
+  return sum / count;
+}
+
+function writeSamples(
+  stage: GrpoStage,
+  step: number,
+  groups: readonly Group[],
+  scored: readonly ScoredCompletion[][],
+  advantages: readonly number[][],
+): void {
+  if (stage.samplesEvery === 0 || step % stage.samplesEvery !== 0) return;
+  const shown = groups.slice(0, stage.samplesPrompts);
+  stage.logs.samples(
+    shown.flatMap(({ prompt }, p) =>
+      scored[p]!.map((completion, g) =>
+        sampleRecord(step + 1, stage.name, prompt, completion, advantages[p]![g]!),
+      ),
+    ),
+  );
+}
+
+function writePrompts(
+  stage: GrpoStage,
+  step: number,
+  order: PromptOrder,
+  position: number,
+  groups: readonly Group[],
+  scored: readonly ScoredCompletion[][],
+): void {
+  stage.logs.prompts(
+    groups.map(({ prompt }, p) => {
+      const group = scored[p]!;
+      const share = (test: (completion: ScoredCompletion) => boolean) =>
+        group.filter(test).length / group.length;
+      return {
+        step: step + 1,
+        stage: stage.name,
+        epoch: order.epoch(position + p),
+        prompt_id: prompt.id,
+        completions: group.length,
+        reward_mean: mean(group.map(({ reward }) => reward)),
+        accuracy: share(({ correct }) => correct),
+        unparsed: share(({ status }) => status === "unparsed"),
+      };
+    }),
+  );
+}

@@ -1,0 +1,130 @@
+/** One optimizer step over micro-batches whose losses add up, and its statistics. */
+import * as tf from "@tensorflow/tfjs";
+import type { MetricValues } from "../run/metrics.ts";
+import type { Stage } from "./stage.ts";
+
+export interface MicroBatchLoss {
+  loss: tf.Scalar;
+  /** Sums over tokens; see the loss's list of names. */
+  statistics: tf.Tensor1D | null;
+  /** Tokens that the sums count. */
+  tokens: number;
+}
+
+export interface UpdateStatistics {
+  loss: number;
+  gradientNorm: number;
+  tokens: number;
+  /** Sums over tokens by name; `largest_*` are maxima. */
+  statistics: Record<string, number>;
+}
+
+/**
+ * Adds up the gradients of the micro-batches, clips, and makes one AdamW step. Without any micro-batch the
+ * gradient is 0: the moments decay, as they would in PyTorch.
+ * @param lossOf builds the loss of one micro-batch; runs inside tidy
+ * @param names of the statistics it returns
+ */
+export function applyGradients<T>(
+  stage: Stage,
+  microBatches: readonly T[],
+  lr: number,
+  lossOf: (microBatch: T) => MicroBatchLoss,
+  names: readonly string[],
+): UpdateStatistics {
+  const { policy, optimizer } = stage;
+  const total: UpdateStatistics = { loss: 0, gradientNorm: 0, tokens: 0, statistics: {} };
+  const sum = new Map<string, tf.Tensor>();
+  try {
+    for (const microBatch of microBatches) {
+      let kept: tf.Tensor1D | null = null;
+      let tokens = 0;
+      const { loss, gradients } = policy.lossAndGradients(() => {
+        const result = lossOf(microBatch);
+        kept = result.statistics === null ? null : tf.keep(result.statistics);
+        tokens = result.tokens;
+        return result.loss;
+      });
+      total.loss += loss.dataSync()[0]!;
+      loss.dispose();
+      const statistics = kept as tf.Tensor1D | null;
+      if (statistics !== null) {
+        const values = statistics.dataSync();
+        for (const [i, name] of names.entries()) {
+          const before = total.statistics[name];
+          const value = values[i]!;
+          total.statistics[name] =
+            before === undefined
+              ? value
+              : name.startsWith("largest_")
+                ? Math.max(before, value)
+                : before + value;
+        }
+        statistics.dispose();
+      }
+      total.tokens += tokens;
+      for (const [name, gradient] of gradients) {
+        const before = sum.get(name);
+        if (before === undefined) sum.set(name, gradient);
+        else {
+          sum.set(name, tf.add(before, gradient));
+          tf.dispose([before, gradient]);
+        }
+      }
+    }
+    for (const [name, { shape }] of policy.trainable) if (!sum.has(name)) sum.set(name, tf.zeros(shape));
+    const norm = optimizer.step(sum, lr);
+    total.gradientNorm = norm.dataSync()[0]!;
+    norm.dispose();
+  } finally {
+    tf.dispose([...sum.values()]);
+  }
+  return total;
+}
+
+/** Collects the updates of one step into metrics. */
+export class UpdateSums {
+  private readonly updates: UpdateStatistics[] = [];
+  private lr = 0;
+
+  add(update: UpdateStatistics, lr: number): void {
+    this.updates.push(update);
+    this.lr = lr;
+  }
+
+  /** Metrics of clipped policy losses; ratios speak of the tokens that had a gradient. */
+  metrics(clipNorm: number | null): MetricValues {
+    const tokens = this.sum((u) => u.tokens);
+    const statistic = (name: string) => this.sum((u) => u.statistics[name] ?? 0) / Math.max(1, tokens);
+    const largest = (name: string) => Math.max(0, ...this.updates.map((u) => u.statistics[name] ?? 0));
+    const low = statistic("clipped_low");
+    const high = statistic("clipped_high");
+    return {
+      ...this.common(clipNorm),
+      "policy/loss": this.sum((u) => u.loss) / this.updates.length,
+      "policy/ratio_mean": tokens === 0 ? 1 : statistic("ratio"),
+      "policy/ratio_max": tokens === 0 ? 1 : largest("largest_ratio"),
+      "policy/clip_fraction": low + high,
+      "policy/clip_low": low,
+      "policy/clip_high": high,
+      "policy/update_kl": statistic("approx_kl"),
+      // the first update of the rollout runs on the policy that sampled: any gap is the engine's
+      "policy/sampler_gap": this.updates[0]?.statistics["largest_gap"] ?? 0,
+    };
+  }
+
+  /** Learning rate and gradient norm, for every algorithm. */
+  common(clipNorm: number | null): MetricValues {
+    const n = this.updates.length;
+    return {
+      "optim/lr": this.lr,
+      "optim/grad_norm": this.sum((u) => u.gradientNorm) / n,
+      "optim/clipped":
+        clipNorm === null ? 0 : this.updates.filter((u) => u.gradientNorm > clipNorm).length / n,
+    };
+  }
+
+  private sum(of: (update: UpdateStatistics) => number): number {
+    return this.updates.reduce((total, update) => total + of(update), 0);
+  }
+}
