@@ -43,7 +43,25 @@ async function compile(features) {
     },
   );
   if (error || !binary) throw new Error(`assemblyscript: ${error?.message ?? ""}\n${stderr.toString()}`);
+  if (hasData(binary)) throw new Error("the module has a data section: it would overwrite tfjs's memory");
   return binary;
+}
+
+/** @param {Uint8Array} module @returns {boolean} whether it writes into memory when instantiated (section 11) */
+function hasData(module) {
+  let at = 8;
+  while (at < module.length) {
+    const section = module[at++];
+    let size = 0;
+    for (let shift = 0; ; shift += 7) {
+      const byte = module[at++];
+      size |= (byte & 127) << shift;
+      if (byte < 128) break;
+    }
+    if (section === 11) return true;
+    at += size;
+  }
+  return false;
 }
 
 /** The text of kernels.generated.ts. */

@@ -81,8 +81,9 @@ export class WasmHeap {
     this.#memory = memory;
     this.relaxed = (options.relaxed ?? true) && relaxedSimd();
     const bytes = Buffer.from(this.relaxed ? relaxedSimdKernels : simdKernels, "base64");
-    this.kernels = new WebAssembly.Instance(new WebAssembly.Module(bytes), { env: { memory } })
-      .exports as KernelExports;
+    this.kernels = new WebAssembly.Instance(new WebAssembly.Module(bytes), {
+      env: { memory, log: Math.log },
+    }).exports as KernelExports;
     this.#floats = new Float32Array(memory.buffer);
     this.#ints = new Int32Array(memory.buffer);
     // tfjs takes a failed allocation (0) for an address and writes over the heap's start

@@ -2,6 +2,7 @@
 import * as tf from "@tensorflow/tfjs";
 import { BackendError } from "../../lib/errors.ts";
 import type { CblasLibrary } from "./cblas.ts";
+import { fusedKernels } from "./fused-kernels.ts";
 import { type WasmBackend, WasmHeap } from "./heap.ts";
 import { matmul } from "./matmul.ts";
 
@@ -20,6 +21,7 @@ let installed: Installed | null = null;
 /** @returns the kernels that are put in place, by name */
 function kernelTable(heap: WasmHeap, cblas: CblasLibrary | null): Record<string, KernelFunc> {
   return {
+    ...fusedKernels(heap),
     BatchMatMul: ({ inputs, attrs }) =>
       matmul(
         heap,
