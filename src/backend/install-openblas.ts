@@ -185,7 +185,7 @@ export function unpackWheel(wheel: string, note: (line: string) => void = () => 
     for (const entry of wanted) {
       const bytes = readChecked(entry, record, wheel);
       const path = normalize(join(aside, entry.name));
-      if (!path.startsWith(aside))
+      if (!path.startsWith(join(aside, "/")))
         throw new BackendError(`${wheel}: ${entry.name} points outside the archive`);
       mkdirSync(dirname(path), { recursive: true });
       writeFileSynced(path, [bytes]);
