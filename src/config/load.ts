@@ -1,0 +1,182 @@
+/** A YAML file and flags to a checked, fully resolved recipe. Every fault at once, before anything is loaded. */
+import { basename, extname, join } from "node:path";
+import { packageRoot } from "../lib/version.ts";
+import { mergeTrees, readChain, type SourceFile } from "./extends.ts";
+import { ConfigFaultsError, type Fault, type KeyPath } from "./faults.ts";
+import { issuesToFaults, suggestedPath } from "./issues.ts";
+import { builtInMethods, type MethodRecipe } from "./methods.ts";
+import { applyOverride, flagOverride, type Override, parseSet } from "./overrides.ts";
+import { resolvePaths } from "./path-rules.ts";
+import { shareChat, sharePrompt } from "./prompt.ts";
+import { checkRules, overlap } from "./rules.ts";
+import { type Recipe, type RecipeInput, recipeJsonSchema, recipeSchema } from "./schema.ts";
+import { acceptsNull, schemaAt } from "./schema-tree.ts";
+import { expandShorthand } from "./shorthand.ts";
+import { fromValue, type MapNode, type Node, toValue } from "./source.ts";
+import { nearest } from "./suggest.ts";
+import { faultWords, sortFaults } from "./words.ts";
+
+export interface LoadOptions {
+  /** `key.path=value` each, as given to --set; later ones win. */
+  set?: readonly string[];
+  /** Flags that are short for a key; they win over `set`. */
+  steps?: number | string;
+  seed?: number | string;
+  backend?: string;
+  name?: string;
+  /** Method recipes that `recipe:` may name. */
+  methods?: ReadonlyMap<string, MethodRecipe>;
+}
+
+export interface ResolvedRecipe {
+  recipe: Recipe;
+  /** As the user named it. */
+  file: string;
+  /** The config and what it extends, nearest first. */
+  sources: readonly SourceFile[];
+}
+
+/** Folder of the configs that come with rlpt. */
+export function shippedConfigs(): string {
+  return join(packageRoot(), "configs");
+}
+
+/** @throws ConfigFaultsError with all that is wrong, exit status 2 */
+export function loadRecipe(path: string, options: LoadOptions = {}): ResolvedRecipe {
+  const faults: Fault[] = [];
+  const chain = readChain(path, [shippedConfigs()], faults);
+  const fail = (all: readonly Fault[]): never => {
+    const sorted = sortFaults(all, [path, ...chain.files.map((file) => file.name)]);
+    throw new ConfigFaultsError(sorted.map(faultWords).join("\n"), sorted);
+  };
+  const overrides = readOverrides(options, faults);
+  if (chain.tree === null) return fail(faults);
+  for (const override of overrides) applyOverride(chain.tree, override, faults);
+  const tree = withMethod(expandShorthand(chain.tree), options.methods ?? builtInMethods, faults);
+  dropUnset(tree);
+  addDerivedDefaults(tree, path);
+  const { recipe, faults: found } = checkTree(tree);
+  if (recipe === null || faults.length > 0 || found.length > 0) return fail([...faults, ...found]);
+  return { recipe, file: path, sources: chain.files };
+}
+
+function readOverrides(options: LoadOptions, faults: Fault[]): Override[] {
+  const set = (options.set ?? []).map((text) => parseSet(text, faults)).filter((one) => one !== null);
+  const flags: [string, string, number | string | undefined][] = [
+    ["--steps", "steps", options.steps],
+    ["--seed", "seed", options.seed],
+    ["--backend", "backend.kind", options.backend],
+    ["--name", "run.name", options.name],
+  ];
+  for (const [flag, key, value] of flags) {
+    if (value === undefined) continue;
+    // what commander hands over is text: "3" is a number here
+    const number = typeof value === "string" && /^-?\d+(\.\d+)?$/.test(value) && key !== "run.name";
+    set.push(flagOverride(flag, key, number ? Number(value) : value));
+  }
+  return set;
+}
+
+/** Lays the settings of the method that `recipe:` names beneath the file's. */
+function withMethod(tree: MapNode, methods: ReadonlyMap<string, MethodRecipe>, faults: Fault[]): MapNode {
+  const name = tree.entries.get("recipe");
+  if (name?.type !== "scalar" || typeof name.value !== "string") return tree;
+  const method = methods.get(name.value);
+  if (!method) {
+    const options = [...methods.keys()];
+    const suggestion = nearest(name.value, options);
+    const value = name.value;
+    faults.push({ code: "choice", path: ["recipe"], value, origin: name.origin, options, suggestion });
+    return tree;
+  }
+  const placed = { origin: { flag: `recipe: ${name.value}` }, base: null };
+  return mergeTrees(expandShorthand(fromValue(method.defaults, placed) as MapNode), tree) as MapNode;
+}
+
+/** `key: null` takes an inherited key away again, where null is not a value of its own. */
+function dropUnset(tree: MapNode): void {
+  const schema = recipeJsonSchema();
+  const value = toValue(tree);
+  const visit = (node: Node, path: KeyPath): void => {
+    if (node.type === "list") for (const [index, item] of node.items.entries()) visit(item, [...path, index]);
+    if (node.type !== "map") return;
+    for (const [key, child] of node.entries) {
+      if (child.type !== "scalar" || child.value !== null) {
+        visit(child, [...path, key]);
+        continue;
+      }
+      const at = schemaAt(schema, value, [...path, key]);
+      if (at !== null && !acceptsNull(at) && isOptional(schema, value, path, key)) node.entries.delete(key);
+    }
+  };
+  visit(tree, []);
+}
+
+function isOptional(
+  root: ReturnType<typeof recipeJsonSchema>,
+  value: unknown,
+  path: KeyPath,
+  key: string,
+): boolean {
+  const parent = schemaAt(root, value, path);
+  const maps = parent === null ? [] : [parent, ...(parent.oneOf ?? []), ...(parent.anyOf ?? [])];
+  return !maps.some((map) => map.required?.includes(key));
+}
+
+/** Defaults that depend on other keys: the run's name, and evaluation as soon as there is something to evaluate on. */
+function addDerivedDefaults(tree: MapNode, path: string): void {
+  const placed = { origin: { file: path, line: 1 }, base: null };
+  const data = tree.entries.get("data");
+  if (data?.type === "map" && data.entries.has("eval") && !tree.entries.has("eval")) {
+    tree.entries.set("eval", { type: "map", entries: new Map(), ...placed });
+  }
+  const run = tree.entries.get("run") ?? fromValue({}, placed);
+  if (run.type !== "map" || run.entries.has("name")) return;
+  const stem = basename(path, extname(path))
+    .replaceAll(/[^A-Za-z0-9._-]/g, "-")
+    .replace(/^[^A-Za-z0-9]+/, "");
+  run.entries.set("name", fromValue(stem.slice(0, 100) || "run", placed));
+  tree.entries.set("run", run);
+}
+
+function checkTree(tree: MapNode): { recipe: Recipe | null; faults: Fault[] } {
+  const value = toValue(tree);
+  const parsed = recipeSchema.safeParse(value);
+  const faults = parsed.success ? [] : issuesToFaults(parsed.error.issues, tree, value, recipeJsonSchema());
+  const recipe: Partial<RecipeInput> = parsed.success ? parsed.data : validSections(value, faults);
+  // what a rule would say about a value that is wrong anyway is noise
+  const wrong = faults.flatMap((fault) =>
+    fault.code === "unknown_key" && fault.suggestion !== null
+      ? [fault.path, suggestedPath(fault)]
+      : [fault.path],
+  );
+  const misplaced = resolvePaths(recipe, tree);
+  faults.push(...misplaced.filter((fault) => !wrong.some((path) => overlap(path, fault.path))));
+  shareChat(recipe, tree);
+  faults.push(...checkRules(recipe, tree, wrong));
+  return { recipe: parsed.success ? sharePrompt(recipe as RecipeInput) : null, faults };
+}
+
+/** The sections that are valid once the wrong values are taken out: what rules can still look at. */
+function validSections(value: unknown, faults: readonly Fault[]): Partial<RecipeInput> {
+  const copy = structuredClone(value) as Record<string, unknown>;
+  for (const fault of faults) {
+    // without a kind the map around it means nothing; taking an entry out of a list would renumber the rest
+    const whole = fault.path.at(-1) === "kind" ? fault.path.slice(0, -1) : fault.path;
+    const listAt = whole.findIndex((key) => typeof key === "number");
+    const path = listAt >= 0 && listAt === whole.length - 1 ? whole.slice(0, listAt) : whole;
+    let parent: unknown = copy;
+    for (const key of path.slice(0, -1))
+      parent = (parent as Record<string | number, unknown> | undefined)?.[key];
+    const last = path.at(-1);
+    if (last !== undefined && parent !== null && typeof parent === "object") {
+      delete (parent as Record<string | number, unknown>)[last];
+    }
+  }
+  const valid: Record<string, unknown> = {};
+  for (const [key, schema] of Object.entries(recipeSchema.shape)) {
+    const section = schema.safeParse(copy[key]);
+    if (section.success && section.data !== undefined) valid[key] = section.data;
+  }
+  return valid as Partial<RecipeInput>;
+}

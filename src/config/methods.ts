@@ -1,0 +1,14 @@
+/** What `recipe: name` may name: settings that lie beneath the file's own. */
+
+export interface MethodRecipe {
+  /** One line for people. */
+  summary: string;
+  /** A partial recipe, as a YAML file would hold it. */
+  defaults: Readonly<Record<string, unknown>>;
+}
+
+/** The plain algorithms. Papers' recipes are added by the caller through `LoadOptions.methods`. */
+export const builtInMethods: ReadonlyMap<string, MethodRecipe> = new Map([
+  ["grpo", { summary: "group-relative policy optimisation", defaults: { algorithm: { kind: "grpo" } } }],
+  ["sft", { summary: "supervised fine-tuning on targets", defaults: { algorithm: { kind: "sft" } } }],
+]);

@@ -1,0 +1,94 @@
+/** `--set a.b=value` and the flags that are short for it. */
+import type { Fault } from "./faults.ts";
+import { fromValue, type MapNode, type Node, parseFlagValue } from "./source.ts";
+
+export interface Override {
+  /** As the user wrote it, for messages: `--set rewards.0.weight=2`, `--steps 3`. */
+  flag: string;
+  path: string;
+  value: Node;
+}
+
+/** Reads `a.b=value`, the value as YAML. @returns null after adding to `faults` */
+export function parseSet(text: string, faults: Fault[]): Override | null {
+  const flag = `--set ${text}`;
+  const equals = text.indexOf("=");
+  const path = text.slice(0, equals === -1 ? undefined : equals).trim();
+  const refuse = (reason: string, fix: string): null => {
+    faults.push({ code: "flag", origin: { flag }, path: [], reason, fix });
+    return null;
+  };
+  if (equals === -1) return refuse("there is no = in it", `write --set ${path || "key"}=value`);
+  if (path === "" || path.split(".").some((part) => part === "")) {
+    return refuse("the key is empty", "write --set rollout.group_size=8");
+  }
+  if (path === "extends") {
+    return refuse("extends belongs into the file", "name the other file on the command line");
+  }
+  try {
+    return { flag, path, value: parseFlagValue(text.slice(equals + 1), flag) };
+  } catch (error) {
+    return refuse(
+      `the value is not YAML: ${(error as Error).message}`,
+      "quote it, as in --set 'name=\"a: b\"'",
+    );
+  }
+}
+
+/** A flag with a meaning of its own, such as `--steps 3` for `steps`. */
+export function flagOverride(flag: string, path: string, value: string | number): Override {
+  return {
+    flag: `${flag} ${value}`,
+    path,
+    value: fromValue(value, { origin: { flag: `${flag} ${value}` }, base: null }),
+  };
+}
+
+/** Sets one value in place; lists take an index that they have, or the next one. */
+export function applyOverride(root: MapNode, override: Override, faults: Fault[]): void {
+  const origin = { flag: override.flag };
+  const path = override.path.split(".");
+  const refuse = (at: number, reason: string, fix: string): void => {
+    faults.push({ code: "flag", origin, path: path.slice(0, at), reason, fix });
+  };
+  let node: Node = root;
+  for (const [depth, key] of path.entries()) {
+    const last = depth === path.length - 1;
+    if (node.type === "scalar" && node.value === null) {
+      refuse(
+        depth,
+        "it is empty, so it has no keys",
+        `set all of it: --set '${path.slice(0, depth).join(".")}={...}'`,
+      );
+      return;
+    }
+    if (node.type === "scalar") {
+      refuse(
+        depth,
+        "it is a single value and has no keys",
+        `use --set ${path.slice(0, depth).join(".")}=value`,
+      );
+      return;
+    }
+    if (node.type === "list") {
+      const index = /^\d+$/.test(key) ? Number(key) : -1;
+      if (index < 0 || index > node.items.length) {
+        const has =
+          node.items.length === 0
+            ? "the list is empty"
+            : `the list has entries 0 to ${node.items.length - 1}`;
+        refuse(depth + 1, has, `use one of them, or ${node.items.length} to add one`);
+        return;
+      }
+      if (last) node.items[index] = override.value;
+      else node.items[index] ??= { type: "map", entries: new Map(), origin, base: null };
+      node = node.items[index]!;
+    } else {
+      if (last) node.entries.set(key, override.value);
+      else if (!node.entries.has(key)) {
+        node.entries.set(key, { type: "map", entries: new Map(), origin, base: null });
+      }
+      node = node.entries.get(key)!;
+    }
+  }
+}

@@ -1,0 +1,102 @@
+/** Makes every path of a recipe absolute, and says which do not exist. */
+import { extname } from "node:path";
+import type { Fault, KeyPath } from "./faults.ts";
+import { displayPath, findPath, isDirectory, looksLikePath, nearestFile } from "./paths.ts";
+import type { RecipeInput } from "./schema.ts";
+import { type MapNode, nodeAt, originAt } from "./source.ts";
+
+interface PathField {
+  path: KeyPath;
+  value: string;
+  set(absolute: string): void;
+  what: "data file" | "model" | "tokenizer" | "adapter" | "reward file" | "library";
+}
+
+/** Every path that stands in a recipe and must exist. */
+function pathFields(recipe: Partial<RecipeInput>): PathField[] {
+  const fields: PathField[] = [];
+  const add = (path: KeyPath, value: string | undefined, what: PathField["what"], set: PathField["set"]) => {
+    if (value !== undefined) fields.push({ path, value, what, set });
+  };
+  const { model, data, rewards, backend } = recipe;
+  if (model) {
+    add(["model", "path"], model.path, "model", (to) => {
+      model.path = to;
+    });
+    const tokenizer = typeof model.tokenizer === "string" ? model.tokenizer : undefined;
+    add(["model", "tokenizer"], tokenizer, "tokenizer", (to) => {
+      model.tokenizer = to;
+    });
+    add(["model", "lora", "adapter"], model.lora?.adapter, "adapter", (to) => {
+      model.lora!.adapter = to;
+    });
+  }
+  for (const part of ["train", "eval"] as const) {
+    const set = data?.[part];
+    if (set?.kind !== "file") continue;
+    add(["data", part, "path"], set.path, "data file", (to) => {
+      set.path = to;
+    });
+  }
+  for (const [index, reward] of (rewards ?? []).entries()) {
+    if (reward.kind !== "file") continue;
+    add(["rewards", index, "file"], reward.file, "reward file", (to) => {
+      reward.file = to;
+    });
+  }
+  if (backend && !["auto", "off"].includes(backend.cblas)) {
+    add(["backend", "cblas"], backend.cblas, "library", (to) => {
+      backend.cblas = to;
+    });
+  }
+  return fields;
+}
+
+/** Replaces paths in `recipe` by absolute ones. Hub ids stay as they are. @returns faults of those that are not there */
+export function resolvePaths(recipe: Partial<RecipeInput>, tree: MapNode): Fault[] {
+  const faults: Fault[] = [];
+  for (const field of pathFields(recipe)) {
+    const base = nodeAt(tree, field.path)?.base ?? null;
+    const found = findPath(field.value, base);
+    const refuse = (reason: string, fix: string): void => {
+      const { path, value } = field;
+      faults.push({
+        code: "rule",
+        rule: "path_exists",
+        path,
+        value,
+        origin: originAt(tree, path),
+        reason,
+        fix,
+      });
+    };
+    if (found === null) {
+      if (field.what === "model" && !looksLikePath(field.value, base)) continue;
+      const near = nearestFile(field.value, base);
+      const where = base === null ? "the working directory" : "the config file or the working directory";
+      refuse(
+        `there is no such ${field.what}`,
+        near === null ? `give its path relative to ${where}, or an absolute one` : `did you mean ${near}?`,
+      );
+      continue;
+    }
+    const wantsDirectory = field.what === "tokenizer" || field.what === "adapter";
+    if (wantsDirectory && !isDirectory(found)) {
+      refuse("it is a file", `name the folder of the ${field.what}`);
+      continue;
+    }
+    if (!wantsDirectory && field.what !== "model" && isDirectory(found)) {
+      refuse("it is a directory", `name the ${field.what} inside it`);
+      continue;
+    }
+    if (field.what === "model" && !isDirectory(found) && extname(found) !== ".gguf") {
+      refuse(
+        "a model is a directory with config.json, a .gguf file or a Hub id",
+        `name the folder that holds ${displayPath(found)}`,
+      );
+      continue;
+    }
+    field.set(found);
+  }
+  return faults;
+}

@@ -1,0 +1,52 @@
+/** Paths in a config: relative to the file they stand in, then the working directory, then the package. */
+import { existsSync, readdirSync, statSync } from "node:fs";
+import { homedir } from "node:os";
+import { basename, dirname, isAbsolute, join, relative, resolve } from "node:path";
+import { packageRoot } from "../lib/version.ts";
+import { nearest } from "./suggest.ts";
+
+/** As people read it: relative inside the working directory, else absolute. */
+export function displayPath(path: string): string {
+  const from = relative(process.cwd(), path);
+  return from === "" || from.startsWith("..") || isAbsolute(from) ? path : from;
+}
+
+/** Where a path may be, in the order it is looked for. @param base the config file's folder; null for flags */
+export function pathCandidates(path: string, base: string | null): string[] {
+  if (path === "~" || path.startsWith("~/")) return [join(homedir(), path.slice(1))];
+  if (isAbsolute(path)) return [path];
+  // shipped configs name shipped models, and a copy of such a config keeps working
+  const folders = [base, process.cwd(), packageRoot()].filter((folder) => folder !== null);
+  return [...new Set(folders.map((folder) => resolve(folder, path)))];
+}
+
+/** The absolute path of the first that exists, or null. */
+export function findPath(path: string, base: string | null): string | null {
+  return pathCandidates(path, base).find((candidate) => existsSync(candidate)) ?? null;
+}
+
+export function isDirectory(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
+}
+
+/** A name in the folder that the path points into which is close to the one asked for. */
+export function nearestFile(path: string, base: string | null): string | null {
+  for (const candidate of pathCandidates(path, base)) {
+    const folder = dirname(candidate);
+    if (!isDirectory(folder)) continue;
+    const name = nearest(basename(candidate), readdirSync(folder));
+    if (name !== null) return join(dirname(path), name);
+  }
+  return null;
+}
+
+/**
+ * Is this a place on this machine, rather than a Hub id `organisation/name[@revision]`?
+ * A name of that form is one when it exists, or when its folder does.
+ */
+export function looksLikePath(model: string, base: string | null): boolean {
+  if (!/^[\w.-]+\/[\w.-]+(@[\w./-]+)?$/.test(model) || /^\.{1,2}\//.test(model)) return true;
+  if (/\.(gguf|safetensors)$/.test(model)) return true;
+  if (findPath(model, base) !== null) return true;
+  return pathCandidates(dirname(model), base).some(isDirectory);
+}

@@ -1,0 +1,31 @@
+/** `prompt:` at the top of a config is written into each file dataset, so that one place holds it afterwards. */
+import type { Recipe, RecipeInput } from "./schema.ts";
+import { type MapNode, nodeAt } from "./source.ts";
+
+const parts = ["train", "eval"] as const;
+
+/** `prompt.chat`, in place, for the datasets that do not say it: rules then see what will hold. */
+export function shareChat(recipe: Partial<RecipeInput>, tree: MapNode): void {
+  for (const part of parts) {
+    const set = recipe.data?.[part];
+    if (set?.kind !== "file" || recipe.prompt?.chat === undefined) continue;
+    if (!nodeAt(tree, ["data", part, "chat"])) set.chat = recipe.prompt.chat;
+  }
+}
+
+/** Puts the dataset's own template into the shared one; {{ and }} stay as they are. */
+export function composeTemplate(shared: string, own: string): string {
+  return shared.replaceAll(/\{\{|\}\}|\{prompt\}/g, (found) => (found === "{prompt}" ? own : found));
+}
+
+/** The rest of `prompt`. @returns the recipe without it */
+export function sharePrompt(recipe: RecipeInput): Recipe {
+  const { prompt, ...rest } = recipe;
+  for (const part of parts) {
+    const set = rest.data[part];
+    if (set?.kind !== "file" || prompt === undefined) continue;
+    if (prompt.template !== undefined) set.prompt = composeTemplate(prompt.template, set.prompt);
+    if (prompt.system !== undefined) set.system ??= prompt.system;
+  }
+  return rest;
+}

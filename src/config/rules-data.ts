@@ -1,0 +1,122 @@
+/** Rules about prompts and where they come from. */
+import type { Rule } from "./rules.ts";
+import type { RecipeInput } from "./schema.ts";
+
+type Parts = [string, NonNullable<RecipeInput["data"]["eval"]>][];
+
+function parts(data: RecipeInput["data"]): Parts {
+  const all: Parts = [["data.train", data.train]];
+  if (data.eval !== undefined) all.push(["data.eval", data.eval]);
+  return all;
+}
+
+const chainLevels: Rule = ({ data }, { report }) => {
+  if (!data) return;
+  for (const [at, set] of parts(data)) {
+    if (set.kind !== "chain") continue;
+    const { levels, level_weights: weights } = set;
+    if (weights !== undefined && weights.length !== levels.length) {
+      const reason = `there are ${weights.length} weights for ${levels.length} levels`;
+      report({
+        rule: "level_weights",
+        path: `${at}.level_weights`,
+        uses: [`${at}.levels`],
+        reason,
+        fix: "give one for each",
+      });
+    } else if (weights?.every((weight) => weight === 0)) {
+      const reason = "all are 0, so no problem can be drawn";
+      report({ rule: "level_weights", path: `${at}.level_weights`, reason, fix: "give one level a weight" });
+    }
+    if (set.prompt !== "mixed" && set.plain_share !== 0.5) {
+      const reason = `it counts only when prompt is mixed, and it is ${set.prompt}`;
+      report({
+        rule: "plain_share",
+        path: `${at}.plain_share`,
+        uses: [`${at}.prompt`],
+        reason,
+        fix: "use prompt: mixed, or remove it",
+      });
+    }
+  }
+};
+
+const supervisedTarget: Rule = ({ algorithm, data }, { report }) => {
+  if (algorithm?.kind !== "sft" || data?.train.kind !== "file" || data.train.target !== null) return;
+  report({
+    rule: "sft_target",
+    path: "data.train",
+    uses: ["algorithm.kind", "data.train.target"],
+    reason: "supervised training needs a target text for every prompt, and there is none",
+    fix: 'add one from the file\'s columns, such as `target: "{answer}"`',
+  });
+};
+
+/** A pool smaller than a step would hold a prompt twice, and both would sample the same completions. */
+const enoughPrompts: Rule = ({ data, rollout, algorithm }, { report }) => {
+  if (!data || !algorithm) return;
+  const needed = algorithm.kind === "grpo" ? rollout?.prompts_per_step : undefined;
+  if (needed === undefined) return;
+  const key = data.train.kind === "chain" ? "size" : "limit";
+  const size = data.train.kind === "chain" ? data.train.size : data.train.limit;
+  if (size === undefined || size >= needed) return;
+  report({
+    rule: "pool_size",
+    path: `data.train.${key}`,
+    uses: ["rollout.prompts_per_step"],
+    reason: `a step draws ${needed} different prompts (rollout.prompts_per_step)`,
+    fix: `use ${needed} or more, or fewer prompts a step`,
+  });
+};
+
+/** Problems in both parts would make evaluation a memory test. */
+const separateParts: Rule = ({ data }, { report }) => {
+  if (data?.train.kind !== "file" || data.eval?.kind !== "file" || data.train.path !== data.eval.path) return;
+  const [train, evaluation] = [data.train.split, data.eval.split];
+  const uses = ["data.train.path", "data.train.split", "data.eval.split"];
+  if (!train || !evaluation || train.part === evaluation.part) {
+    const reason = "it is the file of data.train, and the two share problems";
+    const fix = "add split: {part: train} there and split: {part: eval} here, or use another file";
+    report({ rule: "same_data", path: "data.eval.path", uses, reason, fix });
+    return;
+  }
+  for (const key of ["eval_share", "salt"] as const) {
+    if (train[key] === evaluation[key]) continue;
+    const reason = `data.train.split.${key} is ${JSON.stringify(train[key])}, so the two parts overlap`;
+    report({
+      rule: "same_data",
+      path: `data.eval.split.${key}`,
+      uses,
+      reason,
+      fix: "use the same value in both",
+    });
+  }
+};
+
+const sharedPrompt: Rule = ({ prompt, data }, { report }) => {
+  if (!prompt) return;
+  if (prompt.template !== undefined && !/(?<!\{)\{prompt\}/.test(prompt.template)) {
+    const reason = "the dataset's prompt would appear nowhere";
+    report({ rule: "template", path: "prompt.template", reason, fix: "put {prompt} where it belongs" });
+  }
+  if (!data) return;
+  const files = parts(data).filter(([, set]) => set.kind === "file");
+  if (files.length === 0) {
+    const reason = "prompts of the chain task are fed as they are";
+    report({ rule: "prompt_unused", path: "prompt", uses: ["data"], reason, fix: "remove it" });
+  }
+  for (const [at, set] of files) {
+    if (set.kind !== "file" || prompt.system === undefined || set.chat || set.system !== undefined) continue;
+    const reason = `${at} has chat: false, and only a chat template has a place for a system message`;
+    const fix = "set chat: true, or write the text into prompt.template";
+    report({ rule: "system_chat", path: "prompt.system", uses: [at, "prompt.chat"], reason, fix });
+  }
+};
+
+export const dataRules: readonly Rule[] = [
+  chainLevels,
+  supervisedTarget,
+  enoughPrompts,
+  separateParts,
+  sharedPrompt,
+];

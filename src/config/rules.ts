@@ -1,0 +1,77 @@
+/** Rules between fields. Each looks at a whole recipe and says which value is impossible, why, and what to write. */
+import type { Fault, KeyPath } from "./faults.ts";
+import { dataRules } from "./rules-data.ts";
+import { modelRules } from "./rules-model.ts";
+import { trainingRules } from "./rules-training.ts";
+import type { RecipeInput } from "./schema.ts";
+import { type MapNode, nodeAt, originAt, toValue } from "./source.ts";
+
+export interface Finding {
+  /** Short name, for tests and for JSON output. */
+  rule: string;
+  /** Dotted key that the message is about. */
+  path: string;
+  /** Further keys that the rule reads: it keeps silent while one of them is wrong by itself. */
+  uses?: readonly string[];
+  /** What the message shows; the value in the recipe when absent. */
+  value?: unknown;
+  reason: string;
+  fix: string;
+}
+
+export interface RuleContext {
+  report(finding: Finding): void;
+  /** Did the user write this key, in a file or by a flag? */
+  written(path: string): boolean;
+}
+
+/** Sections that are invalid by themselves are absent. */
+export type Rule = (recipe: Partial<RecipeInput>, context: RuleContext) => void;
+
+const rules: readonly Rule[] = [...modelRules, ...dataRules, ...trainingRules];
+
+function parsePath(path: string): KeyPath {
+  return path.split(".").map((key) => (/^\d+$/.test(key) ? Number(key) : key));
+}
+
+/** Is one path the other, or inside it? */
+export function overlap(a: KeyPath, b: KeyPath): boolean {
+  const length = Math.min(a.length, b.length);
+  return a.slice(0, length).every((key, index) => String(key) === String(b[index]));
+}
+
+function valueAt(recipe: Partial<RecipeInput>, path: KeyPath): unknown {
+  let value: unknown = recipe;
+  for (const key of path) value = (value as Record<string | number, unknown> | undefined)?.[key];
+  return value;
+}
+
+/** @param wrong paths of values that are faulty by themselves */
+export function checkRules(recipe: Partial<RecipeInput>, tree: MapNode, wrong: readonly KeyPath[]): Fault[] {
+  const faults: Fault[] = [];
+  const context: RuleContext = {
+    written: (path) => nodeAt(tree, parsePath(path)) !== undefined,
+    report(finding) {
+      const path = parsePath(finding.path);
+      const touched = [path, ...(finding.uses ?? []).map(parsePath)];
+      if (touched.some((each) => wrong.some((bad) => overlap(each, bad)))) return;
+      const { rule, reason, fix } = finding;
+      // the user's own spelling where there is one: a path is absolute by now
+      const node = nodeAt(tree, path);
+      const value = finding.value ?? (node ? toValue(node) : valueAt(recipe, path));
+      const shown = value !== null && typeof value === "object" ? undefined : value;
+      const origin = originAt(tree, path);
+      faults.push({
+        code: "rule",
+        rule,
+        path,
+        origin,
+        reason,
+        fix,
+        ...(shown === undefined ? {} : { value: shown }),
+      });
+    },
+  };
+  for (const rule of rules) rule(recipe, context);
+  return faults;
+}

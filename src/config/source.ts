@@ -1,0 +1,208 @@
+/** YAML text to a tree in which every value knows where it was written. */
+import { type Document, isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument } from "yaml";
+import type { Fault, KeyPath, Origin } from "./faults.ts";
+
+interface Placed {
+  origin: Origin;
+  /** Folder that relative paths in it start from; null for a flag: the working directory. */
+  base: string | null;
+}
+export interface ScalarNode extends Placed {
+  type: "scalar";
+  value: string | number | boolean | null;
+}
+export interface ListNode extends Placed {
+  type: "list";
+  items: Node[];
+}
+export interface MapNode extends Placed {
+  type: "map";
+  entries: Map<string, Node>;
+}
+export type Node = ScalarNode | ListNode | MapNode;
+
+/** An alias that holds itself would never end; no config is this deep. */
+const MAX_DEPTH = 32;
+/** Aliases of aliases multiply; no config is this large. */
+const MAX_NODES = 50_000;
+
+interface Placing {
+  /** Line of an offset in the text, or the flag. */
+  at(offset: number): Origin;
+  base: string | null;
+}
+
+/** Plain value of a tree, as zod reads it. */
+export function toValue(node: Node): unknown {
+  if (node.type === "scalar") return node.value;
+  if (node.type === "list") return node.items.map(toValue);
+  return Object.fromEntries([...node.entries].map(([key, child]) => [key, toValue(child)]));
+}
+
+/** A tree of plain values, all placed alike. @throws RangeError for what YAML does not have */
+export function fromValue(value: unknown, placed: Placed): Node {
+  if (Array.isArray(value)) {
+    return { type: "list", items: value.map((item) => fromValue(item, placed)), ...placed };
+  }
+  if (value !== null && typeof value === "object") {
+    const entries = Object.entries(value)
+      .filter(([, child]) => child !== undefined)
+      .map(([key, child]): [string, Node] => [key, fromValue(child, placed)]);
+    return { type: "map", entries: new Map(entries), ...placed };
+  }
+  if (value === null || ["string", "number", "boolean"].includes(typeof value)) {
+    return { type: "scalar", value: value as ScalarNode["value"], ...placed };
+  }
+  throw new RangeError(`a config cannot hold a ${typeof value}`);
+}
+
+export function childAt(node: Node, key: string | number): Node | undefined {
+  if (node.type === "map") return node.entries.get(String(key));
+  if (node.type === "list") return node.items[Number(key)];
+  return undefined;
+}
+
+export function nodeAt(root: Node, path: KeyPath): Node | undefined {
+  let node: Node | undefined = root;
+  for (const key of path) {
+    if (!node) return undefined;
+    node = childAt(node, key);
+  }
+  return node;
+}
+
+/** Where a path was written; for one that was not, its nearest ancestor that was. */
+export function originAt(root: Node, path: KeyPath): Origin {
+  let node = root;
+  for (const key of path) {
+    const next = childAt(node, key);
+    if (!next) break;
+    node = next;
+  }
+  return node.origin;
+}
+
+function convert(document: Document, raw: unknown, placing: Placing, faults: Fault[]): Node | null {
+  let nodes = 0;
+  const visit = (yaml: unknown, path: KeyPath, keyOffset: number | null): Node | null => {
+    const node = isAlias(yaml) ? yaml.resolve(document) : yaml;
+    const offset = keyOffset ?? (yaml as { range?: readonly number[] | null } | null)?.range?.[0] ?? 0;
+    const placed: Placed = { origin: placing.at(offset), base: placing.base };
+    if (path.length > MAX_DEPTH || ++nodes > MAX_NODES) {
+      faults.push({
+        code: "syntax",
+        origin: placed.origin,
+        path: path.slice(0, 4),
+        reason: path.length > MAX_DEPTH ? `it is nested more than ${MAX_DEPTH} deep` : "it is far too large",
+        fix: "look for an alias (*name) that repeats itself",
+      });
+      return null;
+    }
+    if (isMap(node)) {
+      const entries = new Map<string, Node>();
+      for (const pair of node.items) {
+        const key = isScalar(pair.key) ? String(pair.key.value) : String(pair.key);
+        const child = visit(
+          pair.value,
+          [...path, key],
+          (pair.key as { range?: number[] }).range?.[0] ?? offset,
+        );
+        if (child === null) return null;
+        entries.set(key, child);
+      }
+      return { type: "map", entries, ...placed };
+    }
+    if (isSeq(node)) {
+      const items: Node[] = [];
+      for (const [index, item] of node.items.entries()) {
+        const child = visit(item, [...path, index], null);
+        if (child === null) return null;
+        items.push(child);
+      }
+      return { type: "list", items, ...placed };
+    }
+    const value: unknown = isScalar(node) ? node.value : null;
+    // what is not text, number or truth (dates, binary) keeps its spelling and fails by type
+    const plain = value === null || ["string", "number", "boolean"].includes(typeof value);
+    return { type: "scalar", value: plain ? (value as ScalarNode["value"]) : String(value), ...placed };
+  };
+  return visit(raw, [], null);
+}
+
+function syntaxWords(code: string, message: string): { reason: string; fix: string } {
+  switch (code) {
+    case "DUPLICATE_KEY":
+      return { reason: "this key is here twice in one map", fix: "keep one of the two" };
+    case "TAB_AS_INDENT":
+      return {
+        reason: "a tab indents this line; YAML takes only spaces",
+        fix: "replace the tab by two spaces",
+      };
+    case "MULTIPLE_DOCS":
+      return { reason: "a second document starts here", fix: "remove the line ---, one file is one config" };
+    case "BAD_INDENT":
+      return { reason: "the indentation fits no line above", fix: "indent as its neighbours" };
+    case "TAG_RESOLVE_FAILED":
+      return { reason: "a YAML tag (!...) means nothing here", fix: "remove the tag, or quote the text" };
+    case "BLOCK_AS_IMPLICIT_KEY":
+    case "MULTILINE_IMPLICIT_KEY":
+      return {
+        reason: "a nested key starts on the line of another, or a value runs over the line",
+        fix: "one key: value a line; quote a text that holds ': '",
+      };
+    default:
+      return {
+        reason: `it is not YAML: ${message.replace(/\.$/, "").toLowerCase()}`,
+        fix: "correct the line",
+      };
+  }
+}
+
+/** The key that a duplicate-key error is about. */
+function keyOnLine(text: string, line: number): KeyPath {
+  const found = /^[\s-]*["']?([\w.-]+)["']?\s*:/.exec(text.split("\n")[line - 1] ?? "");
+  return found ? [found[1]!] : [];
+}
+
+/**
+ * @param file how the file is named in messages
+ * @param base folder that relative paths in it start from
+ * @returns the tree, or null when faults stand in the way (they are added to `faults`)
+ */
+export function parseSource(text: string, file: string, base: string, faults: Fault[]): MapNode | null {
+  const lines = new LineCounter();
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, logLevel: "silent" });
+  const at = (offset: number): Origin => ({ file, line: lines.linePos(offset).line || 1 });
+  for (const problem of [...document.errors, ...document.warnings]) {
+    const origin = at(problem.pos[0]) as { file: string; line: number };
+    const path = problem.code === "DUPLICATE_KEY" ? keyOnLine(text, origin.line) : [];
+    faults.push({ code: "syntax", origin, path, ...syntaxWords(problem.code, problem.message) });
+  }
+  if (document.errors.length > 0 || document.warnings.length > 0) return null;
+  const start: Origin = { file, line: 1 };
+  if (document.contents === null || (isScalar(document.contents) && document.contents.value === null)) {
+    const fix = "`rlpt recipes ls` lists configs to start from";
+    faults.push({ code: "file", origin: start, path: [], reason: "the file is empty", fix });
+    return null;
+  }
+  const tree = convert(document, document.contents, { at, base }, faults);
+  if (tree === null) return null;
+  if (tree.type !== "map") {
+    const what = tree.type === "list" ? "a list" : "a single value";
+    const fix = "write keys and values, such as `seed: 1`";
+    faults.push({ code: "file", origin: tree.origin, path: [], reason: `it holds ${what}, not a map`, fix });
+    return null;
+  }
+  return tree;
+}
+
+/** The value of a flag, read as YAML. @throws Error with YAML's words when it is not */
+export function parseFlagValue(text: string, flag: string): Node {
+  const document = parseDocument(text, { prettyErrors: false, logLevel: "silent" });
+  const problem = document.errors[0] ?? document.warnings[0];
+  if (problem) throw new Error(problem.message.replace(/\.$/, ""));
+  const faults: Fault[] = [];
+  const node = convert(document, document.contents, { at: () => ({ flag }), base: null }, faults);
+  if (node === null) throw new Error("it is nested too deep");
+  return node;
+}
