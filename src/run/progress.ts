@@ -32,7 +32,7 @@ export interface ProgressStream {
 export interface ProgressOptions {
   stream: ProgressStream;
   /** "auto": a bar on a terminal, plain lines elsewhere. */
-  mode?: "auto" | "bar" | "lines" | "json" | "quiet";
+  mode?: "auto" | "lines" | "json" | "quiet";
   /** Seconds that lie between two plain lines at least; the last step always has one. Default 2. */
   interval?: number;
   /** Seconds; for tests. */
@@ -102,8 +102,6 @@ export function createProgress(options: ProgressOptions): Progress {
       return jsonProgress(options.stream);
     case "lines":
       return lineProgress(options);
-    case "bar":
-      return barProgress(options);
     case "auto":
       return options.stream.isTTY === true ? barProgress(options) : lineProgress(options);
     default: {
@@ -195,7 +193,6 @@ function barProgress({ stream, now = seconds }: ProgressOptions): Progress {
           linewrap: false,
           // its own signal handler would let the first Ctrl-C pass and keep the second from working
           gracefulExit: false,
-          noTTYOutput: true,
           fps: 5,
         },
         cliProgress.Presets.legacy,

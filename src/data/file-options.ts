@@ -1,0 +1,96 @@
+import { z } from "zod";
+import { templateFault } from "./template.ts";
+
+/** Text with {column} placeholders. */
+const template = z.string().superRefine((text, context) => {
+  const fault = templateFault(text);
+  if (fault !== null) context.addIssue({ code: "custom", message: fault });
+});
+
+/** Problems from a JSONL, JSON or CSV file, a row each. */
+export const fileOptions = z
+  .strictObject({
+    kind: z.literal("file"),
+    path: z.string().min(1).describe("the file, relative to the working directory"),
+    format: z
+      .enum(["jsonl", "json", "csv"])
+      .optional()
+      .describe("jsonl: an object a line; json: one array of objects; by the extension when absent"),
+    prompt: template
+      .default("{prompt}")
+      .describe("what the policy reads; {column} is the row's value, {{ and }} are braces"),
+    answer: template
+      .nullable()
+      .default("{answer}")
+      .describe("gold answer that rewards compare with; null when the data has none"),
+    answer_pattern: z
+      .string()
+      .superRefine((text, context) => {
+        const fault = patternFault(text);
+        if (fault !== null) context.addIssue({ code: "custom", message: fault });
+      })
+      .optional()
+      .describe(
+        "regular expression on the answer's text, ^ and $ match at line breaks; its first group becomes the answer",
+      ),
+    target: template.nullable().default(null).describe("text that supervised training learns; null for none"),
+    chat: z
+      .boolean()
+      .default(true)
+      .describe("true: the prompt is a user message of the model's chat template; false: text as it is"),
+    system: z.string().min(1).optional().describe("system message before the prompt; chat only"),
+    id: z
+      .string()
+      .min(1)
+      .optional()
+      .describe("column whose value names the row; a hash of prompt, answer and target when absent"),
+    slices: z
+      .array(z.string().min(1))
+      .default([])
+      .describe("columns by whose values evaluations are split, such as level"),
+    split: z
+      .strictObject({
+        by: z
+          .literal("hash")
+          .default("hash")
+          .describe("of the row's id: rows stay where they are when others come or go"),
+        eval_share: z.number().gt(0).lt(1).default(0.1).describe("share of rows in the eval part, about"),
+        part: z.enum(["train", "eval"]).describe("which part this dataset is"),
+        salt: z.string().default("").describe("another text makes another split"),
+      })
+      .optional()
+      .describe("use a part of the file; all of it when absent"),
+    limit: z.int().min(1).optional().describe("at most this many rows, the first ones after the split"),
+    on_bad_row: z
+      .enum(["error", "skip"])
+      .default("error")
+      .describe("a row that does not fit stops the run, or is counted and left out"),
+  })
+  .superRefine((options, context) => {
+    if (options.system !== undefined && !options.chat)
+      context.addIssue({
+        code: "custom",
+        path: ["system"],
+        message: "a system message needs a chat template; set chat: true, or put the text into prompt",
+      });
+    if (options.answer_pattern !== undefined && options.answer === null)
+      context.addIssue({
+        code: "custom",
+        path: ["answer_pattern"],
+        message: "there is no answer to apply it to; give answer, or leave answer_pattern out",
+      });
+  });
+export type FileOptions = z.infer<typeof fileOptions>;
+
+/** What is wrong with a pattern, or null. */
+function patternFault(text: string): string | null {
+  let pattern: RegExp;
+  try {
+    pattern = new RegExp(`${text}|`, "m");
+  } catch (error) {
+    return `is not a regular expression: ${(error as Error).message.replace(/^Invalid regular expression: /, "")}`;
+  }
+  return pattern.exec("")!.length < 2
+    ? "has no group; put parentheses around the part that is the answer, as in '####\\s*(.+)$'"
+    : null;
+}
