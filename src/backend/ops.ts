@@ -67,8 +67,11 @@ function normInputGradient(x: tf.Tensor, w: tf.Tensor, dy: tf.Tensor, r: tf.Tens
 export function rope(x: tf.Tensor4D, cos: tf.Tensor3D, sin: tf.Tensor3D): tf.Tensor4D {
   return differentiable(
     { x },
-    () => rotate(x, cos, sin, false),
-    (dy) => ({ x: () => rotate(dy as tf.Tensor4D, cos, sin, true) }),
+    (save) => {
+      save([cos, sin]);
+      return rotate(x, cos, sin, false);
+    },
+    (dy, [c, s]) => ({ x: () => rotate(dy as tf.Tensor4D, c as tf.Tensor3D, s as tf.Tensor3D, true) }),
   ) as tf.Tensor4D;
 }
 

@@ -3,20 +3,30 @@ import * as tf from "@tensorflow/tfjs";
 import { differentiable, together } from "./fused.ts";
 
 /**
- * fn(...inputs), of which only the inputs are kept for the backward pass; there `fn` runs again, under a tape
- * of its own (gradient checkpointing, arXiv:1604.06174). All inputs are differentiated, so pass only what is
- * trained and the activations, and close over what is frozen.
- * @param fn pure; returns one tensor; may use tensors it closes over
+ * fn(inputs, constants), of which only the arguments are kept for the backward pass; there `fn` runs again,
+ * under a tape of its own (gradient checkpointing, arXiv:1604.06174).
+ * @param fn pure; may close over tensors that live as long as the program (frozen weights), never over
+ *   temporary ones: these are gone when it runs again, so they belong into `constants`
+ * @param inputs differentiated, every one of them
+ * @param constants not differentiated
  */
-export function rematerialise(fn: (...inputs: tf.Tensor[]) => tf.Tensor, inputs: tf.Tensor[]): tf.Tensor {
+export function rematerialise(
+  fn: (inputs: tf.Tensor[], constants: tf.Tensor[]) => tf.Tensor,
+  inputs: tf.Tensor[],
+  constants: tf.Tensor[] = [],
+): tf.Tensor {
   const named = Object.fromEntries(inputs.map((tensor, i) => [`x${i}`, tensor]));
   return differentiable(
     named,
     (save) => {
-      save(inputs);
-      return fn(...inputs);
+      save([...inputs, ...constants]);
+      return fn(inputs, constants);
     },
-    (dy, saved) => together(Object.keys(named), () => nestedGradients(() => fn(...saved), saved, dy)),
+    (dy, saved) => {
+      const again = saved.slice(0, inputs.length);
+      const rest = saved.slice(inputs.length);
+      return together(Object.keys(named), () => nestedGradients(() => fn(again, rest), again, dy));
+    },
   );
 }
 

@@ -98,7 +98,7 @@ describe.each(testBackends)("operations on %s", (backend) => {
       const sin = tf.tensor3d(angles.map(Math.sin), [tableRows, T, D / 2]);
       run(() =>
         checkOp(
-          (x) => rope(x as tf.Tensor4D, cos, sin),
+          (x) => rope(x as tf.Tensor4D, tf.mul(cos, 1), tf.mul(sin, 1)),
           [[R, T, heads, D]],
           (x) => {
             const y = new Float64Array(x!.length);
@@ -284,7 +284,7 @@ describe.each(testBackends)("operations on %s", (backend) => {
     const w = tf.tensor2d(normals(1, 16), [4, 4]);
     const x = tf.tensor2d(normals(2, 8), [2, 4]);
     const layer = (h: tf.Tensor, weight: tf.Tensor) => swiglu(tf.matMul(h, weight), tf.tanh(h));
-    const wrap = (h: tf.Tensor, weight: tf.Tensor) => rematerialise((a, b) => layer(a!, b!), [h, weight]);
+    const wrap = (h: tf.Tensor, weight: tf.Tensor) => rematerialise(([a, b]) => layer(a!, b!), [h, weight]);
     const plain = tf.grads((a: tf.Tensor, b: tf.Tensor) => tf.sum(tf.square(layer(layer(a, b), b))))([x, w]);
     const again = tf.grads((a: tf.Tensor, b: tf.Tensor) => tf.sum(tf.square(wrap(wrap(a, b), b))))([x, w]);
     for (const i of [0, 1]) expectClose(again[i]!.dataSync(), plain[i]!.dataSync(), { atol: 1e-6 });
@@ -294,7 +294,11 @@ describe.each(testBackends)("operations on %s", (backend) => {
     const w = tf.variable(tf.tensor2d(normals(1, 16), [4, 4]));
     const x = tf.tensor2d(normals(2, 8), [2, 4]);
     const loss = () => {
-      const h = rematerialise((a, b) => swiglu(tf.matMul(a!, b!), rmsNorm(a!, tf.ones([4]), 1e-5)), [x, w]);
+      const h = rematerialise(
+        ([a, b], [ones]) => swiglu(tf.matMul(a!, b!), rmsNorm(a!, ones!, 1e-5)),
+        [x, w],
+        [tf.ones([4])],
+      );
       const { logprobs } = tokenLogprobs(
         h as tf.Tensor2D,
         w as unknown as tf.Tensor2D,

@@ -1,0 +1,342 @@
+/** Batched decoding with a key-value cache. Keys are cached after norm and rotation, so nothing is rotated twice. */
+import * as tf from "@tensorflow/tfjs";
+import { maskedSoftmax } from "../backend/ops.ts";
+import { RlptError } from "../lib/errors.ts";
+import type { GenerationSession } from "../types.ts";
+import { batchContext, hiddenKey } from "./batch-context.ts";
+import {
+  attend,
+  embed,
+  finalNorm,
+  finishLayer,
+  logitsOf,
+  mergeHeads,
+  type Projections,
+  project,
+  type WeightView,
+} from "./decoder.ts";
+import type { DecoderConfig, TokenBatch } from "./interfaces.ts";
+import { ropeTables } from "./rope.ts";
+
+/** Slots a cache grows by: within a chunk only the tail is copied at each step, the rest once a chunk. */
+const chunkSlots = 32;
+/** Attention scores of one prefill pass at most, 64 MiB. */
+const prefillScores = 2 ** 24;
+/** Rows are freed when this share of the physical rows is done: copying the cache costs more than idle rows. */
+const idleShare = 0.25;
+
+/** Keys and values of one layer: a prefix that is copied once a chunk, and the tail that grows. */
+interface LayerCache {
+  key: tf.Tensor4D; // [B, Nk, S, D]
+  value: tf.Tensor4D; // [B, Nk, S, D]
+  tail: { key: tf.Tensor4D; value: tf.Tensor4D } | null; // [B, Nk, t, D], t <= chunkSlots
+}
+
+/**
+ * Prefills prompts and returns a session that stands before the first new token.
+ * @param view weights, read anew at every step
+ * @throws RlptError when a prompt is empty, has ids beyond the vocabulary, or does not fit the model's positions
+ */
+export async function startSession(
+  config: DecoderConfig,
+  view: WeightView,
+  prompts: readonly Int32Array[],
+  options: { repeats: number; maxNewTokens: number },
+): Promise<GenerationSession> {
+  checkPrompts(config, prompts, options.maxNewTokens);
+  const slots = Math.max(...prompts.map((prompt) => prompt.length));
+  const perPass = Math.max(1, Math.floor(prefillScores / (config.heads * slots * slots)));
+  const passes: Prefilled[] = [];
+  for (let start = 0; start < prompts.length; start += perPass) {
+    passes.push(prefill(config, view, prompts.slice(start, start + perPass), slots));
+  }
+  const repeats = options.repeats;
+  const source = Int32Array.from({ length: prompts.length * repeats }, (_, row) => Math.floor(row / repeats));
+  const caches = joinPasses(passes, config.layers, repeats > 1 ? source : null);
+  const promptLogits = await Promise.all(passes.map((pass) => pass.logits.data()));
+  for (const pass of passes) pass.logits.dispose();
+  const vocabulary = config.vocabSize;
+  const logits = new Float32Array(source.length * vocabulary);
+  for (const [row, prompt] of source.entries()) {
+    const at = (prompt % perPass) * vocabulary;
+    logits.set(
+      promptLogits[Math.floor(prompt / perPass)]!.subarray(at, at + vocabulary) as Float32Array,
+      row * vocabulary,
+    );
+  }
+  const lengths = Array.from(source, (prompt) => prompts[prompt]!.length);
+  return new CachedSession(config, view, caches, { slots, lengths, logits, steps: options.maxNewTokens });
+}
+
+function checkPrompts(config: DecoderConfig, prompts: readonly Int32Array[], maxNewTokens: number): void {
+  if (prompts.length === 0) throw new RlptError("generation needs at least one prompt");
+  for (const [i, prompt] of prompts.entries()) {
+    if (prompt.length === 0) throw new RlptError(`prompt ${i} is empty; generation needs at least one token`);
+    // the last sampled token is never fed back
+    const needed = prompt.length + Math.max(0, maxNewTokens - 1);
+    if (needed > config.maxPositions) {
+      throw new RlptError(
+        `prompt ${i} has ${prompt.length} tokens and up to ${maxNewTokens} are to be added; the model has ` +
+          `${config.maxPositions} positions (max_position_embeddings): shorten the prompt or lower max_new_tokens`,
+      );
+    }
+    const wrong = prompt.find((id) => id < 0 || id >= config.vocabSize);
+    if (wrong !== undefined) {
+      throw new RlptError(`prompt ${i} holds token ${wrong}, outside the vocabulary of ${config.vocabSize}`);
+    }
+  }
+}
+
+interface Prefilled {
+  logits: tf.Tensor2D; // [P, V]
+  keys: tf.Tensor4D[]; // one per layer, [P, Nk, S, D]
+  values: tf.Tensor4D[];
+}
+
+/** One pass over prompts padded on the left, so that all of them end at the same slot. */
+function prefill(
+  config: DecoderConfig,
+  view: WeightView,
+  prompts: readonly Int32Array[],
+  slots: number,
+): Prefilled {
+  const rows = prompts.length;
+  const batch: TokenBatch = {
+    rows,
+    length: slots,
+    tokens: new Int32Array(rows * slots),
+    segments: new Int32Array(rows * slots),
+    positions: new Int32Array(rows * slots),
+    scoredAt: Int32Array.from({ length: rows }, (_, row) => (row + 1) * slots - 1),
+    targets: new Int32Array(rows),
+  };
+  for (const [row, prompt] of prompts.entries()) {
+    const start = (row + 1) * slots - prompt.length;
+    batch.tokens.set(prompt, start);
+    batch.segments.fill(1, start, start + prompt.length);
+    for (let i = 0; i < prompt.length; i++) batch.positions[start + i] = i;
+  }
+  const keys: tf.Tensor4D[] = [];
+  const values: tf.Tensor4D[] = [];
+  const logits = tf.tidy(() => {
+    const { masks, ...context } = batchContext(config, batch);
+    let x = embed(batch.tokens, view);
+    for (let n = 0; n < config.layers; n++) {
+      x = tf.tidy(() => {
+        const projections = project(config, n, x, view, context);
+        keys.push(tf.keep(projections.key));
+        values.push(tf.keep(projections.value));
+        return finishLayer(config, n, x, attend(config, projections, masks[n]!), view);
+      });
+    }
+    const last = tf.gather(x, tf.tensor1d(batch.scoredAt, "int32")) as tf.Tensor2D;
+    return logitsOf(config, finalNorm(config, last, view), view);
+  });
+  return { logits, keys, values };
+}
+
+/** Caches of all passes as one, each prompt's repeated for its rows; frees the passes' own. */
+function joinPasses(passes: readonly Prefilled[], layers: number, source: Int32Array | null): LayerCache[] {
+  const join = (parts: tf.Tensor4D[]): tf.Tensor4D => {
+    const joined = tf.tidy(() => {
+      const all = parts.length === 1 ? parts[0]! : (tf.concat(parts, 0) as tf.Tensor4D);
+      return source ? (tf.gather(all, tf.tensor1d(source, "int32")) as tf.Tensor4D) : all;
+    });
+    for (const part of parts) if (part !== joined) part.dispose();
+    return joined;
+  };
+  return Array.from({ length: layers }, (_, n) => ({
+    key: join(passes.map((pass) => pass.keys[n]!)),
+    value: join(passes.map((pass) => pass.values[n]!)),
+    tail: null,
+  }));
+}
+
+class CachedSession implements GenerationSession {
+  private readonly config: DecoderConfig;
+  private readonly view: WeightView;
+  private caches: LayerCache[];
+  /** Physical row of each live row. */
+  private live: number[];
+  /** Of each physical row: real tokens so far, and the first slot that is not left padding. */
+  private lengths: number[];
+  private starts: number[];
+  private slots: number;
+  private buffer: Float32Array;
+  private stepsLeft: number;
+
+  constructor(
+    config: DecoderConfig,
+    view: WeightView,
+    caches: LayerCache[],
+    start: { slots: number; lengths: number[]; logits: Float32Array; steps: number },
+  ) {
+    this.config = config;
+    this.view = view;
+    this.caches = caches;
+    this.slots = start.slots;
+    this.lengths = start.lengths;
+    this.starts = start.lengths.map((length) => start.slots - length);
+    this.live = start.lengths.map((_, row) => row);
+    this.buffer = start.logits;
+    this.stepsLeft = start.steps;
+  }
+
+  get rows(): number {
+    return this.live.length;
+  }
+
+  get logits(): Float32Array {
+    return this.buffer.subarray(0, this.rows * this.config.vocabSize);
+  }
+
+  async step(tokens: Int32Array): Promise<void> {
+    if (tokens.length !== this.rows) {
+      throw new RangeError(`${tokens.length} tokens for ${this.rows} rows`);
+    }
+    if (this.stepsLeft-- <= 0) throw new RangeError("more steps than maxNewTokens announced");
+    if (this.rows === 0) return;
+    const physical = new Int32Array(this.lengths.length);
+    for (const [i, row] of this.live.entries()) physical[row] = tokens[i]!;
+    const logits = tf.tidy(() => this.forward(physical));
+    this.slots++;
+    for (let row = 0; row < this.lengths.length; row++) this.lengths[row]!++;
+    try {
+      this.readLogits((await logits.data()) as Float32Array);
+    } finally {
+      logits.dispose();
+    }
+  }
+
+  keep(rows: readonly number[]): void {
+    const wrong = rows.find((row) => !Number.isInteger(row) || row < 0 || row >= this.rows);
+    if (wrong !== undefined) throw new RangeError(`row ${wrong} is not one of the ${this.rows} live rows`);
+    if (new Set(rows).size !== rows.length) throw new RangeError("a row cannot be kept twice");
+    const vocabulary = this.config.vocabSize;
+    if (rows.some((row, i) => row !== i)) {
+      const before = this.buffer.slice(0, this.rows * vocabulary);
+      for (const [i, row] of rows.entries()) {
+        this.buffer.set(before.subarray(row * vocabulary, (row + 1) * vocabulary), i * vocabulary);
+      }
+    }
+    this.live = rows.map((row) => this.live[row]!);
+    const idle = this.lengths.length - this.live.length;
+    if (this.live.length === 0) this.dispose();
+    else if (idle > idleShare * this.lengths.length) this.compact();
+  }
+
+  dispose(): void {
+    for (const cache of this.caches) {
+      cache.key.dispose();
+      cache.value.dispose();
+      cache.tail?.key.dispose();
+      cache.tail?.value.dispose();
+    }
+    this.caches = [];
+    this.live = [];
+  }
+
+  /** One token of every physical row through all layers. @returns logits [B, V] */
+  private forward(tokens: Int32Array): tf.Tensor2D {
+    const { config, view } = this;
+    const rows = tokens.length;
+    const { cos, sin } = ropeTables(this.lengths, config);
+    const shape: [number, number, number] = [rows, 1, config.headDim / 2];
+    const tables = { rows, length: 1, cos: tf.tensor3d(cos, shape), sin: tf.tensor3d(sin, shape) };
+    const masks = new Map<number | null, tf.Tensor3D | null>();
+    let x = embed(tokens, view);
+    for (let n = 0; n < config.layers; n++) {
+      const window = config.windows[n]!;
+      if (!masks.has(window)) masks.set(window, this.mask(window));
+      x = tf.tidy(() => {
+        const projections = project(config, n, x, view, tables);
+        const attended = this.attendCached(n, projections, masks.get(window)!);
+        return finishLayer(config, n, x, attended, view);
+      });
+    }
+    return logitsOf(config, finalNorm(config, x, view), view);
+  }
+
+  /** [B, 1, S + 1]: left padding and keys that fell out of the window; null when every row sees all. */
+  private mask(window: number | null): tf.Tensor3D | null {
+    const keys = this.slots + 1;
+    const first = this.starts.map((start) => (window === null ? start : Math.max(start, keys - window)));
+    if (first.every((slot) => slot === 0)) return null;
+    const values = new Float32Array(first.length * keys);
+    for (const [row, slot] of first.entries()) values.fill(hiddenKey, row * keys, row * keys + slot);
+    return tf.tensor3d(values, [first.length, 1, keys]);
+  }
+
+  /** Appends this token's key and value and attends over the whole cache. @returns [B, Nh*D] */
+  private attendCached(n: number, { query, key, value }: Projections, mask: tf.Tensor3D | null): tf.Tensor2D {
+    const { heads, keyValueHeads, headDim } = this.config;
+    const cache = this.caches[n]!;
+    const rows = query.shape[0];
+    append(cache, key, value);
+    const tail = cache.tail!;
+    const q = tf.reshape(query, [rows, keyValueHeads, heads / keyValueHeads, headDim]);
+    const scores = tf.concat(
+      [tf.matMul(q, cache.key, false, true), tf.matMul(q, tail.key, false, true)],
+      3,
+    ) as tf.Tensor4D; // [B, Nk, G, S]
+    const weights = maskedSoftmax(scores, mask, headDim ** -0.5);
+    const [early, late] = tf.split(weights, [cache.key.shape[2], tail.key.shape[2]], 3) as [
+      tf.Tensor,
+      tf.Tensor,
+    ];
+    const mixed = tf.add(tf.matMul(early, cache.value), tf.matMul(late, tail.value)); // [B, Nk, G, D]
+    return mergeHeads(tf.reshape(mixed, [rows, heads, 1, headDim]));
+  }
+
+  private readLogits(values: Float32Array): void {
+    const vocabulary = this.config.vocabSize;
+    if (this.live.length === this.lengths.length && this.live.every((row, i) => row === i)) {
+      this.buffer = values;
+      return;
+    }
+    for (const [i, row] of this.live.entries()) {
+      this.buffer.set(values.subarray(row * vocabulary, (row + 1) * vocabulary), i * vocabulary);
+    }
+  }
+
+  /** Drops idle rows from the caches. */
+  private compact(): void {
+    const rows = Int32Array.from(this.live);
+    const pick = (x: tf.Tensor4D): tf.Tensor4D => {
+      const picked = tf.tidy(() => tf.gather(x, tf.tensor1d(rows, "int32")) as tf.Tensor4D);
+      x.dispose();
+      return picked;
+    };
+    this.caches = this.caches.map(({ key, value, tail }) => ({
+      key: pick(key),
+      value: pick(value),
+      tail: tail && { key: pick(tail.key), value: pick(tail.value) },
+    }));
+    this.lengths = this.live.map((row) => this.lengths[row]!);
+    this.starts = this.live.map((row) => this.starts[row]!);
+    this.live = this.live.map((_, i) => i);
+  }
+}
+
+/** Grows the tail by one slot; a full tail becomes part of the prefix first. Runs inside a tidy. */
+function append(cache: LayerCache, key: tf.Tensor4D, value: tf.Tensor4D): void {
+  const { tail } = cache;
+  if (!tail) {
+    cache.tail = { key: tf.keep(tf.clone(key)), value: tf.keep(tf.clone(value)) };
+    return;
+  }
+  const grow = (before: tf.Tensor4D, more: tf.Tensor4D): tf.Tensor4D => {
+    const grown = tf.keep(tf.concat([before, more], 2) as tf.Tensor4D);
+    before.dispose();
+    return grown;
+  };
+  if (tail.key.shape[2] < chunkSlots) {
+    cache.tail = { key: grow(tail.key, key), value: grow(tail.value, value) };
+    return;
+  }
+  cache.key = grow(cache.key, tail.key);
+  cache.value = grow(cache.value, tail.value);
+  tail.key.dispose();
+  tail.value.dispose();
+  cache.tail = { key: tf.keep(tf.clone(key)), value: tf.keep(tf.clone(value)) };
+}

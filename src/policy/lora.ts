@@ -1,0 +1,252 @@
+/** LoRA (arXiv:2106.09685): y = W x + scale * B(A x). Making adapters, and exchanging them with PEFT. */
+import * as tf from "@tensorflow/tfjs";
+import { ModelFileError } from "../lib/errors.ts";
+import type { Rng } from "../lib/rng.ts";
+import { linearModules, transposeMatrix } from "./decoder-weights.ts";
+import type { DecoderConfig, LoraOptions, NamedTensor } from "./interfaces.ts";
+
+/** One adapter as numbers, in the layout of PEFT files. */
+export interface AdapterValues {
+  rank: number;
+  alpha: number;
+  a: Float32Array; // [r, in]
+  b: Float32Array; // [out, r]
+  inputs: number;
+  outputs: number;
+}
+
+const prefix = "base_model.model.";
+
+/** PEFT's name of an adapter matrix. @param module such as `model.layers.0.self_attn.q_proj` */
+export function adapterTensorName(module: string, matrix: "A" | "B"): string {
+  return `${prefix}${module}.lora_${matrix}.weight`;
+}
+
+/** scale = alpha / r, or alpha / sqrt(r) with rank stabilisation (arXiv:2312.03732). */
+export function loraScale(options: { rank: number; alpha: number; useRslora: boolean }): number {
+  return options.alpha / (options.useRslora ? Math.sqrt(options.rank) : options.rank);
+}
+
+/** Every linear layer of the decoder by module name, with [out, in]. */
+function allLinear(config: DecoderConfig): Map<string, readonly [number, number]> {
+  const all = new Map<string, readonly [number, number]>();
+  for (let n = 0; n < config.layers; n++) {
+    for (const [module, { shape }] of linearModules(config, n)) all.set(module, [shape[0]!, shape[1]!]);
+  }
+  return all;
+}
+
+/**
+ * New adapters on the targets, in the order of the layers: A from U(-1/sqrt(in), 1/sqrt(in)) (PEFT's Kaiming
+ * uniform with a = sqrt 5), B zero, so that training starts at the base model.
+ * @throws ModelFileError for a target that names no linear layer
+ */
+export function initialAdapters(
+  config: DecoderConfig,
+  options: LoraOptions,
+  rng: Rng,
+): Map<string, AdapterValues> {
+  const linear = allLinear(config);
+  for (const target of options.targets) {
+    if (![...linear.keys()].some((module) => isTarget(module, target))) {
+      const known = [...new Set([...linear.keys()].map((module) => module.split(".").at(-1)!))];
+      throw new ModelFileError(
+        `lora targets name ${JSON.stringify(target)}, which this model has not; it has ${known.join(", ")}`,
+      );
+    }
+  }
+  const adapters = new Map<string, AdapterValues>();
+  for (const [module, [outputs, inputs]] of linear) {
+    if (!options.targets.some((target) => isTarget(module, target))) continue;
+    const { rank, alpha } = options;
+    const stream = rng.fork("lora", module);
+    const bound = 1 / Math.sqrt(inputs);
+    const a = Float32Array.from({ length: rank * inputs }, (_, i) => bound * (2 * stream.uniform(i) - 1));
+    adapters.set(module, { rank, alpha, a, b: new Float32Array(outputs * rank), inputs, outputs });
+  }
+  return adapters;
+}
+
+function isTarget(module: string, target: string): boolean {
+  return module === target || module.endsWith(`.${target}`);
+}
+
+/** Keys of adapter_config.json that change the mathematics in ways this program does not know. */
+const unsupportedKeys = [
+  "use_dora",
+  "lora_bias",
+  "trainable_token_indices",
+  "target_parameters",
+  "use_qalora",
+  "layer_replication",
+  "kasa_config",
+  "use_bdlora",
+  "arrow_config",
+  "alora_invocation_tokens",
+  "layers_to_transform",
+  "layers_pattern",
+  "exclude_modules",
+  "modules_to_save",
+  "fan_in_fan_out",
+] as const;
+
+function isSet(value: unknown): boolean {
+  if (value === undefined || value === null || value === false) return false;
+  if (Array.isArray(value)) return value.length > 0;
+  return typeof value !== "object" || Object.keys(value).length > 0;
+}
+
+/**
+ * An adapter in PEFT's form, checked against the model: every matrix has its partner and fits its layer, every
+ * target is hit, nothing is left over.
+ * @param adapterConfig adapter_config.json
+ * @param source the adapter's directory, for messages
+ * @returns adapters by module, and the options to train on with
+ */
+export function importAdapter(
+  config: DecoderConfig,
+  tensors: readonly NamedTensor[],
+  adapterConfig: Readonly<Record<string, unknown>>,
+  source: string,
+): { adapters: Map<string, AdapterValues>; options: LoraOptions } {
+  const fail = (message: string): never => {
+    throw new ModelFileError(`${source}: ${message}`);
+  };
+  const unsupported = unsupportedKeys.find((key) => isSet(adapterConfig[key]));
+  if (unsupported) fail(`${unsupported} = ${JSON.stringify(adapterConfig[unsupported])} is not supported`);
+  if ((adapterConfig["bias"] ?? "none") !== "none") fail('bias: only "none" is supported');
+  const rank = positive(adapterConfig["r"] ?? 8, "r", fail);
+  const alpha = positive(adapterConfig["lora_alpha"] ?? 8, "lora_alpha", fail);
+  const useRslora = adapterConfig["use_rslora"] === true;
+
+  const linear = allLinear(config);
+  const pairs = new Map<string, { A?: NamedTensor; B?: NamedTensor }>();
+  for (const tensor of tensors) {
+    const match = /^base_model\.model\.(.+)\.lora_([AB])(?:\.default)?\.weight$/.exec(tensor.name);
+    const module = match?.[1];
+    if (module === undefined || !linear.has(module))
+      return fail(`tensor ${tensor.name} fits no linear layer`);
+    pairs.set(module, { ...pairs.get(module), [match![2]!]: tensor });
+  }
+  const adapters = new Map<string, AdapterValues>();
+  for (const [module, [outputs, inputs]] of linear) {
+    const pair = pairs.get(module);
+    if (!pair) continue;
+    if (!pair.A || !pair.B)
+      return fail(`${module} has lora_${pair.A ? "A" : "B"} but no lora_${pair.A ? "B" : "A"}`);
+    const own = patternValue(adapterConfig["rank_pattern"], module) ?? rank;
+    checkShape(pair.A, [own, inputs], fail);
+    checkShape(pair.B, [outputs, own], fail);
+    adapters.set(module, {
+      rank: own,
+      alpha: patternValue(adapterConfig["alpha_pattern"], module) ?? alpha,
+      a: pair.A.data,
+      b: pair.B.data,
+      inputs,
+      outputs,
+    });
+  }
+  const targets = checkTargets(adapterConfig["target_modules"], linear, adapters, fail);
+  return { adapters, options: { rank, alpha, targets, useRslora } };
+}
+
+type Fail = (message: string) => never;
+
+function positive(value: unknown, key: string, fail: Fail): number {
+  return typeof value === "number" && value > 0
+    ? value
+    : fail(`${key} = ${JSON.stringify(value)} must be positive`);
+}
+
+function checkShape({ name, shape }: NamedTensor, expected: readonly number[], fail: Fail): void {
+  if (shape.length !== 2 || shape.some((size, i) => size !== expected[i])) {
+    fail(`${name} is [${shape.join(", ")}], the model and r imply [${expected.join(", ")}]`);
+  }
+}
+
+/** PEFT: key k of a pattern applies when `^(.*\.)?(k)$` matches the module; the first hit wins. */
+function patternValue(pattern: unknown, module: string): number | undefined {
+  if (typeof pattern !== "object" || pattern === null) return undefined;
+  for (const [key, value] of Object.entries(pattern)) {
+    if (typeof value === "number" && new RegExp(`^(.*\\.)?(${key})$`).test(module)) return value;
+  }
+  return undefined;
+}
+
+/** @returns the targets by the last part of their names */
+function checkTargets(
+  declared: unknown,
+  linear: ReadonlyMap<string, unknown>,
+  adapters: ReadonlyMap<string, unknown>,
+  fail: Fail,
+): string[] {
+  const modules = [...linear.keys()];
+  let wanted = [...adapters.keys()];
+  if (declared === "all-linear") {
+    wanted = modules;
+  } else if (typeof declared === "string") {
+    wanted = modules.filter((module) => new RegExp(`^(?:${declared})$`).test(module));
+  } else if (Array.isArray(declared)) {
+    for (const target of declared.map(String)) {
+      if (!modules.some((module) => isTarget(module, target))) {
+        fail(`target_modules names ${JSON.stringify(target)}, which this model has not`);
+      }
+    }
+    wanted = modules.filter((module) => declared.some((target) => isTarget(module, String(target))));
+  }
+  const without = wanted.find((module) => !adapters.has(module));
+  if (without) fail(`target_modules covers ${without}, but there are no tensors for it`);
+  const extra = [...adapters.keys()].find((module) => !wanted.includes(module));
+  if (extra) fail(`there are tensors for ${extra}, which target_modules does not cover`);
+  if (adapters.size === 0) fail("the adapter is empty");
+  return [...new Set(wanted.map((module) => module.split(".").at(-1)!))];
+}
+
+/**
+ * adapter_config.json of adapters in training. Deviating ranks and alphas become patterns.
+ * @param baseModel what the user named, for `base_model_name_or_path`
+ */
+export function adapterConfigJson(
+  options: LoraOptions,
+  adapters: ReadonlyMap<string, { rank: number; alpha: number }>,
+  baseModel: string,
+): Record<string, unknown> {
+  const deviating = (key: "rank" | "alpha") =>
+    Object.fromEntries(
+      [...adapters].filter(([, own]) => own[key] !== options[key]).map(([module, own]) => [module, own[key]]),
+    );
+  // a list of last names would cover modules that have no adapter; then every module is named
+  const covered = [...adapters.keys()];
+  return {
+    peft_type: "LORA",
+    task_type: "CAUSAL_LM",
+    base_model_name_or_path: baseModel,
+    r: options.rank,
+    lora_alpha: options.alpha,
+    use_rslora: options.useRslora,
+    target_modules: uniform(options.targets, covered) ? [...options.targets] : covered,
+    rank_pattern: deviating("rank"),
+    alpha_pattern: deviating("alpha"),
+    lora_dropout: 0,
+    bias: "none",
+    fan_in_fan_out: false,
+    init_lora_weights: true,
+    inference_mode: true,
+    modules_to_save: null,
+  };
+}
+
+/** True when every layer has an adapter on each target, so that last names say it all. */
+function uniform(targets: readonly string[], modules: readonly string[]): boolean {
+  const layers = new Set(modules.map((module) => module.split(".")[2]));
+  return modules.length === layers.size * targets.length;
+}
+
+/** The matrices as tensors, [in, r] and [r, out]. */
+export function adapterTensors(values: AdapterValues): { a: tf.Tensor2D; b: tf.Tensor2D } {
+  const { rank, inputs, outputs } = values;
+  return {
+    a: tf.tensor2d(transposeMatrix(values.a, rank, inputs), [inputs, rank]),
+    b: tf.tensor2d(transposeMatrix(values.b, outputs, rank), [rank, outputs]),
+  };
+}

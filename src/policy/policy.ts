@@ -1,0 +1,299 @@
+/** A policy: weights on the backend, what of them is trained, its reference, and the ways in and out. */
+import * as tf from "@tensorflow/tfjs";
+import { tokenLogprobs } from "../backend/ops.ts";
+import { RlptError } from "../lib/errors.ts";
+import { createRng, type Rng } from "../lib/rng.ts";
+import type { GenerationSession } from "../types.ts";
+import {
+  type Adapter,
+  hiddenStates,
+  outputWeight,
+  type Rematerialisation,
+  type WeightView,
+} from "./decoder.ts";
+import {
+  expectedWeights,
+  isTransposed,
+  loadDecoderWeights,
+  parameterCount,
+  randomWeights,
+  transposeMatrix,
+} from "./decoder-weights.ts";
+import { startSession } from "./generation.ts";
+import type {
+  DecoderConfig,
+  LoraOptions,
+  NamedTensor,
+  ScoreOptions,
+  TokenBatch,
+  TokenScores,
+  TrainablePolicy,
+  WeightSource,
+} from "./interfaces.ts";
+import {
+  type AdapterValues,
+  adapterConfigJson,
+  adapterTensorName,
+  adapterTensors,
+  importAdapter,
+  initialAdapters,
+  loraScale,
+} from "./lora.ts";
+import { parseModelConfig } from "./model-config.ts";
+
+export interface PolicyOptions {
+  /** All weights, low-rank adapters on frozen weights, or nothing (evaluation, sampling). */
+  trainable: "full" | "lora" | "none";
+  /** With "lora": what new adapters look like. */
+  lora?: LoraOptions;
+  /** With "lora" or "none": an adapter to go on from, in PEFT's form; its own options replace `lora`. */
+  adapter?: { tensors: readonly NamedTensor[]; config: Readonly<Record<string, unknown>>; source: string };
+  /** With "full": freeze the starting weights as the reference policy at once. */
+  reference?: boolean;
+  /** Compute each layer again in the backward pass: the memory of one layer, about a third more time. */
+  rematerialise?: boolean;
+  /** Rows longer than this are refused; the model's max_position_embeddings when absent. */
+  maxPositions?: number;
+  /** Draws new adapters. */
+  rng?: Rng;
+}
+
+/** What a policy is made from: opened model files, or the same by hand. */
+export interface PolicySource {
+  config: Readonly<Record<string, unknown>>;
+  weights: WeightSource;
+  /** What the user named, for messages. */
+  source: string;
+}
+
+/** A policy, and what was remarkable about its files. */
+export interface DecoderPolicy extends TrainablePolicy {
+  readonly notes: readonly string[];
+  /** Logits of all V ids at flat indices of a batch; for tests and small models. @returns [K, V] */
+  logits(batch: TokenBatch, at: Int32Array, options?: { reference?: boolean }): tf.Tensor2D;
+}
+
+/**
+ * Loads a policy onto the current backend.
+ * @throws ModelFileError naming the key, tensor or target that does not fit
+ */
+export function createPolicy(files: PolicySource, options: PolicyOptions): DecoderPolicy {
+  const parsed = parseModelConfig(files.config, `${files.source}: config.json`);
+  const config =
+    options.maxPositions === undefined
+      ? parsed
+      : { ...parsed, maxPositions: Math.min(parsed.maxPositions, options.maxPositions) };
+  const lora = adaptersFor(config, options);
+  const { tensors, notes } = loadDecoderWeights(config, files.weights, files.source);
+  return new Policy(config, tensors, lora, { ...options, source: files.source, notes });
+}
+
+/** A policy with random weights, to be trained from scratch. @param json keys of config.json */
+export function initPolicy(
+  json: Readonly<Record<string, unknown>>,
+  rng: Rng,
+  options: PolicyOptions = { trainable: "full" },
+): DecoderPolicy {
+  const config = parseModelConfig(json, "model.init");
+  const deviation = json["initializer_range"];
+  const weights = randomWeights(config, rng, typeof deviation === "number" ? deviation : undefined);
+  return createPolicy({ config: json, weights, source: "model.init" }, { rng, ...options });
+}
+
+interface Adapters {
+  values: Map<string, AdapterValues>;
+  options: LoraOptions;
+}
+
+function adaptersFor(config: DecoderConfig, options: PolicyOptions): Adapters | null {
+  if (options.adapter) {
+    if (options.trainable === "full")
+      throw new RlptError("full training cannot go on from an adapter: merge it first");
+    const { tensors, config: json, source } = options.adapter;
+    const imported = importAdapter(config, tensors, json, source);
+    return { values: imported.adapters, options: imported.options };
+  }
+  if (options.trainable !== "lora") return null;
+  if (!options.lora) throw new RlptError('trainable "lora" needs lora options or an adapter');
+  const rng = options.rng ?? createRng(0);
+  return { values: initialAdapters(config, options.lora, rng), options: options.lora };
+}
+
+class Policy implements DecoderPolicy {
+  readonly config: DecoderConfig;
+  readonly parameterCount: number;
+  readonly notes: readonly string[];
+  readonly trainable: ReadonlyMap<string, tf.Variable>;
+  private readonly weights: Map<string, tf.Tensor>;
+  private readonly adapters = new Map<string, Adapter & { rank: number; alpha: number }>();
+  private readonly loraOptions: LoraOptions | null;
+  private readonly source: string;
+  private readonly view: WeightView;
+  private readonly rematerialisation: Rematerialisation | null;
+  /** null: nothing frozen yet. With adapters the base weights are the reference. */
+  private reference: Map<string, tf.Tensor> | null = null;
+  private readonly trainsWeights: boolean;
+
+  constructor(
+    config: DecoderConfig,
+    tensors: Map<string, tf.Tensor>,
+    lora: Adapters | null,
+    options: PolicyOptions & { source: string; notes: readonly string[] },
+  ) {
+    this.config = config;
+    this.parameterCount = parameterCount(config);
+    this.notes = options.notes;
+    this.source = options.source;
+    this.trainsWeights = options.trainable === "full";
+    this.loraOptions = lora?.options ?? null;
+    const trainable = new Map<string, tf.Variable>();
+    if (this.trainsWeights) for (const [name, tensor] of tensors) trainable.set(name, asVariable(tensor));
+    this.weights = this.trainsWeights ? new Map(trainable) : tensors;
+    for (const [module, values] of lora?.values ?? []) {
+      const { a, b } = adapterTensors(values);
+      const held = options.trainable === "lora" ? { a: asVariable(a), b: asVariable(b) } : { a, b };
+      const scale = loraScale({ ...values, useRslora: lora!.options.useRslora });
+      const { rank, alpha } = values;
+      this.adapters.set(module, { a: held.a as tf.Tensor2D, b: held.b as tf.Tensor2D, scale, rank, alpha });
+      if (options.trainable === "lora") {
+        trainable.set(adapterTensorName(module, "A"), held.a as tf.Variable);
+        trainable.set(adapterTensorName(module, "B"), held.b as tf.Variable);
+      }
+    }
+    this.trainable = trainable;
+    this.view = { find: (name) => this.weights.get(name), adapter: (module) => this.adapters.get(module) };
+    this.rematerialisation = options.rematerialise ? this.planRematerialisation() : null;
+    if (options.reference && this.trainsWeights) this.freezeReference();
+  }
+
+  get vocabSize(): number {
+    return this.config.vocabSize;
+  }
+
+  score(batch: TokenBatch, options: ScoreOptions): TokenScores {
+    const view = options.reference ? this.referenceView() : this.view;
+    const rematerialise = options.reference ? null : this.rematerialisation;
+    const hidden = hiddenStates(this.config, batch, batch.scoredAt, view, { rematerialise });
+    const { matrix, layout } = outputWeight(this.config, view);
+    return tokenLogprobs(hidden, matrix, tf.tensor1d(batch.targets, "int32"), {
+      layout,
+      temperature: options.temperature,
+      weightGradient: this.trainsWeights && !options.reference,
+    });
+  }
+
+  logits(batch: TokenBatch, at: Int32Array, options: { reference?: boolean } = {}): tf.Tensor2D {
+    return tf.tidy(() => {
+      const view = options.reference ? this.referenceView() : this.view;
+      const hidden = hiddenStates(this.config, batch, at, view, { rematerialise: null });
+      const { matrix, layout } = outputWeight(this.config, view);
+      return tf.matMul(hidden, matrix, false, layout === "vh") as tf.Tensor2D;
+    });
+  }
+
+  lossAndGradients(loss: () => tf.Scalar): { loss: tf.Scalar; gradients: Map<string, tf.Tensor> } {
+    if (this.trainable.size === 0) throw new RlptError("this policy was loaded without anything to train");
+    const { value, grads } = tf.variableGrads(loss, [...this.trainable.values()]);
+    const gradients = new Map<string, tf.Tensor>();
+    for (const [name, variable] of this.trainable) {
+      gradients.set(name, grads[variable.name] ?? tf.zerosLike(variable));
+    }
+    return { loss: value, gradients };
+  }
+
+  freezeReference(): void {
+    if (!this.trainsWeights) return;
+    for (const tensor of this.reference?.values() ?? []) tensor.dispose();
+    // a variable's update replaces its data, so a clone shares memory until the first step
+    this.reference = new Map([...this.weights].map(([name, tensor]) => [name, tf.keep(tf.clone(tensor))]));
+  }
+
+  startGeneration(
+    prompts: readonly Int32Array[],
+    options: { repeats: number; maxNewTokens: number },
+  ): Promise<GenerationSession> {
+    return startSession(this.config, this.view, prompts, options);
+  }
+
+  *exportWeights(): Iterable<NamedTensor> {
+    for (const [name, { shape }] of expectedWeights(this.config)) {
+      const values = this.mergedValues(name);
+      const data = isTransposed(name) ? transposeMatrix(values, shape[1]!, shape[0]!) : values.slice();
+      yield { name, shape, data };
+    }
+  }
+
+  /** A weight with its adapter merged in, W + scale * A B, in the layout it is held in. */
+  private mergedValues(name: string): Float32Array {
+    const merged = tf.tidy(() => {
+      const weight = this.weights.get(name)!;
+      const adapter = this.adapters.get(name.replace(/\.weight$/, ""));
+      return adapter
+        ? tf.add(weight, tf.mul(tf.matMul(adapter.a, adapter.b), adapter.scale))
+        : tf.clone(weight);
+    });
+    try {
+      return merged.dataSync() as Float32Array;
+    } finally {
+      merged.dispose();
+    }
+  }
+
+  exportAdapter(): { tensors: NamedTensor[]; config: Record<string, unknown> } | null {
+    if (!this.loraOptions) return null;
+    const tensors: NamedTensor[] = [];
+    for (const [module, { a, b }] of this.adapters) {
+      for (const [matrix, tensor] of [["A", a] as const, ["B", b] as const]) {
+        const [rows, columns] = tensor.shape;
+        const data = transposeMatrix(tensor.dataSync() as Float32Array, rows, columns);
+        tensors.push({ name: adapterTensorName(module, matrix), shape: [columns, rows], data });
+      }
+    }
+    return { tensors, config: adapterConfigJson(this.loraOptions, this.adapters, this.source) };
+  }
+
+  dispose(): void {
+    for (const tensor of this.weights.values()) tensor.dispose();
+    for (const { a, b } of this.adapters.values()) tf.dispose([a, b]);
+    for (const tensor of this.reference?.values() ?? []) tensor.dispose();
+    this.weights.clear();
+    this.adapters.clear();
+    this.reference = null;
+  }
+
+  private referenceView(): WeightView {
+    if (!this.trainsWeights) return { find: (name) => this.weights.get(name), adapter: () => undefined };
+    const reference = this.reference;
+    if (!reference) throw new RlptError("there is no reference policy: freezeReference was not called");
+    return { find: (name) => reference.get(name), adapter: () => undefined };
+  }
+
+  private planRematerialisation(): Rematerialisation | null {
+    if (this.trainable.size === 0) return null;
+    const byLayer = Array.from({ length: this.config.layers }, () => [] as string[]);
+    const tensors = new Map<string, tf.Tensor>();
+    const note = (owner: string, name: string, tensor: tf.Tensor) => {
+      const n = Number(/^model\.layers\.(\d+)\./.exec(owner)?.[1] ?? -1);
+      if (n < 0) return;
+      byLayer[n]!.push(name);
+      tensors.set(name, tensor);
+    };
+    if (this.trainsWeights) for (const [name, tensor] of this.weights) note(name, name, tensor);
+    for (const [module, { a, b }] of this.adapters) {
+      note(module, `${module}.lora_A`, a);
+      note(module, `${module}.lora_B`, b);
+    }
+    return {
+      trainedNames: (n) => byLayer[n]!,
+      trained: (name) => tensors.get(name)!,
+      embeddingTrained: this.trainsWeights,
+    };
+  }
+}
+
+/** Unnamed: tfjs keeps one registry of names for the whole process, and there may be several policies. */
+function asVariable(tensor: tf.Tensor): tf.Variable {
+  const variable = tf.variable(tensor);
+  tensor.dispose();
+  return variable;
+}
