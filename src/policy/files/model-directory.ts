@@ -1,0 +1,209 @@
+/** Opening a model by path or Hub id, and saving one as a Hugging Face directory. */
+import { existsSync, mkdirSync, readdirSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { describeSystemError, ModelFileError } from "../../lib/errors.ts";
+import { syncDirectory, writeFileSynced } from "../../lib/files.ts";
+import type { ModelFiles, NamedTensor, WeightSource } from "../interfaces.ts";
+import { openGguf } from "./gguf.ts";
+import { ggufConfig, ggufEosIds, ggufWeights } from "./gguf-model.ts";
+import { ggufTokenizerFiles } from "./gguf-tokenizer.ts";
+import type { HubOptions } from "./hub.ts";
+import { isObject, type JsonObject, readBytes, readJsonObject } from "./json.ts";
+import { openSafetensorsDirectory } from "./safetensors.ts";
+import { type SavedDtype, writeSafetensorsDirectory } from "./safetensors-write.ts";
+import { createTokenizer, type ModelTokenizer, TOKENIZER_FILES } from "./tokenizer.ts";
+
+export interface OpenModelOptions extends HubOptions {
+  /** What a chat template's strftime_now() sees, YYYY-MM-DD. Default: a fixed day. */
+  date?: string;
+}
+
+export interface OpenedModel extends ModelFiles {
+  readonly tokenizer: ModelTokenizer;
+  /** Where the files lie: the directory or the GGUF file. */
+  readonly path: string;
+  /** Commit of a Hub snapshot, null for local files. */
+  readonly commit: string | null;
+  /** Sentences to print. */
+  readonly warnings: readonly string[];
+}
+
+/**
+ * @param name a local directory, a .gguf file, or a Hub id "org/name[@revision]"
+ * @throws ModelFileError that names the file and what to do; weights are checked, not yet read
+ */
+export async function openModel(name: string, options: OpenModelOptions = {}): Promise<OpenedModel> {
+  if (existsSync(name)) {
+    if (statSync(name).isDirectory()) return openModelDirectory(name, options);
+    if (name.endsWith(".gguf")) return openGgufModel(name, options);
+    throw new ModelFileError(`${name} is a file; a model is a directory, a .gguf file, or a Hub id such as org/name`);
+  }
+  // loaded only when there is something to fetch
+  const { fetchSnapshot, parseHubId } = await import("./hub.ts");
+  const id = name.endsWith(".gguf") ? null : parseHubId(name);
+  if (!id) {
+    throw new ModelFileError(`${name}: no such file or directory (a Hub id looks like org/name or org/name@revision)`);
+  }
+  let snapshot: Awaited<ReturnType<typeof fetchSnapshot>>;
+  try {
+    snapshot = await fetchSnapshot(id, options);
+  } catch (error) {
+    if (!(error instanceof ModelFileError)) throw error;
+    throw new ModelFileError(`${name} is not a directory here; as a Hub id: ${error.message}`, { cause: error });
+  }
+  const model = openModelDirectory(snapshot.directory, options);
+  return {
+    ...model,
+    source: name,
+    commit: snapshot.commit,
+    warnings: [...snapshot.warnings, ...model.warnings],
+  };
+}
+
+/** The synchronous part of {@link openModel} for a directory. */
+export function openModelDirectory(directory: string, options: Pick<OpenModelOptions, "date"> = {}): OpenedModel {
+  const configPath = join(directory, "config.json");
+  if (!existsSync(configPath)) {
+    const gguf = readdirSync(directory).find((file) => file.endsWith(".gguf"));
+    const adapter = existsSync(join(directory, "adapter_config.json"));
+    const hint = gguf
+      ? `; it holds ${gguf}: name that file`
+      : adapter
+        ? ": it is a LoRA adapter, not a model"
+        : "";
+    throw new ModelFileError(`${directory} has no config.json${hint}`);
+  }
+  const config = readJsonObject(configPath);
+  const generationPath = join(directory, "generation_config.json");
+  const generationConfig = existsSync(generationPath) ? readJsonObject(generationPath) : {};
+  const tokenizerFiles = new Map<string, Uint8Array>();
+  for (const name of TOKENIZER_FILES) {
+    if (existsSync(join(directory, name))) tokenizerFiles.set(name, readBytes(join(directory, name)));
+  }
+  return assemble({ path: directory, config, generationConfig, tokenizerFiles, options }, () =>
+    openSafetensorsDirectory(directory),
+  );
+}
+
+/** A GGUF file, its config and tokenizer rebuilt from the metadata. */
+export function openGgufModel(path: string, options: Pick<OpenModelOptions, "date"> = {}): OpenedModel {
+  const file = openGguf(path);
+  try {
+    const config = ggufConfig(file);
+    const eos = ggufEosIds(file);
+    const generationConfig: JsonObject = {};
+    if (config["bos_token_id"] !== null) generationConfig["bos_token_id"] = config["bos_token_id"];
+    if (eos.length > 0) generationConfig["eos_token_id"] = eos.length === 1 ? eos[0] : eos;
+    if (config["pad_token_id"] !== null) generationConfig["pad_token_id"] = config["pad_token_id"];
+    const tokenizerFiles = ggufTokenizerFiles(file);
+    return assemble({ path, config, generationConfig, tokenizerFiles, options }, () => ggufWeights(file, config));
+  } catch (error) {
+    file.close();
+    throw error;
+  }
+}
+
+interface Parts {
+  path: string;
+  config: JsonObject;
+  generationConfig: JsonObject;
+  tokenizerFiles: Map<string, Uint8Array>;
+  options: Pick<OpenModelOptions, "date">;
+}
+
+function assemble(parts: Parts, openWeights: () => WeightSource): OpenedModel {
+  const { path, config, generationConfig, tokenizerFiles, options } = parts;
+  const tokenizer = createTokenizer(tokenizerFiles, {
+    path,
+    config,
+    generationConfig,
+    ...(options.date === undefined ? {} : { date: options.date }),
+  });
+  const textConfig = isObject(config["text_config"]) ? config["text_config"] : config;
+  const rows = textConfig["vocab_size"];
+  if (typeof rows === "number" && tokenizer.size > rows) {
+    throw new ModelFileError(
+      `${path}: the tokenizer has id ${tokenizer.size - 1} but the model's vocabulary ends at ${rows - 1} (vocab_size ${rows}): they do not belong together`,
+    );
+  }
+  return {
+    source: path,
+    path,
+    commit: null,
+    config,
+    generationConfig,
+    weights: openWeights(),
+    tokenizer,
+    tokenizerFiles,
+    warnings: tokenizer.warnings,
+  };
+}
+
+const TORCH_DTYPES: Readonly<Record<SavedDtype, string>> = { F32: "float32", BF16: "bfloat16", F16: "float16" };
+
+/**
+ * config.json in the spelling that every version of transformers and llama.cpp's converter read: rope_theta and
+ * rope_scaling instead of transformers 5's rope_parameters, torch_dtype instead of dtype. Parameters nested per
+ * kind of layer have no older spelling and stay.
+ */
+export function olderSpelling(config: Readonly<JsonObject>, dtype: SavedDtype): JsonObject {
+  const { dtype: _newer, rope_parameters: rope, ...rest } = config;
+  const result: JsonObject = { ...rest, torch_dtype: TORCH_DTYPES[dtype] };
+  if (!isObject(rope)) return result;
+  if (Object.values(rope).some(isObject)) return { ...result, rope_parameters: rope };
+  const { rope_theta: theta, ...scaling } = rope;
+  // rope_scaling, where present, already replaces rope_parameters whole
+  if (isObject(config["rope_scaling"])) return result;
+  const plain = (scaling["rope_type"] ?? "default") === "default" && Object.keys(scaling).length <= 1;
+  if (theta !== undefined) result["rope_theta"] = theta;
+  result["rope_scaling"] = plain ? null : scaling;
+  return result;
+}
+
+export interface SavedModel {
+  config: Readonly<JsonObject>;
+  generationConfig: Readonly<JsonObject>;
+  tokenizerFiles: ReadonlyMap<string, Uint8Array>;
+  /** Consumed one at a time. A tied lm_head.weight is left out, as the reference does. */
+  weights: Iterable<NamedTensor>;
+  /** F32 unless it is an export: see {@link SavedDtype}. */
+  dtype?: SavedDtype;
+  /** Shards above this many bytes; 5 GB. */
+  maxShardBytes?: number;
+}
+
+function* withoutTiedHead(weights: Iterable<NamedTensor>, tied: boolean): Generator<NamedTensor> {
+  for (const tensor of weights) if (!tied || tensor.name !== "lm_head.weight") yield tensor;
+}
+
+/**
+ * Writes config.json, generation_config.json, tokenizer files (byte for byte) and safetensors, each synced. Not
+ * atomic as a whole: write into a fresh folder aside and rename that.
+ * @returns names of the files written, in order
+ */
+export function saveModel(directory: string, model: SavedModel): string[] {
+  const dtype = model.dtype ?? "F32";
+  const files: string[] = [];
+  const write = (name: string, bytes: Uint8Array): void => {
+    writeFileSynced(join(directory, name), [bytes]);
+    files.push(name);
+  };
+  const json = (value: unknown): Uint8Array => new TextEncoder().encode(`${JSON.stringify(value, null, 2)}\n`);
+  try {
+    mkdirSync(directory, { recursive: true });
+    write("config.json", json(olderSpelling(model.config, dtype)));
+    if (Object.keys(model.generationConfig).length > 0) write("generation_config.json", json(model.generationConfig));
+    for (const [name, bytes] of model.tokenizerFiles) write(name, bytes);
+  } catch (error) {
+    throw new ModelFileError(`${directory} cannot be written: ${describeSystemError(error)}`, { cause: error });
+  }
+  const tied = model.config["tie_word_embeddings"] === true;
+  files.push(
+    ...writeSafetensorsDirectory(directory, withoutTiedHead(model.weights, tied), {
+      dtype,
+      ...(model.maxShardBytes === undefined ? {} : { maxShardBytes: model.maxShardBytes }),
+    }),
+  );
+  syncDirectory(directory);
+  return files;
+}
