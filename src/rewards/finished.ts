@@ -4,7 +4,11 @@ import type { FinishedOptions } from "./options.ts";
 
 /** `penalty` for a completion cut at the token limit, 0 for one that ended by itself or at a stop string. */
 export function finishedReward(input: RewardInput, options: FinishedOptions): RewardPartResult {
-  return { value: input.finishReason === "length" ? options.penalty : 0, status: "ok", note: input.finishReason };
+  return {
+    value: input.finishReason === "length" ? options.penalty : 0,
+    status: "ok",
+    note: input.finishReason,
+  };
 }
 
 export const finishedCases: readonly GoldenCase[] = [

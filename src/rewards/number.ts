@@ -23,7 +23,11 @@ export function numberReward(input: RewardInput, options: NumberOptions): Reward
   const text = extractAnswer(input.completion, { extract: options.extract, after: options.after });
   const found = text === null ? null : numberOf(text.trim());
   if (found === null) {
-    return { value: options.unparsed, status: "unparsed", note: text === null ? "no answer found" : text.trim() };
+    return {
+      value: options.unparsed,
+      status: "unparsed",
+      note: text === null ? "no answer found" : text.trim(),
+    };
   }
   let equal = equalRationals(found, gold);
   if (!equal && (options.tolerance > 0 || options.relative_tolerance > 0)) {

@@ -57,7 +57,9 @@ function answering(extract: z.infer<typeof extraction>[]) {
     unparsed: z
       .number()
       .default(0)
-      .describe("value when no answer is found; 0 as for a wrong one, so that only a format part tells them apart"),
+      .describe(
+        "value when no answer is found; 0 as for a wrong one, so that only a format part tells them apart",
+      ),
   };
 }
 
@@ -72,9 +74,7 @@ export const exactOptions = z.strictObject({
     .describe("an extracted block with a line break inside does not count as found (CLS-RL's pattern)"),
 });
 
-const tagName = z
-  .string()
-  .regex(/^[A-Za-z][\w-]*$/, "write the tag's name without brackets, such as think");
+const tagName = z.string().regex(/^[A-Za-z][\w-]*$/, "write the tag's name without brackets, such as think");
 
 /** What may stand outside the tags. */
 const gap = z.enum(["none", "space", "any"]);
@@ -97,12 +97,16 @@ export const tagFormatOptions = z.strictObject({
     .default("auto")
     .describe("is the first tag opened by the prompt? auto: when the prompt's text ends with it"),
   before: gap.default("none").describe("text allowed before the first tag; none: the policy starts with it"),
-  between: gap.default("space").describe("text allowed between blocks; space, as in <think>..</think>\\n<answer>"),
+  between: gap
+    .default("space")
+    .describe("text allowed between blocks; space, as in <think>..</think>\\n<answer>"),
   after: gap.default("none").describe("text allowed behind the last tag; none teaches to stop there"),
   nonempty: z
     .array(tagName)
     .default([])
-    .describe("tags whose content must not be blank; none: an empty think block is an answer without thinking"),
+    .describe(
+      "tags whose content must not be blank; none: an empty think block is an answer without thinking",
+    ),
   strings: z
     .array(z.string().min(1))
     .default([])
@@ -110,7 +114,9 @@ export const tagFormatOptions = z.strictObject({
   partial: z
     .boolean()
     .default(false)
-    .describe("score the share of rules that hold instead of all or nothing; all or nothing cannot be half exploited"),
+    .describe(
+      "score the share of rules that hold instead of all or nothing; all or nothing cannot be half exploited",
+    ),
 });
 
 export const numberOptions = z.strictObject({
@@ -160,7 +166,11 @@ export const cosineLengthOptions = z.strictObject({
   kind: z.literal("cosine-length"),
   ...common,
   unit: unit.default("chars").describe("what length counts; the published code counts characters"),
-  max_len: z.int().min(1).default(1000).describe("length M at which the cosine ends; open-rs's function has 1000"),
+  max_len: z
+    .int()
+    .min(1)
+    .default(1000)
+    .describe("length M at which the cosine ends; open-rs's function has 1000"),
   right: range
     .default([1, 0.5])
     .describe("value of a right answer at length 0 and at max_len; short ones earn more"),
@@ -172,7 +182,9 @@ export const cosineLengthOptions = z.strictObject({
   clamp: z
     .boolean()
     .default(true)
-    .describe("lengths beyond max_len count as max_len; unclamped, as published, the reward rises again there"),
+    .describe(
+      "lengths beyond max_len count as max_len; unclamped, as published, the reward rises again there",
+    ),
 });
 
 export const repetitionOptions = z.strictObject({
@@ -252,7 +264,11 @@ export function decidingPart(specs: readonly RewardSpec[]): number {
 }
 
 export function requiredNames(spec: Pick<RewardSpec, "requires">): readonly string[] {
-  return spec.requires === undefined ? [] : typeof spec.requires === "string" ? [spec.requires] : spec.requires;
+  return spec.requires === undefined
+    ? []
+    : typeof spec.requires === "string"
+      ? [spec.requires]
+      : spec.requires;
 }
 
 /** The part list, with the rules between parts. */

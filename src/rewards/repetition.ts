@@ -13,7 +13,11 @@ export function repetitionReward(input: RewardInput, options: RepetitionOptions)
   const seen = new Set<string>();
   for (let i = 0; i < total; i++) seen.add(words.slice(i, i + options.n).join(" "));
   const share = 1 - seen.size / total;
-  return { value: share === 0 ? 0 : share * options.max_penalty, status: "ok", note: `${share.toFixed(3)} repeated` };
+  return {
+    value: share === 0 ? 0 : share * options.max_penalty,
+    status: "ok",
+    note: `${share.toFixed(3)} repeated`,
+  };
 }
 
 export const repetitionCases: readonly GoldenCase[] = [

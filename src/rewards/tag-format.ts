@@ -29,7 +29,8 @@ function findJoint(text: string, from: number, a: string, b: string, gap: Gap) {
   const open = `<${b}>`;
   for (let at = text.indexOf(close, from); at >= 0; at = text.indexOf(close, at + 1)) {
     const behind = at + close.length;
-    const next = gap === "any" ? text.indexOf(open, behind) : behind + (/^\s*/.exec(text.slice(behind))![0].length);
+    const next =
+      gap === "any" ? text.indexOf(open, behind) : behind + /^\s*/.exec(text.slice(behind))![0].length;
     if (next < 0) return null;
     if (text.startsWith(open, next) && allowed(text.slice(behind, next), gap)) {
       return { end: at, next: next + open.length };
@@ -104,13 +105,25 @@ export const tagFormatCases: readonly GoldenCase[] = [
   { options: {}, input: { completion: "<think>a</think><answer>6</answer>\n" }, expect: 0 },
   { options: {}, input: { completion: "<think>a</think> so <answer>6</answer>" }, expect: 0 },
   { options: {}, input: { completion: "<think>a</think><answer>5</answer><answer>6</answer>" }, expect: 0 },
-  { options: { once: false }, input: { completion: "<think>a</think><answer>5</answer><answer>6</answer>" }, expect: 1 },
+  {
+    options: { once: false },
+    input: { completion: "<think>a</think><answer>5</answer><answer>6</answer>" },
+    expect: 1,
+  },
   { options: {}, input: { completion: "6" }, expect: 0 },
   { options: {}, input: { completion: "" }, expect: 0 },
   { options: {}, input: { promptText: lab, completion: "3+8=1\n</think><answer>6</answer>" }, expect: 1 },
   { options: {}, input: { promptText: lab, completion: "<think></think><answer>6</answer>" }, expect: 0 },
-  { options: { nonempty: ["think"] }, input: { completion: "<think> </think><answer>6</answer>" }, expect: 0 },
-  { options: { tags: [["think", "answer"], ["answer"]] }, input: { completion: "<answer>6</answer>" }, expect: 1 },
+  {
+    options: { nonempty: ["think"] },
+    input: { completion: "<think> </think><answer>6</answer>" },
+    expect: 0,
+  },
+  {
+    options: { tags: [["think", "answer"], ["answer"]] },
+    input: { completion: "<answer>6</answer>" },
+    expect: 1,
+  },
   { options: { tags: [], strings: ["\n</think>\n"] }, input: { completion: "a\n</think>\nb" }, expect: 1 },
   {
     options: { tags: [], strings: ["<think>\n", "\n</think>\n"], partial: true },

@@ -1,0 +1,336 @@
+import { type Answer, children, integer, MathParseError, mapTree, type Node, some } from "./ast.ts";
+import { Budget, evaluateComplex } from "./evaluate.ts";
+import { equalRealSets, realSetOfAnswer } from "./intervals.ts";
+import { equalScalars, pointAt, symbolsOf } from "./scalar.ts";
+
+type Of<K extends Node["kind"]> = Extract<Node, { kind: K }>;
+
+/** Lists longer than this are compared in order; matching them freely would take quadratic time. */
+const MAX_UNORDERED = 60;
+
+/** Kinds that are no single number. */
+const structured: ReadonlySet<Node["kind"]> = new Set([
+  "tuple",
+  "set",
+  "matrix",
+  "setop",
+  "relation",
+  "ratio",
+  "based",
+  "text",
+]);
+const isScalar = (node: Node): boolean =>
+  !some(
+    node,
+    (each) =>
+      structured.has(each.kind) ||
+      (each.kind === "constant" && (each.name === "reals" || each.name === "empty")),
+  );
+
+/** a ± b becomes the two values; all signs of one item flip together. */
+function withoutPlusMinus(node: Node): Node[] {
+  if (!some(node, (each) => each.kind === "plusminus")) return [node];
+  return [1, -1].map((sign) =>
+    mapTree(node, (each) =>
+      each.kind === "plusminus"
+        ? { kind: each.sign * sign === 1 ? "add" : "sub", left: each.left, right: each.right }
+        : each,
+    ),
+  );
+}
+
+function unordered(a: readonly Node[], b: readonly Node[], budget: Budget): boolean {
+  const distinct = (nodes: readonly Node[]): Node[] => {
+    const kept: Node[] = [];
+    for (const node of nodes) if (!kept.some((each) => equalNodes(each, node, budget))) kept.push(node);
+    return kept;
+  };
+  if (a.length > MAX_UNORDERED || b.length > MAX_UNORDERED) return inOrder(a, b, budget);
+  const left = distinct(a);
+  const right = distinct(b);
+  if (left.length !== right.length) return false;
+  return left.every((node) => {
+    const match = right.findIndex((each) => equalNodes(node, each, budget));
+    if (match >= 0) right.splice(match, 1);
+    return match >= 0;
+  });
+}
+
+function inOrder(a: readonly Node[], b: readonly Node[], budget: Budget): boolean {
+  return a.length === b.length && a.every((node, index) => equalNodes(node, b[index]!, budget));
+}
+
+const words = (text: string): string => text.toLowerCase().replace(/^the\s|[^\p{L}\p{N}]+/gu, "");
+
+/** The name of a text or a lone symbol: \text{A} and A are the same letter. */
+function wording(node: Node): string | null {
+  if (node.kind === "text") return words(node.text);
+  if (node.kind === "symbol") return words(node.name);
+  // letters that were read as a product: `two`, `CD`
+  if (node.kind === "mul") {
+    const left = wording(node.left);
+    const right = wording(node.right);
+    return left === null || right === null ? null : left + right;
+  }
+  return node.kind === "constant" && node.name.length === 1 ? node.name : null;
+}
+
+/** Left side of a definition: x, f(x), AB. */
+function isName(node: Node): boolean {
+  return (
+    node.kind === "symbol" ||
+    node.kind === "opaque" ||
+    (node.kind === "constant" && node.name.length === 1) ||
+    (node.kind === "mul" && isName(node.left) && isName(node.right))
+  );
+}
+
+/** What `x = 5`, `x in S` or `0.56 = 56%` says of its value; null for other relations. */
+function definedValue(node: Of<"relation">): Node | null {
+  const first = node.sides[0]!;
+  if (!node.ops.every((op) => op === "=" || op === "in")) return null;
+  if (isName(first)) return node.sides.at(-1)!;
+  if (node.sides.length === 2 && isName(node.sides[1]!) && symbolsOf(first).length === 0) return first;
+  return symbolsOf(...node.sides).length === 0 ? node.sides.at(-1)! : null;
+}
+
+const difference = (left: Node, right: Node): Node => ({ kind: "sub", left, right });
+
+/** Are two expressions equal up to a constant factor? Then the equations they form with 0 have the same solutions. */
+function proportional(a: Node, b: Node, budget: Budget, positive: boolean): boolean {
+  const symbols = symbolsOf(a, b);
+  if (symbols.length === 0) return false;
+  const ratios: number[] = [];
+  for (let index = 0; index < 12 && ratios.length < 5; index++) {
+    const point = pointAt(symbols, index, { degrees: "value", percent: "value" });
+    const valueA = evaluateComplex(a, point, budget);
+    const valueB = evaluateComplex(b, point, budget);
+    const ratio = valueA.div(valueB);
+    if (point.outside || !Number.isFinite(ratio.re) || valueA.abs() < 1e-9) continue;
+    if (Math.abs(ratio.im) > 1e-9 * Math.abs(ratio.re)) return false;
+    ratios.push(ratio.re);
+  }
+  const [first] = ratios;
+  if (first === undefined || ratios.length < 3 || first === 0 || (positive && first < 0)) return false;
+  return ratios.every((ratio) => Math.abs(ratio - first) <= 1e-8 * Math.abs(first));
+}
+
+/** One relation between two sides, as `left - right op 0` with op in =, <, <=, != . */
+function asDifference(node: Of<"relation">): { op: string; value: Node } | null {
+  const [left, right] = node.sides;
+  const [op] = node.ops;
+  if (node.ops.length !== 1 || op === "in" || !isScalar(left!) || !isScalar(right!)) return null;
+  if (op === ">" || op === ">=") return { op: op === ">" ? "<" : "<=", value: difference(right!, left!) };
+  return { op: op!, value: difference(left!, right!) };
+}
+
+function equalRelations(a: Of<"relation">, b: Of<"relation">, budget: Budget): boolean {
+  const left = asDifference(a);
+  const right = asDifference(b);
+  if (left !== null && right !== null) {
+    if (left.op !== right.op) return false;
+    if (proportional(left.value, right.value, budget, left.op.startsWith("<"))) return true;
+  }
+  if (a.ops.join() === b.ops.join() && inOrder(a.sides, b.sides, budget)) return true;
+  const valueA = definedValue(a);
+  const valueB = definedValue(b);
+  return (
+    valueA !== null &&
+    valueB !== null &&
+    equalNodes(a.sides[0]!, b.sides[0]!, budget) &&
+    equalNodes(valueA, valueB, budget)
+  );
+}
+
+function equalRatios(a: Of<"ratio">, b: Of<"ratio">, budget: Budget): boolean {
+  if (a.items.length !== b.items.length) return false;
+  if (inOrder(a.items, b.items, budget)) return true;
+  if (a.clock || b.clock) return false;
+  // a1 : a2 : a3 = b1 : b2 : b3 where all cross products agree
+  return a.items.every((item, index) =>
+    equalNodes(
+      { kind: "mul", left: item, right: b.items[0]! },
+      { kind: "mul", left: b.items[index]!, right: a.items[0]! },
+      budget,
+    ),
+  );
+}
+
+/** A matrix, also with a scalar factor; null for anything else. */
+function asMatrix(node: Node): Node[][] | null {
+  if (node.kind === "matrix") return node.rows;
+  const scaled = (rows: Node[][], change: (entry: Node) => Node): Node[][] =>
+    rows.map((row) => row.map(change));
+  if (node.kind === "neg") {
+    const rows = asMatrix(node.operand);
+    return rows === null ? null : scaled(rows, (entry) => ({ kind: "neg", operand: entry }));
+  }
+  if (node.kind === "mul" || node.kind === "div") {
+    const left = asMatrix(node.left);
+    const right = asMatrix(node.right);
+    if (left !== null && right === null)
+      return scaled(left, (entry) => ({ kind: node.kind, left: entry, right: node.right }));
+    if (left === null && right !== null && node.kind === "mul") {
+      return scaled(right, (entry) => ({ kind: "mul", left: node.left, right: entry }));
+    }
+  }
+  return null;
+}
+
+/** A column or row as the list of its entries: (6, 3) and the vector written as a matrix are one vector. */
+function asVector(node: Node): readonly Node[] | null {
+  if (node.kind === "tuple") return node.open === "(" && node.close === ")" ? node.items : null;
+  const rows = asMatrix(node);
+  if (rows === null) return null;
+  if (rows.every((row) => row.length === 1)) return rows.map((row) => row[0]!);
+  return rows.length === 1 ? rows[0]! : null;
+}
+
+function equalUnits(a: Node, b: Node, budget: Budget): boolean {
+  const unitA = a.kind === "unit" ? a.unit : "";
+  const unitB = b.kind === "unit" ? b.unit : "";
+  if (unitA !== "" && unitB !== "" && unitA !== unitB) return false;
+  return equalNodes(a.kind === "unit" ? a.value : a, b.kind === "unit" ? b.value : b, budget);
+}
+
+function equalBased(a: Node, b: Node): boolean {
+  const [based, other] = a.kind === "based" ? [a, b] : [b as Of<"based">, a];
+  if (other.kind === "based") return based.digits === other.digits && based.base === other.base;
+  // the digits alone: the base is a unit that may be missing, but the value in base ten is another answer
+  if (other.kind === "number")
+    return other.decimals === undefined && String(other.numerator) === based.digits;
+  if (other.kind === "neg" && other.operand.kind === "number")
+    return `-${other.operand.numerator}` === based.digits;
+  return false;
+}
+
+function equalNodes(a: Node, b: Node, budget: Budget): boolean {
+  budget.spend();
+  if (a.kind === "unit" || b.kind === "unit") return equalUnits(a, b, budget);
+  if (a.kind === "based" || b.kind === "based") return equalBased(a, b);
+  if (a.kind === "text" || b.kind === "text") {
+    const left = wording(a);
+    return left !== null && left !== "" && left === wording(b);
+  }
+  if (a.kind === "relation" && b.kind === "relation") return equalRelations(a, b, budget);
+  if (a.kind === "relation" || b.kind === "relation") {
+    const [relation, other] = a.kind === "relation" ? [a, b] : [b as Of<"relation">, a];
+    const value = definedValue(relation);
+    return value !== null && equalNodes(value, other, budget);
+  }
+  if (a.kind === "set" && b.kind === "set") return unordered(a.items, b.items, budget);
+  if (a.kind === "ratio" && b.kind === "ratio") return equalRatios(a, b, budget);
+  if (a.kind === "ratio" || b.kind === "ratio") {
+    const [ratio, other] = a.kind === "ratio" ? [a, b] : [b as Of<"ratio">, a];
+    if (ratio.items.length !== 2 || ratio.clock || !isScalar(other)) return false;
+    return equalNodes({ kind: "div", left: ratio.items[0]!, right: ratio.items[1]! }, other, budget);
+  }
+  if (a.kind === "tuple" && b.kind === "tuple") {
+    return a.open === b.open && a.close === b.close && inOrder(a.items, b.items, budget);
+  }
+  const matrixA = asMatrix(a);
+  const matrixB = asMatrix(b);
+  if (matrixA !== null && matrixB !== null) {
+    return (
+      matrixA.length === matrixB.length &&
+      matrixA.every((row, index) => inOrder(row, matrixB[index]!, budget))
+    );
+  }
+  if (matrixA !== null || matrixB !== null) {
+    const left = asVector(a);
+    const right = asVector(b);
+    return left !== null && right !== null && inOrder(left, right, budget);
+  }
+  if (a.kind === "constant" && b.kind === "constant" && a.name === b.name) return true;
+  if (a.kind === "setop" && b.kind === "setop") {
+    const parts = (node: Node, op: string): Node[] =>
+      node.kind === "setop" && node.op === op ? [...parts(node.left, op), ...parts(node.right, op)] : [node];
+    if (a.op !== b.op) return false;
+    const [left, right] = [parts(a, a.op), parts(b, b.op)];
+    return a.op === "minus" ? inOrder(left, right, budget) : unordered(left, right, budget);
+  }
+  if (!isScalar(a) || !isScalar(b)) return false;
+  return equalScalars(a, b, budget);
+}
+
+/** A set's braces are only dress: {1, 2} and 1, 2 list the same numbers. */
+function itemsOf(answer: Answer): Node[] {
+  const [only] = answer.items;
+  const items = answer.items.length === 1 && only?.kind === "set" ? only.items : answer.items;
+  return items.flatMap(withoutPlusMinus);
+}
+
+function equalReadings(a: Answer, b: Answer, budget: Budget): boolean {
+  const needsSet = (answer: Answer): boolean =>
+    answer.items.some(
+      (item) =>
+        item.kind === "setop" ||
+        item.kind === "relation" ||
+        (item.kind === "constant" && (item.name === "reals" || item.name === "empty")),
+    );
+  if (needsSet(a) || needsSet(b)) {
+    const left = realSetOfAnswer(a, budget);
+    const right = left === null ? null : realSetOfAnswer(b, budget);
+    if (left !== null && right !== null) {
+      // (0, 3) alone may be a point; next to a union or an inequality it is an interval
+      if (equalRealSets(left, right)) return true;
+    }
+  }
+  const isEmptySet = (answer: Answer): boolean => {
+    const [only] = answer.items;
+    return (
+      answer.items.length === 1 &&
+      ((only?.kind === "constant" && only.name === "empty") ||
+        (only?.kind === "set" && only.items.length === 0))
+    );
+  };
+  if (isEmptySet(a) || isEmptySet(b)) return isEmptySet(a) && isEmptySet(b);
+  const left = itemsOf(a);
+  const right = itemsOf(b);
+  if (left.length === 1 && right.length === 1) return equalNodes(left[0]!, right[0]!, budget);
+  return unordered(left, right, budget);
+}
+
+/**
+ * Mathematical equality of two parsed answers: equal in one of their readings.
+ * Expressions are compared by exact rational or double arithmetic, with symbols at fixed pseudo-random points.
+ * @throws MathParseError when a comparison is beyond the grader (too complex, an unknown function)
+ */
+export function equalAnswers(candidate: readonly Answer[], gold: readonly Answer[]): boolean {
+  const budget = new Budget();
+  let failure: unknown;
+  for (const a of candidate) {
+    for (const b of gold) {
+      try {
+        if (equalReadings(a, b, budget)) return true;
+      } catch (error) {
+        if (!(error instanceof MathParseError)) throw error;
+        failure = error;
+      }
+    }
+  }
+  if (failure !== undefined) throw failure;
+  return false;
+}
+
+/** @throws MathParseError when the grader could not compare anything with this answer */
+export function checkComparable(answers: readonly Answer[]): void {
+  const budget = new Budget();
+  const walk = (node: Node): void => {
+    if (isScalar(node)) {
+      const point = pointAt(symbolsOf(node), 0, { degrees: "value", percent: "value" });
+      for (const variant of withoutPlusMinus(node)) evaluateComplex(variant, point, budget);
+    } else for (const child of children(node)) walk(child);
+  };
+  let failure: unknown;
+  for (const answer of answers) {
+    try {
+      for (const item of answer.items) walk(item);
+      return;
+    } catch (error) {
+      if (!(error instanceof MathParseError)) throw error;
+      failure = error;
+    }
+  }
+  throw failure ?? new MathParseError(`no reading of ${integer(0).kind}`);
+}

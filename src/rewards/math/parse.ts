@@ -1,0 +1,86 @@
+import { type Answer, MathParseError, type Node } from "./ast.ts";
+import { Reader } from "./reader.ts";
+import { hasGroupedDigits, tokenise } from "./tokens.ts";
+import { isUnitWord } from "./units.ts";
+
+/** 3 1/8 of plain text, before it is read as 3 * 1 / 8. */
+function spellMixedNumbers(text: string): string {
+  return text.replace(/(?<![\w.^/}])(\d+) (\d+) ?\/ ?(\d+)(?![\w.])/g, "$1\\frac{$2}{$3}");
+}
+
+const BASED = /^(-?[0-9A-Z]+(?:\.[0-9A-Z]+)?) ?_ ?(?:\{ ?(?:\\text ?\{)?(\d{1,2}|[a-z]+)\}?\}?|(\d))$/;
+const WORDS = /^\(?[A-Za-z][A-Za-z' .-]*\)?$/;
+
+/** A word, and not a product of letters: east, None, ABC, right triangle. */
+function isWording(text: string): boolean {
+  if (!WORDS.test(text) || /^(infinity|pi|inf)$/i.test(text)) return false;
+  const letters = text.replace(/[^A-Za-z]/g, "");
+  return (
+    letters.length >= 4 || /^[A-Z]{3,}$/.test(letters) || /^(yes|no|odd|two|one|six|ten)$/i.test(letters)
+  );
+}
+
+function wordList(text: string): Answer {
+  const items = text
+    .split(/,| and | or /)
+    .map((word) => word.trim())
+    .filter(Boolean)
+    .map((word): Node => ({ kind: "text", text: word }));
+  return { items };
+}
+
+/** "5 cm" -> "5 \text{cm}": bare words behind a number. */
+function markUnits(text: string): string {
+  const match = /^(.*[\d})]|.*\\pi) ?((?:[A-Za-z]+\.?)(?:[ /][A-Za-z]+\.?)*)(\^ ?\{?[23]\}?)?$/.exec(text);
+  if (match === null) return text;
+  const [, value = "", words = "", power = ""] = match;
+  if (!words.split(/[ /]/).every((word) => isUnitWord(word) || /^(of|per|the|in)$/.test(word))) return text;
+  return `${value} \\text{${words}}${power}`;
+}
+
+/**
+ * Reads a normalised answer. `1,234` has two readings, as a number and as a list.
+ * @returns at least one reading
+ * @throws MathParseError when it is not understood
+ */
+export function parseAnswer(normalised: string): Answer[] {
+  let text = normalised;
+  const whole = /^\\text ?\{([^{}]*)\}$/.exec(text);
+  if (whole !== null) text = whole[1]!.trim();
+  const based = BASED.exec(text.replace(/^\\text ?\{([0-9A-Z]+)\}/, "$1"));
+  if (based !== null && /\d/.test(based[1]!)) {
+    const base = based[2] ?? based[3] ?? "";
+    const words: Readonly<Record<string, number>> = { two: 2, three: 3, eight: 8, ten: 10, sixteen: 16 };
+    const value = words[base] ?? Number(base);
+    if (value >= 2) return [{ items: [{ kind: "based", digits: based[1]!, base: value }] }];
+  }
+  if (isWording(text) || (whole !== null && !/[\d\\=+*/^]/.test(text) && /[A-Za-z]{2}/.test(text))) {
+    return [wordList(text)];
+  }
+  if (/^\(?all real( number)?s?\)?$/i.test(text)) return [{ items: [{ kind: "constant", name: "reals" }] }];
+  text = markUnits(
+    spellMixedNumbers(text)
+      .replace(/^\$ ?|(?<=[-(, ])\$ ?(?=\d)/g, "\\$")
+      .replace(/\b(infinity|inf)\b/gi, "\\infty ")
+      .replace(/(?<![\\a-zA-Z])pi(?![a-zA-Z])/g, "\\pi ")
+      .replace(/(?<![\\a-zA-Z])sqrt ?\(([^()]*)\)/g, "\\sqrt{$1}")
+      .replace(/(?<![\\a-zA-Z])sqrt ?(\d+)/g, "\\sqrt{$1}")
+      .replace(/(?<![\\a-zA-Z])(sin|cos|tan|ln|log|exp|arcsin|arccos|arctan)(?![a-zA-Z])/g, "\\$1 ")
+      .replace(/(?<=[\w)}] |,)(and|or)(?= )/g, "\\text{$1}"),
+  );
+  const readings = hasGroupedDigits(text) ? [true, false] : [true];
+  const answers: Answer[] = [];
+  let failure: unknown;
+  for (const grouped of readings) {
+    try {
+      answers.push(new Reader(tokenise(text, grouped)).answer());
+    } catch (error) {
+      if (!(error instanceof MathParseError)) throw error;
+      failure = error;
+    }
+  }
+  // October 30: a text that is no mathematics is a text
+  if (answers.length === 0 && whole !== null) return [wordList(text)];
+  if (answers.length === 0) throw failure;
+  return answers;
+}
