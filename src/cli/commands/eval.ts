@@ -1,0 +1,89 @@
+import type { Command } from "commander";
+import type { Evaluation } from "../../algorithms/evaluate.ts";
+import { colours, print, printJson, printNote, table } from "../terminal.ts";
+
+interface EvalFlags {
+  set: string[];
+  config?: string;
+  checkpoint?: string;
+  samples?: string;
+  temperature?: string;
+  limit?: string;
+  seed?: string;
+  backend?: string;
+  csv?: string;
+  completions?: string;
+  json?: boolean;
+}
+
+export function register(program: Command): void {
+  program
+    .command("eval")
+    .description("accuracy, pass@k, maj@k, tokens and thinking rate, by slice, with 95% intervals")
+    .argument("<target>", "run directory, checkpoint, config, or (with --config) a model")
+    .option("--config <file>", "recipe whose data and rewards a bare model is evaluated with")
+    .option("--checkpoint <which>", "of a run directory: latest, best, or a step", "latest")
+    .option("--samples <k>", "completions per prompt; short for --set eval.samples=k")
+    .option("--temperature <t>", "0 is greedy; short for --set eval.temperature=t")
+    .option("--limit <n>", "at most n prompts; short for --set eval.limit=n")
+    .option("--seed <n>", "short for --set seed=n")
+    .option("--backend <kind>", "short for --set backend.kind=...")
+    .option("--set <key=value>", "override a key; again for more", collect, [])
+    .option("--csv <file>", "also write the table there, in the columns of eval.csv")
+    .option("--completions <file>", "also write every completion there, as JSON lines")
+    .option("--json", "machine-readable output")
+    .action(async (path: string, flags: EvalFlags) => {
+      const { evaluateTarget } = await import("../evaluation.ts");
+      const short = (["samples", "temperature", "limit"] as const).flatMap((key) =>
+        flags[key] === undefined ? [] : [`eval.${key}=${flags[key]}`],
+      );
+      const { target, evaluation } = await evaluateTarget(
+        path,
+        {
+          ...(flags.config === undefined ? {} : { config: flags.config }),
+          which: flags.checkpoint ?? "latest",
+          set: [...flags.set, ...short],
+          ...(flags.seed === undefined ? {} : { seed: flags.seed }),
+          ...(flags.backend === undefined ? {} : { backend: flags.backend }),
+        },
+        { csv: flags.csv ?? null, completions: flags.completions ?? null },
+        (text) => {
+          if (!flags.json) printNote(text);
+        },
+      );
+      if (flags.json) printJson({ target: target.name, rows: evaluation.rows });
+      else print(render(target.name, evaluation));
+    });
+}
+
+function collect(value: string, before: string[]): string[] {
+  return [...before, value];
+}
+
+function render(name: string, { rows }: Evaluation): string {
+  const percent = (value: unknown) => (typeof value === "number" ? `${(100 * value).toFixed(1)}%` : "-");
+  const k = Number(rows[0]!.k);
+  const head = [
+    "slice",
+    "prompts",
+    k > 1 ? `avg@${k}` : "accuracy",
+    "95% interval",
+    ...(k > 1 ? [`pass@${k}`, `maj@${k}`] : []),
+    "tokens",
+    "thinking",
+    "cut",
+    "unparsed",
+  ];
+  const body = rows.map((row) => [
+    row.slice,
+    String(row.prompts),
+    percent(row.accuracy),
+    `${percent(row.accuracy_low)} .. ${percent(row.accuracy_high)}`,
+    ...(k > 1 ? [percent(row.pass_at_k), percent(row.maj_at_k)] : []),
+    Number(row.tokens_mean).toFixed(1),
+    percent(row.thinking),
+    percent(row.truncated),
+    percent(row.unparsed),
+  ]);
+  return `${colours.bold(`${name} on ${rows[0]!.dataset}`)}\n${table(body, { header: head })}`;
+}

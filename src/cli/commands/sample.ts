@@ -1,0 +1,49 @@
+import type { Command } from "commander";
+import { colours, print, printNote } from "../terminal.ts";
+
+interface SampleFlags {
+  prompt?: string;
+  system?: string;
+  raw?: boolean;
+  count: string;
+  maxNewTokens: string;
+  temperature: string;
+  topP: string;
+  seed: string;
+  backend: string;
+  checkpoint?: string;
+  stop: string[];
+}
+
+export function register(program: Command): void {
+  program
+    .command("sample")
+    .description("try a model by hand: a prompt in, completions out")
+    .argument("<target>", "model directory, .gguf file, Hub id, run directory, checkpoint or config")
+    .argument("[prompt]", "what to ask; standard input when absent")
+    .option("--system <text>", "system message, for models with a chat template")
+    .option("--raw", "feed the prompt as it is, without the chat template")
+    .option("-n, --count <n>", "completions", "1")
+    .option("--max-new-tokens <n>", "token limit of a completion", "128")
+    .option("--temperature <t>", "0 is greedy", "1")
+    .option("--top-p <p>", "nucleus", "1")
+    .option(
+      "--stop <text>",
+      "end there; again for more",
+      (value: string, before: string[]) => [...before, value],
+      [],
+    )
+    .option("--seed <n>", "of the draws", "1")
+    .option("--backend <kind>", "tensor engine", "auto")
+    .option("--checkpoint <which>", "of a run directory: latest, best, or a step")
+    .action(async (target: string, prompt: string | undefined, flags: SampleFlags) => {
+      const { sampleFrom } = await import("../sampling.ts");
+      const { promptText, completions } = await sampleFrom(target, prompt, flags, printNote);
+      print(colours.dim(promptText));
+      for (const [i, completion] of completions.entries()) {
+        if (completions.length > 1) print(colours.bold(`--- ${i + 1}`));
+        print(completion.text);
+        print(colours.dim(`(${completion.tokens.length} tokens, ended by ${completion.finishReason})`));
+      }
+    });
+}

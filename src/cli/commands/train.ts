@@ -1,0 +1,73 @@
+import type { Command } from "commander";
+import { ConfigError } from "../../lib/errors.ts";
+import { colours, print, printNote } from "../terminal.ts";
+
+export interface TrainFlags {
+  set: string[];
+  steps?: string;
+  seed?: string;
+  backend?: string;
+  name?: string;
+  runDir?: string;
+  resume?: string;
+  dryRun?: boolean;
+  quiet?: boolean;
+  json?: boolean;
+}
+
+export function register(program: Command): void {
+  program
+    .command("train")
+    .description("run a recipe: sample, score, update, write checkpoints and metrics")
+    .argument("[config]", "YAML file; not needed with --resume")
+    .option("--set <key=value>", "override a key, such as optimizer.lr=1e-5; again for more", collect, [])
+    .option("--steps <n>", "short for --set steps=n")
+    .option("--seed <n>", "short for --set seed=n")
+    .option("--backend <kind>", "short for --set backend.kind=...")
+    .option("--name <name>", "first part of the run directory's name")
+    .option("--run-dir <dir>", "use this run directory; it must be new or empty")
+    .option("--resume <dir>", "go on from the newest checkpoint of a run directory")
+    .option("--dry-run", "print the resolved recipe and what would be done, then stop")
+    .option("--quiet", "warnings and the result only")
+    .option("--json", "progress as JSON lines")
+    .action(async (config: string | undefined, flags: TrainFlags) => {
+      if ((config === undefined) === (flags.resume === undefined)) {
+        throw new ConfigError(
+          config === undefined
+            ? "rlpt train needs a config: rlpt train configs/quickstart.yaml (rlpt recipes ls lists what there is)"
+            : "--resume takes the recipe from the run directory: leave the config out",
+        );
+      }
+      const { prepare } = await import("../train-request.ts");
+      const prepared = await prepare(config, flags);
+      if (flags.dryRun) {
+        print(prepared.plan);
+        return;
+      }
+      const { train } = await import("../training.ts");
+      const result = await train(prepared.request);
+      if (flags.json) return;
+      print(summary(result));
+      if (!flags.quiet) printNote("");
+    });
+}
+
+function collect(value: string, before: string[]): string[] {
+  return [...before, value];
+}
+
+function summary(result: import("../training.ts").TrainingResult): string {
+  const { first, last } = result;
+  const percent = (value: number | undefined) => (value === undefined ? "?" : `${(100 * value).toFixed(1)}%`);
+  const lines = [];
+  if (first !== null && last !== null) {
+    lines.push(
+      `${colours.bold("held-out accuracy")} ${percent(first["accuracy"])} -> ${colours.green(percent(last["accuracy"]))}` +
+        ` [${percent(last["accuracy_low"])}, ${percent(last["accuracy_high"])}],` +
+        ` tokens ${first["tokens_mean"]?.toFixed(1)} -> ${last["tokens_mean"]?.toFixed(1)}`,
+    );
+  }
+  lines.push(`${colours.bold("run")}        ${result.runDir}`);
+  if (result.checkpoint !== null) lines.push(`${colours.bold("checkpoint")} ${result.checkpoint}`);
+  return lines.join("\n");
+}

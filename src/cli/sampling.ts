@@ -1,0 +1,117 @@
+/** `rlpt sample`: one prompt, some completions. */
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { backendKinds } from "../backend/options.ts";
+import { startBackend } from "../backend/select.ts";
+import { ConfigError } from "../lib/errors.ts";
+import { createRng } from "../lib/rng.ts";
+import { openModel } from "../policy/files/model-directory.ts";
+import type { ModelFiles, TrainablePolicy } from "../policy/interfaces.ts";
+import { createPolicy } from "../policy/policy.ts";
+import { encodePrompt, promptText } from "../rollouts/encode.ts";
+import { generate } from "../rollouts/generate.ts";
+import { isRunDirectory } from "../run/run-directory.ts";
+import type { ChatMessage, Completion, Prompt } from "../types.ts";
+import * as parts from "./assemble.ts";
+import { resolveTarget } from "./target.ts";
+
+export interface SampleRequest {
+  system?: string;
+  raw?: boolean;
+  count: string;
+  maxNewTokens: string;
+  temperature: string;
+  topP: string;
+  seed: string;
+  backend: string;
+  checkpoint?: string;
+  stop: string[];
+}
+
+export async function sampleFrom(
+  path: string,
+  text: string | undefined,
+  request: SampleRequest,
+  note: (text: string) => void,
+): Promise<{ promptText: string; completions: Completion[] }> {
+  const count = number("--count", request.count, 1, 4096, true);
+  const maxNewTokens = number("--max-new-tokens", request.maxNewTokens, 1, 1_000_000, true);
+  const temperature = number("--temperature", request.temperature, 0, 10, false);
+  const topP = number("--top-p", request.topP, 1e-9, 1, false);
+  const seed = number("--seed", request.seed, 0, Number.MAX_SAFE_INTEGER, true);
+  const kinds: readonly string[] = ["auto", ...backendKinds];
+  if (!kinds.includes(request.backend)) {
+    throw new ConfigError(`--backend ${request.backend}: use one of ${kinds.join(", ")}`);
+  }
+  const question = text ?? readFileSync(0, "utf8").trimEnd();
+  if (question === "") throw new ConfigError("the prompt is empty: rlpt sample model 'What is 7 times 8?'");
+
+  const backend = await startBackend({ kind: request.backend as "auto" });
+  note(`backend ${backend.kind}: ${backend.description}`);
+  const { files, policy } = await open(path, request, note);
+  const chat = files.tokenizer.hasChatTemplate && !request.raw;
+  if (!chat && request.system !== undefined) {
+    throw new ConfigError("--system needs a model with a chat template, without --raw");
+  }
+  const messages: ChatMessage[] = [
+    ...(request.system === undefined ? [] : [{ role: "system" as const, content: request.system }]),
+    { role: "user", content: question },
+  ];
+  const prompt: Prompt = {
+    id: "sample",
+    input: chat ? { kind: "chat", messages } : { kind: "text", text: question.replaceAll("\\n", "\n") },
+    answer: "",
+    slices: {},
+    fields: {},
+  };
+  const longest = Math.max(1, policy.config.maxPositions - maxNewTokens);
+  const [group] = await generate(
+    policy,
+    files.tokenizer,
+    [{ prompt, tokens: encodePrompt(files.tokenizer, prompt, longest) }],
+    {
+      temperature,
+      top_p: topP,
+      top_k: 0,
+      min_p: 0,
+      stop: request.stop,
+      groupSize: count,
+      maxNewTokens,
+      batchRows: 64,
+    },
+    createRng(seed).fork("sample"),
+  );
+  policy.dispose();
+  return { promptText: promptText(files.tokenizer, prompt), completions: group!.completions };
+}
+
+async function open(
+  path: string,
+  request: SampleRequest,
+  note: (text: string) => void,
+): Promise<{ files: ModelFiles; policy: TrainablePolicy }> {
+  const named = /\.ya?ml$/i.test(path) || isRunDirectory(path) || existsSync(join(path, "manifest.json"));
+  if (named) {
+    const which = request.checkpoint === undefined ? {} : { which: request.checkpoint };
+    const { recipe } = await resolveTarget(path, which);
+    const files = await parts.openRecipeModel(recipe, note);
+    return { files, policy: parts.assemblePolicy(recipe, files, { trainable: false, reference: false }) };
+  }
+  const files = await openModel(path);
+  for (const warning of files.warnings) note(warning);
+  return { files, policy: createPolicy(files, { trainable: "none" }) };
+}
+
+function number(flag: string, text: string, low: number, high: number, whole: boolean): number {
+  const value = Number(text);
+  if (
+    text.trim() === "" ||
+    !Number.isFinite(value) ||
+    value < low ||
+    value > high ||
+    (whole && !Number.isInteger(value))
+  ) {
+    throw new ConfigError(`${flag} ${text}: give a ${whole ? "whole " : ""}number from ${low} to ${high}`);
+  }
+  return value;
+}

@@ -1,0 +1,86 @@
+/** Flags of `rlpt train` to a request: what runs, and where it goes on. */
+import { join } from "node:path";
+import { loadRecipe } from "../config/load.ts";
+import { printResolved } from "../config/print.ts";
+import type { Recipe } from "../config/schema.ts";
+import { CheckpointError } from "../lib/errors.ts";
+import { createProgress } from "../run/progress.ts";
+import { readRecipe, recipeDifferences } from "../run/run-directory.ts";
+import type { TrainFlags } from "./commands/train.ts";
+import type { TrainingRequest } from "./training.ts";
+
+/** Keys a resumed run may change: they move no number of the steps already done. */
+const RESUMABLE = /^(steps|run|eval|backend)(\.|$)/;
+
+export async function prepare(
+  config: string | undefined,
+  flags: TrainFlags,
+): Promise<{ request: TrainingRequest; plan: string }> {
+  const file = config ?? join(flags.resume!, "recipe.yaml");
+  if (flags.resume !== undefined) readRecipe(flags.resume); // says so when it is no run directory
+  const { recipe } = loadRecipe(file, {
+    set: flags.set,
+    ...(flags.steps === undefined ? {} : { steps: flags.steps }),
+    ...(flags.seed === undefined ? {} : { seed: flags.seed }),
+    ...(flags.backend === undefined ? {} : { backend: flags.backend }),
+    ...(flags.name === undefined ? {} : { name: flags.name }),
+  });
+  if (flags.resume !== undefined) {
+    const changed = recipeDifferences(readRecipe(flags.resume), printResolved(recipe)).filter(
+      ({ path }) => !RESUMABLE.test(path),
+    );
+    if (changed.length > 0) {
+      const list = changed.map(
+        ({ path, was, is }) => `  ${path}: ${JSON.stringify(was)} -> ${JSON.stringify(is)}`,
+      );
+      throw new CheckpointError(
+        `a resumed run cannot change what its steps were made with; start a new run instead:\n${list.join("\n")}`,
+        { exitCode: 2 },
+      );
+    }
+  }
+  const progress = createProgress({
+    stream: process.stderr,
+    mode: flags.json ? "json" : flags.quiet ? "quiet" : "auto",
+  });
+  return {
+    request: {
+      recipe,
+      resume: flags.resume ?? null,
+      runDir: flags.runDir ?? null,
+      progress,
+      command: process.argv.slice(1),
+      now: new Date(),
+    },
+    plan: `${printResolved(recipe)}\n${describePlan(recipe, flags)}`,
+  };
+}
+
+/** What would be done, in words; as YAML comments, so that the output of --dry-run is a config. */
+function describePlan(recipe: Recipe, flags: TrainFlags): string {
+  const { algorithm, rollout, eval: evaluation, run } = recipe;
+  const lines = [`# plan: ${recipe.steps} steps of ${algorithm.kind}`];
+  if (algorithm.kind === "grpo") {
+    const rows = rollout.prompts_per_step * rollout.group_size;
+    const updates = algorithm.epochs * algorithm.minibatches;
+    lines.push(
+      `#   each: ${rollout.prompts_per_step} prompts x ${rollout.group_size} completions = ${rows} rows of up to ${rollout.max_new_tokens} new tokens, ${updates} optimizer update${updates === 1 ? "" : "s"}`,
+      `#   in all up to ${(recipe.steps * rows).toLocaleString("en")} completions`,
+      `#   rewards: ${recipe.rewards.map((part) => `${part.weight} x ${part.name ?? part.kind}`).join(" + ")}`,
+    );
+  } else {
+    lines.push(
+      `#   each: ${algorithm.rows_per_step} rows${algorithm.packing ? ` of ${algorithm.row_length} tokens, packed` : ""}`,
+    );
+  }
+  if (recipe.model.lora !== undefined) lines.push(`#   LoRA of rank ${recipe.model.lora.rank}`);
+  if (recipe.data.eval !== undefined && evaluation !== undefined) {
+    lines.push(
+      `#   evaluation at the start, ${evaluation.every > 0 ? `every ${evaluation.every} steps ` : ""}and at the end`,
+    );
+  }
+  lines.push(
+    `#   checkpoint every ${run.checkpoint_every} steps in ${flags.resume ?? flags.runDir ?? join(run.root, `${run.name}-<time>-s${recipe.seed}`)}`,
+  );
+  return lines.join("\n");
+}
