@@ -51,11 +51,11 @@ function render(diagnosis: import("../doctor.ts").Diagnosis): string {
   if (cblas.found !== null) {
     lines.push(table([["CBLAS", cblas.found]], { indent: 2 }));
   } else {
-    const looked = cblas.tried.filter(({ reason }) => reason !== "no such file");
+    const looked = cblas.tried.filter(({ reason }) => !/no such file/i.test(reason));
     const others = cblas.tried.length - looked.length;
     lines.push("  no CBLAS library was found, so the built-in SIMD kernel multiplies");
     const tried = looked.map(({ path, reason }) => [path, reason]);
-    if (others > 0) tried.push([`${others} more`, "no such file (rlpt doctor --json lists them)"]);
+    if (others > 0) tried.push([`${others} places`, "not there (rlpt doctor --json lists them)"]);
     lines.push(table(tried, { indent: 4 }));
   }
   lines.push("", heading("Choice"));

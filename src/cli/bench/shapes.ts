@@ -1,0 +1,62 @@
+/** Models and batches that the benchmark runs: those of the figures in docs/benchmarks.md. */
+
+export interface BenchShape {
+  name: string;
+  /** As in tables. */
+  label: string;
+  /** Keys of config.json. */
+  config: Readonly<Record<string, unknown>>;
+  /** Forward and backward pass. */
+  rows: number;
+  length: number;
+  generation: { prompts: number; repeats: number; promptTokens: number; newTokens: number };
+}
+
+function llama(vocab: number, hidden: number, intermediate: number, layers: number, heads: number) {
+  return {
+    model_type: "llama",
+    architectures: ["LlamaForCausalLM"],
+    vocab_size: vocab,
+    hidden_size: hidden,
+    intermediate_size: intermediate,
+    num_hidden_layers: layers,
+    num_attention_heads: heads,
+    num_key_value_heads: heads,
+    head_dim: hidden / heads,
+    max_position_embeddings: 256,
+    rms_norm_eps: 1e-5,
+    rope_theta: 10000,
+    tie_word_embeddings: true,
+    hidden_act: "silu",
+    bos_token_id: 0,
+    eos_token_id: 1,
+  };
+}
+
+/** Smallest first: the small ones warm up what the large ones use. */
+export const benchShapes: readonly BenchShape[] = [
+  {
+    name: "lab",
+    label: "0.14 M",
+    config: llama(24, 64, 160, 3, 4),
+    rows: 128,
+    length: 62,
+    generation: { prompts: 16, repeats: 8, promptTokens: 12, newTokens: 32 },
+  },
+  {
+    name: "small",
+    label: "0.87 M",
+    config: llama(512, 128, 352, 4, 4),
+    rows: 32,
+    length: 64,
+    generation: { prompts: 8, repeats: 4, promptTokens: 16, newTokens: 32 },
+  },
+  {
+    name: "medium",
+    label: "5.1 M",
+    config: llama(1024, 256, 704, 6, 8),
+    rows: 16,
+    length: 128,
+    generation: { prompts: 4, repeats: 4, promptTokens: 32, newTokens: 32 },
+  },
+];
