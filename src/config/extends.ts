@@ -10,8 +10,9 @@ import { type MapNode, type Node, parseSource } from "./source.ts";
 /** More is a mistake; a cycle is found before. */
 const MAX_CHAIN = 16;
 
-/** Maps are merged key by key; lists and values are replaced, and so is a map of another `kind`. */
+/** Maps are merged key by key; lists and values are replaced, and so is a map of another `kind`; null unsets. */
 export function mergeTrees(lower: Node, upper: Node): Node {
+  if (upper.type === "scalar" && upper.explicitNull === true) return { ...upper, unsets: true };
   if (lower.type !== "map" || upper.type !== "map") return upper;
   const kind = upper.entries.get("kind");
   const before = lower.entries.get("kind");

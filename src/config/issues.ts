@@ -8,6 +8,7 @@ import {
   type JsonSchema,
   kindOf,
   listedTexts,
+  orList,
   schemaAt,
   variants,
 } from "./schema-tree.ts";
@@ -123,7 +124,7 @@ function detailOf(issue: Issue, path: KeyPath, context: Context): FaultDetail {
     if (!written) {
       return {
         code: "missing",
-        expected: options.join(" or "),
+        expected: orList(options),
         description: "it says which of several this is",
       };
     }

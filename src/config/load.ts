@@ -101,7 +101,7 @@ function dropUnset(tree: MapNode): void {
     if (node.type === "list") for (const [index, item] of node.items.entries()) visit(item, [...path, index]);
     if (node.type !== "map") return;
     for (const [key, child] of node.entries) {
-      if (child.type !== "scalar" || child.value !== null) {
+      if (child.type !== "scalar" || child.unsets !== true) {
         visit(child, [...path, key]);
         continue;
       }

@@ -73,22 +73,28 @@ export function applyOverride(root: MapNode, override: Override, faults: Fault[]
     if (node.type === "list") {
       const index = /^\d+$/.test(key) ? Number(key) : -1;
       if (index < 0 || index > node.items.length) {
+        const count = node.items.length;
         const has =
-          node.items.length === 0
-            ? "the list is empty"
-            : `the list has entries 0 to ${node.items.length - 1}`;
-        refuse(depth + 1, has, `use one of them, or ${node.items.length} to add one`);
+          count === 0 ? "is empty" : count === 1 ? "has only entry 0" : `has entries 0 to ${count - 1}`;
+        refuse(depth + 1, `the list ${has}`, `use ${count} to add one`);
         return;
       }
       if (last) node.items[index] = override.value;
       else node.items[index] ??= { type: "map", entries: new Map(), origin, base: null };
       node = node.items[index]!;
     } else {
-      if (last) node.entries.set(key, override.value);
-      else if (!node.entries.has(key)) {
+      if (last) {
+        const below: Node | undefined = node.entries.get(key);
+        node.entries.set(key, below ? overlay(override.value) : override.value);
+      } else if (!node.entries.has(key)) {
         node.entries.set(key, { type: "map", entries: new Map(), origin, base: null });
       }
       node = node.entries.get(key)!;
     }
   }
+}
+
+/** A value that lies over another: a null takes that one away. */
+function overlay(value: Node): Node {
+  return value.type === "scalar" && value.explicitNull === true ? { ...value, unsets: true } : value;
 }

@@ -16,7 +16,8 @@ export function pathCandidates(path: string, base: string | null): string[] {
   if (path === "~" || path.startsWith("~/")) return [join(homedir(), path.slice(1))];
   if (isAbsolute(path)) return [path];
   // shipped configs name shipped models, and a copy of such a config keeps working
-  const folders = [base, process.cwd(), packageRoot()].filter((folder) => folder !== null);
+  const shipped = [packageRoot(), join(packageRoot(), "configs")];
+  const folders = [base, process.cwd(), ...shipped].filter((folder) => folder !== null);
   return [...new Set(folders.map((folder) => resolve(folder, path)))];
 }
 

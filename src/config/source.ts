@@ -10,6 +10,10 @@ interface Placed {
 export interface ScalarNode extends Placed {
   type: "scalar";
   value: string | number | boolean | null;
+  /** `null` or `~` spelled out, rather than nothing behind the colon. */
+  explicitNull?: boolean;
+  /** It takes away what a lower layer says. */
+  unsets?: boolean;
 }
 export interface ListNode extends Placed {
   type: "list";
@@ -124,7 +128,13 @@ function convert(document: Document, raw: unknown, placing: Placing, faults: Fau
     const value: unknown = isScalar(node) ? node.value : null;
     // what is not text, number or truth (dates, binary) keeps its spelling and fails by type
     const plain = value === null || ["string", "number", "boolean"].includes(typeof value);
-    return { type: "scalar", value: plain ? (value as ScalarNode["value"]) : String(value), ...placed };
+    const explicitNull = isScalar(node) && value === null && (node.source ?? "") !== "";
+    return {
+      type: "scalar",
+      explicitNull,
+      value: plain ? (value as ScalarNode["value"]) : String(value),
+      ...placed,
+    };
   };
   return visit(raw, [], null);
 }
@@ -141,6 +151,7 @@ function syntaxWords(code: string, message: string): { reason: string; fix: stri
     case "MULTIPLE_DOCS":
       return { reason: "a second document starts here", fix: "remove the line ---, one file is one config" };
     case "BAD_INDENT":
+      if (/flow/i.test(message)) return { reason: "a { or [ above is not closed", fix: "close it" };
       return { reason: "the indentation fits no line above", fix: "indent as its neighbours" };
     case "TAG_RESOLVE_FAILED":
       return { reason: "a YAML tag (!...) means nothing here", fix: "remove the tag, or quote the text" };
@@ -151,6 +162,7 @@ function syntaxWords(code: string, message: string): { reason: string; fix: stri
         fix: "one key: value a line; quote a text that holds ': '",
       };
     default:
+      if (/^Flow|must end with/i.test(message)) return { reason: "a { or [ is not closed", fix: "close it" };
       return {
         reason: `it is not YAML: ${message.replace(/\.$/, "").toLowerCase()}`,
         fix: "correct the line",
@@ -171,7 +183,7 @@ function keyOnLine(text: string, line: number): KeyPath {
  */
 export function parseSource(text: string, file: string, base: string, faults: Fault[]): MapNode | null {
   const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, logLevel: "silent" });
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, logLevel: "error" });
   const at = (offset: number): Origin => ({ file, line: lines.linePos(offset).line || 1 });
   for (const problem of [...document.errors, ...document.warnings]) {
     const origin = at(problem.pos[0]) as { file: string; line: number };

@@ -17,9 +17,10 @@ export function originWords(origin: Origin): string {
 /** One line, ending in a full stop or a question mark. */
 export function faultWords(fault: Fault): string {
   const path = dotted(fault.path);
-  const subject = fault.value === undefined ? path : `${path} = ${shown(fault.value)}`;
+  const subject =
+    fault.value === undefined || fault.value === null ? path : `${path} = ${shown(fault.value)}`;
   const sentence = (reason: string, fix: string): string => {
-    const end = /[.?!)]$/.test(fix) ? "" : ".";
+    const end = /[.?!]$/.test(fix) ? "" : ".";
     const lead = subject === "" ? "" : `${subject}: `;
     return `${originWords(fault.origin)}  ${lead}${reason}; ${fix}${end}`;
   };
@@ -43,7 +44,7 @@ export function faultWords(fault: Fault): string {
       const choices = fault.options.join(", ");
       if (fault.suggestion === null)
         return sentence("there is no such choice", `write ${orList(fault.options)}`);
-      return sentence("there is no such choice", `did you mean ${fault.suggestion}? (known: ${choices})`);
+      return sentence(`there is no such choice (known: ${choices})`, `did you mean ${fault.suggestion}?`);
     }
     case "check":
       return `${originWords(fault.origin)}  ${subject}: ${fault.reason.replace(/\.$/, "")}.`;
