@@ -62,6 +62,8 @@ const REJECTED_KEYS = [
   "use_bdlora",
   "arrow_config",
   "alora_invocation_tokens",
+  "monteclora_config",
+  "velora_config",
   "layers_to_transform",
   "layers_pattern",
   "fan_in_fan_out",
@@ -83,9 +85,11 @@ export function parseAdapterConfig(raw: Readonly<JsonObject>, path: string): Ada
     new ModelFileError(`${path}: ${key} = ${JSON.stringify(raw[key])}: ${reason}`);
   if (raw["peft_type"] !== "LORA") throw fault("peft_type", "only LORA adapters are supported");
   for (const key of REJECTED_KEYS) {
-    if (isSet(raw[key])) throw fault(key, "not supported, and the adapter would be applied wrongly without it");
+    if (isSet(raw[key]))
+      throw fault(key, "not supported, and the adapter would be applied wrongly without it");
   }
-  if (isSet(raw["bias"]) && raw["bias"] !== "none") throw fault("bias", "trained biases are not supported, only none");
+  if (isSet(raw["bias"]) && raw["bias"] !== "none")
+    throw fault("bias", "trained biases are not supported, only none");
   const init = raw["init_lora_weights"] ?? true;
   if (typeof init !== "boolean" && init !== "gaussian") {
     throw fault("init_lora_weights", "it changes the base weights; merge the adapter in PEFT first");
@@ -138,7 +142,9 @@ function compile(source: string, path: string, key: string): RegExp {
   try {
     return new RegExp(source);
   } catch (cause) {
-    throw new ModelFileError(`${path}: ${key}: ${source} is not a regular expression this program can read`, { cause });
+    throw new ModelFileError(`${path}: ${key}: ${source} is not a regular expression this program can read`, {
+      cause,
+    });
   }
 }
 
@@ -173,14 +179,17 @@ export function unmatchedTargets(config: AdapterConfig, modules: readonly string
   const targets = config.targetModules;
   if (targets === "all-linear") return [];
   const each = typeof targets === "string" ? [targets] : targets;
-  return each.filter((target) => !modules.some((m) => namesModule(typeof targets === "string" ? target : [target], m)));
+  return each.filter(
+    (target) => !modules.some((m) => namesModule(typeof targets === "string" ? target : [target], m)),
+  );
 }
 
 /** @throws ModelFileError: a file is missing, a key cannot be honoured, a matrix lacks its partner or shape */
 export function openAdapter(directory: string): AdapterFiles {
   const configPath = join(directory, CONFIG);
   const weightsPath = join(directory, WEIGHTS);
-  if (!existsSync(configPath)) throw new ModelFileError(`${directory} has no ${CONFIG}: it is not a PEFT adapter`);
+  if (!existsSync(configPath))
+    throw new ModelFileError(`${directory} has no ${CONFIG}: it is not a PEFT adapter`);
   const rawConfig = readJsonObject(configPath);
   const config = parseAdapterConfig(rawConfig, configPath);
   if (!existsSync(weightsPath)) {
@@ -191,7 +200,13 @@ export function openAdapter(directory: string): AdapterFiles {
   }
   const weights = openSafetensors(weightsPath);
   try {
-    return { source: directory, config, rawConfig, ...pairUp(weights, config, weightsPath), close: () => weights.close() };
+    return {
+      source: directory,
+      config,
+      rawConfig,
+      ...pairUp(weights, config, weightsPath),
+      close: () => weights.close(),
+    };
   } catch (error) {
     weights.close();
     throw error;
@@ -206,16 +221,20 @@ function pairUp(
   const halves = new Map<string, { A?: string; B?: string }>();
   const saved: AdapterFiles["saved"][number][] = [];
   for (const name of weights.names) {
-    if (!name.startsWith(PREFIX)) throw new ModelFileError(`${path}: tensor ${name} does not start with ${PREFIX}`);
+    if (!name.startsWith(PREFIX))
+      throw new ModelFileError(`${path}: tensor ${name} does not start with ${PREFIX}`);
     // raw state dicts carry the adapter's name: lora_A.default.weight
     const match = /^(.+)\.lora_([AB])(?:\.[^.]+)?\.weight$/.exec(name.slice(PREFIX.length));
     if (match) {
       const module = match[1]!;
       const side = match[2] as "A" | "B";
       const pair = halves.get(module) ?? {};
-      if (pair[side]) throw new ModelFileError(`${path}: ${module} has lora_${side} twice (${pair[side]}, ${name})`);
+      if (pair[side])
+        throw new ModelFileError(`${path}: ${module} has lora_${side} twice (${pair[side]}, ${name})`);
       if (!isTargeted(config, module)) {
-        throw new ModelFileError(`${path}: tensor ${name} is left over: target_modules does not name ${module}`);
+        throw new ModelFileError(
+          `${path}: tensor ${name} is left over: target_modules does not name ${module}`,
+        );
       }
       pair[side] = name;
       halves.set(module, pair);
@@ -224,12 +243,15 @@ function pairUp(
     const parts = name.slice(PREFIX.length).replace(/\.modules_to_save(\.default)?/, "");
     const owner = parts.replace(/\.(weight|bias)$/, "");
     if (/lora_/.test(name) || !namesModule(config.modulesToSave, owner)) {
-      throw new ModelFileError(`${path}: tensor ${name} is left over: it is neither lora_A, lora_B nor in modules_to_save`);
+      throw new ModelFileError(
+        `${path}: tensor ${name} is left over: it is neither lora_A, lora_B nor in modules_to_save`,
+      );
     }
     saved.push({ name: parts, shape: weights.shape(name), read: () => weights.read(name) });
   }
   const pairs = [...halves].map(([module, { A, B }]): LoraPair => {
-    if (!A || !B) throw new ModelFileError(`${path}: ${module} has lora_${A ? "A" : "B"} but no lora_${A ? "B" : "A"}`);
+    if (!A || !B)
+      throw new ModelFileError(`${path}: ${module} has lora_${A ? "A" : "B"} but no lora_${A ? "B" : "A"}`);
     const { rank, scaling } = adapterScaling(config, module);
     const shapeA = weights.shape(A);
     const shapeB = weights.shape(B);

@@ -15,7 +15,9 @@ export interface ChatTemplate {
   ): string;
 }
 
-const MONTHS = "January February March April May June July August September October November December".split(" ");
+const MONTHS = "January February March April May June July August September October November December".split(
+  " ",
+);
 const DAYS = "Sunday Monday Tuesday Wednesday Thursday Friday Saturday".split(" ");
 
 /** Python's strftime for a date at midnight, in the C locale. */
@@ -82,7 +84,8 @@ function rewriteStripCalls(node: unknown): void {
   for (const child of Object.values(record)) rewriteStripCalls(child);
   const callee = record["callee"];
   const args = record["args"];
-  if (record["type"] !== "CallExpression" || !isObject(callee) || !Array.isArray(args) || args.length !== 1) return;
+  if (record["type"] !== "CallExpression" || !isObject(callee) || !Array.isArray(args) || args.length !== 1)
+    return;
   const property = callee["property"];
   if (callee["type"] !== "MemberExpression" || callee["computed"] === true || !isObject(property)) return;
   const method = property["value"];
@@ -92,22 +95,34 @@ function rewriteStripCalls(node: unknown): void {
 }
 
 /** Text parts become one string; images stay parts, for templates that place them. */
-function renderedContent(content: string | readonly ContentPart[], placesImages: boolean, where: string): unknown {
+function renderedContent(
+  content: string | readonly ContentPart[],
+  placesImages: boolean,
+  where: string,
+): unknown {
   if (typeof content === "string") return content;
   if (content.every((part) => part.type === "text")) return content.map((part) => part.text).join("");
   if (!placesImages) {
-    throw new ModelFileError(`${where} holds an image, but the model's chat template places none: use a vision model`);
+    throw new ModelFileError(
+      `${where} holds an image, but the model's chat template places none: use a vision model`,
+    );
   }
   return content.map((part) => (part.type === "text" ? { ...part } : { type: "image" }));
 }
 
 const ROLES = new Set(["system", "user", "assistant"]);
 
-function checkedMessages(messages: readonly ChatMessage[], placesImages: boolean, path: string): JsonObject[] {
+function checkedMessages(
+  messages: readonly ChatMessage[],
+  placesImages: boolean,
+  path: string,
+): JsonObject[] {
   return messages.map((message, i) => {
     const where = `${path}: message ${i}`;
     if (!ROLES.has(message.role)) {
-      throw new ModelFileError(`${where} has role ${JSON.stringify(message.role)}; use system, user or assistant`);
+      throw new ModelFileError(
+        `${where} has role ${JSON.stringify(message.role)}; use system, user or assistant`,
+      );
     }
     if (typeof message.content !== "string" && !Array.isArray(message.content)) {
       throw new ModelFileError(`${where} (${message.role}) has no content`);
@@ -156,7 +171,8 @@ export function compileChatTemplate(
         messages: checkedMessages(messages, placesImages, path),
         add_generation_prompt: addGenerationPrompt,
       };
-      for (const [name, value] of Object.entries(values)) if (value !== undefined) environment.set(name, value);
+      for (const [name, value] of Object.entries(values))
+        if (value !== undefined) environment.set(name, value);
       try {
         return (new Interpreter(environment).run(template.parsed) as { value: string }).value;
       } catch (cause) {
@@ -197,6 +213,7 @@ export function findChatTemplate(
   const json = files.get("chat_template.json");
   if (!json) return null;
   const template = (JSON.parse(new TextDecoder().decode(json)) as JsonObject)["chat_template"];
-  if (typeof template !== "string") throw new ModelFileError(`${path}: chat_template.json has no chat_template`);
+  if (typeof template !== "string")
+    throw new ModelFileError(`${path}: chat_template.json has no chat_template`);
   return template;
 }

@@ -34,7 +34,8 @@ export function ggufReader(file: Pick<GgufFile, "path" | "metadata">) {
   const list = (key: string): readonly (number | boolean | string)[] | undefined => {
     const value = file.metadata.get(key);
     if (value === undefined) return undefined;
-    if (!Array.isArray(value)) throw new ModelFileError(`${file.path}: ${key} is ${describe(value)}, expected an array`);
+    if (!Array.isArray(value))
+      throw new ModelFileError(`${file.path}: ${key} is ${describe(value)}, expected an array`);
     return value;
   };
   return {
@@ -70,7 +71,8 @@ export function ggufConfig(file: GgufFile): JsonObject {
   const refuse = (name: string, reason: string): never => {
     throw new ModelFileError(`${file.path}: ${name} = ${JSON.stringify(file.metadata.get(name))}: ${reason}`);
   };
-  if ((meta.integer("split.count") ?? 1) > 1) refuse("split.count", "it is a part of a split model; merge it first");
+  if ((meta.integer("split.count") ?? 1) > 1)
+    refuse("split.count", "it is a part of a split model; merge it first");
   if ((meta.integer(key("expert_count")) ?? 0) > 0) {
     refuse(key("expert_count"), "mixtures of experts are not supported");
   }
@@ -81,9 +83,11 @@ export function ggufConfig(file: GgufFile): JsonObject {
   const heads = meta.requireInteger(key("attention.head_count"));
   const headDim = meta.integer(key("attention.key_length")) ?? hidden / heads;
   const rotary = meta.integer(key("rope.dimension_count")) ?? headDim;
-  if (rotary !== headDim) refuse(key("rope.dimension_count"), `partial RoPE (of ${headDim}) is not supported`);
+  if (rotary !== headDim)
+    refuse(key("rope.dimension_count"), `partial RoPE (of ${headDim}) is not supported`);
   const valueLength = meta.integer(key("attention.value_length")) ?? headDim;
-  if (valueLength !== headDim) refuse(key("attention.value_length"), `it differs from the key length ${headDim}`);
+  if (valueLength !== headDim)
+    refuse(key("attention.value_length"), `it differs from the key length ${headDim}`);
   const embedding = file.tensors.get("token_embd.weight");
   if (!embedding) throw new ModelFileError(`${file.path} has no tensor token_embd.weight`);
   const layers = meta.requireInteger(key("block_count"));
@@ -115,7 +119,9 @@ export function ggufConfig(file: GgufFile): JsonObject {
     ...(prefix === "llama" || prefix === "smollm3" || prefix === "qwen3"
       ? { attention_bias: file.tensors.has("blk.0.attn_q.bias") }
       : {}),
-    ...(prefix === "llama" || prefix === "smollm3" ? { mlp_bias: file.tensors.has("blk.0.ffn_gate.bias") } : {}),
+    ...(prefix === "llama" || prefix === "smollm3"
+      ? { mlp_bias: file.tensors.has("blk.0.ffn_gate.bias") }
+      : {}),
     ...(prefix === "smollm3" ? { no_rope_layer_interval: 4, no_rope_layers: noRopeLayers(layers) } : {}),
     bos_token_id: meta.integer("tokenizer.ggml.bos_token_id") ?? null,
     eos_token_id: eos[0] ?? null,

@@ -47,7 +47,11 @@ function preTokenization(name: string | undefined): PreTokenization | null {
     case "dbrx":
       return { ...plain, preTokenizers: [split(LLAMA3_PATTERN), byteLevel(false)] };
     case "qwen2":
-      return { ...plain, preTokenizers: [split(QWEN_PATTERN), byteLevel(false)], normalizer: { type: "NFC" } };
+      return {
+        ...plain,
+        preTokenizers: [split(QWEN_PATTERN), byteLevel(false)],
+        normalizer: { type: "NFC" },
+      };
     case "deepseek-r1-qwen":
       return { ...plain, preTokenizers: [split(QWEN_PATTERN), byteLevel(false)] };
     case "smollm":
@@ -100,7 +104,8 @@ export function ggufTokenizerFiles(file: GgufFile): Map<string, Uint8Array> {
     const id = meta.integer(key);
     if (id === undefined) return null;
     const text = tokens[id];
-    if (text === undefined) throw new ModelFileError(`${file.path}: ${key} = ${id}, but there are ${tokens.length} tokens`);
+    if (text === undefined)
+      throw new ModelFileError(`${file.path}: ${key} = ${id}, but there are ${tokens.length} tokens`);
     return text;
   };
   const bos = token("tokenizer.ggml.bos_token_id");

@@ -66,7 +66,12 @@ export interface Snapshot {
 
 const INDEX = "model.safetensors.index.json";
 const SINGLE = "model.safetensors";
-const OTHER_FILES = ["config.json", "generation_config.json", "preprocessor_config.json", "processor_config.json"];
+const OTHER_FILES = [
+  "config.json",
+  "generation_config.json",
+  "preprocessor_config.json",
+  "processor_config.json",
+];
 
 /** "org/name" or "org/name@revision"; null for anything else, paths included. */
 export function parseHubId(text: string): HubModelId | null {
@@ -78,11 +83,16 @@ export function parseHubId(text: string): HubModelId | null {
 function hasWeights(directory: string): boolean {
   const index = join(directory, INDEX);
   if (!existsSync(index)) return existsSync(join(directory, SINGLE));
-  return [...shardNames(readJsonObject(index), index).values()].every((file) => existsSync(join(directory, file)));
+  return [...shardNames(readJsonObject(index), index).values()].every((file) =>
+    existsSync(join(directory, file)),
+  );
 }
 
 function isComplete(directory: string): boolean {
-  return ["config.json", "tokenizer.json"].every((name) => existsSync(join(directory, name))) && hasWeights(directory);
+  return (
+    ["config.json", "tokenizer.json"].every((name) => existsSync(join(directory, name))) &&
+    hasWeights(directory)
+  );
 }
 
 function cachedCommit(storage: string, revision: string): string | null {
@@ -103,7 +113,10 @@ function networkReason(error: unknown): string {
   const cause = (error as Error).cause;
   const nested = cause instanceof AggregateError ? cause.errors[0] : cause;
   const code = (nested as NodeJS.ErrnoException | undefined)?.code;
-  return code ?? (nested instanceof Error ? nested.message : error instanceof Error ? error.message : String(error));
+  return (
+    code ??
+    (nested instanceof Error ? nested.message : error instanceof Error ? error.message : String(error))
+  );
 }
 
 function apiFault(error: HubApiError, id: HubModelId, hubUrl: string): ModelFileError {
@@ -158,7 +171,8 @@ export async function fetchSnapshot(id: HubModelId, options: HubOptions = {}): P
     }
     const get = async (path: string): Promise<void> => {
       const entry = entries.get(path);
-      if (!entry) throw new ModelFileError(`${what}: its index names ${path}, which the repository does not have`);
+      if (!entry)
+        throw new ModelFileError(`${what}: its index names ${path}, which the repository does not have`);
       await fetchFile({ entry, id, commit, storage, access, options });
     };
     for (const path of [...OTHER_FILES, ...TOKENIZER_FILES, INDEX]) if (entries.has(path)) await get(path);
@@ -179,7 +193,9 @@ export async function fetchSnapshot(id: HubModelId, options: HubOptions = {}): P
     if (error instanceof ModelFileError) throw error;
     if (error instanceof HubApiError && error.statusCode < 500) throw apiFault(error, id, hubUrl);
     if ((error as NodeJS.ErrnoException).syscall !== undefined) {
-      throw new ModelFileError(`${storage} cannot be written: ${describeSystemError(error)}`, { cause: error });
+      throw new ModelFileError(`${storage} cannot be written: ${describeSystemError(error)}`, {
+        cause: error,
+      });
     }
     const reason = error instanceof HubApiError ? `it answered ${error.statusCode}` : networkReason(error);
     if (cached) {
@@ -267,7 +283,13 @@ async function appendRest(request: FileRequest, incomplete: string, total: numbe
   if (!existsSync(incomplete)) appendFileSync(incomplete, "");
   if (done === total) return;
   // plain HTTP ranges: an interrupted file can be continued in the next run
-  const blob = await downloadFile({ ...access, repo: id.name, path: entry.path, revision: commit, xet: false });
+  const blob = await downloadFile({
+    ...access,
+    repo: id.name,
+    path: entry.path,
+    revision: commit,
+    xet: false,
+  });
   if (!blob) throw new ModelFileError(`${id.name}: ${entry.path} disappeared from the hub`);
   for await (const chunk of blob.slice(done, total).stream() as unknown as AsyncIterable<Uint8Array>) {
     appendFileSync(incomplete, chunk);

@@ -36,12 +36,51 @@ export function duplicateTopLevelKey(json: string): string | null {
   return null;
 }
 
-/** The reason JSON.parse gives, with the place in bytes rather than characters where it names one. */
-function jsonFault(text: string, error: unknown): string {
-  const message = error instanceof Error ? error.message : String(error);
-  const position = /position (\d+)/.exec(message)?.[1];
-  const at = position === undefined ? text.length : Number(position);
-  return `at byte ${Buffer.byteLength(text.slice(0, at))}`;
+const TOKEN =
+  /[ \t\n\r]*(?:([{}[\],:])|("(?:[^"\\\p{Cc}]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*")|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null)/uy;
+
+/** Index of the first character that JSON does not allow there. JSON.parse does not always say. */
+export function jsonFaultAt(text: string): number {
+  const open: string[] = [];
+  // what may come next: a value, a value or the end of a list, a key or "}", a key, ":", "," or an end
+  let state: "value" | "item" | "entry" | "key" | "colon" | "after" = "value";
+  let at = 0;
+  while (at < text.length) {
+    TOKEN.lastIndex = at;
+    const match = TOKEN.exec(text);
+    const start = at + (/^[ \t\n\r]*/.exec(text.slice(at, at + 10_000))?.[0].length ?? 0);
+    if (start >= text.length) break;
+    if (!match) return start;
+    const mark = match[1] ?? "";
+    const isString = match[2] !== undefined;
+    const closes = mark !== "" && mark === (open.at(-1) === "{" ? "}" : "]");
+    if (state === "value" || state === "item") {
+      if (mark === "{" || mark === "[") {
+        open.push(mark);
+        state = mark === "{" ? "entry" : "item";
+      } else if (mark === "") state = "after";
+      else if (state === "item" && closes) {
+        open.pop();
+        state = "after";
+      } else return start;
+    } else if (state === "entry" || state === "key") {
+      if (isString) state = "colon";
+      else if (state === "entry" && closes) {
+        open.pop();
+        state = "after";
+      } else return start;
+    } else if (state === "colon") {
+      if (mark !== ":") return start;
+      state = "value";
+    } else {
+      if (open.length === 0) return start;
+      if (mark === ",") state = open.at(-1) === "{" ? "key" : "value";
+      else if (closes) open.pop();
+      else return start;
+    }
+    at = TOKEN.lastIndex;
+  }
+  return text.length;
 }
 
 /**
@@ -59,7 +98,9 @@ export function parseJsonObject(bytes: Uint8Array, what: string): JsonObject {
   try {
     value = JSON.parse(text);
   } catch (cause) {
-    throw new ModelFileError(`${what} is not valid JSON ${jsonFault(text, cause)}`, { cause });
+    throw new ModelFileError(`${what} is not valid JSON at byte ${Buffer.byteLength(text.slice(0, jsonFaultAt(text)))}`, {
+      cause,
+    });
   }
   if (!isObject(value)) throw new ModelFileError(`${what} is not a JSON object`);
   const twice = duplicateTopLevelKey(text);

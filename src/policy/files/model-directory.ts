@@ -36,20 +36,26 @@ export async function openModel(name: string, options: OpenModelOptions = {}): P
   if (existsSync(name)) {
     if (statSync(name).isDirectory()) return openModelDirectory(name, options);
     if (name.endsWith(".gguf")) return openGgufModel(name, options);
-    throw new ModelFileError(`${name} is a file; a model is a directory, a .gguf file, or a Hub id such as org/name`);
+    throw new ModelFileError(
+      `${name} is a file; a model is a directory, a .gguf file, or a Hub id such as org/name`,
+    );
   }
   // loaded only when there is something to fetch
   const { fetchSnapshot, parseHubId } = await import("./hub.ts");
   const id = name.endsWith(".gguf") ? null : parseHubId(name);
   if (!id) {
-    throw new ModelFileError(`${name}: no such file or directory (a Hub id looks like org/name or org/name@revision)`);
+    throw new ModelFileError(
+      `${name}: no such file or directory (a Hub id looks like org/name or org/name@revision)`,
+    );
   }
   let snapshot: Awaited<ReturnType<typeof fetchSnapshot>>;
   try {
     snapshot = await fetchSnapshot(id, options);
   } catch (error) {
     if (!(error instanceof ModelFileError)) throw error;
-    throw new ModelFileError(`${name} is not a directory here; as a Hub id: ${error.message}`, { cause: error });
+    throw new ModelFileError(`${name} is not a directory here; as a Hub id: ${error.message}`, {
+      cause: error,
+    });
   }
   const model = openModelDirectory(snapshot.directory, options);
   return {
@@ -61,7 +67,10 @@ export async function openModel(name: string, options: OpenModelOptions = {}): P
 }
 
 /** The synchronous part of {@link openModel} for a directory. */
-export function openModelDirectory(directory: string, options: Pick<OpenModelOptions, "date"> = {}): OpenedModel {
+export function openModelDirectory(
+  directory: string,
+  options: Pick<OpenModelOptions, "date"> = {},
+): OpenedModel {
   const configPath = join(directory, "config.json");
   if (!existsSync(configPath)) {
     const gguf = readdirSync(directory).find((file) => file.endsWith(".gguf"));
@@ -96,7 +105,9 @@ export function openGgufModel(path: string, options: Pick<OpenModelOptions, "dat
     if (eos.length > 0) generationConfig["eos_token_id"] = eos.length === 1 ? eos[0] : eos;
     if (config["pad_token_id"] !== null) generationConfig["pad_token_id"] = config["pad_token_id"];
     const tokenizerFiles = ggufTokenizerFiles(file);
-    return assemble({ path, config, generationConfig, tokenizerFiles, options }, () => ggufWeights(file, config));
+    return assemble({ path, config, generationConfig, tokenizerFiles, options }, () =>
+      ggufWeights(file, config),
+    );
   } catch (error) {
     file.close();
     throw error;
@@ -139,7 +150,11 @@ function assemble(parts: Parts, openWeights: () => WeightSource): OpenedModel {
   };
 }
 
-const TORCH_DTYPES: Readonly<Record<SavedDtype, string>> = { F32: "float32", BF16: "bfloat16", F16: "float16" };
+const TORCH_DTYPES: Readonly<Record<SavedDtype, string>> = {
+  F32: "float32",
+  BF16: "bfloat16",
+  F16: "float16",
+};
 
 /**
  * config.json in the spelling that every version of transformers and llama.cpp's converter read: rope_theta and
@@ -188,14 +203,18 @@ export function saveModel(directory: string, model: SavedModel): string[] {
     writeFileSynced(join(directory, name), [bytes]);
     files.push(name);
   };
-  const json = (value: unknown): Uint8Array => new TextEncoder().encode(`${JSON.stringify(value, null, 2)}\n`);
+  const json = (value: unknown): Uint8Array =>
+    new TextEncoder().encode(`${JSON.stringify(value, null, 2)}\n`);
   try {
     mkdirSync(directory, { recursive: true });
     write("config.json", json(olderSpelling(model.config, dtype)));
-    if (Object.keys(model.generationConfig).length > 0) write("generation_config.json", json(model.generationConfig));
+    if (Object.keys(model.generationConfig).length > 0)
+      write("generation_config.json", json(model.generationConfig));
     for (const [name, bytes] of model.tokenizerFiles) write(name, bytes);
   } catch (error) {
-    throw new ModelFileError(`${directory} cannot be written: ${describeSystemError(error)}`, { cause: error });
+    throw new ModelFileError(`${directory} cannot be written: ${describeSystemError(error)}`, {
+      cause: error,
+    });
   }
   const tied = model.config["tie_word_embeddings"] === true;
   files.push(

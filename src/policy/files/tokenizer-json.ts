@@ -17,8 +17,7 @@ export function bosTemplate(bos: string, id: number): JsonObject {
 }
 
 /** The pattern of ByteLevel(use_regex true), GPT-2's, written for the engine that the Split step uses. */
-const GPT2_PATTERN =
-  "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
+const GPT2_PATTERN = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
 
 const isolated = (pattern: string): JsonObject => ({
   type: "Split",
@@ -61,12 +60,21 @@ function addedTokens(value: unknown, path: string): (JsonObject & AddedToken)[] 
   if (!Array.isArray(value)) throw new ModelFileError(`${path}: added_tokens is not a list`);
   return value.map((token: unknown) => {
     if (!isObject(token) || typeof token["content"] !== "string" || !Number.isSafeInteger(token["id"])) {
-      throw new ModelFileError(`${path}: added_tokens holds ${JSON.stringify(token)}, which has no id and content`);
+      throw new ModelFileError(
+        `${path}: added_tokens holds ${JSON.stringify(token)}, which has no id and content`,
+      );
     }
     if (token["single_word"] === true) {
-      throw new ModelFileError(`${path}: added token ${token["content"]} has single_word true, which is not supported`);
+      throw new ModelFileError(
+        `${path}: added token ${token["content"]} has single_word true, which is not supported`,
+      );
     }
-    return { ...token, id: token["id"] as number, content: token["content"], special: token["special"] === true };
+    return {
+      ...token,
+      id: token["id"] as number,
+      content: token["content"],
+      special: token["special"] === true,
+    };
   });
 }
 
@@ -74,9 +82,13 @@ function addedTokens(value: unknown, path: string): (JsonObject & AddedToken)[] 
  * A tokenizer.json as the package takes it: absent keys filled, steps it does not follow said otherwise.
  * @throws ModelFileError for behaviours that would give other ids than the reference
  */
-export function prepareTokenizerJson(json: Readonly<JsonObject>, path: string): JsonObject & { added_tokens: AddedToken[] } {
+export function prepareTokenizerJson(
+  json: Readonly<JsonObject>,
+  path: string,
+): JsonObject & { added_tokens: AddedToken[] } {
   const model = json["model"];
-  if (!isObject(model) || model["vocab"] === undefined) throw new ModelFileError(`${path} has no model.vocab`);
+  if (!isObject(model) || model["vocab"] === undefined)
+    throw new ModelFileError(`${path} has no model.vocab`);
   return {
     ...json,
     normalizer: json["normalizer"] ?? null,
@@ -99,7 +111,8 @@ export const BYTE_SYMBOLS: readonly string[] = (() => {
 export function missingBytes(json: Readonly<JsonObject>): number[] {
   const model = json["model"];
   const usesBytes = JSON.stringify(json["pre_tokenizer"] ?? null).includes('"ByteLevel"');
-  if (!usesBytes || !isObject(model) || !isObject(model["vocab"]) || typeof model["unk_token"] === "string") return [];
+  if (!usesBytes || !isObject(model) || !isObject(model["vocab"]) || typeof model["unk_token"] === "string")
+    return [];
   const vocab = model["vocab"];
   return BYTE_SYMBOLS.flatMap((symbol, byte) => (Object.hasOwn(vocab, symbol) ? [] : [byte]));
 }

@@ -67,7 +67,10 @@ function specialIds(
   idOf: (key: string) => number | null,
 ): SpecialIds {
   const eosIds =
-    idList(generationConfig["eos_token_id"]) ?? idList(config["eos_token_id"]) ?? idList(idOf("eos_token")) ?? [];
+    idList(generationConfig["eos_token_id"]) ??
+    idList(config["eos_token_id"]) ??
+    idList(idOf("eos_token")) ??
+    [];
   const bosId = Object.hasOwn(tokenizerConfig, "bos_token")
     ? idOf("bos_token")
     : (idList(config["bos_token_id"])?.[0] ?? null);
@@ -181,7 +184,9 @@ export function createTokenizer(
     hasChatTemplate: template !== null,
     lostBytes: (text) => {
       if (missingSymbols.size === 0) return 0;
-      return new TextEncoder().encode(text).reduce((count, byte) => count + (missingSymbols.has(byte) ? 1 : 0), 0);
+      return new TextEncoder()
+        .encode(text)
+        .reduce((count, byte) => count + (missingSymbols.has(byte) ? 1 : 0), 0);
     },
     encode: (text, { addSpecialTokens }) => {
       const encoded = tokenizer.encode(text, { add_special_tokens: addSpecialTokens && !ownEnds });
@@ -207,7 +212,9 @@ export function createTokenizer(
     },
     renderChat: (messages, options) => {
       if (!template) {
-        throw new ModelFileError(`${path} has no chat template: give prompts as text, or add chat_template.jinja`);
+        throw new ModelFileError(
+          `${path} has no chat template: give prompts as text, or add chat_template.jinja`,
+        );
       }
       return template.render(messages, options);
     },

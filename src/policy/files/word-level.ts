@@ -92,7 +92,8 @@ export function wordLevelTokenizerFiles(
     tokenizer_class: "PreTrainedTokenizerFast",
     ...(options.chatTemplate === undefined ? {} : { chat_template: options.chatTemplate }),
   };
-  const encode = (value: unknown): Uint8Array => new TextEncoder().encode(`${JSON.stringify(value, null, 2)}\n`);
+  const encode = (value: unknown): Uint8Array =>
+    new TextEncoder().encode(`${JSON.stringify(value, null, 2)}\n`);
   return new Map([
     ["tokenizer.json", encode(tokenizerJson)],
     ["tokenizer_config.json", encode(config)],
