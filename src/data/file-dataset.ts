@@ -147,13 +147,13 @@ function readRows(path: string, format: TableFormat, bytes: Uint8Array): Generat
 
 /**
  * Reads a file dataset. Every row is checked, also those beyond `limit` and in the other part of a split.
- * @param baseDir where a relative path begins
+ * @param baseDir where a relative path begins; the working directory when absent
  * @throws DataError when the file cannot be read, rows do not fit (the first 20, each with path:line), or
  *   no prompt is left
  */
 export async function readFileDataset(
   options: FileOptions,
-  { baseDir }: { baseDir: string },
+  { baseDir }: { baseDir: string } = { baseDir: "." },
 ): Promise<FileDataset> {
   const path = resolve(baseDir, options.path);
   const format = options.format ?? tableFormat(options.path);

@@ -11,7 +11,7 @@ const template = z.string().superRefine((text, context) => {
 export const fileOptions = z
   .strictObject({
     kind: z.literal("file"),
-    path: z.string().min(1).describe("the file, relative to the working directory"),
+    path: z.string().min(1).describe("the file; relative to the config file, else to the working directory"),
     format: z
       .enum(["jsonl", "json", "csv"])
       .optional()

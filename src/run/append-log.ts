@@ -6,14 +6,13 @@ import {
   fsyncSync,
   ftruncateSync,
   openSync,
-  readFileSync,
   readSync,
   writeSync,
 } from "node:fs";
 import { parse } from "csv-parse/sync";
 import { stringify } from "csv-stringify/sync";
 import { describeSystemError, RlptError } from "../lib/errors.ts";
-import { writeFileAtomic } from "../lib/files.ts";
+import { writeWhole } from "./write-whole.ts";
 
 /** A value of a CSV cell; null, undefined and "" are blank. */
 export type Cell = string | number | boolean | null | undefined;
@@ -64,8 +63,8 @@ interface OpenOptions {
   header: string;
 }
 
-function fail(path: string, what: string, error: unknown): never {
-  throw new RlptError(`${path}: ${what}: ${describeSystemError(error)}.`, { cause: error });
+function fail(path: string, what: string, error: unknown, advice = ""): never {
+  throw new RlptError(`${path}: ${what}: ${describeSystemError(error)}.${advice}`, { cause: error });
 }
 
 /**
@@ -79,7 +78,7 @@ export function openAppendLog(path: string, options: OpenOptions): AppendLog {
   let rows: number;
   try {
     // a header that is not there yet is written first and whole
-    if (headerRows === 1 && !existsSync(path)) writeFileAtomic(path, options.header);
+    if (headerRows === 1 && !existsSync(path)) writeWhole(path, options.header);
     handle = openSync(path, "a+");
     const limit = options.keepRows === undefined ? Number.POSITIVE_INFINITY : options.keepRows + headerRows;
     const found = offsetAfter(handle, limit, options.quoted);
@@ -108,12 +107,23 @@ export function openAppendLog(path: string, options: OpenOptions): AppendLog {
         } catch {
           // a torn row is cut when the run is resumed
         }
-        fail(path, `cannot write row ${rows + 1}`, error);
+        fail(
+          path,
+          `cannot write row ${rows + 1}`,
+          error,
+          " The run can be resumed from its last checkpoint.",
+        );
       }
       size += bytes.length;
       rows += count;
     },
-    sync: () => fsyncSync(handle),
+    sync() {
+      try {
+        fsyncSync(handle);
+      } catch (error) {
+        fail(path, "cannot bring it to disk", error);
+      }
+    },
     close: () => closeSync(handle),
   };
 }
@@ -125,14 +135,22 @@ export function csvLine(cells: readonly Cell[]): string {
   });
 }
 
+/** Cells of the complete rows of a CSV file, the header first. @param limit rows at most, header included */
+function readCells(path: string, limit = Number.POSITIVE_INFINITY): string[][] {
+  const handle = openSync(path, "r");
+  try {
+    const { offset } = offsetAfter(handle, limit, true);
+    const bytes = Buffer.alloc(offset);
+    readSync(handle, bytes, 0, offset, 0);
+    return parse(bytes, { relax_column_count: true, skip_empty_lines: true }) as string[][];
+  } finally {
+    closeSync(handle);
+  }
+}
+
 /** Reads a CSV file of ours as objects of strings; a torn last row is left out. */
 export function readCsvTable(path: string): { columns: string[]; rows: Record<string, string>[] } {
-  const text = readFileSync(path, "utf8");
-  const lines = parse(text.slice(0, text.lastIndexOf("\n") + 1), {
-    relax_column_count: true,
-    skip_empty_lines: true,
-  }) as string[][];
-  const [columns = [], ...rows] = lines;
+  const [columns = [], ...rows] = readCells(path);
   return {
     columns,
     rows: rows.map((cells) => Object.fromEntries(columns.map((column, i) => [column, cells[i] ?? ""]))),
@@ -152,10 +170,10 @@ export interface CsvLog extends Omit<AppendLog, "append"> {
  * @throws RlptError when a row has a column that the file does not
  */
 export function openCsvLog(path: string, columns: readonly string[], keepRows?: number): CsvLog {
-  let present: string[] = existsSync(path) ? readCsvTable(path).columns : [];
+  let present: string[] = existsSync(path) ? (readCells(path, 1)[0] ?? []) : [];
   if (present.length === 0) {
     present = [...columns];
-    writeFileAtomic(path, csvLine(present));
+    writeWhole(path, csvLine(present));
   }
   const open = (keep?: number) =>
     openAppendLog(path, { quoted: true, header: csvLine(present), keepRows: keep });
@@ -167,7 +185,7 @@ export function openCsvLog(path: string, columns: readonly string[], keepRows?: 
     const { rows } = readCsvTable(path);
     present = [...present, ...added];
     const lines = [present, ...rows.map((row) => present.map((column) => row[column]))];
-    writeFileAtomic(path, lines.map(csvLine).join(""));
+    writeWhole(path, lines.map(csvLine).join(""));
     log = open();
   };
   addColumns(columns);

@@ -14,6 +14,7 @@ import {
   renameSync,
   rmSync,
   statfsSync,
+  statSync,
 } from "node:fs";
 import { dirname, join, sep } from "node:path";
 import { CheckpointError, describeSystemError } from "../lib/errors.ts";
@@ -122,17 +123,29 @@ function totalBytes(manifest: Manifest): number {
   return Object.values(manifest.files).reduce((sum, file) => sum + file.bytes, 0);
 }
 
-/** What this checkpoint takes: the size of the one before, or of the parts whose size is known. */
-async function estimateBytes(runDir: string, content: CheckpointContent): Promise<number> {
-  const previous = await latestCheckpoint(runDir).catch(() => null);
+/** What this checkpoint takes at least: the size of the one before, of what was written, or of what is known. */
+function estimateBytes(previous: Checkpoint | null, content: CheckpointContent, written: number): number {
   const known = Object.values(content.files).reduce(
     (sum, file) => sum + (typeof file === "function" ? 0 : Buffer.byteLength(file)),
     0,
   );
-  return Math.max(previous === null ? 0 : totalBytes(previous.manifest), known);
+  return Math.max(previous === null ? 0 : totalBytes(previous.manifest), known, written);
 }
 
-async function explain(error: unknown, runDir: string, step: number, content: CheckpointContent) {
+/** Bytes of the files below a directory; 0 when it is not there. */
+function sizeOf(directory: string): number {
+  if (!existsSync(directory)) return 0;
+  return listFiles(directory).reduce((sum, name) => sum + statSync(join(directory, name)).size, 0);
+}
+
+/** The error for people. @param written bytes that were written aside before it happened */
+async function explain(
+  error: unknown,
+  runDir: string,
+  step: number,
+  content: CheckpointContent,
+  written: number,
+): Promise<CheckpointError> {
   const path = checkpointDirectory(runDir, step);
   const previous = await latestCheckpoint(runDir).catch(() => null);
   const kept =
@@ -145,7 +158,7 @@ async function explain(error: unknown, runDir: string, step: number, content: Ch
       `${path}: the checkpoint was not written: ${describeSystemError(error).replace(/\.$/, "")}. ${kept}`,
       { cause: error },
     );
-  const needed = await estimateBytes(runDir, content);
+  const needed = estimateBytes(previous, content, written);
   let free = "";
   try {
     const { bavail, bsize } = statfsSync(checkpointsDirectory(runDir));
@@ -228,8 +241,9 @@ export async function writeCheckpoint(
       state: JSON.parse(state) as unknown,
     };
   } catch (error) {
+    const written = sizeOf(aside);
     rmSync(aside, { recursive: true, force: true });
-    throw await explain(error, runDir, step, content);
+    throw await explain(error, runDir, step, content, written);
   }
 }
 

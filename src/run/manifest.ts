@@ -66,7 +66,7 @@ export async function readManifest(directory: string, verify: "sizes" | "hashes"
   try {
     manifest = JSON.parse(readFileSync(join(directory, manifestName), "utf8")) as Manifest;
   } catch (error) {
-    throw new CheckpointError(
+    throw new TornCheckpointError(
       `${directory}: ${manifestName} cannot be read: ${describeSystemError(error)}.`,
       {
         cause: error,

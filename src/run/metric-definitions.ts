@@ -30,7 +30,7 @@ export const metricDefinitions: readonly MetricDefinition[] = [
     "mean over B of the weighted sum of the parts, after shaping",
     "what training pushes up; compare it with accuracy to see a reward being gamed",
   ),
-  define("reward/std", "reward", "standard deviation over B, divided by B", "0: no completion differs"),
+  define("reward/std", "reward", "population standard deviation over B", "0: no completion differs"),
   define("reward/min", "reward", "smallest of B", ""),
   define("reward/max", "reward", "largest of B", ""),
   define("reward/part/{part}", "reward", "mean over B of the part's value, before its weight", ""),
@@ -92,7 +92,7 @@ export const metricDefinitions: readonly MetricDefinition[] = [
   define(
     "group/reward_std",
     "reward",
-    "mean over P of the group's standard deviation, divided by G",
+    "mean over P of the group's population standard deviation",
     "falls to 0 when groups die",
   ),
   define("group/dropped", "count", "groups left out of the update by selection", ""),
@@ -132,7 +132,7 @@ export const metricDefinitions: readonly MetricDefinition[] = [
   define(
     "advantage/std",
     "-",
-    "standard deviation over B, divided by B",
+    "population standard deviation over B",
     "0: nothing to learn from in this step",
   ),
 

@@ -16,7 +16,7 @@ function table(definitions: readonly MetricDefinition[]): string {
 export function renderMetricsDocument(): string {
   return `# Metrics
 
-<!-- Made from src/run/metric-definitions.ts: npx vitest run tests/run/metrics-document.test.ts -u -->
+<!-- Made from src/run/metric-definitions.ts: npx vitest run tests/run/metrics.test.ts -u -->
 
 \`metrics.csv\` has a row a step, written when the step ends. Its columns are fixed when a stage begins: \`step\`, \`stage\` and those of the table that the stage measures. A cell is blank where a step has no such value, and \`NaN\` or \`Infinity\` where the value is not finite. \`{x}\` stands for a name of yours: a reward part, a slice. Steps count on from stage to stage.
 

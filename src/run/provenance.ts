@@ -5,8 +5,8 @@ import { arch, cpus, platform, release, totalmem } from "node:os";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { CheckpointError, DataError, describeSystemError } from "../lib/errors.ts";
-import { writeFileAtomic } from "../lib/files.ts";
 import { hashFile } from "./manifest.ts";
+import { writeWhole } from "./write-whole.ts";
 
 export interface Provenance {
   rlpt: string;
@@ -86,7 +86,7 @@ export async function collectProvenance(input: ProvenanceInput): Promise<Provena
 }
 
 export function writeProvenance(runDir: string, provenance: Provenance): void {
-  writeFileAtomic(join(runDir, fileName), `${JSON.stringify(provenance, null, 2)}\n`);
+  writeWhole(join(runDir, fileName), `${JSON.stringify(provenance, null, 2)}\n`);
 }
 
 /** @returns null when the run has none */

@@ -3,10 +3,10 @@ import { existsSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parse } from "yaml";
 import { CheckpointError, ConfigError, describeSystemError } from "../lib/errors.ts";
-import { writeFileAtomic } from "../lib/files.ts";
 import { type Checkpoint, latestCheckpoint, removeLeftovers } from "./checkpoint.ts";
 import { lockName, lockRun } from "./lock.ts";
 import { openRunLogs, type RunLogs } from "./logs.ts";
+import { writeWhole } from "./write-whole.ts";
 
 const recipeName = "recipe.yaml";
 
@@ -80,7 +80,7 @@ export function isRunDirectory(path: string): boolean {
 
 /** Writes recipe.yaml: the resolved recipe, runnable again as it is. */
 export function writeRecipe(runDir: string, yaml: string): void {
-  writeFileAtomic(join(runDir, recipeName), yaml);
+  writeWhole(join(runDir, recipeName), yaml);
 }
 
 /** @throws CheckpointError when the directory holds no run */

@@ -2,30 +2,19 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { build } from "esbuild";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createRng } from "../../src/lib/rng.ts";
 import { readCsvTable } from "../../src/run/append-log.ts";
 import { checkpointSteps } from "../../src/run/checkpoint.ts";
 import { isTimeColumn } from "../../src/run/metric-definitions.ts";
+import { bundleChild } from "./bundle-child.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "rlpt-kill-"));
 const script = join(folder, "child.mjs");
 const lastStep = 40;
 const every = 3;
 
-beforeAll(async () => {
-  await build({
-    entryPoints: [join(import.meta.dirname, "training-child.ts")],
-    outfile: script,
-    bundle: true,
-    platform: "node",
-    format: "esm",
-    banner: {
-      js: 'import { createRequire } from "node:module"; const require = createRequire(import.meta.url);',
-    },
-  });
-});
+beforeAll(() => bundleChild(script));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 interface Ended {

@@ -1,0 +1,16 @@
+import { join } from "node:path";
+import { build } from "esbuild";
+
+/** Makes training-child.ts a script that any Node runs. */
+export async function bundleChild(outfile: string): Promise<void> {
+  await build({
+    entryPoints: [join(import.meta.dirname, "training-child.ts")],
+    outfile,
+    bundle: true,
+    platform: "node",
+    format: "esm",
+    banner: {
+      js: 'import { createRequire } from "node:module"; const require = createRequire(import.meta.url);',
+    },
+  });
+}
