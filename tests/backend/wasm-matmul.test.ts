@@ -7,7 +7,7 @@ const cblas = cblasForTests();
 cblas?.setThreads(1);
 
 /** Batch shapes that broadcast: both sides and the result. */
-const batches = fc.constantFrom(
+const batches = fc.constantFrom<{ a: number[]; b: number[]; out: number[] }[]>(
   { a: [], b: [], out: [] },
   { a: [3], b: [3], out: [3] },
   { a: [2, 3], b: [2, 3], out: [2, 3] },

@@ -5,6 +5,7 @@ import type { CblasLibrary } from "./cblas.ts";
 import { fusedKernels } from "./fused-kernels.ts";
 import { type WasmBackend, WasmHeap } from "./heap.ts";
 import { matmul } from "./matmul.ts";
+import { stockKernels } from "./stock-kernels.ts";
 
 type KernelFunc = tf.KernelFunc;
 
@@ -19,8 +20,13 @@ interface Installed {
 let installed: Installed | null = null;
 
 /** @returns the kernels that are put in place, by name */
-function kernelTable(heap: WasmHeap, cblas: CblasLibrary | null): Record<string, KernelFunc> {
+function kernelTable(
+  heap: WasmHeap,
+  cblas: CblasLibrary | null,
+  stock: ReadonlyMap<string, KernelFunc>,
+): Record<string, KernelFunc> {
   return {
+    ...stockKernels(heap, (name, args) => stock.get(name)!(args)),
     ...fusedKernels(heap),
     BatchMatMul: ({ inputs, attrs }) =>
       matmul(
@@ -50,7 +56,7 @@ export function installWasmKernels(options: { cblas: CblasLibrary | null; relaxe
   const { cblas } = options;
   const heap = new WasmHeap(tf.backend() as unknown as WasmBackend, { relaxed: options.relaxed ?? true });
   const now: Installed = { heap, stock: new Map(), added: [] };
-  for (const [kernelName, kernelFunc] of Object.entries(kernelTable(heap, cblas))) {
+  for (const [kernelName, kernelFunc] of Object.entries(kernelTable(heap, cblas, now.stock))) {
     // biome-ignore lint/suspicious/noExplicitAny: tfjs types the config as read-only; it is the live object
     const live = tf.getKernel(kernelName, "wasm") as any;
     if (live) {

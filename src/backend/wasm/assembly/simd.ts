@@ -55,9 +55,11 @@ export function storeTail(p: usize, count: i32, v: v128): void {
 // @ts-ignore: decorator
 @inline
 export function exp4(x: v128): v128 {
-  const tiny = f32x4.lt(x, f32x4.splat(-86.9));
-  const y = f32x4.max(f32x4.min(x, f32x4.splat(89)), f32x4.splat(-87));
-  const n = f32x4.nearest(f32x4.mul(y, f32x4.splat(1.4426950408889634)));
+  // pmin and pmax keep their first operand when it is NaN, and are one instruction
+  const y = f32x4.pmax(f32x4.pmin(x, f32x4.splat(89)), f32x4.splat(-87));
+  // adding 1.5 * 2^23 rounds to an integer and leaves it in the low bits
+  const shifted = f32x4.add(f32x4.mul(y, f32x4.splat(1.4426950408889634)), f32x4.splat(12582912));
+  const n = f32x4.sub(shifted, f32x4.splat(12582912));
   let r = nmadd(n, f32x4.splat(0.693145751953125), y);
   r = nmadd(n, f32x4.splat(1.428606820309417e-6), r);
   let p = f32x4.splat(1.0 / 5040.0);
@@ -69,9 +71,9 @@ export function exp4(x: v128): v128 {
   p = madd(p, f32x4.mul(r, r), r);
   p = f32x4.add(p, f32x4.splat(1));
   // 2^(n-1), doubled at the end: n reaches 128, whose power is not a float
-  const power = i32x4.shl(i32x4.add(i32x4.trunc_sat_f32x4_s(n), i32x4.splat(126)), 23);
+  const power = i32x4.shl(i32x4.add(shifted, i32x4.splat(126)), 23);
   p = f32x4.mul(p, power);
-  return v128.andnot(f32x4.add(p, p), tiny);
+  return v128.andnot(f32x4.add(p, p), f32x4.lt(x, f32x4.splat(-86.9)));
 }
 
 // @ts-ignore: decorator

@@ -27,13 +27,13 @@ export function maskedSoftmax(
         let z = f32x4.mul(v128.load(scores + i), factor);
         if (mask) z = f32x4.add(z, v128.load(m + i));
         v128.store(p + i, z);
-        top = f32x4.max(top, z);
+        top = f32x4.pmax(top, z);
       }
       if (rest) {
         let z = f32x4.mul(loadTail(scores + i, rest, 0), factor);
         if (mask) z = f32x4.add(z, loadTail(m + i, rest, 0));
         storeTail(p + i, rest, z);
-        top = f32x4.max(top, loadTail(p + i, rest, -Infinity));
+        top = f32x4.pmax(top, loadTail(p + i, rest, -Infinity));
       }
       const highest = f32x4.splat(maxLanes(top));
       let sum = f32x4.splat(0);
@@ -85,8 +85,8 @@ export function tokenStats(logits: usize, targets: usize, out: usize, rows: i32,
     if (load<u32>(targets) >= <u32>vocabulary) return q + 1;
     let top = f32x4.splat(-Infinity);
     let i: usize = 0;
-    for (; i < whole; i += 16) top = f32x4.max(top, f32x4.mul(v128.load(logits + i), factor));
-    if (rest) top = f32x4.max(top, f32x4.mul(loadTail(logits + i, rest, load<f32>(logits + i)), factor));
+    for (; i < whole; i += 16) top = f32x4.pmax(top, f32x4.mul(v128.load(logits + i), factor));
+    if (rest) top = f32x4.pmax(top, f32x4.mul(loadTail(logits + i, rest, load<f32>(logits + i)), factor));
     const highest = maxLanes(top), shift = f32x4.splat(highest);
     let total: f64 = 0, weighted: f64 = 0;
     i = 0;
@@ -97,7 +97,7 @@ export function tokenStats(logits: usize, targets: usize, out: usize, rows: i32,
       for (; i < stop; i += 16) {
         const d = f32x4.sub(f32x4.mul(v128.load(logits + i), factor), shift), e = exp4(d);
         s = f32x4.add(s, e);
-        w = madd(e, f32x4.max(d, f32x4.splat(-1e30)), w);
+        w = madd(e, f32x4.pmax(d, f32x4.splat(-1e30)), w);
       }
       total += <f64>sumLanes(s);
       weighted += <f64>sumLanes(w);
@@ -105,7 +105,7 @@ export function tokenStats(logits: usize, targets: usize, out: usize, rows: i32,
     if (rest) {
       const d = f32x4.sub(f32x4.mul(loadTail(logits + i, rest, -Infinity), factor), shift), e = exp4(d);
       total += <f64>sumLanes(e);
-      weighted += <f64>sumLanes(f32x4.mul(e, f32x4.max(d, f32x4.splat(-1e30))));
+      weighted += <f64>sumLanes(f32x4.mul(e, f32x4.pmax(d, f32x4.splat(-1e30))));
     }
     const rise = log(total);
     const z = load<f32>(logits + (<usize>load<i32>(targets) << 2)) * inverse;
