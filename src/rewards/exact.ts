@@ -4,19 +4,28 @@ import { extractAnswer } from "./extract.ts";
 import type { ExactOptions } from "./options.ts";
 
 /** Right when the extracted answer is the gold answer, character for character. */
-export function exactReward(input: RewardInput, options: ExactOptions): RewardPartResult {
+export function exactReward(
+  input: RewardInput,
+  options: ExactOptions,
+): RewardPartResult & { right: boolean } {
   const found = extractAnswer(input.completion, {
     extract: options.extract,
     after: options.after,
     singleLine: options.single_line,
   });
-  if (found === null) return { value: options.unparsed, status: "unparsed", note: "no answer found" };
+  if (found === null)
+    return { value: options.unparsed, status: "unparsed", right: false, note: "no answer found" };
   const comparable = (text: string): string => {
     const trimmed = options.trim ? text.trim() : text;
     return options.ignore_case ? trimmed.toLowerCase() : trimmed;
   };
   const equal = comparable(found) === comparable(input.answer);
-  return { value: equal ? options.right : options.wrong, status: "ok", note: comparable(found) };
+  return {
+    value: equal ? options.right : options.wrong,
+    status: "ok",
+    right: equal,
+    note: comparable(found).slice(0, 200),
+  };
 }
 
 export const exactCases: readonly GoldenCase[] = [

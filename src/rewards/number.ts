@@ -4,39 +4,50 @@ import { extractAnswer } from "./extract.ts";
 import { equalRationals, type Rational, readNumber, toNumber } from "./math/rational.ts";
 import type { NumberOptions } from "./options.ts";
 
-/** The number that a text is or ends with a unit behind: "9 (apples)", "$1,234.50", "50%" (0.5), "3/4". */
-function numberOf(text: string): Rational | null {
-  return readNumber(text.replace(/\s*\(?[a-zA-Z][a-zA-Z\s.]*\)?\s*$/, "").trim() || text);
+/** The number that a text is, with or without a unit behind it: "9 (apples)", "$1,234.50", "3/4". */
+function numberOf(text: string): { value: Rational; percent: boolean } | null {
+  const bare = text.replace(/\s*\(?[a-zA-Z][a-zA-Z\s.]*\)?\s*$/, "").trim() || text;
+  const value = readNumber(bare);
+  return value === null ? null : { value, percent: bare.includes("%") };
 }
 
 /**
  * Right when the extracted number equals the gold one: exactly, as fractions, or within a tolerance.
- * Signs, thousands separators, currency, percent (50% = 0.5), a/b and 1e3 are understood.
+ * Signs, thousands separators, currency, a/b and 1e3 are understood; 50% is 0.5, and where only one side has a
+ * percent sign 50 as well.
  */
-export function numberReward(input: RewardInput, options: NumberOptions): RewardPartResult {
+export function numberReward(
+  input: RewardInput,
+  options: NumberOptions,
+): RewardPartResult & { right: boolean } {
   // GSM8K keeps the worked solution in the answer column: its number stands behind ####
   const goldText = input.answer.includes("####") ? input.answer.split("####").at(-1)! : input.answer;
   const gold = numberOf(goldText.trim());
   if (gold === null) {
-    return { value: 0, status: "error", note: `gold answer ${JSON.stringify(input.answer)} is not a number` };
+    const note = `gold answer ${JSON.stringify(input.answer.slice(0, 200))} is not a number`;
+    return { value: 0, status: "error", right: false, note };
   }
   const text = extractAnswer(input.completion, { extract: options.extract, after: options.after });
   const found = text === null ? null : numberOf(text.trim());
-  if (found === null) {
-    return {
-      value: options.unparsed,
-      status: "unparsed",
-      note: text === null ? "no answer found" : text.trim(),
-    };
+  if (text === null || found === null) {
+    const note = text === null ? "no answer found" : text.trim().slice(0, 200);
+    return { value: options.unparsed, status: "unparsed", right: false, note };
   }
-  let equal = equalRationals(found, gold);
-  if (!equal && (options.tolerance > 0 || options.relative_tolerance > 0)) {
-    const difference = Math.abs(toNumber(found) - toNumber(gold));
-    // the slack lets a decimal difference such as 0.3 - 0.2 count as 0.1
-    const allowed = Math.max(options.tolerance, options.relative_tolerance * Math.abs(toNumber(gold)));
-    equal = difference <= allowed * (1 + 1e-12);
-  }
-  return { value: equal ? options.right : options.wrong, status: "ok", note: text!.trim() };
+  const right =
+    near(found.value, gold.value, options) ||
+    (found.percent !== gold.percent && near(withoutPercent(found), withoutPercent(gold), options));
+  return { value: right ? options.right : options.wrong, status: "ok", right, note: text.trim() };
+}
+
+function withoutPercent({ value, percent }: { value: Rational; percent: boolean }): Rational {
+  return percent ? { ...value, numerator: value.numerator * 100n } : value;
+}
+
+function near(found: Rational, gold: Rational, options: NumberOptions): boolean {
+  if (equalRationals(found, gold)) return true;
+  const allowed = Math.max(options.tolerance, options.relative_tolerance * Math.abs(toNumber(gold)));
+  // the slack lets a decimal difference such as 0.3 - 0.2 count as 0.1
+  return allowed > 0 && Math.abs(toNumber(found) - toNumber(gold)) <= allowed * (1 + 1e-12);
 }
 
 export const numberCases: readonly GoldenCase[] = [
@@ -44,6 +55,8 @@ export const numberCases: readonly GoldenCase[] = [
   { options: {}, input: { completion: "#### 18", answer: "Janet sells 9.\n#### 18" }, expect: 1 },
   { options: {}, input: { completion: "$2.50", answer: "2.5" }, expect: 1 },
   { options: {}, input: { completion: "50%", answer: "0.5" }, expect: 1 },
+  { options: {}, input: { completion: "50%", answer: "50" }, expect: 1 },
+  { options: {}, input: { completion: "50", answer: "0.5" }, expect: 0 },
   { options: {}, input: { completion: "9", answer: "9 (apples)" }, expect: 1 },
   { options: {}, input: { completion: "19", answer: "18" }, expect: 0 },
   { options: {}, input: { completion: "none", answer: "18" }, expect: 0, status: "unparsed" },

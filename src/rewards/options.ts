@@ -290,6 +290,12 @@ export const rewardPartsOptions = z
         );
       }
       for (const required of requiredNames(spec)) {
+        if (specs[names.get(required) ?? -1]?.kind === "cosine-length") {
+          fault(
+            [index, "requires"],
+            `${required} is a cosine-length part, which is worked out last; require another`,
+          );
+        }
         if (!names.has(required)) {
           const known = [...names.keys()].join(", ") || "none";
           fault(

@@ -1,4 +1,4 @@
-import { type Answer, children, integer, MathParseError, mapTree, type Node, some } from "./ast.ts";
+import { type Answer, children, MathParseError, mapTree, type Node, some } from "./ast.ts";
 import { Budget, evaluateComplex } from "./evaluate.ts";
 import { equalRealSets, realSetOfAnswer } from "./intervals.ts";
 import { equalScalars, pointAt, symbolsOf } from "./scalar.ts";
@@ -190,6 +190,10 @@ function equalUnits(a: Node, b: Node, budget: Budget): boolean {
   const unitA = a.kind === "unit" ? a.unit : "";
   const unitB = b.kind === "unit" ? b.unit : "";
   if (unitA !== "" && unitB !== "" && unitA !== unitB) return false;
+  const signed = (node: Node): boolean =>
+    some(node, (each) => each.kind === "degrees" || each.kind === "percent");
+  // 25 ft against 25%
+  if ((unitA !== "" && signed(b)) || (unitB !== "" && signed(a))) return false;
   return equalNodes(a.kind === "unit" ? a.value : a, b.kind === "unit" ? b.value : b, budget);
 }
 
@@ -332,5 +336,5 @@ export function checkComparable(answers: readonly Answer[]): void {
       failure = error;
     }
   }
-  throw failure ?? new MathParseError(`no reading of ${integer(0).kind}`);
+  throw failure;
 }

@@ -18,7 +18,8 @@ const reals: Interval = {
 };
 
 const near = (a: number, b: number): boolean =>
-  a === b || Math.abs(a - b) <= 1e-9 * Math.max(Math.abs(a), Math.abs(b));
+  a === b ||
+  (Number.isFinite(a) && Number.isFinite(b) && Math.abs(a - b) <= 1e-9 * Math.max(Math.abs(a), Math.abs(b)));
 
 const isEmpty = (each: Interval): boolean =>
   each.low > each.high || (near(each.low, each.high) && !(each.lowClosed && each.highClosed));

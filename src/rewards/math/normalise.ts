@@ -119,7 +119,6 @@ export function normalise(answer: string): string {
     .replace(/\\%/g, "%")
     .replace(/\^ ?\{? ?('+) ?\}?/g, "$1")
     .replace(/^ ?(?:\\approx|=) ?/, "")
-    .replace(/(?<=\d ?)([ap])\.? ?m\.?$/i, "\\text{$1m}")
     .replace(/\s+/g, " ")
     .trim();
   return unwrap(text);
@@ -128,5 +127,7 @@ export function normalise(answer: string): string {
 /** Spelling without what cannot matter: spaces and an outer \text{}. For telling identical answers. */
 export function compact(normalised: string): string {
   const text = /^\\text ?\{([^{}\\]*)\}$/.exec(normalised)?.[1] ?? normalised;
-  return text.replace(/\\([a-zA-Z]+) (?=[^a-zA-Z])/g, "\\$1").replace(/ (?![a-zA-Z])|(?<![a-zA-Z]) /g, "");
+  return text
+    .replace(/\\([a-zA-Z]+) (?=[^a-zA-Z])/g, "\\$1")
+    .replace(/ (?![a-zA-Z\d])|(?<![a-zA-Z\d]) /g, "");
 }

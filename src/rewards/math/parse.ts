@@ -61,6 +61,7 @@ export function parseAnswer(normalised: string): Answer[] {
   text = markUnits(
     spellMixedNumbers(text)
       .replace(/^\$ ?|(?<=[-(, ])\$ ?(?=\d)/g, "\\$")
+      .replace(/(?<=\d ?)([ap])\.? ?m\.?$/i, "\\text{$1m}")
       .replace(/\b(infinity|inf)\b/gi, "\\infty ")
       .replace(/(?<![\\a-zA-Z])pi(?![a-zA-Z])/g, "\\pi ")
       .replace(/(?<![\\a-zA-Z])sqrt ?\(([^()]*)\)/g, "\\sqrt{$1}")

@@ -125,8 +125,11 @@ export function equalScalars(a: Node, b: Node, budget: Budget): boolean {
   const infiniteB = infinite(b);
   if (infiniteA !== 0 || infiniteB !== 0) return infiniteA === infiniteB;
   const has = (node: Node, kind: "degrees" | "percent"): boolean => some(node, (each) => each.kind === kind);
+  const differs = (kind: "degrees" | "percent"): boolean => has(a, kind) !== has(b, kind);
+  // 25 degrees against 25%: two different units, and not one that is missing
+  const conflict = differs("degrees") && differs("percent");
   const modes = (kind: "degrees" | "percent"): ("value" | "ignored")[] =>
-    has(a, kind) === has(b, kind) ? ["value"] : ["value", "ignored"];
+    differs(kind) && !conflict ? ["value", "ignored"] : ["value"];
   for (const degrees of modes("degrees")) {
     for (const percent of modes("percent")) {
       if (equalInMode(a, b, { degrees, percent }, budget)) return true;

@@ -1,0 +1,161 @@
+import { existsSync, statSync } from "node:fs";
+import { dirname, resolve } from "node:path";
+import { pathToFileURL } from "node:url";
+import { ConfigError } from "../lib/errors.ts";
+import { dataModule } from "../lib/worker-entry.ts";
+import type { RewardInput, RewardPartResult } from "../types.ts";
+import { DeadlineWorker } from "./deadline-worker.ts";
+
+/** A golden case in the user's own file. */
+export interface FileCase {
+  input: Partial<RewardInput>;
+  expect: number;
+}
+
+interface FileInfo {
+  hasReward: boolean;
+  /** Of any type: checked when used. */
+  cases: unknown;
+}
+
+/** What runs in the thread, around the user's module; the protocol of deadline-worker.ts. */
+const HARNESS = `
+import { parentPort } from "node:worker_threads";
+import * as user from "USER_FILE";
+const reward = user["reward"];
+parentPort.on("message", async ({ index, task }) => {
+  try {
+    const said = await reward(task);
+    parentPort.postMessage({ index, value: said });
+  } catch (error) {
+    parentPort.postMessage({ index, failure: error instanceof Error ? error.name + ": " + error.message : String(error) });
+  }
+});
+let cases = user["cases"] ?? null;
+try { structuredClone(cases); } catch { cases = "cases hold something that is not plain data"; }
+parentPort.postMessage({ ready: { hasReward: typeof reward === "function", cases } });
+`;
+
+/** The user's module and what it imports in one piece, TypeScript or not. @throws ConfigError with esbuild's finding */
+async function bundleReward(path: string): Promise<URL> {
+  const { build } = await import("esbuild");
+  try {
+    const result = await build({
+      stdin: {
+        contents: HARNESS.replace("USER_FILE", path.replaceAll("\\", "/")),
+        resolveDir: dirname(path),
+        loader: "js",
+      },
+      bundle: true,
+      platform: "node",
+      format: "esm",
+      target: "node20",
+      write: false,
+      logLevel: "silent",
+      // the module runs from memory: its own place is written in
+      define: { "import.meta.url": JSON.stringify(pathToFileURL(path).href) },
+      banner: {
+        js: `import { createRequire as __createRequire } from "node:module"; const require = __createRequire(${JSON.stringify(pathToFileURL(path).href)});`,
+      },
+    });
+    return dataModule(result.outputFiles[0]!.text);
+  } catch (error) {
+    const first = (error as { errors?: { text: string; location: { file: string; line: number } | null }[] })
+      .errors?.[0];
+    const where = first?.location ? `:${first.location.line}` : "";
+    throw new ConfigError(`${path}${where}: the reward cannot be read: ${first?.text ?? String(error)}`, {
+      cause: error,
+    });
+  }
+}
+
+/** A reward of the user's, loaded into a thread of its own. */
+export interface RewardFile {
+  readonly path: string;
+  readonly cases: readonly FileCase[];
+  score(inputs: readonly RewardInput[], deadlineMs: number): Promise<RewardPartResult[]>;
+  close(): Promise<void>;
+}
+
+/**
+ * Loads `reward(input)` from a .ts, .mts, .js or .mjs file. It may return a number, `{value, status?, note?}`, or a
+ * promise of one, and may import what Node and its folder's node_modules offer.
+ * @throws ConfigError when the file is missing, does not compile, fails while loading, or exports no reward
+ */
+export async function loadRewardFile(file: string): Promise<RewardFile> {
+  const path = resolve(file);
+  if (!existsSync(path)) throw new ConfigError(`${path}: there is no such reward file`);
+  if (!statSync(path).isFile()) throw new ConfigError(`${path}: a reward is a file, this is a folder`);
+  const code = await bundleReward(path);
+  const worker = new DeadlineWorker<RewardInput, unknown, FileInfo>(async () => code);
+  let info: FileInfo;
+  try {
+    info = await worker.start();
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new ConfigError(`${path}: the reward failed while loading: ${reason}`, { cause: error });
+  }
+  if (!info.hasReward) {
+    await worker.close();
+    throw new ConfigError(
+      `${path}: it exports no function named reward; write \`export function reward(input) { return 0; }\``,
+    );
+  }
+  try {
+    return {
+      path,
+      cases: checkCases(path, info.cases),
+      async score(inputs, deadlineMs) {
+        const outcomes = await worker.run(inputs, deadlineMs);
+        return outcomes.map((outcome): RewardPartResult => {
+          if (outcome.kind === "done") return readResult(outcome.value);
+          return outcome.kind === "timeout"
+            ? { value: 0, status: "timeout", note: `reward() took more than ${deadlineMs} ms` }
+            : { value: 0, status: "error", note: outcome.message };
+        });
+      },
+      close: () => worker.close(),
+    };
+  } catch (error) {
+    await worker.close();
+    throw error;
+  }
+}
+
+/** What reward() returned, checked: anything but a finite number is an error, not a score. */
+function readResult(said: unknown): RewardPartResult {
+  const failed = (note: string): RewardPartResult => ({ value: 0, status: "error", note });
+  if (typeof said === "number") {
+    return Number.isFinite(said) ? { value: said, status: "ok" } : failed(`reward() returned ${said}`);
+  }
+  if (typeof said !== "object" || said === null) {
+    return failed(`reward() returned ${said === null ? "null" : typeof said}, not a number or { value }`);
+  }
+  const { value, status = "ok", note } = said as Record<string, unknown>;
+  if (typeof value !== "number" || !Number.isFinite(value)) {
+    return failed(`reward() returned { value: ${String(value)} }, which is no finite number`);
+  }
+  if (status !== "ok" && status !== "unparsed" && status !== "error") {
+    return failed(`reward() returned status ${JSON.stringify(status)}; use ok, unparsed or error`);
+  }
+  const text = note === undefined ? {} : { note: String(note) };
+  return { value: status === "error" ? 0 : value, status, ...text };
+}
+
+function checkCases(path: string, cases: unknown): FileCase[] {
+  if (cases === null) return [];
+  if (!Array.isArray(cases)) {
+    throw new ConfigError(
+      `${path}: cases must be a list of { input, expect }${typeof cases === "string" ? `: ${cases}` : ""}`,
+    );
+  }
+  cases.forEach((each: unknown, index) => {
+    const { input, expect } = (each ?? {}) as Record<string, unknown>;
+    if (typeof input !== "object" || input === null || typeof expect !== "number") {
+      throw new ConfigError(
+        `${path}: cases[${index}] must be { input: { completion, answer, ... }, expect: a number }`,
+      );
+    }
+  });
+  return cases as FileCase[];
+}

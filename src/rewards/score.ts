@@ -1,0 +1,268 @@
+/** Joins the parts: one score per completion, with a status, and an end to the run when too many fail. */
+import { RewardError } from "../lib/errors.ts";
+import type { RewardInput, RewardPartResult, RewardStatus, ScoredCompletion } from "../types.ts";
+import { cosineLengthReward } from "./cosine-length.ts";
+import { exactReward } from "./exact.ts";
+import { loadRewardFile, type RewardFile } from "./file.ts";
+import { finishedReward } from "./finished.ts";
+import { lengthReward } from "./length.ts";
+import { mathRewards } from "./math-answer.ts";
+import { numberReward } from "./number.ts";
+import {
+  type CosineLengthOptions,
+  decidingPart,
+  type FileOptions,
+  partName,
+  type RewardSpec,
+  requiredNames,
+} from "./options.ts";
+import { repetitionReward } from "./repetition.ts";
+import { tagFormatReward } from "./tag-format.ts";
+
+export type Score = Pick<ScoredCompletion, "reward" | "status" | "parts" | "correct">;
+
+/** A part's result; `right` where the part compares answers, whatever value its options give that. */
+type Judged = RewardPartResult & { right?: boolean };
+
+export interface ScoreContext {
+  /** Largest share of a batch's completions with status error or timeout; more end the run. */
+  maxErrorShare: number;
+  /** Accepted for callers that hold a seed; rewards draw nothing. */
+  seed?: number;
+}
+
+export type Scorer = (inputs: readonly RewardInput[]) => Promise<Score[]>;
+
+const severity: readonly RewardStatus[] = ["ok", "unparsed", "timeout", "error"];
+
+/** The status to report where several parts have one: error before timeout before unparsed before ok. */
+export function worstStatus(statuses: readonly RewardStatus[]): RewardStatus {
+  return statuses.reduce(
+    (worst, each) => (severity.indexOf(each) > severity.indexOf(worst) ? each : worst),
+    "ok",
+  );
+}
+
+const holds = (result: Judged): boolean => result.right ?? (result.status === "ok" && result.value >= 1);
+
+/** A pure function's exception is a result too: status error, never a score. */
+function guarded(inputs: readonly RewardInput[], score: (input: RewardInput) => Judged): Judged[] {
+  return inputs.map((input) => {
+    try {
+      const result = score(input);
+      if (!Number.isFinite(result.value)) {
+        return { value: 0, status: "error", note: `the value is ${result.value}` };
+      }
+      return result;
+    } catch (error) {
+      return { value: 0, status: "error", note: error instanceof Error ? error.message : String(error) };
+    }
+  });
+}
+
+/** Results of one part that looks at nothing but the completion. [B] */
+async function scorePart(
+  spec: Exclude<RewardSpec, CosineLengthOptions>,
+  inputs: readonly RewardInput[],
+  files: ReadonlyMap<RewardSpec, RewardFile>,
+): Promise<Judged[]> {
+  switch (spec.kind) {
+    case "exact":
+      return guarded(inputs, (input) => exactReward(input, spec));
+    case "tag-format":
+      return guarded(inputs, (input) => tagFormatReward(input, spec));
+    case "number":
+      return guarded(inputs, (input) => numberReward(input, spec));
+    case "math":
+      return mathRewards(inputs, spec);
+    case "length":
+      return guarded(inputs, (input) => lengthReward(input, spec));
+    case "repetition":
+      return guarded(inputs, (input) => repetitionReward(input, spec));
+    case "finished":
+      return guarded(inputs, (input) => finishedReward(input, spec));
+    case "file":
+      return files.get(spec)!.score(inputs, spec.timeout_ms);
+    default: {
+      const unreachable: never = spec;
+      throw new Error(`reward ${JSON.stringify(unreachable)}`);
+    }
+  }
+}
+
+/** Sets a part to 0 where a part it requires does not hold. */
+function applyRequirements(spec: RewardSpec, result: Judged, others: ReadonlyMap<string, Judged>): Judged {
+  const missing = requiredNames(spec).find((name) => {
+    const other = others.get(name);
+    return other === undefined || !holds(other);
+  });
+  if (missing === undefined) return result;
+  const note = `${missing} does not hold${result.note === undefined ? "" : `; ${result.note}`}`;
+  return { ...result, value: 0, right: false, note };
+}
+
+/**
+ * Loads what the parts need and returns the function that scores batches.
+ *
+ * Parts are taken in their order; a part with `requires` is 0 unless those parts hold (a right answer, or a value of
+ * 1 or more). `correct` is what the deciding part says after that; cosine-length parts, which look at it, come last.
+ * The reward is the sum of weight * value.
+ * @param specs parts as `rewardPartsOptions` resolves them
+ * @throws ConfigError when a reward file cannot be loaded
+ */
+export async function createScorer(
+  specs: readonly RewardSpec[],
+  context: ScoreContext,
+): Promise<Scorer & { close(): Promise<void> }> {
+  const files = new Map<RewardSpec, RewardFile>();
+  const close = async (): Promise<void> => {
+    await Promise.all([...files.values()].map((file) => file.close()));
+    files.clear();
+  };
+  try {
+    for (const spec of specs) {
+      if (spec.kind === "file") files.set(spec, await loadRewardFile((spec as FileOptions).file));
+    }
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  const score = async (inputs: readonly RewardInput[]): Promise<Score[]> => {
+    const scores = await scoreBatch(inputs, specs, files);
+    checkErrors(inputs, scores, context.maxErrorShare);
+    return scores;
+  };
+  return Object.assign(score, { close });
+}
+
+async function scoreBatch(
+  inputs: readonly RewardInput[],
+  specs: readonly RewardSpec[],
+  files: ReadonlyMap<RewardSpec, RewardFile>,
+): Promise<Score[]> {
+  const results = inputs.map(() => new Map<string, Judged>());
+  for (const spec of specs) {
+    if (spec.kind === "cosine-length") continue;
+    const judged = await scorePart(spec, inputs, files);
+    results.forEach((parts, row) => {
+      parts.set(partName(spec), applyRequirements(spec, judged[row]!, parts));
+    });
+  }
+  const decider = specs[decidingPart(specs)];
+  return inputs.map((input, row) => {
+    const found = results[row]!;
+    const decision = decider === undefined ? undefined : found.get(partName(decider));
+    const correct = decision !== undefined && holds(decision);
+    for (const spec of specs) {
+      if (spec.kind !== "cosine-length") continue;
+      const failed = decision?.status === "error" || decision?.status === "timeout";
+      const result: Judged = failed
+        ? { value: 0, status: decision.status, note: "whether the answer is right is not known" }
+        : guarded([input], () => cosineLengthReward(input, spec, correct))[0]!;
+      found.set(partName(spec), applyRequirements(spec, result, found));
+    }
+    const parts: Record<string, RewardPartResult> = {};
+    let reward = 0;
+    for (const spec of specs) {
+      const { right: _, ...result } = found.get(partName(spec))!;
+      parts[partName(spec)] = result;
+      reward += spec.weight * result.value;
+    }
+    // 0 + x turns -0 into 0
+    return {
+      reward: 0 + reward,
+      status: worstStatus(Object.values(parts).map(({ status }) => status)),
+      parts,
+      correct,
+    };
+  });
+}
+
+/** How often each part had each status. */
+export function countStatuses(
+  scores: readonly Pick<Score, "parts">[],
+): Record<string, Record<RewardStatus, number>> {
+  const counts: Record<string, Record<RewardStatus, number>> = {};
+  for (const { parts } of scores) {
+    for (const [name, { status }] of Object.entries(parts)) {
+      counts[name] ??= { ok: 0, unparsed: 0, error: 0, timeout: 0 };
+      counts[name][status]++;
+    }
+  }
+  return counts;
+}
+
+const failedStatus = (status: RewardStatus): boolean => status === "error" || status === "timeout";
+
+function excerpt(text: string, length: number): string {
+  return JSON.stringify(text.length > length ? `...${text.slice(-length)}` : text);
+}
+
+/** @throws RewardError naming a completion and the part that failed, when too many of the batch did */
+function checkErrors(inputs: readonly RewardInput[], scores: readonly Score[], maxErrorShare: number): void {
+  const failed = scores.filter(({ status }) => failedStatus(status)).length;
+  if (failed === 0 || failed <= maxErrorShare * scores.length) return;
+  const row = scores.findIndex(({ status }) => failedStatus(status));
+  const input = inputs[row]!;
+  const [part, result] = Object.entries(scores[row]!.parts).find(([, { status }]) => failedStatus(status))!;
+  const counts = Object.entries(countStatuses(scores))
+    .filter(([, count]) => count.error + count.timeout > 0)
+    .map(([name, count]) => `${name} ${count.error} errors, ${count.timeout} timeouts`);
+  throw new RewardError(
+    [
+      `rewards: ${failed} of ${scores.length} completions could not be scored, more than max_error_share = ${maxErrorShare} allows (${counts.join("; ")}).`,
+      `  the first is completion ${row} of the batch, part ${part}, status ${result.status}: ${result.note ?? "no reason given"}`,
+      `  prompt ${excerpt(input.promptText, 200)}`,
+      `  completion ${excerpt(input.completion, 300)}`,
+      `  gold answer ${excerpt(input.answer, 100)}`,
+      `  Fix the reward or the data row (rlpt reward test runs a reward's own cases), or raise max_error_share if this is expected.`,
+    ].join("\n"),
+  );
+}
+
+/** Scores one batch: `createScorer` for a single use. @throws RewardError, ConfigError */
+export async function scoreCompletions(
+  inputs: readonly RewardInput[],
+  specs: readonly RewardSpec[],
+  context: ScoreContext,
+): Promise<Score[]> {
+  const scorer = await createScorer(specs, context);
+  try {
+    return await scorer(inputs);
+  } finally {
+    await scorer.close();
+  }
+}
+
+/** A gold answer that a part cannot read: every completion of it would fail. */
+export interface BadAnswer {
+  index: number;
+  part: string;
+  reason: string;
+}
+
+/** Asks the comparing parts whether they can read these gold answers; for looking at a dataset before training. */
+export async function checkAnswers(
+  answers: readonly string[],
+  specs: readonly RewardSpec[],
+): Promise<BadAnswer[]> {
+  const bad: BadAnswer[] = [];
+  for (const spec of specs) {
+    if (spec.kind !== "math" && spec.kind !== "number") continue;
+    const inputs = answers.map(
+      (answer): RewardInput => ({
+        completion: "\\boxed{\\text{?}}",
+        finishReason: "eos",
+        tokens: 1,
+        promptText: "",
+        answer,
+        fields: {},
+      }),
+    );
+    const results = await scorePart({ ...spec, extract: ["whole"], after: undefined }, inputs, new Map());
+    results.forEach((result, index) => {
+      if (failedStatus(result.status)) bad.push({ index, part: partName(spec), reason: result.note ?? "" });
+    });
+  }
+  return bad;
+}
