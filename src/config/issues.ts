@@ -78,7 +78,9 @@ function unknownKeys(issue: Issue & { code: "unrecognized_keys" }, path: KeyPath
   const siblings = Object.keys(map?.properties ?? {});
   const everyPath = allKeyPaths(context.schema);
   return issue.keys.map((key): Fault => {
-    const other = union && variants(union).find((variant) => kindOf(variant) && variant.properties?.[key]);
+    const other =
+      union &&
+      variants(union).find((variant) => kindOf(variant) && Object.hasOwn(variant.properties ?? {}, key));
     const hereKind = map && kindOf(map);
     return {
       code: "unknown_key",
@@ -160,9 +162,27 @@ function convert(issue: Issue, base: KeyPath, context: Context): Fault[] {
   }
   const detail = detailOf(issue, path, context);
   const value = detail.code === "missing" ? undefined : valueAt(context.value, path);
-  return [
-    { ...detail, path, origin: originAt(context.tree, path), ...(value === undefined ? {} : { value }) },
-  ];
+  const origin = originAt(context.tree, path);
+  const fault: Fault = { ...detail, path, origin, ...(value === undefined ? {} : { value }) };
+  const kindless = detail.code === "missing" && path.at(-1) === "kind";
+  return kindless ? [fault, ...strangersIn(path.slice(0, -1), context)] : [fault];
+}
+
+/** Of a map without its kind: keys that no kind has. One of them may be the kind, misspelt. */
+function strangersIn(path: KeyPath, context: Context): Fault[] {
+  const union = schemaAt(context.schema, context.value, path);
+  const map = nodeAt(context.tree, path);
+  if (union === null || map?.type !== "map") return [];
+  const known = [...new Set(variants(union).flatMap((variant) => Object.keys(variant.properties ?? {})))];
+  const keys = [...map.entries.keys()].filter((key) => !known.includes(key));
+  return keys.map((key) => ({
+    code: "unknown_key",
+    path: [...path, key],
+    origin: originAt(context.tree, [...path, key]),
+    suggestion: suggestKey(key, known, allKeyPaths(context.schema)),
+    elsewhere: null,
+    known,
+  }));
 }
 
 /**

@@ -26,7 +26,47 @@ export interface JsonSchema {
 }
 
 export function toJsonSchema(schema: z.ZodType): JsonSchema {
-  return z.toJSONSchema(schema, { io: "input", unrepresentable: "any" }) as JsonSchema;
+  const read = (io: "input" | "output") =>
+    splitTypes(z.toJSONSchema(schema, { io, unrepresentable: "any" })) as JsonSchema;
+  return withDefaults(read("input"), read("output"));
+}
+
+/** The default of a key that is transformed stands only in the schema of what comes out. */
+function withDefaults(input: JsonSchema, output: JsonSchema | undefined): JsonSchema {
+  if (output === undefined) return input;
+  const each = (ours: readonly JsonSchema[], theirs: readonly JsonSchema[] | undefined) =>
+    ours.map((schema, index) => withDefaults(schema, theirs?.[index]));
+  const { properties, oneOf } = input;
+  const optional = Object.entries(properties ?? {}).map(([key, child]): [string, JsonSchema] => {
+    const there = output.properties?.[key];
+    const preset =
+      child.default === undefined && there?.default !== undefined ? { default: there.default } : {};
+    return [key, { ...withDefaults(child, there), ...preset }];
+  });
+  return {
+    ...input,
+    ...(properties ? { properties: Object.fromEntries(optional) } : {}),
+    ...(oneOf ? { oneOf: each(oneOf, output.oneOf) } : {}),
+    ...(input.items ? { items: withDefaults(input.items, output.items) } : {}),
+  };
+}
+
+/** `type: [string, null]` as a union, so that there is one way to say it. */
+function splitTypes(schema: unknown): unknown {
+  if (Array.isArray(schema)) return schema.map(splitTypes);
+  if (schema === null || typeof schema !== "object") return schema;
+  const copy = Object.fromEntries(Object.entries(schema).map(([key, value]) => [key, splitTypes(value)]));
+  const { type, ...rest } = copy;
+  if (!Array.isArray(type)) return copy;
+  const { description, default: preset, ...constraints } = rest;
+  const anyOf = type.map((each: unknown) =>
+    each === "null" ? { type: each } : { type: each, ...constraints },
+  );
+  return {
+    ...(description === undefined ? {} : { description }),
+    ...(preset === undefined ? {} : { default: preset }),
+    anyOf,
+  };
 }
 
 export function variants(schema: JsonSchema): readonly JsonSchema[] {
