@@ -104,6 +104,7 @@ export async function train(request: TrainingRequest): Promise<TrainingResult> {
   const interrupt = createInterrupt((signal) =>
     note(`${signal}: finishing the step and writing a checkpoint; again to stop at once`, "warning"),
   );
+  const optimizer = createAdamW(policy.trainable, recipe.optimizer);
   try {
     writeRecipe(runDir, printResolved(recipe));
     if (request.resume === null) writeProvenance(runDir, provenance);
@@ -114,7 +115,6 @@ export async function train(request: TrainingRequest): Promise<TrainingResult> {
     }
 
     // 3. weights, moments and counters of the checkpoint
-    const optimizer = createAdamW(policy.trainable, recipe.optimizer);
     const state = run.from === null ? null : restore(run.from, policy, optimizer);
     let first = state?.first ?? null;
     let last: Record<string, number> | null = null;
@@ -184,12 +184,13 @@ export async function train(request: TrainingRequest): Promise<TrainingResult> {
   } finally {
     interrupt.dispose();
     run.close();
+    optimizer.dispose();
+    policy.dispose();
     await scorer.close();
   }
 }
 
 function runStage(recipe: Recipe, stage: Stage, policy: TrainablePolicy): Promise<StageOutcome> {
-  const maxPromptTokens = parts.longestPrompt(recipe, policy);
   const { algorithm } = recipe;
   switch (algorithm.kind) {
     case "grpo":
@@ -198,7 +199,7 @@ function runStage(recipe: Recipe, stage: Stage, policy: TrainablePolicy): Promis
         grpo: algorithm,
         rollout: recipe.rollout,
         optimizerOptions: recipe.optimizer,
-        maxPromptTokens,
+        maxPromptTokens: parts.longestPrompt(recipe, policy),
         samplesEvery: recipe.run.samples_every,
         samplesPrompts: recipe.run.samples_prompts,
         partNames: recipe.rewards.map((part) => part.name ?? part.kind),
@@ -208,7 +209,7 @@ function runStage(recipe: Recipe, stage: Stage, policy: TrainablePolicy): Promis
         ...stage,
         sft: algorithm,
         optimizerOptions: recipe.optimizer,
-        maxPromptTokens,
+        maxPromptTokens: recipe.model.max_positions ?? policy.config.maxPositions,
       } satisfies SftStage);
     default: {
       const unreachable: never = algorithm;

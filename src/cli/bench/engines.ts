@@ -1,6 +1,8 @@
 /** What the benchmark compares. Each engine runs in a process of its own. */
 import * as tf from "@tensorflow/tfjs";
 import { startBackend } from "../../backend/select.ts";
+import { BackendError } from "../../lib/errors.ts";
+import { isSoftware } from "../probe.ts";
 
 export const engineNames = [
   "wasm-stock",
@@ -21,8 +23,11 @@ export interface StartedEngine {
   device: string;
 }
 
-/** @throws BackendError when this machine cannot run it */
-export async function startEngine(name: EngineName): Promise<StartedEngine> {
+/**
+ * @param options software: also WebGPU on an adapter that computes on the CPU, minutes where others take seconds
+ * @throws BackendError when this machine cannot run it
+ */
+export async function startEngine(name: EngineName, options: { software: boolean }): Promise<StartedEngine> {
   switch (name) {
     case "wasm-stock": {
       // the same model code on tfjs's own kernels: ours are taken out again
@@ -36,8 +41,12 @@ export async function startEngine(name: EngineName): Promise<StartedEngine> {
     case "wasm-cblas": {
       const info = await startBackend({ kind: "wasm" });
       if (info.matmul === "cblas") return info;
-      const { BackendError } = await import("../../lib/errors.ts");
       throw new BackendError("no CBLAS library was found; rlpt backend install openblas brings one");
+    }
+    case "webgpu": {
+      const info = await startBackend({ kind: "webgpu" });
+      if (options.software || !isSoftware(info)) return info;
+      throw new BackendError(`only ${info.device} was found; --engines webgpu times it all the same`);
     }
     default:
       return startBackend({ kind: name });

@@ -14,6 +14,8 @@ export type EngineResult =
 
 export interface BenchOptions {
   engines: readonly EngineName[];
+  /** Also WebGPU adapters that compute on the CPU. */
+  software: boolean;
   shapes: readonly BenchShape[];
   runs: number;
   budgetSeconds: number;
@@ -39,9 +41,8 @@ export async function runBench(options: BenchOptions): Promise<EngineResult[]> {
 async function runEngine(engine: EngineName, options: BenchOptions): Promise<EngineResult> {
   const shapes = options.shapes.map(({ name }) => name).join(",");
   const args = ["bench-engine", engine, "--shapes", shapes, "--runs", String(options.runs)];
-  const run = await runSelf([...args, "--budget", String(options.budgetSeconds)], {
-    timeoutSeconds: TIMEOUT_SECONDS,
-  });
+  args.push("--budget", String(options.budgetSeconds), ...(options.software ? ["--software"] : []));
+  const run = await runSelf(args, { timeoutSeconds: TIMEOUT_SECONDS });
   const answer = run.stdout.split("\n").find((line) => line.startsWith('{"engine"'));
   if (answer !== undefined) return JSON.parse(answer) as EngineResult;
   if (run.timedOut) return { engine, reason: `not done within ${TIMEOUT_SECONDS} s` };

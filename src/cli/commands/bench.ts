@@ -14,6 +14,13 @@ interface Options {
   check?: boolean;
 }
 
+interface EngineOptions {
+  shapes: string;
+  runs: string;
+  budget: string;
+  software?: boolean;
+}
+
 /** What the 5.1 M shape must reach against stock tfjs wasm, forward+backward. */
 const promised = { "wasm-cblas": 15, "wasm-simd": 6 };
 
@@ -38,6 +45,7 @@ export function register(program: Command): void {
       const results = await runBench({
         engines,
         shapes,
+        software: options.engines !== undefined,
         runs: options.quick ? 5 : 9,
         budgetSeconds: options.quick ? 4 : 10,
         onProgress: printNote,
@@ -54,12 +62,22 @@ export function register(program: Command): void {
     .requiredOption("--shapes <names>")
     .requiredOption("--runs <n>")
     .requiredOption("--budget <seconds>")
-    .action(async (name: string, options: { shapes: string; runs: string; budget: string }) => {
+    .option("--software")
+    .action(async (name: string, options: EngineOptions) => {
       const { engineNames, startEngine } = await import("../bench/engines.ts");
       const { measureShape } = await import("../bench/measure.ts");
       const { benchShapes } = await import("../bench/shapes.ts");
       const engine = (await choose("engine", name, engineNames, []))[0]!;
-      const started = await startEngine(engine);
+      const { BackendUnavailable } = await import("../../backend/unavailable.ts");
+      let started: Awaited<ReturnType<typeof startEngine>>;
+      try {
+        started = await startEngine(engine, { software: options.software === true });
+      } catch (error) {
+        const cause = (error as Error).cause;
+        const reason = cause instanceof BackendUnavailable ? cause.reason : (error as Error).message;
+        print(JSON.stringify({ engine, reason } satisfies EngineResult));
+        return;
+      }
       const wanted = options.shapes.split(",");
       const measurements: Measurement[] = [];
       for (const shape of benchShapes.filter((each) => wanted.includes(each.name))) {
