@@ -68,7 +68,7 @@ function decodeQ5(bytes: Uint8Array, out: Float32Array, base: number, hasMinimum
   const header = hasMinimum ? 4 : 2;
   for (let at = 0, o = 0; o < out.length; at += header + 20, o += 32) {
     const d = table[bytes[at]! | (bytes[at + 1]! << 8)]!;
-    const m = hasMinimum ? table[bytes[at + 2]! | (bytes[at + 3]! << 8)]! : 0;
+    const m = hasMinimum ? table[bytes[at + 2]! | (bytes[at + 3]! << 8)]! : -0; // x + -0 is x, -0 too
     for (let i = 0; i < 16; i++) {
       const q = bytes[at + header + 4 + i]!;
       const low = (bytes[at + header + (i >> 3)]! >> (i & 7)) & 1;

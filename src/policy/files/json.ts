@@ -98,9 +98,12 @@ export function parseJsonObject(bytes: Uint8Array, what: string): JsonObject {
   try {
     value = JSON.parse(text);
   } catch (cause) {
-    throw new ModelFileError(`${what} is not valid JSON at byte ${Buffer.byteLength(text.slice(0, jsonFaultAt(text)))}`, {
-      cause,
-    });
+    throw new ModelFileError(
+      `${what} is not valid JSON at byte ${Buffer.byteLength(text.slice(0, jsonFaultAt(text)))}`,
+      {
+        cause,
+      },
+    );
   }
   if (!isObject(value)) throw new ModelFileError(`${what} is not a JSON object`);
   const twice = duplicateTopLevelKey(text);

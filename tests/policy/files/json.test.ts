@@ -34,5 +34,7 @@ test("duplicate keys count in the outermost object only", () => {
 });
 
 test("bytes that are not UTF-8 are refused", () => {
-  expect(() => parseJsonObject(Uint8Array.of(0x7b, 0xff, 0x7d), "config.json")).toThrow(/config.json is not UTF-8/);
+  expect(() => parseJsonObject(Uint8Array.of(0x7b, 0xff, 0x7d), "config.json")).toThrow(
+    /config.json is not UTF-8/,
+  );
 });
