@@ -108,14 +108,14 @@ export function parseAdapterConfig(raw: Readonly<JsonObject>, path: string): Ada
       if (typeof number !== "number" || !(number > 0) || (integer && !Number.isInteger(number))) {
         throw fault(key, `${name} is not a positive ${integer ? "integer" : "number"}`);
       }
-      compile(`^(.*\\.)?(${name})$`, path, key);
+      checkRegex(name, path, key);
     }
     return value as Record<string, number>;
   };
   const modules = (key: string): readonly string[] | string => {
     const value = raw[key] ?? [];
     if (typeof value === "string") {
-      if (value !== "all-linear") compile(`^(?:${value})$`, path, key);
+      if (value !== "all-linear") checkRegex(value, path, key);
       return value;
     }
     const list = stringList(value);
@@ -138,13 +138,14 @@ export function parseAdapterConfig(raw: Readonly<JsonObject>, path: string): Ada
   };
 }
 
-function compile(source: string, path: string, key: string): RegExp {
+function checkRegex(expression: string, path: string, key: string): void {
   try {
-    return new RegExp(source);
+    new RegExp(expression);
   } catch (cause) {
-    throw new ModelFileError(`${path}: ${key}: ${source} is not a regular expression this program can read`, {
-      cause,
-    });
+    throw new ModelFileError(
+      `${path}: ${key}: ${JSON.stringify(expression)} is not a regular expression this program can read`,
+      { cause },
+    );
   }
 }
 

@@ -39,13 +39,14 @@ function* headerThenData(
   dtype: SavedDtype,
   spool: number,
 ): Generator<Uint8Array> {
-  const header: Record<string, unknown> = { __metadata__: { format: "pt" } };
+  // from entries: assignment would lose a tensor called __proto__
+  const header: [string, unknown][] = [["__metadata__", { format: "pt" }]];
   let offset = 0;
   for (const { name, shape, bytes } of tensors) {
-    header[name] = { dtype, shape, data_offsets: [offset, offset + bytes] };
+    header.push([name, { dtype, shape, data_offsets: [offset, offset + bytes] }]);
     offset += bytes;
   }
-  const json = new TextEncoder().encode(JSON.stringify(header));
+  const json = new TextEncoder().encode(JSON.stringify(Object.fromEntries(header)));
   const padded = new Uint8Array(8 + Math.ceil(json.length / 8) * 8).fill(0x20);
   new DataView(padded.buffer).setBigUint64(0, BigInt(padded.length - 8), true);
   padded.set(json, 8);
@@ -155,16 +156,16 @@ export function writeSafetensorsDirectory(
       return ["model.safetensors"];
     }
     const pad = (n: number): string => String(n).padStart(5, "0");
-    const weightMap: Record<string, string> = {};
+    const weightMap: [string, string][] = [];
     const files = shards.map((shard, i) => {
       const file = `model-${pad(i + 1)}-of-${pad(shards.length)}.safetensors`;
       writeFileSynced(join(directory, file), headerThenData(shard, dtype, spool));
-      for (const { name } of shard) weightMap[name] = file;
+      for (const { name } of shard) weightMap.push([name, file]);
       return file;
     });
     const index = {
       metadata: { total_size: spooled.reduce((sum, { bytes }) => sum + bytes, 0) },
-      weight_map: weightMap,
+      weight_map: Object.fromEntries(weightMap),
     };
     const name = "model.safetensors.index.json";
     writeFileSynced(join(directory, name), [new TextEncoder().encode(`${JSON.stringify(index, null, 2)}\n`)]);

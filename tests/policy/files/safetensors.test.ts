@@ -88,7 +88,19 @@ test("write and read give the values back, rounded to the dtype", () => {
         rmSync(directory, { recursive: true });
       },
     ),
-    { numRuns: 60 },
+    {
+      numRuns: 60,
+      examples: [
+        [
+          [
+            { name: "__proto__", shape: [1] },
+            { name: "1", shape: [2] },
+          ],
+          "F32",
+          0,
+        ],
+      ],
+    },
   );
 });
 
