@@ -19,7 +19,7 @@ export interface SampleRequest {
   system?: string;
   raw?: boolean;
   count: string;
-  maxNewTokens: string;
+  maxNewTokens?: string;
   temperature: string;
   topP: string;
   seed: string;
@@ -35,7 +35,10 @@ export async function sampleFrom(
   note: (text: string) => void,
 ): Promise<{ promptText: string; completions: Completion[] }> {
   const count = number("--count", request.count, 1, 4096, true);
-  const maxNewTokens = number("--max-new-tokens", request.maxNewTokens, 1, 1_000_000, true);
+  const asked =
+    request.maxNewTokens === undefined
+      ? null
+      : number("--max-new-tokens", request.maxNewTokens, 1, 1_000_000, true);
   const temperature = number("--temperature", request.temperature, 0, 10, false);
   const topP = number("--top-p", request.topP, 1e-9, 1, false);
   const seed = number("--seed", request.seed, 0, Number.MAX_SAFE_INTEGER, true);
@@ -64,11 +67,17 @@ export async function sampleFrom(
     slices: {},
     fields: {},
   };
-  const longest = Math.max(1, policy.config.maxPositions - maxNewTokens);
+  const { maxPositions } = policy.config;
+  const tokens = encodePrompt(
+    files.tokenizer,
+    prompt,
+    asked === null ? maxPositions - 1 : Math.max(1, maxPositions - asked),
+  );
+  const maxNewTokens = asked ?? Math.min(128, maxPositions - tokens.length);
   const [group] = await generate(
     policy,
     files.tokenizer,
-    [{ prompt, tokens: encodePrompt(files.tokenizer, prompt, longest) }],
+    [{ prompt, tokens }],
     {
       temperature,
       top_p: topP,

@@ -6,7 +6,7 @@ interface SampleFlags {
   system?: string;
   raw?: boolean;
   count: string;
-  maxNewTokens: string;
+  maxNewTokens?: string;
   temperature: string;
   topP: string;
   seed: string;
@@ -24,7 +24,10 @@ export function register(program: Command): void {
     .option("--system <text>", "system message, for models with a chat template")
     .option("--raw", "feed the prompt as it is, without the chat template")
     .option("-n, --count <n>", "completions", "1")
-    .option("--max-new-tokens <n>", "token limit of a completion", "128")
+    .option(
+      "--max-new-tokens <n>",
+      "token limit of a completion; 128 when absent, less near the end of the context",
+    )
     .option("--temperature <t>", "0 is greedy", "1")
     .option("--top-p <p>", "nucleus", "1")
     .option(
