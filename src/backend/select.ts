@@ -75,7 +75,7 @@ async function startAndCheck(
   if (tf.getBackend() !== started.tfName) {
     throw new BackendUnavailable(`tfjs is on ${tf.getBackend()} instead of ${started.tfName}`, null);
   }
-  const { tfName: _, ...rest } = started;
+  const { tfName: _, arm, ...rest } = started;
   const result = await checkedSelfTest();
   if (!result.passed) {
     throw new BackendUnavailable(
@@ -83,6 +83,7 @@ async function startAndCheck(
       "update the driver or library below it",
     );
   }
+  arm?.();
   return { kind, ...rest, versions: { tfjs: tf.version_core, ...rest.versions }, selfTest: result };
 }
 

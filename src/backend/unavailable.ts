@@ -22,4 +22,6 @@ export interface StartedBackend {
   /** One line: what computes. */
   description: string;
   versions: Record<string, string>;
+  /** Called when the self-test has passed: faults that were collected until then throw from now on. */
+  arm?(): void;
 }

@@ -4,6 +4,7 @@ import { createRequire } from "node:module";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import * as tf from "@tensorflow/tfjs";
+import { BackendError } from "../lib/errors.ts";
 import { BackendUnavailable, type StartedBackend } from "./unavailable.ts";
 
 const require = createRequire(import.meta.url);
@@ -17,6 +18,10 @@ interface AdapterInfo {
 }
 interface Adapter {
   info: AdapterInfo;
+}
+interface Device {
+  addEventListener(type: "uncapturederror", listener: (event: { error: { message: string } }) => void): void;
+  lost: Promise<{ reason: string; message: string }>;
 }
 interface Gpu {
   requestAdapter(options?: { powerPreference: "high-performance" }): Promise<Adapter | null>;
@@ -113,8 +118,11 @@ export async function startWebgpu(options: { allowSoftware: boolean }): Promise<
   if (!(await tf.setBackend("webgpu")) || tf.getBackend() !== "webgpu") {
     throw new BackendUnavailable(`tfjs could not open a WebGPU device on ${device}`, howToGetOne);
   }
+  const watch = watchDevice((tf.backend() as unknown as { device: Device }).device);
+  sumInParts();
   return {
     tfName: "webgpu",
+    arm: watch.arm,
     device: software ? `${device} (software)` : device,
     description: `WebGPU (Dawn) on ${device}`,
     versions: {
@@ -125,3 +133,63 @@ export async function startWebgpu(options: { allowSoftware: boolean }): Promise<
     },
   };
 }
+
+/**
+ * WebGPU reports what it cannot do as an event, and the result is then zeros: that must stop the run.
+ * @returns faults so far, and `arm`: from then on a fault is thrown where nothing catches it
+ */
+export function watchDevice(
+  device: Device,
+  raise: (error: BackendError) => void = throwUncaught,
+): { faults: string[]; arm(): void } {
+  const faults: string[] = [];
+  let armed = false;
+  const fault = (message: string) => {
+    faults.push(message);
+    if (armed) raise(new BackendError(`WebGPU: ${message}`));
+  };
+  device.addEventListener("uncapturederror", ({ error }) => fault(error.message));
+  device.lost.then(({ reason, message }) => {
+    if (reason !== "destroyed") fault(`the device was lost: ${message}`);
+  });
+  return {
+    faults,
+    arm: () => {
+      if (faults.length > 0) throw new BackendUnavailable(`WebGPU refused a program: ${faults[0]}`, null);
+      armed = true;
+    },
+  };
+}
+
+function throwUncaught(error: BackendError): void {
+  setImmediate(() => {
+    throw error;
+  });
+}
+
+/** Tensors that one program may read; WebGPU guarantees 8 storage buffers, one is the result. */
+const MOST_ADDENDS = 7;
+
+/** tfjs's AddN binds every addend to one program, and past the limit its result is zeros (tfjs 4.22). */
+function sumInParts(): void {
+  const kernel = tf.getKernel("AddN", "webgpu") as { kernelFunc: tf.KernelFunc };
+  if (partwise.has(kernel)) return;
+  partwise.add(kernel);
+  const stock = kernel.kernelFunc;
+  kernel.kernelFunc = (params) => {
+    let addends = params.inputs as unknown as tf.TensorInfo[];
+    const partial: tf.TensorInfo[] = [];
+    const sum = (inputs: tf.TensorInfo[]) =>
+      stock({ ...params, inputs: inputs as unknown as tf.NamedTensorInfoMap }) as tf.TensorInfo;
+    while (addends.length > MOST_ADDENDS) {
+      const first = sum(addends.slice(0, MOST_ADDENDS));
+      partial.push(first);
+      addends = [first, ...addends.slice(MOST_ADDENDS)];
+    }
+    const total = sum(addends);
+    const { disposeData } = params.backend as { disposeData(id: object): boolean };
+    for (const { dataId } of partial) disposeData.call(params.backend, dataId);
+    return total;
+  };
+}
+const partwise = new WeakSet<object>();
