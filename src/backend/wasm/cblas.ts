@@ -222,7 +222,11 @@ export function findCblas(searchPaths: readonly string[] = candidates()): {
     try {
       return { library: openCblas(path), tried };
     } catch (error) {
-      tried.push({ path, reason: error instanceof Error ? error.message : String(error) });
+      const message = error instanceof Error ? error.message : String(error);
+      tried.push({
+        path,
+        reason: message.startsWith(`${path}: `) ? message.slice(path.length + 2) : message,
+      });
     }
   }
   return { library: null, tried };

@@ -90,7 +90,7 @@ export class WasmHeap {
     const malloc = backend.wasm._malloc;
     this.#malloc = malloc;
     backend.wasm._malloc = (size) => {
-      const pointer = malloc(size);
+      const pointer = size < 2 ** 32 ? malloc(size) : 0;
       if (pointer === 0 && size > 0) {
         throw new BackendError(
           `wasm heap: ${(size / 2 ** 20).toFixed(1)} MiB could not be allocated; the heap holds ${(memory.buffer.byteLength / 2 ** 30).toFixed(2)} of at most ${largestHeapGiB} GiB. Use smaller micro-batches or shorter completions, or another backend`,

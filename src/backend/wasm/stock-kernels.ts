@@ -178,10 +178,11 @@ export function stockKernels(
     Transpose: (args) => {
       const { x } = args.inputs as { x: TensorInfo };
       const permutation = args.attrs!["perm"] as number[];
+      const shape = permutation.map((axis) => x.shape[axis]!);
+      if (x.dtype !== "string" && product(shape) === 0) return heap.output(shape, x.dtype);
       const plan = x.dtype === "string" ? null : exchange(x.shape, permutation);
       if (plan === null) return stock("Transpose", args);
       const [outer, first, second, inner] = plan as [number, number, number, number];
-      const shape = permutation.map((axis) => x.shape[axis]!);
       if (first === 1 || second === 1) return share(x, shape);
       const out = heap.output(shape, x.dtype);
       kernels["swapAxes"]!(heap.at(x), heap.at(out), outer, first, second, inner * elementBytes(x));

@@ -105,12 +105,12 @@ export function sumRows(x: usize, out: usize, rows: i32, columns: i32): void {
   }
 }
 
-/** out[c] = sum over rows, in blocks of 64 rows through `partial` [columns], which keeps rounding errors small. */
+/** out[c] = sum over rows, in blocks of 256 rows through `partial` [columns], which keeps rounding errors small. */
 export function sumColumns(x: usize, out: usize, partial: usize, rows: i32, columns: i32): void {
   const bytes = <usize>columns << 2;
   memory.fill(out, 0, bytes);
-  for (let from = 0; from < rows; from += 64) {
-    const to = min(rows, from + 64);
+  for (let from = 0; from < rows; from += 256) {
+    const to = min(rows, from + 256);
     memory.fill(partial, 0, bytes);
     for (let r = from; r < to; ++r) {
       binaryRow<i8>(partial, true, x, true, partial, columns);
