@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { CheckpointError, ConfigError, DataError } from "../../src/lib/errors.ts";
-import { writeCheckpoint } from "../../src/run/checkpoint.ts";
+import { checkpointSteps, writeCheckpoint } from "../../src/run/checkpoint.ts";
 import { runOptions } from "../../src/run/options.ts";
 import {
   collectProvenance,
@@ -96,6 +96,7 @@ describe("openRun", () => {
     expect(again.logs.counts()["metrics.csv"]).toBe(2);
     expect(notes).toEqual([expect.stringContaining("skipped a torn checkpoint")]);
     again.close();
+    expect(checkpointSteps(runDir)).toEqual([2]);
     const third = await openRun(runDir);
     expect(third.from?.step).toBe(2);
     third.close();
