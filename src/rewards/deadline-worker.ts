@@ -59,28 +59,26 @@ export class DeadlineWorker<Task, Result, Info = unknown> {
       resourceLimits: { maxOldGenerationSizeMb: 512 },
     });
     this.#worker = worker;
+    // a thread that is being ended may still report; unheard, that would be an uncaught exception
+    worker.on("error", () => undefined);
     try {
       return await new Promise<Info>((resolve, reject) => {
         const timer = setTimeout(
           () => reject(new Error(`it did not load within ${START_MS / 1000} s`)),
           START_MS,
         );
-        const finish = (): void => {
-          clearTimeout(timer);
-          worker.removeAllListeners();
+        const listeners = {
+          message: (message: Message<Result, Info>) =>
+            settle(() => resolve((message as { ready: Info }).ready)),
+          error: (error: unknown) => settle(() => reject(error)),
+          exit: () => settle(() => reject(new Error("it ended while loading"))),
         };
-        worker.once("message", (message: Message<Result, Info>) => {
-          finish();
-          resolve((message as { ready: Info }).ready);
-        });
-        worker.once("error", (error) => {
-          finish();
-          reject(error);
-        });
-        worker.once("exit", () => {
-          finish();
-          reject(new Error("it ended while loading"));
-        });
+        const settle = (then: () => void): void => {
+          clearTimeout(timer);
+          unlisten(worker, listeners);
+          then();
+        };
+        listen(worker, listeners);
       });
     } catch (error) {
       await this.close();
@@ -116,36 +114,53 @@ export class DeadlineWorker<Task, Result, Info = unknown> {
         timer = setTimeout(() => {
           // this thread may have been busy itself: let answers that are waiting come in first
           const waitingFor = outcomes.length;
-          setTimeout(() => {
+          timer = setTimeout(() => {
             if (outcomes.length === waitingFor) finish({ kind: "timeout" });
           }, 20);
         }, deadlineMs);
       };
+      const listeners = {
+        message: (message: Message<Result, Info>) => {
+          if (!("index" in message) || message.index !== outcomes.length) return;
+          outcomes.push(
+            "failure" in message
+              ? { kind: "failed", message: message.failure }
+              : { kind: "done", value: message.value },
+          );
+          if (outcomes.length === tasks.length) finish(null);
+          else arm();
+        },
+        error: (error: unknown) =>
+          finish({ kind: "failed", message: error instanceof Error ? error.message : String(error) }),
+        exit: () => finish({ kind: "failed", message: "the reward ended its thread" }),
+      };
       const finish = (lost: Outcome<Result> | null): void => {
         clearTimeout(timer);
-        worker.removeAllListeners();
+        unlisten(worker, listeners);
         worker.unref();
-        // an ended thread may still report; unheard, that would be an uncaught exception
-        if (lost !== null) worker.on("error", () => undefined);
         resolve(lost);
       };
       worker.ref();
-      worker.on("message", (message: Message<Result, Info>) => {
-        if (!("index" in message) || message.index !== outcomes.length) return;
-        outcomes.push(
-          "failure" in message
-            ? { kind: "failed", message: message.failure }
-            : { kind: "done", value: message.value },
-        );
-        if (outcomes.length === tasks.length) finish(null);
-        else arm();
-      });
-      worker.on("error", (error: Error) => finish({ kind: "failed", message: error.message }));
-      worker.on("exit", () => finish({ kind: "failed", message: "the reward ended its thread" }));
+      listen(worker, listeners);
       for (let index = outcomes.length; index < tasks.length; index++) {
         worker.postMessage({ index, task: tasks[index] });
       }
       arm();
     });
   }
+}
+
+interface Listeners<M> {
+  message: (message: M) => void;
+  error: (error: unknown) => void;
+  exit: () => void;
+}
+
+function listen<M>(worker: Worker, listeners: Listeners<M>): void {
+  worker.on("message", listeners.message).on("error", listeners.error).on("exit", listeners.exit);
+}
+
+/** One by one: removing all would take the thread's own bookkeeping with it, and no message would come again. */
+function unlisten<M>(worker: Worker, listeners: Listeners<M>): void {
+  worker.off("message", listeners.message).off("error", listeners.error).off("exit", listeners.exit);
 }

@@ -28,7 +28,7 @@ function boxAt(text: string, at: number): string | null {
 
 const BOX = /\\(?:boxed|fbox)(?![A-Za-z])/g;
 
-/** Contents of all boxes, outer ones only where they nest. */
+/** Contents of all boxes that are closed, nested ones too, in the order they open. */
 export function boxes(text: string): string[] {
   const found: string[] = [];
   for (const match of text.matchAll(BOX)) {
@@ -51,9 +51,8 @@ function lastBox(text: string): string | null {
 }
 
 function firstBox(text: string): string | null {
-  BOX.lastIndex = 0;
-  const match = BOX.exec(text);
-  return match === null ? null : boxAt(text, match.index + match[0].length);
+  const [match] = text.matchAll(BOX);
+  return match === undefined ? null : boxAt(text, match.index + match[0].length);
 }
 
 function answerTag(text: string, which: "first" | "last"): string | null {
@@ -103,9 +102,10 @@ function lastNumber(text: string): string | null {
   let last: RegExpExecArray | null = null;
   for (const match of tail.matchAll(NUMBER)) last = match;
   if (last === null) return null;
-  // "5-3": the sign belongs to the number only where no operand stands before it
-  const before = tail.slice(0, last.index).trimEnd().slice(-1);
-  return (/[\w)]/.test(before) ? last[0].replace(/^[-+−]\s?/, "") : last[0]).trim();
+  // 5-3, 5 - 3 and x - 3 subtract; "it is -3" does not
+  const before = tail.slice(0, last.index);
+  const subtracts = /[\w)]$|[\d)]\s+$/.test(before) || (/^[-+−]\s/.test(last[0]) && /\w\s*$/.test(before));
+  return (subtracts ? last[0].replace(/^[-+−]\s?/, "") : last[0]).trim();
 }
 
 function extractOne(text: string, how: Extraction): string | null {

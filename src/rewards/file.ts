@@ -23,13 +23,18 @@ const HARNESS = `
 import { parentPort } from "node:worker_threads";
 import * as user from "USER_FILE";
 const reward = user["reward"];
-parentPort.on("message", async ({ index, task }) => {
-  try {
-    const said = await reward(task);
-    parentPort.postMessage({ index, value: said });
-  } catch (error) {
-    parentPort.postMessage({ index, failure: error instanceof Error ? error.name + ": " + error.message : String(error) });
-  }
+// one after another: a call that waits must not be overtaken, or the deadlines would mix
+let queue = Promise.resolve();
+parentPort.on("message", ({ index, task }) => {
+  queue = queue.then(async () => {
+    try {
+      const said = await reward(task);
+      parentPort.postMessage({ index, value: said });
+    } catch (error) {
+      const failure = error instanceof Error ? error.name + ": " + error.message : String(error);
+      parentPort.postMessage({ index, failure });
+    }
+  });
 });
 let cases = user["cases"] ?? null;
 try { structuredClone(cases); } catch { cases = "cases hold something that is not plain data"; }

@@ -1,4 +1,4 @@
-import type { RewardInput, RewardPartResult } from "../types.ts";
+import type { RewardPartResult } from "../types.ts";
 import { completeInput, type GoldenCase } from "./cases.ts";
 import { cosineLengthCases, cosineLengthReward } from "./cosine-length.ts";
 import { exactCases } from "./exact.ts";
