@@ -64,6 +64,13 @@ describe("kernels that replace tfjs's own", () => {
         expectLikeStock(() =>
           tf.concat([tensorOf(shape, dtype, seed), tensorOf(other, dtype, seed + 1)], axis),
         );
+        const cut = pick(shape[axis]! + 1);
+        for (const part of [0, 1]) {
+          expectLikeStock(() => {
+            const parts = tf.split(tensorOf(shape, dtype, seed), [cut, shape[axis]! - cut], axis);
+            return parts[part]!;
+          });
+        }
         if (product(shape) > 0) {
           // tfjs's own transposition and gather fail on empty tensors
           expectLikeStock(() => tf.transpose(tensorOf(shape, dtype, seed), order));

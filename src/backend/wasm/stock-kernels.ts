@@ -257,6 +257,36 @@ export function stockKernels(
       return out;
     },
 
+    SplitV: (args) => {
+      const { x } = args.inputs as { x: TensorInfo };
+      const { numOrSizeSplits, axis } = args.attrs as unknown as {
+        numOrSizeSplits: number | number[];
+        axis: number;
+      };
+      const along = axis < 0 ? axis + x.shape.length : axis;
+      const sizes = Array.isArray(numOrSizeSplits)
+        ? numOrSizeSplits
+        : new Array<number>(numOrSizeSplits).fill(x.shape[along]! / numOrSizeSplits);
+      const covered =
+        sizes.every((size) => size >= 0 && Number.isInteger(size)) &&
+        sizes.reduce((a, b) => a + b, 0) === x.shape[along];
+      if (!covered || x.dtype === "string") return stock("SplitV", args);
+      const rows = product(x.shape.slice(0, along));
+      const inner = product(x.shape.slice(along + 1)) * elementBytes(x);
+      const rowBytes = x.shape[along]! * inner;
+      let offset = 0;
+      return sizes.map((size) => {
+        const part = heap.output(
+          x.shape.map((extent, i) => (i === along ? size : extent)),
+          x.dtype,
+        );
+        const bytes = size * inner;
+        kernels["copyBlocks"]!(heap.at(x) + offset, rowBytes, heap.at(part), bytes, rows, bytes);
+        offset += bytes;
+        return part;
+      });
+    },
+
     GatherV2: (args) => {
       const { x, indices } = args.inputs as { x: TensorInfo; indices: TensorInfo };
       const { axis, batchDims } = args.attrs as unknown as { axis: number; batchDims: number };

@@ -194,8 +194,8 @@ export function gemm(
     return;
   }
   const ars: usize = transA ? 4 : as, aks: usize = transA ? as : 4;
-  // reading B where it lies pays while it is small or used by few rows
-  const direct = !transB && (m <= 24 || (k <= 128 && ldb <= 128));
+  // reading B where it lies pays while it is small or read once; far-apart rows miss the caches every time
+  const direct = !transB && (m <= MR || (k <= 128 && ldb <= 128));
   for (let jc = 0; jc < n; jc += NC) {
     const nc = min(NC, n - jc);
     for (let pc = 0; pc < k; pc += KC) {
