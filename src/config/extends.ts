@@ -43,8 +43,8 @@ export interface Chain {
 function readSource(path: string, name: string, from: Origin | null, faults: Fault[]): string | null {
   try {
     const bytes = readFileSync(path);
-    const text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
-    return text.replace(/^\uFEFF/, "");
+    // it drops a byte order mark too
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch (error) {
     const known = (error as NodeJS.ErrnoException).code !== undefined;
     const isText = !(error instanceof TypeError);

@@ -7,6 +7,7 @@ test("the nearest name, if it is near enough", () => {
   expect(nearest("temprature", ["top_k", "temperature"])).toBe("temperature");
   expect(nearest("reinforce", ["sft", "grpo"])).toBeNull();
   expect(nearest("abc", ["xyz"])).toBeNull();
+  expect(nearest("lr", ["id"])).toBeNull();
   expect(nearest("x", [])).toBeNull();
 });
 

@@ -26,6 +26,7 @@ export function collect(value: string, before: string[]): string[] {
 export async function validate(files: readonly string[], flags: Flags): Promise<number> {
   const { loadRecipe } = await import("../../config/load.ts");
   const { ConfigFaultsError } = await import("../../config/faults.ts");
+  const { faultWords } = await import("../../config/words.ts");
   const results: { file: string; faults: readonly unknown[] }[] = [];
   for (const file of files) {
     try {
@@ -34,7 +35,7 @@ export async function validate(files: readonly string[], flags: Flags): Promise<
       if (!flags.json) print(`${file}: OK`);
     } catch (error) {
       if (!(error instanceof ConfigFaultsError)) throw error;
-      results.push({ file, faults: error.faults });
+      results.push({ file, faults: error.faults.map((fault) => ({ ...fault, message: faultWords(fault) })) });
       // what validate was asked for is its result: stdout
       if (!flags.json) print(error.message);
     }
