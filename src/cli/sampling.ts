@@ -46,7 +46,7 @@ export async function sampleFrom(
   if (!kinds.includes(request.backend)) {
     throw new ConfigError(`--backend ${request.backend}: use one of ${kinds.join(", ")}`);
   }
-  const question = text ?? readFileSync(0, "utf8").trimEnd();
+  const question = text ?? readFileSync(0, "utf8").replace(/\r?\n$/, "");
   if (question === "") throw new ConfigError("the prompt is empty: rlpt sample model 'What is 7 times 8?'");
 
   const backend = await startBackend({ kind: request.backend as "auto" });
