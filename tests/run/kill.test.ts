@@ -99,9 +99,9 @@ describe("a run that is killed and resumed", () => {
       for (let output = ""; output === ""; ) {
         const { child, begun, ended } = start(runDir);
         await begun;
-        // longer when it was killed often, so that a slow machine gets on too
-        const longest = 110 + 5 * Math.max(0, kills - 20 * attempt);
-        const timer = setTimeout(() => child.kill("SIGKILL"), 5 + rng.integer(longest, kills));
+        // enough is enough: on a slow machine the last life may be the one that gets anywhere
+        const delay = 5 + rng.integer(110, kills);
+        const timer = kills < 20 ? setTimeout(() => child.kill("SIGKILL"), delay) : undefined;
         const end = await ended;
         clearTimeout(timer);
         if (end.signal === "SIGKILL") {
@@ -113,12 +113,11 @@ describe("a run that is killed and resumed", () => {
           expect(end.code).toBe(0);
           output = end.output;
         }
-        expect(kills).toBeLessThan(200);
         if (output !== "") expect(outcome(runDir, output)).toEqual(expected);
       }
     }
     expect(insideCheckpoint).toBeGreaterThan(0);
-  });
+  }, 180_000);
 
   test.each([
     ["half of a weight file written", "9:half"],
