@@ -7,6 +7,7 @@ import type { GenerationSession } from "../types.ts";
 import {
   type Adapter,
   hiddenStates,
+  logitsOf,
   outputWeight,
   type Rematerialisation,
   type WeightView,
@@ -186,8 +187,7 @@ class Policy implements DecoderPolicy {
     return tf.tidy(() => {
       const view = options.reference ? this.referenceView() : this.view;
       const hidden = hiddenStates(this.config, batch, at, view, { rematerialise: null });
-      const { matrix, layout } = outputWeight(this.config, view);
-      return tf.matMul(hidden, matrix, false, layout === "vh") as tf.Tensor2D;
+      return logitsOf(this.config, hidden, view);
     });
   }
 

@@ -1,15 +1,22 @@
 /** Small tools for tests on tensors: backends, seeded values, float64 derivatives. */
 import * as tf from "@tensorflow/tfjs";
 import "@tensorflow/tfjs-backend-wasm";
+import { installWasmKernels, uninstallWasmKernels } from "../../src/backend/wasm/install.ts";
 import { createRng } from "../../src/lib/rng.ts";
 
-/** Backends that every tensor test runs on. */
-export const testBackends = ["cpu", "wasm"] as const;
+/** Backends that every tensor test runs on: wasm as tfjs ships it, and with our kernels installed. */
+export const testBackends = ["cpu", "wasm", "wasm with our kernels"] as const;
 
-export async function useBackend(name: string): Promise<void> {
-  if (!(await tf.setBackend(name)) || tf.getBackend() !== name)
-    throw new Error(`backend ${name} did not start`);
+export async function useBackend(name: (typeof testBackends)[number]): Promise<void> {
+  const backend = name === "cpu" ? "cpu" : "wasm";
+  if (!(await tf.setBackend(backend)) || tf.getBackend() !== backend) {
+    throw new Error(`backend ${backend} did not start`);
+  }
   await tf.ready();
+  if (backend !== "wasm") return;
+  // the kernels are process-wide
+  uninstallWasmKernels();
+  if (name === "wasm with our kernels") installWasmKernels({ cblas: null });
 }
 
 /** Normal draws, the same for the same (seed, size). */
