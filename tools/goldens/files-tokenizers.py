@@ -25,6 +25,7 @@ TEXT = [
     "I'll think about the answer, step by step. The answer is 42, and 12345 is not.",
     "Let x be the number of apples; then 3x + 5 = 20, so x = 5.\n\nThe answer is 5.",
     "Don't we've they're I'LL pay $12345.67 for  it\n\n  ok?? été naïve 中文字符",
+    "²² ½½ ٣٤ .\ufeff.\ufeff \x85\x85 « « « « « « « « «",
     "def f(x):\n    return x ** 2\n\nprint(f(12))\n",
 ] * 4
 
@@ -76,7 +77,7 @@ def strings():
         "I'LL pay $12345.67 for  it\n\n  ok?? été", "I'll we've don't DON'T", "中文字符 日本語 한국어",
         "👍🏽 👨‍👩‍👧‍👦 🇩🇪", "e\u0301 ñ n\u0303 \u1e9b\u0323", "a\0b", "x²y٣٤Ⅷ½ 12", "\ufeffbom", "a\u00a0b\u2003c\u3000",
         "a\x85b\x1cc\x1d", "<|im_start|>user\nHi<|im_end|>\n", "<|im_end|><|im_start|>", "<|im_end", "x<a>y<a><b>z",
-        "<think> hmm </think>", "   lead", "trail   ", "\n\n\n a", "return return", "a\x04b", "The\x04 answer",
+        "<think> hmm </think>", "   lead", "trail   ", "\n\n\n a", "return return", "²² ½½ ٣٤ ²½", "x ² ½", "a.\ufeff.\ufeff", "2 *\x04* 3", "a\x04b", "The\x04 answer",
         "".join(chr(draw.randrange(256)) for _ in range(300)),
         "".join(chr(draw.randrange(*draw.choice(ranges))) for _ in range(200)),
     ]  # fmt: skip

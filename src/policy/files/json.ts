@@ -18,7 +18,7 @@ export function duplicateTopLevelKey(json: string): string | null {
       const start = i;
       i++;
       while (json[i] !== '"') i += json[i] === "\\" ? 2 : 1;
-      if (depth === 1 && expectKey) {
+      if (expectKey) {
         const key = JSON.parse(json.slice(start, i + 1)) as string;
         if (seen.has(key)) return key;
         seen.add(key);

@@ -131,6 +131,7 @@ test("GGUF: opened with config and tokenizer rebuilt, saved as a directory", asy
   const { tokenizer } = model;
   expect(tokenizer.encode("ab a<think>", { addSpecialTokens: true })).toEqual([0, 5, 7, 8]);
   expect(tokenizer.decode([0, 5, 7, 8], { skipSpecialTokens: true })).toBe("ab a<think>");
+  expect(tokenizer.decode([2])).toBe(""); // a filler, not a token
   expect([tokenizer.eosIds, tokenizer.bosId, tokenizer.padId]).toEqual([[1, 0], 0, 1]);
   expect(tokenizer.renderChat([{ role: "user", content: "a" }], { addGenerationPrompt: true })).toBe(
     "a<|im_end|>",

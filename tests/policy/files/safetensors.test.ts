@@ -117,6 +117,15 @@ test("writes sorted, aligned, with format pt, whatever the order of arrival", ()
   expect(metadata).toEqual({ format: "pt" });
 });
 
+test("data starts aligned whatever the length of the header", () => {
+  for (let length = 1; length <= 9; length++) {
+    const directory = fresh();
+    const name = "n".repeat(length);
+    writeSafetensors(directory, "x.safetensors", [{ name, shape: [1], data: Float32Array.of(1) }]);
+    expect(readSafetensorsHeader(join(directory, "x.safetensors")).tensors.get(name)!.begin % 8).toBe(0);
+  }
+});
+
 test("consumes tensors one at a time", () => {
   let alive = 0;
   function* tensors() {

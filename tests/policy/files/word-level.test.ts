@@ -79,6 +79,13 @@ test("text outside the vocabulary is an error that shows it", () => {
   expect(() => words.encode("G2 s9", NONE)).toThrow(/no token for "s9"/);
 });
 
+test("a token that starts another does not cut it", () => {
+  const tokens = ["<pad>", "<bos>", "<eos>", "a", "ab", "abc", "."];
+  const files = wordLevelTokenizerFiles(tokens, SPECIALS, { separator: "none" });
+  const tokenizer = createTokenizer(files, { path: "x" });
+  expect(tokenizer.encode("aababc.ab", NONE)).toEqual([3, 4, 5, 6, 4]);
+});
+
 test("without bos, and with a template", () => {
   const files = wordLevelTokenizerFiles(CHARACTERS, SPECIALS, {
     separator: "none",
