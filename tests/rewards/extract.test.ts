@@ -13,6 +13,7 @@ const table: [how: Extraction, completion: string, found: string | null][] = [
   ["last-boxed", "\\boxed{\\frac{1}{\\sqrt{2}}}", "\\frac{1}{\\sqrt{2}}"],
   ["last-boxed", "\\boxed{\\{1,2\\}}", "\\{1,2\\}"],
   ["last-boxed", "\\boxed{\\text{if } x}", "\\text{if } x"],
+  ["last-boxed", "\\boxed{a\\}b}", "a\\}b"],
   ["last-boxed", "\\fbox{5}", "5"],
   ["last-boxed", "$\\boxed 5$", "5"],
   ["last-boxed", "\\boxed{1} and \\boxed{never closed", null],

@@ -46,6 +46,12 @@ describe("tag format", () => {
     expect(value({}, good, "Q<think>")).toBe(0);
   });
 
+  it("hands out the blocks' contents", () => {
+    const layout = { before: "none", between: "space", after: "none", opened: false } as const;
+    expect(matchLayout(good, ["think", "answer"], layout)).toEqual(["a", "6"]);
+    expect(value({ nonempty: ["answer"] }, "<think>a</think><answer> </answer>")).toBe(0);
+  });
+
   it("gives a share of the rules with `partial`", () => {
     const half = value({ partial: true }, "<think>a</think><answer>6");
     expect(half).toBeGreaterThan(0);

@@ -87,6 +87,18 @@ describe("malicious and absurd answers end quickly, without a deadline", () => {
   );
 });
 
+describe("what is too much is said", () => {
+  it.each([
+    [`${"(".repeat(200)}x${")".repeat(200)}`, /nested too deeply/],
+    [`x${"+x".repeat(1500)}`, /has 3001 characters; at most 2000/],
+    ["99999999!", /factorial/],
+  ])("%#", (candidate, reason) => {
+    const verdict = gradeMath({ candidate, gold: "7" });
+    expect(verdict.status).toBe("unparsed");
+    expect(verdict.note).toMatch(reason);
+  });
+});
+
 describe("the deadline", () => {
   // counts its tasks; a negative one never ends
   const code = dataModule(`
