@@ -22,8 +22,9 @@ for (const suite of report.testResults) {
       failures.push(`${path}: ${name}`);
     } else {
       counts.skipped++;
-      const reason = /\[skipped: (.*)\]/.exec(name)?.[1] ?? "no reason given";
-      const plain = name.replace(/ ?\[skipped: .*?\](?= >|$)/, "");
+      const mark = / ?[[(]skipped: (.*?)[\])](?= >|$)/;
+      const reason = mark.exec(name)?.[1] ?? "no reason given";
+      const plain = name.replace(mark, "");
       skips.set(reason, [...(skips.get(reason) ?? []), `${path}: ${plain}`]);
     }
   }
