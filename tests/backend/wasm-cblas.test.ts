@@ -2,7 +2,13 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, expect, it, vi } from "vitest";
-import { findCblas, openblasCacheFolder, openCblas } from "../../src/backend/wasm/cblas.ts";
+import {
+  type CblasLibrary,
+  findCblas,
+  openblasCacheFolder,
+  openCblas,
+  selfTestCblas,
+} from "../../src/backend/wasm/cblas.ts";
 import { cacheDir } from "../../src/lib/cache.ts";
 import { cblasForTests, expectClose, noise } from "./wasm-support.ts";
 
@@ -56,6 +62,44 @@ describe("findCblas", () => {
 
   it.runIf(process.platform === "linux")("refuses a library without sgemm", () => {
     expect(() => openCblas("libm.so.6")).toThrow(/libm\.so\.6: exports no cblas_sgemm/);
+  });
+});
+
+describe("the self-test", () => {
+  /** A library in plain JavaScript whose addresses are places in a list of buffers. */
+  function scripted(fault: "none" | "scale" | "no transposition" | "nothing written"): CblasLibrary {
+    const buffers: ArrayBufferLike[] = [];
+    return {
+      path: "scripted",
+      describe: () => "scripted",
+      addressOf: (buffer) => buffers.push(buffer) - 1,
+      setThreads: () => false,
+      sgemm: (transA, transB, m, n, k, a, lda, b, ldb, c, ldc) => {
+        if (fault === "nothing written") return;
+        const [x, y, z] = [a, b, c].map((at) => new Float32Array(buffers[at]!)) as [
+          Float32Array,
+          Float32Array,
+          Float32Array,
+        ];
+        const flip = transA && fault !== "no transposition";
+        for (let i = 0; i < m; i++) {
+          for (let j = 0; j < n; j++) {
+            let sum = 0;
+            for (let p = 0; p < k; p++) {
+              sum += x[flip ? p * lda + i : i * lda + p]! * y[transB ? j * ldb + p : p * ldb + j]!;
+            }
+            z[i * ldc + j] = fault === "scale" ? 1.001 * sum : sum;
+          }
+        }
+      },
+    };
+  }
+
+  it("passes a right library and refuses wrong ones", () => {
+    selfTestCblas(scripted("none"));
+    for (const fault of ["scale", "no transposition", "nothing written"] as const) {
+      expect(() => selfTestCblas(scripted(fault))).toThrow(/scripted: sgemm is wrong/);
+    }
   });
 });
 

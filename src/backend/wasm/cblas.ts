@@ -58,7 +58,7 @@ function reference(
 }
 
 /** Small odd products in all four transpositions against float64. @throws BackendError on a wrong number */
-function selfTest(library: CblasLibrary): void {
+export function selfTestCblas(library: CblasLibrary): void {
   const shapes = [
     [1, 1, 1],
     [3, 5, 7],
@@ -162,7 +162,7 @@ export function openCblas(path: string, options: { threads?: number } = {}): Cbl
         return threadSetter !== null;
       },
     };
-    selfTest(opened);
+    selfTestCblas(opened);
     return opened;
   }
   throw new BackendError(`${path}: exports no cblas_sgemm (nor with the prefix scipy_ or the suffix 64_)`);
