@@ -94,6 +94,7 @@ function section(key: string, schema: JsonSchema, required: boolean): string {
     const parts = `- \`data.train\`: ${train?.description} (required)\n- \`data.eval\`: ${evaluation?.description}\n`;
     return `${title}\n${parts}\n${kindsOf(train!, "data.*")}`;
   }
+  if (schema.items && isSection(schema.items)) return `${title}\n${tableOf(schema.items, `${key}.N`)}`;
   return `${title}\n${tableOf(schema, key)}`;
 }
 
@@ -103,7 +104,10 @@ export function configDocs(): string {
   const required = new Set(schema.required ?? []);
   const all = Object.entries(schema.properties ?? {});
   const simple = all.filter(
-    ([, child]) => !isSection(child) && !hasKinds(child) && !(child.items && hasKinds(child.items)),
+    ([, child]) =>
+      !isSection(child) &&
+      !hasKinds(child) &&
+      !(child.items && (hasKinds(child.items) || isSection(child.items))),
   );
   const rest = all.filter((entry) => !simple.includes(entry));
   const top = tableOf({ properties: Object.fromEntries(simple), required: [...required] }, "");

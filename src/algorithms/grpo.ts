@@ -16,6 +16,9 @@ import { klEstimateNumber } from "../losses/kl.ts";
 import type { OptimizerOptions } from "../optim/options.ts";
 import { learningRate } from "../optim/schedule.ts";
 import type { TrainablePolicy } from "../policy/interfaces.ts";
+import { type Shapeable, shapeRewards, shapingColumns } from "../rewards/shaping.ts";
+import type { ShapingSpec } from "../rewards/shaping-options.ts";
+import { thinks } from "../rewards/thinking.ts";
 import { encodePrompt, promptText } from "../rollouts/encode.ts";
 import { generate } from "../rollouts/generate.ts";
 import type { RolloutOptions } from "../rollouts/options.ts";
@@ -24,7 +27,7 @@ import { sampleRecord } from "../run/samples.ts";
 import type { Group, Prompt, ScoredCompletion } from "../types.ts";
 import { rolloutColumns, rolloutMetrics } from "./metrics.ts";
 import type { GrpoOptions } from "./options.ts";
-import { runSteps, type Stage, type StageOutcome } from "./stage.ts";
+import { runSteps, type Stage, type StageResult } from "./stage.ts";
 import { padRows, spread } from "./token-batch.ts";
 import { applyGradients, type UpdateStatistics, UpdateSums } from "./update.ts";
 
@@ -38,6 +41,7 @@ export interface GrpoStage extends Stage {
   samplesPrompts: number;
   samplesEvery: number;
   partNames: readonly string[];
+  shaping: readonly ShapingSpec[];
 }
 
 /** One completion with all that the loss needs. */
@@ -52,7 +56,7 @@ interface Sample {
   reference: Float32Array | null;
 }
 
-export async function trainGrpo(stage: GrpoStage): Promise<StageOutcome> {
+export async function trainGrpo(stage: GrpoStage): Promise<StageResult> {
   const { grpo, rollout, policy, clock } = stage;
   const rng = createRng(stage.seed);
   const order = shuffledOrder(stage.train, rng.fork(stage.name));
@@ -61,6 +65,7 @@ export async function trainGrpo(stage: GrpoStage): Promise<StageOutcome> {
 
   const columns = [
     ...rolloutColumns(stage.partNames, stage.train.size !== null),
+    ...shapingColumns(stage.shaping),
     "advantage/mean",
     "advantage/std",
     "policy/loss",
@@ -97,11 +102,14 @@ export async function trainGrpo(stage: GrpoStage): Promise<StageOutcome> {
     // 4. KL to the reference policy, per token
     const references = usesReference ? referenceLogprobs(policy, groups, stage) : null;
 
-    // 5. advantages relative to the group
+    // 5. rewards shaped by group and batch, then advantages relative to the group
+    const shaped = shapeRewards(shapeable(stage, scored, prompts), stage.shaping);
     const rewards = scored.map((group, p) =>
-      group.map((completion, g) => completion.reward - klPenalty(grpo, completion, references?.[p]?.[g])),
+      group.map(
+        (completion, g) => shaped.rewards[p]![g]! - klPenalty(grpo, completion, references?.[p]?.[g]),
+      ),
     );
-    const advantages = groupAdvantages(rewards, grpo.advantage);
+    const advantages = advantagesOfScored(rewards, scored, grpo);
 
     // 6. update: passes over the rollout, minibatches within a pass
     const samples = weighSamples(stage, groups, scored, advantages, references);
@@ -131,6 +139,7 @@ export async function trainGrpo(stage: GrpoStage): Promise<StageOutcome> {
     return {
       ...rolloutMetrics(groups, scored, stage.partNames),
       ...(stage.train.size === null ? {} : { epoch: (position + prompts.length) / stage.train.size }),
+      ...shaped.metrics,
       "advantage/mean": mean(flat),
       "advantage/std": standardDeviation(flat, 0),
       "policy/entropy": tokenMean(scored, ({ entropies }) => entropies),
@@ -233,6 +242,46 @@ function sumKl(grpo: GrpoOptions, { logprobs }: ScoredCompletion, reference: Flo
   return sum;
 }
 
+function shapeable(
+  { tokenizer }: GrpoStage,
+  scored: readonly ScoredCompletion[][],
+  prompts: readonly Prompt[],
+): Shapeable[][] {
+  return scored.map((group, p) => {
+    const text = promptText(tokenizer, prompts[p]!);
+    return group.map(({ reward, correct, tokens, text: completion }) => ({
+      reward,
+      correct,
+      tokens: tokens.length,
+      thinks: thinks(text, completion),
+    }));
+  });
+}
+
+/** A failed reward is no score: such completions take no part in their group's comparison, and get 0. */
+function advantagesOfScored(
+  rewards: readonly number[][],
+  scored: readonly ScoredCompletion[][],
+  { advantage }: GrpoOptions,
+): number[][] {
+  const valid = scored.map((group) => group.flatMap((one, g) => (isScored(one) ? [g] : [])));
+  const compared = rewards.map((group, p) => valid[p]!.map((g) => group[g]!));
+  const enough = (group: readonly unknown[]) => group.length >= (advantage.baseline === "none" ? 1 : 2);
+  const advantages = groupAdvantages(compared.filter(enough), advantage);
+  let next = 0;
+  return rewards.map((group, p) => {
+    const spread = group.map(() => 0);
+    if (!enough(valid[p]!)) return spread;
+    const values = advantages[next++]!;
+    for (const [k, g] of valid[p]!.entries()) spread[g] = values[k]!;
+    return spread;
+  });
+}
+
+function isScored({ status }: ScoredCompletion): boolean {
+  return status === "ok" || status === "unparsed";
+}
+
 function weighSamples(
   stage: GrpoStage,
   groups: readonly Group[],
@@ -243,8 +292,8 @@ function weighSamples(
   const { grpo, rollout } = stage;
   const lengths = scored
     .flat()
-    .map(({ tokens, finishReason }) =>
-      grpo.mask_truncated && finishReason === "length" ? 0 : tokens.length,
+    .map((one) =>
+      !isScored(one) || (grpo.mask_truncated && one.finishReason === "length") ? 0 : one.tokens.length,
     );
   const weights = tokenWeights(lengths, grpo.aggregation, rollout.max_new_tokens);
   let next = 0;
@@ -354,7 +403,7 @@ function writeSamples(
   stage.logs.samples(
     shown.flatMap(({ prompt }, p) =>
       scored[p]!.map((completion, g) =>
-        sampleRecord(step + 1, stage.name, prompt, completion, advantages[p]![g]!),
+        sampleRecord(stage.offset + step + 1, stage.name, prompt, completion, advantages[p]![g]!),
       ),
     ),
   );
@@ -374,7 +423,7 @@ function writePrompts(
       const share = (test: (completion: ScoredCompletion) => boolean) =>
         group.filter(test).length / group.length;
       return {
-        step: step + 1,
+        step: stage.offset + step + 1,
         stage: stage.name,
         epoch: order.epoch(position + p),
         prompt_id: prompt.id,

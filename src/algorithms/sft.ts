@@ -12,7 +12,7 @@ import { learningRate } from "../optim/schedule.ts";
 import { encodePrompt } from "../rollouts/encode.ts";
 import type { Prompt } from "../types.ts";
 import type { SftOptions } from "./options.ts";
-import { runSteps, type Stage, type StageOutcome } from "./stage.ts";
+import { runSteps, type Stage, type StageResult } from "./stage.ts";
 import { bucket, firstFit, packRows, spread, type TokenRow } from "./token-batch.ts";
 import { applyGradients, UpdateSums } from "./update.ts";
 
@@ -24,7 +24,7 @@ export interface SftStage extends Stage {
 
 const COLUMNS = ["sft/loss", "sft/tokens", "sft/padding", "epoch", "time/tokens_per_s"] as const;
 
-export async function trainSft(stage: SftStage): Promise<StageOutcome> {
+export async function trainSft(stage: SftStage): Promise<StageResult> {
   const { sft, policy, clock } = stage;
   const rng = createRng(stage.seed);
   const order = shuffledOrder(stage.train, rng.fork(stage.name));

@@ -1,4 +1,6 @@
 /** What a training algorithm is given, and the housekeeping around its steps. */
+import { ConfigError } from "../lib/errors.ts";
+import { mean } from "../lib/math.ts";
 import type { AdamW } from "../optim/adamw.ts";
 import type { TrainablePolicy } from "../policy/interfaces.ts";
 import type { EvaluationRow, RunLogs } from "../run/logs.ts";
@@ -22,6 +24,8 @@ export interface Stage {
   seed: number;
   /** Steps of this stage. */
   steps: number;
+  /** Steps of the run before this stage: logs and checkpoints count from the run's beginning. */
+  offset: number;
   /** Steps of this stage that are done already (resume). */
   stepsDone: number;
   policy: TrainablePolicy;
@@ -31,11 +35,17 @@ export interface Stage {
   /** Evaluates the policy; null without evaluation data. */
   evaluate: ((step: number) => Promise<Evaluation>) | null;
   evalEvery: number;
+  /** Evaluate before the first step. */
+  evaluateFirst: boolean;
+  /** Ends the stage early: the mean of a metric over `window` steps reaches a bound. */
+  until: Until | null;
+  /** The metric's last values, oldest first; part of a checkpoint. Changed in place. */
+  watched: number[];
   optimizer: AdamW;
   logs: RunLogs;
   progress: Progress;
-  /** Writes a checkpoint of the state after `step`. */
-  checkpoint: (step: number, evaluation: Evaluation | null) => Promise<void>;
+  /** Writes a checkpoint after `stepsDone` steps of the stage. @param ended the stage is over */
+  checkpoint: (stepsDone: number, ended: boolean, evaluation: Evaluation | null) => Promise<void>;
   checkpointEvery: number;
   /** Lets signals through; true when the run should stop after a checkpoint. */
   interrupted: () => Promise<boolean>;
@@ -43,7 +53,19 @@ export interface Stage {
   clock: () => number;
 }
 
+export interface Until {
+  metric: string;
+  above?: number | undefined;
+  below?: number | undefined;
+  window: number;
+}
+
 export type StageOutcome = "finished" | "interrupted";
+
+export interface StageResult {
+  outcome: StageOutcome;
+  stepsDone: number;
+}
 
 /** Columns that the loop itself fills in. */
 export const LOOP_METRICS = [
@@ -68,24 +90,30 @@ export async function runSteps(
   stage: Stage,
   columns: readonly string[],
   step: (index: number) => Promise<MetricValues>,
-): Promise<StageOutcome> {
-  const { logs, progress, clock } = stage;
-  logs.startStage(stage.name, [...columns, ...LOOP_METRICS]);
-  progress.start(stage.steps, stage.name, stage.stepsDone);
+): Promise<StageResult> {
+  const { logs, progress, clock, offset } = stage;
+  const all = [...columns, ...LOOP_METRICS];
+  if (stage.until !== null && !all.includes(stage.until.metric)) {
+    throw new ConfigError(
+      `stage ${stage.name} ends by ${stage.until.metric}, which it does not measure; it has ${all.join(", ")}`,
+    );
+  }
+  logs.startStage(stage.name, all);
+  progress.start(offset + stage.steps, stage.name, offset + stage.stepsDone);
   const began = clock();
   try {
-    if (stage.stepsDone === 0 && stage.evaluate !== null) {
-      report(stage, 0, await stage.evaluate(0));
+    if (stage.stepsDone === 0 && stage.evaluateFirst && stage.evaluate !== null) {
+      report(stage, offset, await stage.evaluate(offset));
     }
     for (let index = stage.stepsDone; index < stage.steps; index++) {
       const before = clock();
       const metrics = await step(index);
       const after = clock();
       const done = index + 1;
-      const last = done === stage.steps;
-      const due = stage.evaluate !== null && (last || (stage.evalEvery > 0 && done % stage.evalEvery === 0));
-      const evaluation = due ? await stage.evaluate!(done) : null;
-      if (evaluation !== null) report(stage, done, evaluation);
+      const ended = done === stage.steps || reached(stage, metrics);
+      const due = stage.evaluate !== null && (ended || (stage.evalEvery > 0 && done % stage.evalEvery === 0));
+      const evaluation = due ? await stage.evaluate!(offset + done) : null;
+      if (evaluation !== null) report(stage, offset + done, evaluation);
       const row = {
         ...metrics,
         "time/step_s": after - before,
@@ -93,16 +121,28 @@ export async function runSteps(
         "time/elapsed_s": clock() - began,
         "time/peak_rss_mb": process.resourceUsage().maxRSS / 1024,
       };
-      logs.metrics(done, row);
-      progress.step({ step: done, metrics: row });
-      const stop = !last && (await stage.interrupted());
-      if (last || stop || done % stage.checkpointEvery === 0) await stage.checkpoint(done, evaluation);
-      if (stop) return "interrupted";
+      logs.metrics(offset + done, row);
+      progress.step({ step: offset + done, metrics: row });
+      const stop = !ended && (await stage.interrupted());
+      if (ended || stop || done % stage.checkpointEvery === 0)
+        await stage.checkpoint(done, ended, evaluation);
+      if (ended || stop) return { outcome: stop ? "interrupted" : "finished", stepsDone: done };
     }
-    return "finished";
+    return { outcome: "finished", stepsDone: stage.steps };
   } finally {
     progress.stop();
   }
+}
+
+/** Has the mean of the watched metric reached its bound? Adds the step's value to what is watched. */
+function reached({ until, watched }: Stage, metrics: MetricValues): boolean {
+  if (until === null) return false;
+  const value = metrics[until.metric];
+  if (typeof value === "number") watched.push(value);
+  watched.splice(0, watched.length - until.window);
+  if (watched.length < until.window) return false;
+  const average = mean(watched);
+  return until.above === undefined ? average <= until.below! : average >= until.above;
 }
 
 function report(stage: Stage, step: number, evaluation: Evaluation): void {

@@ -1,6 +1,6 @@
 /** Flags of `rlpt train` to a request: what runs, and where it goes on. */
 import { join } from "node:path";
-import { loadRecipe } from "../config/load.ts";
+import { loadRecipe, type RecipeStage } from "../config/load.ts";
 import { printResolved } from "../config/print.ts";
 import type { Recipe } from "../config/schema.ts";
 import { CheckpointError } from "../lib/errors.ts";
@@ -10,7 +10,7 @@ import type { TrainFlags } from "./commands/train.ts";
 import type { TrainingRequest } from "./training.ts";
 
 /** Keys a resumed run may change: they move no number of the steps already done. */
-const RESUMABLE = /^(steps|run|eval|backend)(\.|$)/;
+const RESUMABLE = /^(stages\[\d+\]\.)?(steps|run|eval|backend)(\.|$)/;
 
 export async function prepare(
   config: string | undefined,
@@ -18,7 +18,7 @@ export async function prepare(
 ): Promise<{ request: TrainingRequest; plan: string }> {
   const file = config ?? join(flags.resume!, "recipe.yaml");
   if (flags.resume !== undefined) readRecipe(flags.resume); // says so when it is no run directory
-  const { recipe } = loadRecipe(file, {
+  const { stages } = loadRecipe(file, {
     set: flags.set,
     ...(flags.steps === undefined ? {} : { steps: flags.steps }),
     ...(flags.seed === undefined ? {} : { seed: flags.seed }),
@@ -26,7 +26,7 @@ export async function prepare(
     ...(flags.name === undefined ? {} : { name: flags.name }),
   });
   if (flags.resume !== undefined) {
-    const changed = recipeDifferences(readRecipe(flags.resume), printResolved(recipe)).filter(
+    const changed = recipeDifferences(readRecipe(flags.resume), printResolved({ stages })).filter(
       ({ path }) => !RESUMABLE.test(path),
     );
     if (changed.length > 0) {
@@ -45,42 +45,51 @@ export async function prepare(
   });
   return {
     request: {
-      recipe,
+      stages,
       resume: flags.resume ?? null,
       runDir: flags.runDir ?? null,
       progress,
       command: process.argv.slice(1),
       now: new Date(),
     },
-    plan: `${printResolved(recipe)}\n${describePlan(recipe, flags)}`,
+    plan: `${printResolved({ stages })}\n${describePlan(stages, flags)}`,
   };
 }
 
 /** What would be done, in words; as YAML comments, so that the output of --dry-run is a config. */
-function describePlan(recipe: Recipe, flags: TrainFlags): string {
-  const { algorithm, rollout, eval: evaluation, run } = recipe;
-  const lines = [`# plan: ${recipe.steps} steps of ${algorithm.kind}`];
-  if (algorithm.kind === "grpo") {
-    const rows = rollout.prompts_per_step * rollout.group_size;
-    const updates = algorithm.epochs * algorithm.minibatches;
-    lines.push(
-      `#   each: ${rollout.prompts_per_step} prompts x ${rollout.group_size} completions = ${rows} rows of up to ${rollout.max_new_tokens} new tokens, ${updates} optimizer update${updates === 1 ? "" : "s"}`,
-      `#   in all up to ${(recipe.steps * rows).toLocaleString("en")} completions`,
-      `#   rewards: ${recipe.rewards.map((part) => `${part.weight} x ${part.name ?? part.kind}`).join(" + ")}`,
-    );
-  } else {
-    lines.push(
-      `#   each: ${algorithm.rows_per_step} rows${algorithm.packing ? ` of ${algorithm.row_length} tokens, packed` : ""}`,
-    );
-  }
-  if (recipe.model.lora !== undefined) lines.push(`#   LoRA of rank ${recipe.model.lora.rank}`);
-  if (recipe.data.eval !== undefined && evaluation !== undefined) {
+function describePlan(stages: readonly RecipeStage[], flags: TrainFlags): string {
+  const { run, seed, data, eval: evaluation } = stages[0]!.recipe;
+  const lines = stages.flatMap(({ name, recipe, until }) => [
+    `# plan: ${recipe.steps} steps of ${recipe.algorithm.kind}${stages.length > 1 ? `, stage ${name}` : ""}`,
+    ...describeStage(recipe),
+    ...(until === undefined
+      ? []
+      : [
+          `#   ends before that when the mean of ${until.metric} over ${until.window} steps ${until.above === undefined ? `falls to ${until.below}` : `reaches ${until.above}`}`,
+        ]),
+  ]);
+  if (data.eval !== undefined && evaluation !== undefined) {
     lines.push(
       `#   evaluation at the start, ${evaluation.every > 0 ? `every ${evaluation.every} steps ` : ""}and at the end`,
     );
   }
   lines.push(
-    `#   checkpoint every ${run.checkpoint_every} steps in ${flags.resume ?? flags.runDir ?? join(run.root, `${run.name}-<time>-s${recipe.seed}`)}`,
+    `#   checkpoint every ${run.checkpoint_every} steps in ${flags.resume ?? flags.runDir ?? join(run.root, `${run.name}-<time>-s${seed}`)}`,
   );
   return lines.join("\n");
+}
+
+function describeStage({ algorithm, rollout, rewards, model, steps }: Recipe): string[] {
+  if (algorithm.kind === "sft") {
+    const packed = algorithm.packing ? ` of ${algorithm.row_length} tokens, packed` : "";
+    return [`#   each: ${algorithm.rows_per_step} rows${packed}`];
+  }
+  const rows = rollout.prompts_per_step * rollout.group_size;
+  const updates = algorithm.epochs * algorithm.minibatches;
+  return [
+    `#   each: ${rollout.prompts_per_step} prompts x ${rollout.group_size} completions = ${rows} rows of up to ${rollout.max_new_tokens} new tokens, ${updates} optimizer update${updates === 1 ? "" : "s"}`,
+    `#   in all up to ${(steps * rows).toLocaleString("en")} completions`,
+    `#   rewards: ${rewards.map((part) => `${part.weight} x ${part.name ?? part.kind}`).join(" + ")}`,
+    ...(model.lora === undefined ? [] : [`#   LoRA of rank ${model.lora.rank}`]),
+  ];
 }

@@ -1,9 +1,11 @@
 /** `rlpt train`: a resolved recipe to a run directory, from the start or from its newest checkpoint. */
+import { existsSync } from "node:fs";
 import { join, relative } from "node:path";
 import type { Evaluation } from "../algorithms/evaluate.ts";
 import { type GrpoStage, trainGrpo } from "../algorithms/grpo.ts";
 import { type SftStage, trainSft } from "../algorithms/sft.ts";
-import type { Stage, StageOutcome } from "../algorithms/stage.ts";
+import type { Stage, StageOutcome, StageResult } from "../algorithms/stage.ts";
+import type { RecipeStage } from "../config/load.ts";
 import { printResolved } from "../config/print.ts";
 import type { Recipe } from "../config/schema.ts";
 import { CheckpointError, InterruptedError } from "../lib/errors.ts";
@@ -18,12 +20,13 @@ import { type Checkpoint, pruneCheckpoints, writeCheckpoint } from "../run/check
 import { createInterrupt } from "../run/interrupt.ts";
 import type { Progress } from "../run/progress.ts";
 import { collectProvenance, recordResume, writeProvenance } from "../run/provenance.ts";
-import { createRunDirectory, openRun, writeRecipe } from "../run/run-directory.ts";
+import { createRunDirectory, type OpenRun, openRun, writeRecipe } from "../run/run-directory.ts";
 import * as parts from "./assemble.ts";
 
 export interface TrainingRequest {
-  recipe: Recipe;
-  /** Take up this run directory; its recipe.yaml holds `recipe` already, or gets it when `steps` grew. */
+  /** Of the recipe, in order; what is said once is said in the first. */
+  stages: readonly RecipeStage[];
+  /** Take up this run directory. */
   resume: string | null;
   /** Taken as the run directory when new. */
   runDir: string | null;
@@ -44,32 +47,49 @@ export interface TrainingResult {
 
 /** What a checkpoint's state.json holds. */
 interface TrainingState {
-  stage: string;
+  /** Index of the stage that goes on, or of the last one. */
+  stage: number;
+  /** Steps of earlier stages. */
+  offset: number;
   stepsDone: number;
+  /** The stage ended before its last step (`until`). */
+  ended: boolean;
   optimizerSteps: number;
-  /** Accuracy and the like at the run's first evaluation: a resumed run still knows where it began. */
+  /** Values that the stage's `until` watches. */
+  watched: number[];
+  /** At the run's first evaluation: a resumed run still knows where it began. */
   first: Record<string, number> | null;
 }
 
 const STATE_TENSORS = "training-state.safetensors";
+const REFERENCE_TENSORS = "reference.safetensors";
+
+/** What all stages of a run share. */
+interface Session {
+  request: TrainingRequest;
+  files: ModelFiles;
+  policy: TrainablePolicy;
+  run: OpenRun;
+  interrupted: () => Promise<boolean>;
+  first: Evaluation["metrics"] | null;
+  last: Evaluation["metrics"] | null;
+  newest: string | null;
+}
 
 export async function train(request: TrainingRequest): Promise<TrainingResult> {
-  const { recipe, progress } = request;
+  const { stages, progress } = request;
+  const { recipe } = stages[0]!;
   const note = progress.note;
 
   // 1. everything that can be wrong with files is found before a run directory exists
   const backend = await parts.assembleBackend(recipe);
   note(`backend ${backend.kind}: ${backend.description}`);
   const files = await parts.openRecipeModel(recipe, note);
-  const usesReference = recipe.algorithm.kind === "grpo" && recipe.algorithm.kl.coef > 0;
-  const policy = parts.assemblePolicy(recipe, files, { trainable: true, reference: usesReference });
+  const policy = parts.assemblePolicy(recipe, files, { trainable: true, reference: false });
   files.weights.close();
-  const trainSource = await parts.assembleSource(recipe.data.train, recipe, "train", note);
-  const evalSource =
-    recipe.data.eval === undefined
-      ? null
-      : await parts.assembleSource(recipe.data.eval, recipe, "eval", note);
-  const scorer = await parts.assembleScorer(recipe);
+  for (const stage of stages) {
+    await parts.assembleSource(stage.recipe.data.train, stage.recipe, "train", () => {});
+  }
   note(
     `policy ${files.source}: ${policy.parameterCount.toLocaleString("en")} parameters, ${trainableCount(policy).toLocaleString("en")} trainable`,
   );
@@ -86,9 +106,9 @@ export async function train(request: TrainingRequest): Promise<TrainingResult> {
       description: backend.description,
       ...backend.versions,
     },
-    dataFiles: [recipe.data.train, recipe.data.eval].flatMap((data) =>
-      data?.kind === "file" ? [data.path] : [],
-    ),
+    dataFiles: stages
+      .flatMap(({ recipe: { data } }) => [data.train, data.eval])
+      .flatMap((data) => (data?.kind === "file" ? [data.path] : [])),
     workingDirectory: process.cwd(),
   });
   const runDir =
@@ -104,31 +124,89 @@ export async function train(request: TrainingRequest): Promise<TrainingResult> {
   const interrupt = createInterrupt((signal) =>
     note(`${signal}: finishing the step and writing a checkpoint; again to stop at once`, "warning"),
   );
-  const optimizer = createAdamW(policy.trainable, recipe.optimizer);
   try {
-    writeRecipe(runDir, printResolved(recipe));
+    writeRecipe(runDir, printResolved(request));
     if (request.resume === null) writeProvenance(runDir, provenance);
     else {
       const changes = recordResume(runDir, provenance, run.from?.step ?? 0);
-      for (const change of changes)
+      for (const change of changes) {
         note(`${change}; results may differ from an uninterrupted run`, "warning");
+      }
     }
 
-    // 3. weights, moments and counters of the checkpoint
-    const state = run.from === null ? null : restore(run.from, policy, optimizer);
-    let first = state?.first ?? null;
-    let last: Record<string, number> | null = null;
-    let newest = run.from?.directory ?? null;
+    // 3. the stages, each from the weights of the one before; a resumed run begins inside one
+    const state = run.from === null ? null : (run.from.state as TrainingState);
+    const session: Session = {
+      request,
+      files,
+      policy,
+      run,
+      interrupted: () => interrupt.poll(),
+      first: state?.first ?? null,
+      last: null,
+      newest: run.from?.directory ?? null,
+    };
+    let offset = state?.offset ?? 0;
+    for (let index = state?.stage ?? 0; index < stages.length; index++) {
+      const resumed = state !== null && index === state.stage ? state : null;
+      const done = await runStage(session, index, offset, resumed);
+      offset += done;
+    }
+    return {
+      runDir,
+      outcome: "finished",
+      checkpoint: session.newest,
+      first: session.first,
+      last: session.last,
+    };
+  } finally {
+    interrupt.dispose();
+    run.close();
+    policy.dispose();
+  }
+}
+
+/** One stage, from its beginning or from a checkpoint inside it. @returns steps it has done in all */
+async function runStage(
+  session: Session,
+  index: number,
+  offset: number,
+  resumed: TrainingState | null,
+): Promise<number> {
+  const { request, files, policy, run } = session;
+  const { progress } = request;
+  const { name, recipe, until } = request.stages[index]!;
+  const last = index === request.stages.length - 1;
+  const over = resumed !== null && (resumed.ended || resumed.stepsDone >= recipe.steps);
+  if (over && last) {
+    throw new CheckpointError(
+      `${run.directory} has done its ${resumed.stepsDone} steps; to go on, resume it with a larger --steps.`,
+    );
+  }
+  const optimizer = createAdamW(policy.trainable, recipe.optimizer);
+  const score = await parts.assembleScorer(recipe);
+  try {
+    if (resumed !== null) restore(run.from!, resumed, policy, over ? null : optimizer);
+    if (over) return resumed.stepsDone;
+    const usesReference = "kl" in recipe.algorithm && recipe.algorithm.kl.coef > 0;
+    if (usesReference) freezeReference(policy, resumed === null ? null : run.from!);
+    const trainSource = await parts.assembleSource(recipe.data.train, recipe, "train", progress.note);
+    const evalSource =
+      recipe.data.eval === undefined
+        ? null
+        : await parts.assembleSource(recipe.data.eval, recipe, "eval", progress.note);
+    const watched = resumed?.watched ?? [];
 
     const stage: Stage = {
-      name: recipe.algorithm.kind,
+      name,
       seed: recipe.seed,
       steps: recipe.steps,
-      stepsDone: state?.stepsDone ?? 0,
+      offset,
+      stepsDone: resumed?.stepsDone ?? 0,
       policy,
       tokenizer: files.tokenizer,
       train: trainSource,
-      score: scorer,
+      score,
       evaluate:
         evalSource === null || recipe.eval === undefined
           ? null
@@ -137,60 +215,57 @@ export async function train(request: TrainingRequest): Promise<TrainingResult> {
                 policy,
                 files,
                 source: evalSource,
-                score: scorer,
+                score,
               });
-              first ??= evaluation.metrics;
-              last = evaluation.metrics;
+              session.first ??= evaluation.metrics;
+              session.last = evaluation.metrics;
               return evaluation;
             },
       evalEvery: recipe.eval?.every ?? 0,
+      evaluateFirst: index === 0,
+      until: until ?? null,
+      watched,
       optimizer,
       logs: run.logs,
       progress,
       checkpointEvery: recipe.run.checkpoint_every,
-      checkpoint: async (step, evaluation) => {
+      checkpoint: async (stepsDone, ended, evaluation) => {
         run.logs.sync();
-        const written = await writeCheckpoint(runDir, step, {
-          files: checkpointFiles(policy, optimizer, files, step === recipe.steps),
+        const isEnd = ended && last;
+        const written = await writeCheckpoint(run.directory, offset + stepsDone, {
+          files: checkpointFiles(policy, optimizer, files, isEnd, usesReference),
           state: {
-            stage: recipe.algorithm.kind,
-            stepsDone: step,
+            stage: index,
+            offset,
+            stepsDone,
+            ended: ended && stepsDone < recipe.steps,
             optimizerSteps: optimizer.steps,
-            first,
+            watched,
+            first: session.first,
           } satisfies TrainingState,
           ...(evaluation === null ? {} : { metrics: evaluation.metrics }),
           logs: run.logs.counts(),
         });
-        newest = written.directory;
-        await pruneCheckpoints(runDir, { keepLast: recipe.run.keep_last, best: recipe.run.keep_best });
+        session.newest = written.directory;
+        await pruneCheckpoints(run.directory, { keepLast: recipe.run.keep_last, best: recipe.run.keep_best });
       },
-      interrupted: () => interrupt.poll(),
+      interrupted: session.interrupted,
       clock: () => performance.now() / 1000,
     };
-    if (stage.stepsDone >= stage.steps) {
-      throw new CheckpointError(
-        `${runDir} has done its ${stage.stepsDone} steps; to go on, resume it with a larger --steps.`,
-      );
-    }
-
-    // 4. train
-    const outcome = await runStage(recipe, stage, policy);
+    const { outcome, stepsDone } = await runAlgorithm(recipe, stage, policy);
     if (outcome === "interrupted") {
       throw new InterruptedError(
-        `stopped after a checkpoint: ${newest}\ngo on with: rlpt train --resume ${quote(relative("", runDir))}`,
+        `stopped after a checkpoint: ${session.newest}\ngo on with: rlpt train --resume ${quote(relative("", run.directory))}`,
       );
     }
-    return { runDir, outcome, checkpoint: newest, first, last };
+    return stepsDone;
   } finally {
-    interrupt.dispose();
-    run.close();
     optimizer.dispose();
-    policy.dispose();
-    await scorer.close();
+    await score.close();
   }
 }
 
-function runStage(recipe: Recipe, stage: Stage, policy: TrainablePolicy): Promise<StageOutcome> {
+function runAlgorithm(recipe: Recipe, stage: Stage, policy: TrainablePolicy): Promise<StageResult> {
   const { algorithm } = recipe;
   switch (algorithm.kind) {
     case "grpo":
@@ -203,6 +278,7 @@ function runStage(recipe: Recipe, stage: Stage, policy: TrainablePolicy): Promis
         samplesEvery: recipe.run.samples_every,
         samplesPrompts: recipe.run.samples_prompts,
         partNames: recipe.rewards.map((part) => part.name ?? part.kind),
+        shaping: recipe.shaping,
       } satisfies GrpoStage);
     case "sft":
       return trainSft({
@@ -226,17 +302,26 @@ function checkpointFiles(
   policy: TrainablePolicy,
   optimizer: AdamW,
   files: ModelFiles,
-  last: boolean,
+  isEnd: boolean,
+  usesReference: boolean,
 ): Record<string, (directory: string) => Promise<void>> {
   const adapter = policy.exportAdapter();
+  const reference = usesReference ? policy.exportReference() : null;
   return {
     [STATE_TENSORS]: async (directory) => {
       writeSafetensors(directory, STATE_TENSORS, stateTensors(policy, optimizer));
     },
+    ...(reference === null
+      ? {}
+      : {
+          [REFERENCE_TENSORS]: async (directory: string) => {
+            writeSafetensors(directory, REFERENCE_TENSORS, reference);
+          },
+        }),
     ...(adapter === null
       ? {}
       : { adapter: async (directory: string) => saveAdapter(join(directory, "adapter"), adapter) }),
-    ...(adapter === null || last
+    ...(adapter === null || isEnd
       ? {
           model: async (directory: string) => {
             await saveModel(join(directory, "model"), {
@@ -258,21 +343,31 @@ function* stateTensors(policy: TrainablePolicy, optimizer: AdamW): Iterable<Name
   yield* optimizer.exportState();
 }
 
-/** Puts weights, moments and counters back. @throws CheckpointError when they do not fit the policy */
-function restore(checkpoint: Checkpoint, policy: TrainablePolicy, optimizer: AdamW): TrainingState {
-  const state = checkpoint.state as TrainingState;
+/**
+ * Puts weights and, unless the stage is over, moments back.
+ * @throws CheckpointError when they do not fit the policy
+ */
+function restore(
+  checkpoint: Checkpoint,
+  state: TrainingState,
+  policy: TrainablePolicy,
+  optimizer: AdamW | null,
+): void {
   const source = openSafetensors(join(checkpoint.directory, STATE_TENSORS));
+  const read = (key: string): OptimizerTensor => ({
+    name: key,
+    shape: source.shape(key),
+    data: source.read(key),
+  });
   try {
-    const moments: OptimizerTensor[] = [];
-    for (const name of policy.trainable.keys()) {
-      for (const suffix of ["m", "v"]) {
-        const key = `${name}.${suffix}`;
-        moments.push({ name: key, shape: source.shape(key), data: source.read(key) });
-      }
-    }
-    optimizer.importState(moments, state.optimizerSteps);
+    const names = [...policy.trainable.keys()];
+    optimizer?.importState(
+      names.flatMap((name) => [read(`${name}.m`), read(`${name}.v`)]),
+      state.optimizerSteps,
+    );
     for (const [name, variable] of policy.trainable) {
-      parts.assignVariable(variable, source.read(`${name}.w`), source.shape(`${name}.w`));
+      const { data, shape } = read(`${name}.w`);
+      parts.assignVariable(variable, data, shape);
     }
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
@@ -283,7 +378,23 @@ function restore(checkpoint: Checkpoint, policy: TrainablePolicy, optimizer: Ada
   } finally {
     source.close();
   }
-  return state;
+}
+
+/** The policy at the start of the stage becomes the reference; a resumed stage reads it from its checkpoint. */
+function freezeReference(policy: TrainablePolicy, from: Checkpoint | null): void {
+  const path = from === null ? null : join(from.directory, REFERENCE_TENSORS);
+  if (path === null || !existsSync(path)) {
+    policy.freezeReference();
+    return;
+  }
+  const source = openSafetensors(path);
+  try {
+    policy.importReference(
+      source.names.map((name) => ({ name, shape: source.shape(name), data: source.read(name) })),
+    );
+  } finally {
+    source.close();
+  }
 }
 
 function trainableCount(policy: TrainablePolicy): number {

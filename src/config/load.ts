@@ -1,5 +1,6 @@
 /** A YAML file and flags to a checked, fully resolved recipe. Every fault at once, before anything is loaded. */
 import { basename, extname, join } from "node:path";
+import { z } from "zod";
 import { packageRoot } from "../lib/version.ts";
 import { mergeTrees, readChain, type SourceFile } from "./extends.ts";
 import { ConfigFaultsError, type Fault, type KeyPath } from "./faults.ts";
@@ -9,7 +10,13 @@ import { applyOverride, flagOverride, type Override, parseSet } from "./override
 import { resolvePaths } from "./path-rules.ts";
 import { shareChat, sharePrompt } from "./prompt.ts";
 import { checkRules, overlap } from "./rules.ts";
-import { type Recipe, type RecipeInput, recipeJsonSchema, recipeSchema } from "./schema.ts";
+import {
+  type Recipe,
+  type RecipeInput,
+  recipeJsonSchema,
+  recipeSchema,
+  type StageOptions,
+} from "./schema.ts";
 import { acceptsNull, schemaAt } from "./schema-tree.ts";
 import { expandShorthand } from "./shorthand.ts";
 import { fromValue, type MapNode, type Node, toValue } from "./source.ts";
@@ -28,8 +35,18 @@ export interface LoadOptions {
   methods?: ReadonlyMap<string, MethodRecipe>;
 }
 
-export interface ResolvedRecipe {
+/** A stage of a run: the recipe with the stage's own sections laid over it. */
+export interface RecipeStage {
+  name: string;
   recipe: Recipe;
+  until: StageOptions["until"];
+}
+
+export interface ResolvedRecipe {
+  /** The first stage's: what is said once (model, seed, run, evaluation data) is said here. */
+  recipe: Recipe;
+  /** In order; a recipe without `stages` has one, named after its algorithm. */
+  stages: readonly RecipeStage[];
   /** As the user named it. */
   file: string;
   /** The config and what it extends, nearest first. */
@@ -53,11 +70,82 @@ export function loadRecipe(path: string, options: LoadOptions = {}): ResolvedRec
   if (chain.tree === null) return fail(faults);
   for (const override of overrides) applyOverride(chain.tree, override, faults);
   const tree = withMethod(expandShorthand(chain.tree), options.methods ?? builtInMethods, faults);
-  dropUnset(tree);
-  addDerivedDefaults(tree, path);
-  const { recipe, faults: found } = checkTree(tree);
-  if (recipe === null || faults.length > 0 || found.length > 0) return fail([...faults, ...found]);
-  return { recipe, file: path, sources: chain.files };
+  const { layered, faults: misplaced } = layStages(tree);
+  faults.push(...misplaced);
+  const stages: RecipeStage[] = [];
+  const seen = new Set<string>();
+  for (const [index, { name, until, tree: each }] of layered.entries()) {
+    dropUnset(each);
+    addDerivedDefaults(each, path);
+    const { recipe, faults: found } = checkTree(each);
+    for (const fault of found) {
+      // a later stage starts from what the one before has learnt, not from random weights
+      if (index > 0 && fault.code === "rule" && fault.rule === "kl_reference") continue;
+      // what is wrong at the top level is wrong in every stage, and said once
+      const words = faultWords(fault);
+      if (!seen.has(words)) faults.push(fault);
+      seen.add(words);
+    }
+    if (recipe !== null) stages.push({ name: name ?? recipe.algorithm.kind, recipe, until });
+  }
+  if (faults.length > 0 || stages.length < layered.length) return fail(faults);
+  return { recipe: stages[0]!.recipe, stages, file: path, sources: chain.files };
+}
+
+/** One tree per stage: the top level with the stage's sections laid over it. Without stages: the tree itself. */
+function layStages(tree: MapNode): {
+  layered: { name: string | null; until: StageOptions["until"]; tree: MapNode }[];
+  faults: Fault[];
+} {
+  const list = tree.entries.get("stages");
+  if (list === undefined) return { layered: [{ name: null, until: undefined, tree }], faults: [] };
+  const value = toValue(tree) as { stages?: unknown };
+  const parsed = z.strictObject({ stages: recipeSchema.shape.stages }).safeParse({ stages: value.stages });
+  if (!parsed.success || list.type !== "list") {
+    const issues = parsed.success ? [] : parsed.error.issues;
+    return { layered: [], faults: issuesToFaults(issues, tree, value, recipeJsonSchema()) };
+  }
+  const faults: Fault[] = [];
+  const names = new Set<string>();
+  const steps = tree.entries.get("steps");
+  if (steps !== undefined) {
+    const reason = "each stage has steps of its own";
+    const fix = "leave it out, and set stages.0.steps";
+    faults.push({
+      code: "rule",
+      rule: "stage_steps",
+      path: ["steps"],
+      value: toValue(steps),
+      origin: steps.origin,
+      reason,
+      fix,
+    });
+  }
+  const layered = list.items.map((item, index) => {
+    const { name, until } = parsed.data.stages![index]!;
+    if (names.has(name)) {
+      const reason = "another stage has that name, and would draw the same random numbers";
+      faults.push({
+        code: "rule",
+        rule: "stage_names",
+        path: ["stages", index, "name"],
+        value: name,
+        origin: item.origin,
+        reason,
+        fix: "give each stage its own",
+      });
+    }
+    names.add(name);
+    const base: MapNode = { ...tree, entries: new Map(tree.entries) };
+    base.entries.delete("stages");
+    const over = item as MapNode;
+    const entries = new Map(over.entries);
+    entries.delete("name");
+    entries.delete("until");
+    const merged = mergeTrees(base, { ...over, entries }) as MapNode;
+    return { name, until, tree: expandShorthand(merged) };
+  });
+  return { layered, faults };
 }
 
 function readOverrides(options: LoadOptions, faults: Fault[]): Override[] {

@@ -7,6 +7,7 @@ import { chainOptions } from "../data/options.ts";
 import { optimizerOptions } from "../optim/options.ts";
 import { modelOptions } from "../policy/options.ts";
 import { rewardOptions, rewardPartsOptions } from "../rewards/options.ts";
+import { shapingListOptions } from "../rewards/shaping-options.ts";
 import { rolloutOptions } from "../rollouts/options.ts";
 import { runOptions } from "../run/options.ts";
 import { type JsonSchema, toJsonSchema } from "./schema-tree.ts";
@@ -27,6 +28,37 @@ export const promptOptions = z.strictObject({
 });
 export type PromptOptions = z.infer<typeof promptOptions>;
 
+/** A section of the recipe, laid over the top level's for one stage; checked as a part of the whole. */
+const overlay = (what: string) => z.unknown().optional().describe(`${what}, laid over the recipe's own`);
+
+export const stageOptions = z.strictObject({
+  name: z
+    .string()
+    .regex(/^[A-Za-z][A-Za-z0-9_-]{0,39}$/, "use a letter, then letters, digits, dash and underscore")
+    .describe("in metrics, and where the stage's random draws come from"),
+  steps: z.int().min(1).describe("training steps of the stage, at most"),
+  until: z
+    .strictObject({
+      metric: z.string().min(1).describe("column of metrics.csv that is watched"),
+      above: z.number().optional().describe("the stage ends when the mean reaches it"),
+      below: z.number().optional().describe("the stage ends when the mean falls to it"),
+      window: z.int().min(1).default(10).describe("steps that the mean is taken over"),
+    })
+    .refine(({ above, below }) => (above === undefined) !== (below === undefined), {
+      message: "give above or below",
+    })
+    .optional()
+    .describe("ends the stage before its last step"),
+  data: overlay("datasets"),
+  prompt: overlay("prompt"),
+  rollout: overlay("sampling"),
+  rewards: overlay("reward parts, all of them"),
+  shaping: overlay("shaping, all of it"),
+  algorithm: overlay("algorithm"),
+  optimizer: overlay("optimizer"),
+  eval: overlay("evaluation"),
+});
+
 export const recipeSchema = z.strictObject({
   recipe: z
     .string()
@@ -37,7 +69,12 @@ export const recipeSchema = z.strictObject({
     .min(0)
     .default(1)
     .describe("every random draw of the run follows from it; same seed, same bytes"),
-  steps: z.int().min(1).describe("training steps of the run"),
+  steps: z.int().min(1).describe("training steps of the run; left out with stages, which have their own"),
+  stages: z
+    .array(stageOptions)
+    .min(1)
+    .optional()
+    .describe("one after the other, each from the weights of the one before, with a fresh optimizer"),
   backend: backendObjectOptions.prefault({}).describe("tensor engine; `backend: wasm` is short for its kind"),
   model: modelOptions.describe("the policy"),
   data: z
@@ -57,6 +94,9 @@ export const recipeSchema = z.strictObject({
     .describe(
       "reward parts; a completion's reward is their weighted sum. None only for sft without data.eval",
     ),
+  shaping: shapingListOptions.describe(
+    "changes to rewards that look at the group or the batch, in this order; evaluations leave them out",
+  ),
   max_error_share: rewardOptions.shape.max_error_share,
   algorithm: algorithmOptions.describe("how the weights learn"),
   optimizer: optimizerOptions.describe("AdamW and its schedule"),
@@ -65,7 +105,8 @@ export const recipeSchema = z.strictObject({
 });
 
 /** Fully resolved: every default filled in, every path absolute. */
-export type Recipe = Omit<z.infer<typeof recipeSchema>, "prompt">;
+export type Recipe = Omit<z.infer<typeof recipeSchema>, "prompt" | "stages">;
+export type StageOptions = z.infer<typeof stageOptions>;
 /** As the schema gives it, with `prompt` not yet written into `data`. */
 export type RecipeInput = z.infer<typeof recipeSchema>;
 

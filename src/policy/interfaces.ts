@@ -104,6 +104,10 @@ export interface TrainablePolicy extends GenerativePolicy {
   lossAndGradients(loss: () => Scalar): { loss: Scalar; gradients: Map<string, Tensor> };
   /** Freezes a copy of the current trainable weights as the reference (full training only; LoRA needs none). */
   freezeReference(): void;
+  /** The frozen reference under stable names, in the internal layout; null where none is held (LoRA). */
+  exportReference(): NamedTensor[] | null;
+  /** Puts a reference from `exportReference` back. @throws Error naming a tensor that does not fit */
+  importReference(tensors: readonly NamedTensor[]): void;
   /** Weights under Hugging Face names and layout; LoRA merged. */
   exportWeights(): Iterable<NamedTensor>;
   /** The LoRA matrices under PEFT names, or null for full training. */

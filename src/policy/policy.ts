@@ -208,6 +208,30 @@ class Policy implements DecoderPolicy {
     this.reference = new Map([...this.weights].map(([name, tensor]) => [name, tf.keep(tf.clone(tensor))]));
   }
 
+  exportReference(): NamedTensor[] | null {
+    if (this.reference === null) return null;
+    return [...this.reference].map(([name, tensor]) => ({
+      name,
+      shape: tensor.shape,
+      data: tensor.dataSync() as Float32Array,
+    }));
+  }
+
+  importReference(tensors: readonly NamedTensor[]): void {
+    if (!this.trainsWeights) return;
+    const given = new Map(tensors.map((tensor) => [tensor.name, tensor]));
+    for (const [name, weight] of this.weights) {
+      const shape = given.get(name)?.shape;
+      if (shape?.join() !== weight.shape.join()) {
+        throw new Error(`the reference's ${name} is [${shape ?? "missing"}], the policy's [${weight.shape}]`);
+      }
+    }
+    for (const tensor of this.reference?.values() ?? []) tensor.dispose();
+    this.reference = new Map(
+      tensors.map(({ name, shape, data }) => [name, tf.keep(tf.tensor(data, [...shape]))]),
+    );
+  }
+
   startGeneration(
     prompts: readonly Int32Array[],
     options: { repeats: number; maxNewTokens: number },

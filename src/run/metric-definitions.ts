@@ -128,6 +128,31 @@ export const metricDefinitions: readonly MetricDefinition[] = [
     "near 1/G: mode collapse",
   ),
 
+  define(
+    "shaping/thinking_share",
+    "0..1",
+    "thinking completions / B, as mode-balance counts them",
+    "z of AutoThink's batch balance",
+  ),
+  define(
+    "shaping/pull_thinking",
+    "0..1",
+    "how far rewards of thinking completions are moved to their targets",
+    "above 0: thinking is too frequent",
+  ),
+  define(
+    "shaping/pull_direct",
+    "0..1",
+    "how far rewards of direct completions are moved to their targets",
+    "above 0: direct answers are too frequent",
+  ),
+  define(
+    "shaping/length_mean",
+    "reward",
+    "mean size of the change that group-length makes",
+    "small against the rewards, or length is what is learnt",
+  ),
+
   define("advantage/mean", "-", "mean over B", "0 for group advantages"),
   define(
     "advantage/std",

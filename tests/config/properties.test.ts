@@ -101,11 +101,11 @@ test("a resolved recipe, printed and loaded from another folder, is equal, and p
   const check = (recipe: object) => {
     const path = join(folder, "config.yaml");
     writeFileSync(path, yamlOf(recipe));
-    const first = loadRecipe(path).recipe;
+    const first = loadRecipe(path);
     const again = join(folder, "elsewhere", "recipe.yaml");
     writeFileSync(again, printResolved(first));
-    const second = loadRecipe(again).recipe;
-    expect(second).toEqual(first);
+    const second = loadRecipe(again);
+    expect(second.stages).toEqual(first.stages);
     expect(printResolved(second)).toBe(printResolved(first));
   };
   const evaluated = fc.tuple(grpo, evaluation).map(([recipe, options]) => {

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from "node:fs";
+import { cpSync, existsSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import * as tf from "@tensorflow/tfjs";
 import { afterAll, describe, expect, it } from "vitest";
@@ -9,6 +9,7 @@ import {
   runTraining,
   tinyGrpo,
   tinySft,
+  tinyStages,
   workspace,
 } from "../helpers/tiny-run.ts";
 
@@ -65,7 +66,6 @@ for (const [kind, yaml] of [
       const parted = space.path(`${kind} parted`);
       // the schedule must know the end from the start, so the run is cut, not shortened
       await runTraining(config, { runDir: parted });
-      const { rmSync } = await import("node:fs");
       rmSync(join(parted, "checkpoints", "000004"), { recursive: true });
       await runTraining(undefined, { resume: parted });
       for (const file of FILES)
@@ -85,6 +85,53 @@ for (const [kind, yaml] of [
     });
   });
 }
+
+describe("a run of three stages", () => {
+  const config = space.write("stages.yaml", tinyStages);
+  const whole = space.path("stages whole");
+
+  it("goes from stage to stage, ends one early, and counts steps through", async () => {
+    const { checkpoint } = await runTraining(config, { runDir: whole });
+    const rows = rowsWithoutTime(join(whole, "metrics.csv"));
+    const names = rows.map((row) => row["stage"]);
+    const firsts = names.filter((name) => name === "first").length;
+    expect(names).toEqual([
+      "warm",
+      "warm",
+      "warm",
+      ...Array(firsts).fill("first"),
+      "second",
+      "second",
+      "second",
+    ]);
+    expect(firsts).toBeGreaterThanOrEqual(2);
+    expect(firsts).toBeLessThan(9); // `until` was reached
+    expect(rows.map((row) => Number(row["step"]))).toEqual(rows.map((_, i) => i + 1));
+    expect(checkpoint).toBe(join(whole, "checkpoints", String(rows.length).padStart(6, "0")));
+    // the second stage starts at its own reference, and leaves it
+    const kl = rows.filter((row) => row["stage"] === "second").map((row) => Number(row["policy/kl"]));
+    expect(Math.abs(kl[0]!)).toBeLessThan(1e-6);
+    expect(kl[2]!).toBeGreaterThan(1e-4);
+  });
+
+  it("continues inside any stage, reference included", async () => {
+    const steps = rowsWithoutTime(join(whole, "metrics.csv")).length;
+    const last = join("checkpoints", String(steps).padStart(6, "0"));
+    for (const cut of [2, 3, 4, steps - 3, steps - 1]) {
+      const parted = space.path(`stages cut ${cut}`);
+      cpSync(whole, parted, { recursive: true });
+      for (let step = cut + 1; step <= steps; step++) {
+        rmSync(join(parted, "checkpoints", String(step).padStart(6, "0")), { recursive: true });
+      }
+      await runTraining(undefined, { resume: parted });
+      for (const file of FILES)
+        expect(rowsWithoutTime(join(parted, file))).toEqual(rowsWithoutTime(join(whole, file)));
+      expect(checkpointBytes(join(parted, last)), `cut at ${cut}`).toEqual(
+        checkpointBytes(join(whole, last)),
+      );
+    }
+  });
+});
 
 it("does not grow in tensors over 200 steps", async () => {
   const config = space.write("long.yaml", tinyGrpo);

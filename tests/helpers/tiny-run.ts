@@ -48,6 +48,34 @@ optimizer: { lr: 0.01, schedule: cosine }
 run: { checkpoint_every: 2, keep_last: 9 }
 `;
 
+/** Supervised, then two stages of GRPO: the first ends early, the second has a KL to where it began. */
+export const tinyStages = `
+seed: 3
+model: ${tinyModel}
+data:
+  train: { kind: chain, levels: [1, 2] }
+  eval: { kind: chain, levels: [1], size: 6 }
+rollout: { prompts_per_step: 3, group_size: 4, max_new_tokens: 8 }
+rewards:
+  - { kind: length, name: short, limit: 2, max: 8 }
+  - { kind: exact, extract: whole }
+optimizer: { lr: 0.01 }
+eval: { every: 2 }
+run: { checkpoint_every: 1, keep_last: 99 }
+stages:
+  - name: warm
+    steps: 3
+    algorithm: { kind: sft, rows_per_step: 4 }
+  - name: first
+    steps: 9
+    until: { metric: tokens/completion_max, above: 8, window: 2 }
+    algorithm: { kind: grpo }
+  - name: second
+    steps: 3
+    algorithm: { kind: grpo, kl: { coef: 0.1 }, minibatches: 2 }
+    optimizer: { lr: 0.02 }
+`;
+
 /** A folder for one test file; call `remove` at the end. */
 export function workspace(): {
   path: (name: string) => string;
