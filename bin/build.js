@@ -13,7 +13,11 @@ const source = join(root, "src");
 const dist = join(root, "dist");
 
 /** Entry points: the command line, and files that run in worker threads. */
-const ENTRIES = { cli: "cli/main.ts", "math-worker": "rewards/math/worker.ts", "gemm-worker": "backend/wasm/gemm-worker.ts" };
+const ENTRIES = {
+  cli: "cli/main.ts",
+  "math-worker": "rewards/math/worker.ts",
+  "gemm-worker": "backend/wasm/gemm-worker.ts",
+};
 
 function signature() {
   const hash = createHash("sha256");

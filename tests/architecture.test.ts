@@ -85,7 +85,10 @@ it("holds the walls between stages", () => {
     const [own, other] = [folderOf(file), folderOf(target)];
     const allowed = ALLOWED[own]!;
     const ok =
-      own === other || allowed.includes("*") || allowed.includes(other) || (allowed.includes("options") && isOptions(target));
+      own === other ||
+      allowed.includes("*") ||
+      allowed.includes(other) ||
+      (allowed.includes("options") && isOptions(target));
     return ok ? [] : [`${file} imports ${target}`];
   });
   expect(faults).toEqual([]);
@@ -122,7 +125,9 @@ it("keeps tensors out of option schemas, config, data, rewards, run and the firs
     }
   };
   visit("src/cli/main.ts");
-  expect([...reached].filter((name) => /^(@tensorflow|zod|yaml|mathjs|esbuild|koffi|@huggingface)/.test(name))).toEqual([]);
+  expect(
+    [...reached].filter((name) => /^(@tensorflow|zod|yaml|mathjs|esbuild|koffi|@huggingface)/.test(name)),
+  ).toEqual([]);
 });
 
 it("draws randomness from the counter-based generator only", () => {

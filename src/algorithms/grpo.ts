@@ -7,7 +7,7 @@
  */
 import * as tf from "@tensorflow/tfjs";
 import { groupAdvantages } from "../advantages/group.ts";
-import { type PromptOrder, shuffledOrder } from "../data/order.ts";
+import { shuffledOrder } from "../data/order.ts";
 import { mean, standardDeviation } from "../lib/math.ts";
 import { createRng } from "../lib/rng.ts";
 import { tokenWeights } from "../losses/aggregation.ts";
@@ -16,32 +16,28 @@ import { klEstimateNumber } from "../losses/kl.ts";
 import type { OptimizerOptions } from "../optim/options.ts";
 import { learningRate } from "../optim/schedule.ts";
 import type { TrainablePolicy } from "../policy/interfaces.ts";
-import { type Shapeable, shapeRewards, shapingColumns } from "../rewards/shaping.ts";
-import type { ShapingSpec } from "../rewards/shaping-options.ts";
-import { thinks } from "../rewards/thinking.ts";
-import { encodePrompt, promptText } from "../rollouts/encode.ts";
-import { generate } from "../rollouts/generate.ts";
-import type { RolloutOptions } from "../rollouts/options.ts";
+import { shapeRewards, shapingColumns } from "../rewards/shaping.ts";
 import type { MetricValues } from "../run/metrics.ts";
-import { sampleRecord } from "../run/samples.ts";
 import type { Group, Prompt, ScoredCompletion } from "../types.ts";
 import { rolloutColumns, rolloutMetrics } from "./metrics.ts";
 import type { GrpoOptions } from "./options.ts";
-import { runSteps, type Stage, type StageResult } from "./stage.ts";
+import {
+  isScored,
+  type RolloutStage,
+  sampleGroups,
+  scoreGroups,
+  shapeable,
+  tokenMean,
+  writePrompts,
+  writeSamples,
+} from "./rollout.ts";
+import { runSteps, type StageResult } from "./stage.ts";
 import { padRows, spread } from "./token-batch.ts";
 import { applyGradients, type UpdateStatistics, UpdateSums } from "./update.ts";
 
-export interface GrpoStage extends Stage {
+export interface GrpoStage extends RolloutStage {
   grpo: GrpoOptions;
-  rollout: RolloutOptions;
   optimizerOptions: OptimizerOptions;
-  /** Longest prompt, tokens. */
-  maxPromptTokens: number;
-  /** Prompts of a step whose completions go to samples.jsonl; 0 writes none. */
-  samplesPrompts: number;
-  samplesEvery: number;
-  partNames: readonly string[];
-  shaping: readonly ShapingSpec[];
 }
 
 /** One completion with all that the loss needs. */
@@ -156,49 +152,6 @@ export async function trainGrpo(stage: GrpoStage): Promise<StageResult> {
   });
 }
 
-async function sampleGroups(stage: GrpoStage, prompts: readonly Prompt[], step: number): Promise<Group[]> {
-  const { rollout, tokenizer, policy } = stage;
-  const encoded = prompts.map((prompt) => ({
-    prompt,
-    tokens: encodePrompt(tokenizer, prompt, stage.maxPromptTokens),
-  }));
-  return generate(
-    policy,
-    tokenizer,
-    encoded,
-    {
-      temperature: rollout.temperature,
-      top_p: rollout.top_p,
-      top_k: rollout.top_k,
-      min_p: rollout.min_p,
-      stop: rollout.stop,
-      groupSize: rollout.group_size,
-      maxNewTokens: rollout.max_new_tokens,
-      batchRows: rollout.batch_rows ?? prompts.length * rollout.group_size,
-    },
-    createRng(stage.seed).fork(stage.name, "rollout", step),
-  );
-}
-
-async function scoreGroups(stage: GrpoStage, groups: readonly Group[]): Promise<ScoredCompletion[][]> {
-  const inputs = groups.flatMap(({ prompt, completions }) => {
-    const text = promptText(stage.tokenizer, prompt);
-    return completions.map((completion) => ({
-      completion: completion.text,
-      finishReason: completion.finishReason,
-      tokens: completion.tokens.length,
-      promptText: text,
-      answer: prompt.answer,
-      fields: prompt.fields,
-    }));
-  });
-  const scores = await stage.score(inputs);
-  let next = 0;
-  return groups.map(({ completions }) =>
-    completions.map((completion) => ({ ...completion, ...scores[next++]! })),
-  );
-}
-
 /** Logprobs of the sampled tokens under the frozen reference policy. [P][G][T] */
 function referenceLogprobs(
   policy: TrainablePolicy,
@@ -242,22 +195,6 @@ function sumKl(grpo: GrpoOptions, { logprobs }: ScoredCompletion, reference: Flo
   return sum;
 }
 
-function shapeable(
-  { tokenizer }: GrpoStage,
-  scored: readonly ScoredCompletion[][],
-  prompts: readonly Prompt[],
-): Shapeable[][] {
-  return scored.map((group, p) => {
-    const text = promptText(tokenizer, prompts[p]!);
-    return group.map(({ reward, correct, tokens, text: completion }) => ({
-      reward,
-      correct,
-      tokens: tokens.length,
-      thinks: thinks(text, completion),
-    }));
-  });
-}
-
 /** A failed reward is no score: such completions take no part in their group's comparison, and get 0. */
 function advantagesOfScored(
   rewards: readonly number[][],
@@ -276,10 +213,6 @@ function advantagesOfScored(
     for (const [k, g] of valid[p]!.entries()) spread[g] = values[k]!;
     return spread;
   });
-}
-
-function isScored({ status }: ScoredCompletion): boolean {
-  return status === "ok" || status === "unparsed";
 }
 
 function weighSamples(
@@ -362,19 +295,6 @@ function rowLength({ promptTokens, completion }: Sample): number {
   return promptTokens.length + completion.tokens.length;
 }
 
-function tokenMean(
-  scored: readonly ScoredCompletion[][],
-  values: (completion: ScoredCompletion) => Float32Array,
-): number {
-  let sum = 0;
-  let count = 0;
-  for (const completion of scored.flat()) {
-    for (const value of values(completion)) sum += value;
-    count += completion.tokens.length;
-  }
-  return sum / count;
-}
-
 function meanKl(
   grpo: GrpoOptions,
   scored: readonly ScoredCompletion[][],
@@ -389,49 +309,4 @@ function meanKl(
     }
   }
   return sum / count;
-}
-
-function writeSamples(
-  stage: GrpoStage,
-  step: number,
-  groups: readonly Group[],
-  scored: readonly ScoredCompletion[][],
-  advantages: readonly number[][],
-): void {
-  if (stage.samplesEvery === 0 || step % stage.samplesEvery !== 0) return;
-  const shown = groups.slice(0, stage.samplesPrompts);
-  stage.logs.samples(
-    shown.flatMap(({ prompt }, p) =>
-      scored[p]!.map((completion, g) =>
-        sampleRecord(stage.offset + step + 1, stage.name, prompt, completion, advantages[p]![g]!),
-      ),
-    ),
-  );
-}
-
-function writePrompts(
-  stage: GrpoStage,
-  step: number,
-  order: PromptOrder,
-  position: number,
-  groups: readonly Group[],
-  scored: readonly ScoredCompletion[][],
-): void {
-  stage.logs.prompts(
-    groups.map(({ prompt }, p) => {
-      const group = scored[p]!;
-      const share = (test: (completion: ScoredCompletion) => boolean) =>
-        group.filter(test).length / group.length;
-      return {
-        step: stage.offset + step + 1,
-        stage: stage.name,
-        epoch: order.epoch(position + p),
-        prompt_id: prompt.id,
-        completions: group.length,
-        reward_mean: mean(group.map(({ reward }) => reward)),
-        accuracy: share(({ correct }) => correct),
-        unparsed: share(({ status }) => status === "unparsed"),
-      };
-    }),
-  );
 }

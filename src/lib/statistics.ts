@@ -47,7 +47,8 @@ export function bootstrapMean(values: readonly number[], rng: Rng, draws = 1000)
  * @throws RangeError unless 1 <= k <= n and 0 <= c <= n
  */
 export function passAtK(n: number, c: number, k: number): number {
-  if (!(k >= 1 && k <= n && c >= 0 && c <= n)) throw new RangeError(`pass@k needs 1 <= k <= n, 0 <= c <= n: n ${n}, c ${c}, k ${k}`);
+  if (!(k >= 1 && k <= n && c >= 0 && c <= n))
+    throw new RangeError(`pass@k needs 1 <= k <= n, 0 <= c <= n: n ${n}, c ${c}, k ${k}`);
   if (n - c < k) return 1;
   let miss = 1;
   for (let i = n - c + 1; i <= n; i++) miss *= 1 - k / i;

@@ -23,19 +23,24 @@ describe("wilson", () => {
 describe("passAtK", () => {
   it("equals counting subsets", () => {
     fc.assert(
-      fc.property(fc.integer({ min: 1, max: 8 }), fc.integer({ min: 0, max: 8 }), fc.integer({ min: 1, max: 8 }), (n, right, size) => {
-        const c = Math.min(n, right);
-        const k = Math.min(n, size);
-        let hit = 0;
-        let all = 0;
-        for (let mask = 0; mask < 2 ** n; mask++) {
-          const members = Array.from({ length: n }, (_, i) => i).filter((i) => mask & (1 << i));
-          if (members.length !== k) continue;
-          all++;
-          if (members.some((i) => i < c)) hit++;
-        }
-        expect(passAtK(n, c, k)).toBeCloseTo(hit / all, 10);
-      }),
+      fc.property(
+        fc.integer({ min: 1, max: 8 }),
+        fc.integer({ min: 0, max: 8 }),
+        fc.integer({ min: 1, max: 8 }),
+        (n, right, size) => {
+          const c = Math.min(n, right);
+          const k = Math.min(n, size);
+          let hit = 0;
+          let all = 0;
+          for (let mask = 0; mask < 2 ** n; mask++) {
+            const members = Array.from({ length: n }, (_, i) => i).filter((i) => mask & (1 << i));
+            if (members.length !== k) continue;
+            all++;
+            if (members.some((i) => i < c)) hit++;
+          }
+          expect(passAtK(n, c, k)).toBeCloseTo(hit / all, 10);
+        },
+      ),
     );
     expect(() => passAtK(4, 1, 5)).toThrow(RangeError);
   });

@@ -97,7 +97,7 @@ describe("clipped policy loss", () => {
       return result.loss;
     })(logprobs);
     expectClose(gradient.dataSync(), [-0.5, 0.5, -0.125]);
-    expectClose(statistics, [0, 0, 3, 0, 0]);
+    expectClose(statistics, [0, 0, 3, 0, 0, 1, 0]);
   });
 
   it("ignores padding whatever it holds", () => {
