@@ -6,7 +6,7 @@ import { expect, it } from "vitest";
 const ALLOWED: Record<string, readonly string[]> = {
   "types.ts": [],
   lib: [],
-  config: ["types.ts", "lib", "options"],
+  config: ["types.ts", "lib", "options", "recipes"],
   data: ["types.ts", "lib"],
   backend: ["types.ts", "lib"],
   policy: ["types.ts", "lib", "backend"],

@@ -1,5 +1,7 @@
 /** What `recipe: name` may name: settings that lie beneath the file's own. */
 
+import { methodDefaults } from "../recipes/index.ts";
+
 export interface MethodRecipe {
   /** One line for people. */
   summary: string;
@@ -7,8 +9,9 @@ export interface MethodRecipe {
   defaults: Readonly<Record<string, unknown>>;
 }
 
-/** The plain algorithms. Papers' recipes are added by the caller through `LoadOptions.methods`. */
+/** The plain algorithms, and the papers' recipes. */
 export const builtInMethods: ReadonlyMap<string, MethodRecipe> = new Map([
   ["grpo", { summary: "group-relative policy optimisation", defaults: { algorithm: { kind: "grpo" } } }],
   ["sft", { summary: "supervised fine-tuning on targets", defaults: { algorithm: { kind: "sft" } } }],
+  ...methodDefaults(),
 ]);

@@ -20,7 +20,8 @@ export function composeTemplate(shared: string, own: string): string {
 
 /** The rest of `prompt`. @returns the recipe without it */
 export function sharePrompt(recipe: RecipeInput): Recipe {
-  const { prompt, ...rest } = recipe;
+  // what the method and the prompt said is written into the other keys by now
+  const { recipe: _method, prompt, stages: _stages, ...rest } = recipe;
   for (const part of parts) {
     const set = rest.data[part];
     if (set?.kind !== "file" || prompt === undefined) continue;

@@ -105,7 +105,7 @@ export const recipeSchema = z.strictObject({
 });
 
 /** Fully resolved: every default filled in, every path absolute. */
-export type Recipe = Omit<z.infer<typeof recipeSchema>, "prompt" | "stages">;
+export type Recipe = Omit<z.infer<typeof recipeSchema>, "recipe" | "prompt" | "stages">;
 export type StageOptions = z.infer<typeof stageOptions>;
 /** As the schema gives it, with `prompt` not yet written into `data`. */
 export type RecipeInput = z.infer<typeof recipeSchema>;

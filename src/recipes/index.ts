@@ -1,0 +1,14 @@
+/** Every method recipe by name. A new one is a file beside this one and a line here. */
+import { type Method, settingsToRecipe } from "./method.ts";
+
+export const methods: readonly Method[] = [];
+
+/** What the config loader lays beneath a file that says `recipe: name`. */
+export function methodDefaults(): Map<string, { summary: string; defaults: Record<string, unknown> }> {
+  return new Map(
+    methods.map((method) => [
+      method.name,
+      { summary: method.summary, defaults: settingsToRecipe(method.settings) },
+    ]),
+  );
+}
