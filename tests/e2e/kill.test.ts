@@ -1,0 +1,105 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, expect, it } from "vitest";
+import { createRng } from "../../src/lib/rng.ts";
+import { checkpointBytes, rowsWithoutTime, tinyGrpo, workspace } from "../helpers/tiny-run.ts";
+
+const space = workspace();
+afterAll(space.remove);
+
+const KILLS = 22;
+const STEPS = 60;
+const config = space.write(
+  "kill.yaml",
+  tinyGrpo
+    .replace("steps: 4", `steps: ${STEPS}`)
+    .replace("checkpoint_every: 2, keep_last: 9", "checkpoint_every: 1"),
+);
+
+function start(args: readonly string[]): ChildProcess {
+  return spawn(process.execPath, ["bin/rlpt.js", "train", ...args, "--quiet", "--backend", "wasm"], {
+    stdio: "ignore",
+  });
+}
+
+const ended = (child: ChildProcess) =>
+  new Promise<NodeJS.Signals | number | null>((resolve) => {
+    child.once("exit", (code, signal) => resolve(signal ?? code));
+  });
+
+const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+
+function whole(runDir: string): number {
+  const folder = join(runDir, "checkpoints");
+  return existsSync(folder)
+    ? (readdirSync(folder)
+        .filter((name) => /^\d+$/.test(name))
+        .map(Number)
+        .sort((a, b) => a - b)
+        .at(-1) ?? 0)
+    : 0;
+}
+
+function writing(runDir: string): boolean {
+  const folder = join(runDir, "checkpoints");
+  return existsSync(folder) && readdirSync(folder).some((name) => name.startsWith(".tmp-"));
+}
+
+it("ends with the same bytes as an unkilled run after 22 kills, some inside a checkpoint", async () => {
+  const calm = space.path("calm");
+  expect(await ended(start([config, "--run-dir", calm]))).toBe(0);
+
+  const killed = space.path("killed");
+  const rng = createRng(11);
+  let insideCheckpoint = 0;
+  let kills = 0;
+  for (let attempt = 0; ; attempt++) {
+    expect(attempt).toBeLessThan(80);
+    const begun = existsSync(join(killed, "recipe.yaml"));
+    const child = start(begun ? ["--resume", killed] : [config, "--run-dir", killed]);
+    const exit = ended(child);
+    if (kills >= KILLS) {
+      expect(await exit).toBe(0);
+      break;
+    }
+    // a step or two further, then at a random moment or in the middle of the next checkpoint
+    const target = whole(killed) + 1 + rng.integer(2, attempt);
+    const deadline = performance.now() + 30_000;
+    while (child.exitCode === null && whole(killed) < target && performance.now() < deadline) await pause(2);
+    if (attempt % 2 === 0) {
+      while (child.exitCode === null && !writing(killed) && performance.now() < deadline) await pause(0);
+    } else await pause(rng.fork("delay").integer(30, attempt));
+    child.kill("SIGKILL");
+    const outcome = await exit;
+    if (outcome === 0) break;
+    expect(outcome).toBe("SIGKILL");
+    if (writing(killed)) insideCheckpoint++;
+    kills++;
+  }
+  expect(kills).toBeGreaterThanOrEqual(20);
+  expect(insideCheckpoint).toBeGreaterThanOrEqual(3);
+
+  const last = join("checkpoints", String(STEPS).padStart(6, "0"));
+  expect(checkpointBytes(join(killed, last))).toEqual(checkpointBytes(join(calm, last)));
+  for (const file of ["metrics.csv", "eval.csv", "prompts.csv"]) {
+    expect(rowsWithoutTime(join(killed, file))).toEqual(rowsWithoutTime(join(calm, file)));
+  }
+  expect(readFileSync(join(killed, "samples.jsonl"), "utf8")).toBe(
+    readFileSync(join(calm, "samples.jsonl"), "utf8"),
+  );
+}, 300_000);
+
+it("Ctrl-C writes a checkpoint, exits 130, and a resume ends as if nothing had happened", async () => {
+  const runDir = space.path("interrupted");
+  const child = start([config, "--run-dir", runDir]);
+  const exit = ended(child);
+  while (child.exitCode === null && whole(runDir) < 3) await pause(2);
+  child.kill("SIGINT");
+  expect(await exit).toBe(130);
+  expect(whole(runDir)).toBeGreaterThanOrEqual(3);
+  expect(whole(runDir)).toBeLessThan(STEPS);
+  expect(await ended(start(["--resume", runDir]))).toBe(0);
+  const last = join("checkpoints", String(STEPS).padStart(6, "0"));
+  expect(checkpointBytes(join(runDir, last))).toEqual(checkpointBytes(join(space.path("calm"), last)));
+});
