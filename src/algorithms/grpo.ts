@@ -96,7 +96,7 @@ export async function trainGrpo(stage: GrpoStage): Promise<StageResult> {
     const rewarded = clock();
 
     // 4. KL to the reference policy, per token
-    const references = usesReference ? referenceLogprobs(policy, groups, stage) : null;
+    const references = usesReference ? await referenceLogprobs(policy, groups, stage) : null;
 
     // 5. rewards shaped by group and batch, then advantages relative to the group
     const shaped = shapeRewards(shapeable(stage, scored, prompts), stage.shaping);
@@ -122,7 +122,7 @@ export async function trainGrpo(stage: GrpoStage): Promise<StageResult> {
       for (let m = 0; m < grpo.minibatches; m++) {
         const index = step * updatesPerStep + epoch * grpo.minibatches + m;
         const lr = learningRate(stage.optimizerOptions, index, stage.steps * updatesPerStep);
-        sums.add(update(stage, shuffled.slice(m * size, (m + 1) * size), lr, grpo.minibatches), lr);
+        sums.add(await update(stage, shuffled.slice(m * size, (m + 1) * size), lr, grpo.minibatches), lr);
       }
     }
     const updated = clock();
@@ -153,11 +153,11 @@ export async function trainGrpo(stage: GrpoStage): Promise<StageResult> {
 }
 
 /** Logprobs of the sampled tokens under the frozen reference policy. [P][G][T] */
-function referenceLogprobs(
+async function referenceLogprobs(
   policy: TrainablePolicy,
   groups: readonly Group[],
   stage: GrpoStage,
-): Float32Array[][] {
+): Promise<Float32Array[][]> {
   const rows = groups.flatMap(({ promptTokens, completions }) =>
     completions.map(({ tokens }) => ({ prompt: promptTokens, completion: tokens })),
   );
@@ -165,12 +165,11 @@ function referenceLogprobs(
   const flat: Float32Array[] = [];
   for (let start = 0; start < rows.length; start += size) {
     const { batch, starts } = padRows(rows.slice(start, start + size));
-    const logprobs = tf.tidy(
-      () =>
-        policy
-          .score(batch, { temperature: stage.rollout.temperature, reference: true })
-          .logprobs.dataSync<"float32">(), // [K]
+    const scored = tf.tidy(
+      () => policy.score(batch, { temperature: stage.rollout.temperature, reference: true }).logprobs, // [K]
     );
+    const logprobs = await scored.data<"float32">();
+    scored.dispose();
     for (let i = 0; i + 1 < starts.length; i++) flat.push(logprobs.slice(starts[i], starts[i + 1]));
   }
   let next = 0;
@@ -252,7 +251,7 @@ function update(
   samples: readonly Sample[],
   lr: number,
   minibatches: number,
-): UpdateStatistics {
+): Promise<UpdateStatistics> {
   const { grpo, policy } = stage;
   const klInLoss = grpo.kl.coef > 0 && grpo.kl.place === "loss";
   const live = samples

@@ -50,7 +50,7 @@ export async function trainSft(stage: SftStage): Promise<StageResult> {
       rows.slice(i * size, (i + 1) * size),
     );
     const sums = new UpdateSums();
-    const statistics = applyGradients(
+    const statistics = await applyGradients(
       stage,
       microBatches,
       lr,

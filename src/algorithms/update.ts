@@ -25,13 +25,13 @@ export interface UpdateStatistics {
  * @param lossOf builds the loss of one micro-batch; runs inside tidy
  * @param names of the statistics it returns
  */
-export function applyGradients<T>(
+export async function applyGradients<T>(
   stage: Stage,
   microBatches: readonly T[],
   lr: number,
   lossOf: (microBatch: T) => MicroBatchLoss,
   names: readonly string[],
-): UpdateStatistics {
+): Promise<UpdateStatistics> {
   const { policy, optimizer } = stage;
   const total: UpdateStatistics = { loss: 0, gradientNorm: 0, tokens: 0, statistics: {} };
   const sum = new Map<string, tf.Tensor>();
@@ -45,11 +45,11 @@ export function applyGradients<T>(
         tokens = result.tokens;
         return result.loss;
       });
-      total.loss += loss.dataSync()[0]!;
+      total.loss += (await loss.data())[0]!;
       loss.dispose();
       const statistics = kept as tf.Tensor1D | null;
       if (statistics !== null) {
-        const values = statistics.dataSync();
+        const values = await statistics.data();
         for (const [i, name] of names.entries()) {
           const before = total.statistics[name];
           const value = values[i]!;
@@ -74,7 +74,7 @@ export function applyGradients<T>(
     }
     for (const [name, { shape }] of policy.trainable) if (!sum.has(name)) sum.set(name, tf.zeros(shape));
     const norm = optimizer.step(sum, lr);
-    total.gradientNorm = norm.dataSync()[0]!;
+    total.gradientNorm = (await norm.data())[0]!;
     norm.dispose();
   } finally {
     tf.dispose([...sum.values()]);

@@ -28,6 +28,7 @@ export async function exportModel(
   // aside first, so that a half-written model is never taken for one
   const aside = `${resolve(directory)}.${process.pid}.tmp`;
   mkdirSync(dirname(aside), { recursive: true });
+  await policy.prepareExport();
   try {
     saveModel(aside, {
       config: files.config,

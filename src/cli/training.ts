@@ -231,6 +231,8 @@ async function runStage(
       checkpointEvery: recipe.run.checkpoint_every,
       checkpoint: async (stepsDone, ended, evaluation) => {
         run.logs.sync();
+        await policy.prepareExport();
+        await optimizer.prepareExport();
         const isEnd = ended && last;
         const written = await writeCheckpoint(run.directory, offset + stepsDone, {
           files: checkpointFiles(policy, optimizer, files, isEnd, usesReference),

@@ -1,6 +1,7 @@
 /** AdamW over named variables: state keyed by weight name, so that it can be saved and put back. */
 import * as tf from "@tensorflow/tfjs";
 import { adamwUpdate } from "../backend/ops.ts";
+import { prefetch } from "../backend/read.ts";
 import type { OptimizerOptions } from "./options.ts";
 
 export interface OptimizerTensor {
@@ -18,6 +19,8 @@ export interface AdamW {
    * @returns the norm before clipping, a scalar tensor that the caller disposes
    */
   step(gradients: ReadonlyMap<string, tf.Tensor>, learningRate: number): tf.Scalar;
+  /** Brings the moments to the host where the backend cannot be read synchronously; before `exportState`. */
+  prepareExport(): Promise<void>;
   /** Moments as `<name>.m` and `<name>.v`. */
   exportState(): Iterable<OptimizerTensor>;
   /** @throws Error naming what is missing or has another shape */
@@ -74,6 +77,7 @@ export function createAdamW(variables: ReadonlyMap<string, tf.Variable>, options
       scale?.dispose();
       return norm;
     },
+    prepareExport: () => prefetch([...first.values(), ...second.values()]),
     *exportState() {
       for (const name of variables.keys()) {
         for (const [suffix, moments] of [

@@ -108,6 +108,8 @@ export interface TrainablePolicy extends GenerativePolicy {
   exportReference(): NamedTensor[] | null;
   /** Puts a reference from `exportReference` back. @throws Error naming a tensor that does not fit */
   importReference(tensors: readonly NamedTensor[]): void;
+  /** Brings weights to the host where the backend cannot be read synchronously; before any export. */
+  prepareExport(): Promise<void>;
   /** Weights under Hugging Face names and layout; LoRA merged. */
   exportWeights(): Iterable<NamedTensor>;
   /** The LoRA matrices under PEFT names, or null for full training. */

@@ -1,6 +1,7 @@
 /** A policy: weights on the backend, what of them is trained, its reference, and the ways in and out. */
 import * as tf from "@tensorflow/tfjs";
 import { tokenLogprobs } from "../backend/ops.ts";
+import { prefetch, readsSynchronously } from "../backend/read.ts";
 import { RlptError } from "../lib/errors.ts";
 import { createRng, type Rng } from "../lib/rng.ts";
 import type { GenerationSession } from "../types.ts";
@@ -239,6 +240,11 @@ class Policy implements DecoderPolicy {
     return startSession(this.config, this.view, prompts, options);
   }
 
+  prepareExport(): Promise<void> {
+    const adapters = [...this.adapters.values()].flatMap(({ a, b }) => [a, b]);
+    return prefetch([...this.weights.values(), ...adapters, ...(this.reference?.values() ?? [])]);
+  }
+
   *exportWeights(): Iterable<NamedTensor> {
     for (const [name, { shape }] of expectedWeights(this.config)) {
       const values = this.mergedValues(name);
@@ -249,6 +255,7 @@ class Policy implements DecoderPolicy {
 
   /** A weight with its adapter merged in, W + scale * A B, in the layout it is held in. */
   private mergedValues(name: string): Float32Array {
+    if (!readsSynchronously()) return this.mergedOnHost(name);
     const merged = tf.tidy(() => {
       const weight = this.weights.get(name)!;
       const adapter = this.adapters.get(name.replace(/\.weight$/, ""));
@@ -261,6 +268,24 @@ class Policy implements DecoderPolicy {
     } finally {
       merged.dispose();
     }
+  }
+
+  /** The same from values that `prepareExport` has brought to the host: a new tensor could not be read. */
+  private mergedOnHost(name: string): Float32Array {
+    const weight = this.weights.get(name)!;
+    const values = weight.dataSync() as Float32Array;
+    const adapter = this.adapters.get(name.replace(/\.weight$/, ""));
+    if (!adapter) return values;
+    const [rows, columns] = weight.shape as [number, number];
+    const [a, b] = [adapter.a.dataSync() as Float32Array, adapter.b.dataSync() as Float32Array];
+    const merged = values.slice();
+    for (let i = 0; i < rows; i++) {
+      for (let r = 0; r < adapter.rank; r++) {
+        const factor = adapter.scale * a[i * adapter.rank + r]!;
+        for (let j = 0; j < columns; j++) merged[i * columns + j]! += factor * b[r * columns + j]!;
+      }
+    }
+    return merged;
   }
 
   exportAdapter(): { tensors: NamedTensor[]; config: Record<string, unknown> } | null {
