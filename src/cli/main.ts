@@ -12,6 +12,7 @@ import { register as registerReward } from "./commands/reward.ts";
 import { register as registerSample } from "./commands/sample.ts";
 import { register as registerTrain } from "./commands/train.ts";
 import { register as registerValidate } from "./commands/validate.ts";
+import { stopWithParent } from "./parent.ts";
 import { exitQuietlyOnBrokenPipe } from "./terminal.ts";
 
 export function createProgram(): Command {
@@ -49,6 +50,7 @@ export function createProgram(): Command {
 /** Runs one command line and ends the process with its status: 0, 1 failed, 2 usage or config, 130 interrupted. */
 export async function main(argv: readonly string[]): Promise<void> {
   exitQuietlyOnBrokenPipe();
+  stopWithParent();
   process.exitCode = await run(argv);
 }
 
