@@ -18,3 +18,19 @@ export const advantageOptions = z.strictObject({
   epsilon: z.number().min(0).default(1e-4).describe("added to the standard deviation (TRL's value)"),
 });
 export type AdvantageOptions = z.infer<typeof advantageOptions>;
+
+export const gaeOptions = z.strictObject({
+  gamma: z
+    .number()
+    .min(0)
+    .max(1)
+    .default(1)
+    .describe("discount per token; 1: a right answer is worth the same however long it took"),
+  lambda: z
+    .number()
+    .min(0)
+    .max(1)
+    .default(0.95)
+    .describe("0 trusts the critic's next value, 1 only the rewards; 0.95 as in PPO's paper and LIMR's code"),
+});
+export type GaeOptions = z.infer<typeof gaeOptions>;

@@ -10,20 +10,21 @@ import { groupAdvantages } from "../advantages/group.ts";
 import { shuffledOrder } from "../data/order.ts";
 import { mean, standardDeviation } from "../lib/math.ts";
 import { createRng } from "../lib/rng.ts";
-import { tokenWeights } from "../losses/aggregation.ts";
+import { maskDecision, tokenWeights } from "../losses/aggregation.ts";
 import { clippedPolicyLoss, POLICY_LOSS_STATISTICS } from "../losses/clipped-policy.ts";
 import { klEstimateNumber } from "../losses/kl.ts";
 import type { OptimizerOptions } from "../optim/options.ts";
 import { learningRate } from "../optim/schedule.ts";
-import type { TrainablePolicy } from "../policy/interfaces.ts";
 import { shapeRewards, shapingColumns } from "../rewards/shaping.ts";
 import type { MetricValues } from "../run/metrics.ts";
 import type { Group, Prompt, ScoredCompletion } from "../types.ts";
 import { rolloutColumns, rolloutMetrics } from "./metrics.ts";
 import type { GrpoOptions } from "./options.ts";
 import {
+  decisionTokens,
   isScored,
   type RolloutStage,
+  referenceLogprobs,
   sampleGroups,
   scoreGroups,
   shapeable,
@@ -48,12 +49,14 @@ interface Sample {
   advantage: number;
   /** Weight of each of its tokens in the loss. */
   weight: number;
+  /** Index of the token that carries none (selective loss masking). */
+  masked: number | null;
   /** Reference logprobs, where KL is used. [T] */
   reference: Float32Array | null;
 }
 
 export async function trainGrpo(stage: GrpoStage): Promise<StageResult> {
-  const { grpo, rollout, policy, clock } = stage;
+  const { grpo, rollout, clock } = stage;
   const rng = createRng(stage.seed);
   const order = shuffledOrder(stage.train, rng.fork(stage.name));
   const updatesPerStep = grpo.epochs * grpo.minibatches;
@@ -96,7 +99,7 @@ export async function trainGrpo(stage: GrpoStage): Promise<StageResult> {
     const rewarded = clock();
 
     // 4. KL to the reference policy, per token
-    const references = usesReference ? await referenceLogprobs(policy, groups, stage) : null;
+    const references = usesReference ? await referenceLogprobs(stage, groups, grpo.micro_batch_rows) : null;
 
     // 5. rewards shaped by group and batch, then advantages relative to the group
     const shaped = shapeRewards(shapeable(stage, scored, prompts), stage.shaping);
@@ -152,30 +155,6 @@ export async function trainGrpo(stage: GrpoStage): Promise<StageResult> {
   });
 }
 
-/** Logprobs of the sampled tokens under the frozen reference policy. [P][G][T] */
-async function referenceLogprobs(
-  policy: TrainablePolicy,
-  groups: readonly Group[],
-  stage: GrpoStage,
-): Promise<Float32Array[][]> {
-  const rows = groups.flatMap(({ promptTokens, completions }) =>
-    completions.map(({ tokens }) => ({ prompt: promptTokens, completion: tokens })),
-  );
-  const size = stage.grpo.micro_batch_rows ?? rows.length;
-  const flat: Float32Array[] = [];
-  for (let start = 0; start < rows.length; start += size) {
-    const { batch, starts } = padRows(rows.slice(start, start + size));
-    const scored = tf.tidy(
-      () => policy.score(batch, { temperature: stage.rollout.temperature, reference: true }).logprobs, // [K]
-    );
-    const logprobs = await scored.data<"float32">();
-    scored.dispose();
-    for (let i = 0; i + 1 < starts.length; i++) flat.push(logprobs.slice(starts[i], starts[i + 1]));
-  }
-  let next = 0;
-  return groups.map(({ completions }) => completions.map(() => flat[next++]!));
-}
-
 /** KL in the reward: coef times the sum over the completion's tokens. */
 function klPenalty(
   grpo: GrpoOptions,
@@ -222,12 +201,16 @@ function weighSamples(
   references: Float32Array[][] | null,
 ): Sample[] {
   const { grpo, rollout } = stage;
-  const lengths = scored
-    .flat()
-    .map((one) =>
-      !isScored(one) || (grpo.mask_truncated && one.finishReason === "length") ? 0 : one.tokens.length,
-    );
-  const weights = tokenWeights(lengths, grpo.aggregation, rollout.max_new_tokens);
+  const decisions = grpo.mask_decision.enabled ? decisionTokens(stage, groups).flat() : [];
+  const masks = scored.flat().map((one, i) => {
+    const out = !isScored(one) || (grpo.mask_truncated && one.finishReason === "length");
+    return maskDecision(out ? 0 : one.tokens.length, decisions[i] ?? null, grpo.mask_decision);
+  });
+  const weights = tokenWeights(
+    masks.map(({ length }) => length),
+    grpo.aggregation,
+    rollout.max_new_tokens,
+  );
   let next = 0;
   return groups.flatMap(({ prompt, promptTokens }, p) =>
     scored[p]!.map((completion, g) => ({
@@ -235,6 +218,7 @@ function weighSamples(
       promptTokens,
       completion,
       advantage: advantages[p]![g]!,
+      masked: masks[next]!.masked,
       weight: weights[next++]!,
       reference: references?.[p]?.[g] ?? null,
     })),
@@ -274,7 +258,9 @@ function update(
       const size = batch.targets.length; // K
       const old = tf.tensor1d(spread(starts, size, (i, t) => micro[i]!.completion.logprobs[t]!));
       const advantages = tf.tensor1d(spread(starts, size, (i) => micro[i]!.advantage));
-      const weights = tf.tensor1d(spread(starts, size, (i) => micro[i]!.weight * minibatches));
+      const weights = tf.tensor1d(
+        spread(starts, size, (i, t) => (t === micro[i]!.masked ? 0 : micro[i]!.weight * minibatches)),
+      );
       const reference = klInLoss
         ? tf.tensor1d(spread(starts, size, (i, t) => micro[i]!.reference![t]!))
         : null;
@@ -284,7 +270,8 @@ function update(
         grpo.clip,
         grpo.kl,
       );
-      return { loss, statistics, tokens: starts.at(-1)! };
+      const masked = micro.filter((s) => s.masked !== null).length;
+      return { loss, statistics, tokens: starts.at(-1)! - masked };
     },
     POLICY_LOSS_STATISTICS,
   );

@@ -1,16 +1,20 @@
 /** What algorithms that sample share: prompts to scored groups, and what of them is written down. */
+import * as tf from "@tensorflow/tfjs";
 import type { PromptOrder } from "../data/order.ts";
 import { mean } from "../lib/math.ts";
 import { createRng } from "../lib/rng.ts";
+import type { TokenBatch } from "../policy/interfaces.ts";
 import type { Shapeable } from "../rewards/shaping.ts";
 import type { ShapingSpec } from "../rewards/shaping-options.ts";
 import { thinks } from "../rewards/thinking.ts";
 import { encodePrompt, promptText } from "../rollouts/encode.ts";
 import { generate } from "../rollouts/generate.ts";
+import { decisionToken, forcedModes } from "../rollouts/modes.ts";
 import type { RolloutOptions } from "../rollouts/options.ts";
 import { sampleRecord } from "../run/samples.ts";
 import type { Group, Prompt, ScoredCompletion } from "../types.ts";
 import type { Stage } from "./stage.ts";
+import { padRows } from "./token-batch.ts";
 
 export interface RolloutStage extends Stage {
   rollout: RolloutOptions;
@@ -46,9 +50,26 @@ export async function sampleGroups(
       groupSize: rollout.group_size,
       maxNewTokens: rollout.max_new_tokens,
       batchRows: rollout.batch_rows ?? prompts.length * rollout.group_size,
+      ...(rollout.mode_samples === undefined
+        ? {}
+        : {
+            modes: forcedModes(
+              tokenizer,
+              rollout.mode_samples,
+              prompts.map((prompt) => ({ id: prompt.id, text: promptText(tokenizer, prompt) })),
+            ),
+          }),
     },
     createRng(stage.seed).fork(stage.name, "rollout", step),
   );
+}
+
+/** Index of the decision token of each completion, null where there is none. [P][G] */
+export function decisionTokens({ tokenizer }: RolloutStage, groups: readonly Group[]): (number | null)[][] {
+  return groups.map(({ prompt, completions }) => {
+    const before = promptText(tokenizer, prompt);
+    return completions.map(({ tokens, text }) => decisionToken(tokenizer, before, tokens, text));
+  });
 }
 
 export async function scoreGroups(
@@ -87,6 +108,43 @@ export function shapeable(
       thinks: thinks(text, completion),
     }));
   });
+}
+
+/**
+ * Logprobs of the sampled tokens under the frozen reference policy. [P][G][T]
+ * @param microBatchRows rows per forward pass; all at once when absent
+ */
+export function referenceLogprobs(
+  { policy, rollout }: RolloutStage,
+  groups: readonly Group[],
+  microBatchRows: number | undefined,
+): Float32Array[][] {
+  return scorePerToken(groups, microBatchRows, (batch) => {
+    return policy.score(batch, { temperature: rollout.temperature, reference: true }).logprobs;
+  });
+}
+
+/**
+ * One number for each sampled token of a rollout, without gradients. [P][G][T]
+ * @param of gives them for the scored tokens of a batch, [K]; runs inside tidy
+ */
+export function scorePerToken(
+  groups: readonly Group[],
+  microBatchRows: number | undefined,
+  of: (batch: TokenBatch) => tf.Tensor1D,
+): Float32Array[][] {
+  const rows = groups.flatMap(({ promptTokens, completions }) =>
+    completions.map(({ tokens }) => ({ prompt: promptTokens, completion: tokens })),
+  );
+  const size = microBatchRows ?? rows.length;
+  const flat: Float32Array[] = [];
+  for (let start = 0; start < rows.length; start += size) {
+    const { batch, starts } = padRows(rows.slice(start, start + size));
+    const numbers = tf.tidy(() => of(batch).dataSync<"float32">()); // [K]
+    for (let i = 0; i + 1 < starts.length; i++) flat.push(numbers.slice(starts[i], starts[i + 1]));
+  }
+  let next = 0;
+  return groups.map(({ completions }) => completions.map(() => flat[next++]!));
 }
 
 export function isScored({ status }: ScoredCompletion): boolean {

@@ -1,7 +1,8 @@
 /** One optimizer step over micro-batches whose losses add up, and its statistics. */
 import * as tf from "@tensorflow/tfjs";
+import type { AdamW } from "../optim/adamw.ts";
+import type { Trainee } from "../policy/interfaces.ts";
 import type { MetricValues } from "../run/metrics.ts";
-import type { Stage } from "./stage.ts";
 
 export interface MicroBatchLoss {
   loss: tf.Scalar;
@@ -26,13 +27,12 @@ export interface UpdateStatistics {
  * @param names of the statistics it returns
  */
 export async function applyGradients<T>(
-  stage: Stage,
+  { policy, optimizer }: { policy: Trainee; optimizer: AdamW },
   microBatches: readonly T[],
   lr: number,
   lossOf: (microBatch: T) => MicroBatchLoss,
   names: readonly string[],
 ): Promise<UpdateStatistics> {
-  const { policy, optimizer } = stage;
   const total: UpdateStatistics = { loss: 0, gradientNorm: 0, tokens: 0, statistics: {} };
   const sum = new Map<string, tf.Tensor>();
   try {

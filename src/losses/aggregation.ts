@@ -1,4 +1,4 @@
-import type { Aggregation } from "./options.ts";
+import type { Aggregation, MaskDecisionOptions } from "./options.ts";
 
 /**
  * The weight of each completion's tokens in the loss, so that any split into micro-batches sums to the
@@ -31,4 +31,26 @@ export function tokenWeights(
       }
     }
   });
+}
+
+/** What a token mask makes of a completion. */
+export interface MaskedCompletion {
+  /** Tokens that count in means: what `tokenWeights` takes. */
+  length: number;
+  /** Index of the token of weight 0; null: none. */
+  masked: number | null;
+}
+
+/**
+ * Selective loss masking, AdaCoT (arXiv:2505.11896): L = sum over k != k_decision of l_k.
+ * @param tokens of the completion that carry loss; 0 leaves it out
+ * @param decision index of the decision token; null where there is none
+ */
+export function maskDecision(
+  tokens: number,
+  decision: number | null,
+  { enabled, divisor }: MaskDecisionOptions,
+): MaskedCompletion {
+  if (!enabled || decision === null || tokens === 0) return { length: tokens, masked: null };
+  return { length: divisor === "drop" ? tokens - 1 : tokens, masked: decision };
 }

@@ -25,6 +25,41 @@ export const klOptions = z.strictObject({
     .describe("as a term of the loss (GRPO), or subtracted from the reward of each completion (PPO style)"),
 });
 
+/** KL in the reward of PPO: of each token, with a coefficient that may follow a target. */
+export const rewardKlOptions = z
+  .strictObject({
+    coef: z
+      .number()
+      .min(0)
+      .default(0.01)
+      .describe(
+        "each token's reward is -coef * KL estimate (LIMR: 0.01); with a target, the first value. 0 needs no reference",
+      ),
+    estimator: klOptions.shape.estimator
+      .default("k1")
+      .describe("k1 = policy - reference logprob, as in Ziegler et al.; k2 and k3 as for GRPO"),
+    target: z
+      .number()
+      .positive()
+      .optional()
+      .describe(
+        "nats per completion that the coefficient is steered to (Ziegler et al.: 6); absent: the coefficient is fixed",
+      ),
+    horizon: z
+      .int()
+      .min(1)
+      .optional()
+      .describe("completions over which the coefficient follows; 10,000 when absent, as in Ziegler et al."),
+  })
+  .describe("KL to the policy at the start of the stage, in the reward");
+
+export const valueClipOptions = z
+  .number()
+  .positive()
+  .nullable()
+  .default(0.2)
+  .describe("values move at most this far from the rollout's before the loss grows; null is off");
+
 export const aggregationOptions = z
   .enum(["token", "sequence", "constant"])
   .default("token")
@@ -35,3 +70,19 @@ export const aggregationOptions = z
 export type ClipOptions = z.infer<typeof clipOptions>;
 export type KlOptions = z.infer<typeof klOptions>;
 export type Aggregation = z.infer<typeof aggregationOptions>;
+export type RewardKlOptions = z.infer<typeof rewardKlOptions>;
+
+/** AdaCoT's selective loss masking (arXiv:2505.11896). */
+export const maskDecisionOptions = z.strictObject({
+  enabled: z
+    .boolean()
+    .default(false)
+    .describe(
+      "leave the first token behind <think> out of the policy loss and its KL: training on problems that all need thought then does not teach to think always (AdaCoT's RL-Math stage)",
+    ),
+  divisor: z
+    .enum(["drop", "keep"])
+    .default("drop")
+    .describe("does a mean over tokens count the masked one? drop: no, so it averages what carries loss"),
+});
+export type MaskDecisionOptions = z.infer<typeof maskDecisionOptions>;

@@ -1,5 +1,5 @@
 /** What flows between model files, the decoder and the algorithms. */
-import type { Scalar, Tensor, Tensor1D, Variable } from "@tensorflow/tfjs";
+import type { Scalar, Tensor, Tensor1D, Tensor2D, Variable } from "@tensorflow/tfjs";
 import type { GenerativePolicy, Tokenizer } from "../types.ts";
 
 /** Weights as they lie on disk, under their Hugging Face names, matrices [out, in] row-major. */
@@ -92,16 +92,27 @@ export interface ScoreOptions {
   reference?: boolean;
 }
 
+/** What an optimizer step needs of a policy or a critic. */
+export interface Trainee {
+  /** Trainable variables by stable name, in a fixed order. */
+  readonly trainable: ReadonlyMap<string, Variable>;
+  /** Loss and gradients of the trainable variables; the caller disposes both. */
+  lossAndGradients(loss: () => Scalar): { loss: Scalar; gradients: Map<string, Tensor> };
+}
+
 /** A policy that can be trained. Weights are [in, out] inside, [out, in] in files. */
-export interface TrainablePolicy extends GenerativePolicy {
+export interface TrainablePolicy extends GenerativePolicy, Trainee {
   readonly config: DecoderConfig;
   readonly parameterCount: number;
-  /** Trainable variables by stable name, in a fixed order: every weight, or the LoRA matrices. */
+  /** Every weight, or the LoRA matrices. */
   readonly trainable: ReadonlyMap<string, Variable>;
   /** Sync, pure in (weights, batch); call inside tf.tidy. No read-back. */
   score(batch: TokenBatch, options: ScoreOptions): TokenScores;
-  /** Loss and gradients of the trainable variables; the caller disposes both. */
-  lossAndGradients(loss: () => Scalar): { loss: Scalar; gradients: Map<string, Tensor> };
+  /**
+   * Hidden states before each scored token, after the final norm, differentiable in `own`: these stand in for the
+   * trainable weights of the same name. Inside tf.tidy. [K, H]
+   */
+  hidden(batch: TokenBatch, own: ReadonlyMap<string, Variable>): Tensor2D;
   /** Freezes a copy of the current trainable weights as the reference (full training only; LoRA needs none). */
   freezeReference(): void;
   /** The frozen reference under stable names, in the internal layout; null where none is held (LoRA). */

@@ -184,6 +184,11 @@ class Policy implements DecoderPolicy {
     });
   }
 
+  hidden(batch: TokenBatch, own: ReadonlyMap<string, tf.Variable>): tf.Tensor2D {
+    const rematerialise = this.rematerialisation === null ? null : this.planRematerialisation(own);
+    return hiddenStates(this.config, batch, batch.scoredAt, this.viewWith(own), { rematerialise });
+  }
+
   logits(batch: TokenBatch, at: Int32Array, options: { reference?: boolean } = {}): tf.Tensor2D {
     return tf.tidy(() => {
       const view = options.reference ? this.referenceView() : this.view;
@@ -194,12 +199,7 @@ class Policy implements DecoderPolicy {
 
   lossAndGradients(loss: () => tf.Scalar): { loss: tf.Scalar; gradients: Map<string, tf.Tensor> } {
     if (this.trainable.size === 0) throw new RlptError("this policy was loaded without anything to train");
-    const { value, grads } = tf.variableGrads(loss, [...this.trainable.values()]);
-    const gradients = new Map<string, tf.Tensor>();
-    for (const [name, variable] of this.trainable) {
-      gradients.set(name, grads[variable.name] ?? tf.zerosLike(variable));
-    }
-    return { loss: value, gradients };
+    return lossAndGradients(this.trainable, loss);
   }
 
   freezeReference(): void {
@@ -317,8 +317,23 @@ class Policy implements DecoderPolicy {
     return { find: (name) => reference.get(name), adapter: () => undefined };
   }
 
-  private planRematerialisation(): Rematerialisation | null {
+  /** The policy's weights, with others in the place of those that it trains. */
+  private viewWith(own: ReadonlyMap<string, tf.Tensor>): WeightView {
+    return {
+      find: (name) => own.get(name) ?? this.weights.get(name),
+      adapter: (module) => {
+        const adapter = this.adapters.get(module);
+        if (adapter === undefined) return undefined;
+        const a = (own.get(adapterTensorName(module, "A")) as tf.Tensor2D | undefined) ?? adapter.a;
+        const b = (own.get(adapterTensorName(module, "B")) as tf.Tensor2D | undefined) ?? adapter.b;
+        return { a, b, scale: adapter.scale };
+      },
+    };
+  }
+
+  private planRematerialisation(own: ReadonlyMap<string, tf.Tensor> = new Map()): Rematerialisation | null {
     if (this.trainable.size === 0) return null;
+    const view = this.viewWith(own);
     const byLayer = Array.from({ length: this.config.layers }, () => [] as string[]);
     const tensors = new Map<string, tf.Tensor>();
     const note = (owner: string, name: string, tensor: tf.Tensor) => {
@@ -327,8 +342,9 @@ class Policy implements DecoderPolicy {
       byLayer[n]!.push(name);
       tensors.set(name, tensor);
     };
-    if (this.trainsWeights) for (const [name, tensor] of this.weights) note(name, name, tensor);
-    for (const [module, { a, b }] of this.adapters) {
+    if (this.trainsWeights) for (const name of this.weights.keys()) note(name, name, view.find(name)!);
+    for (const module of this.adapters.keys()) {
+      const { a, b } = view.adapter(module)!;
       note(module, `${module}.lora_A`, a);
       note(module, `${module}.lora_B`, b);
     }
@@ -338,6 +354,19 @@ class Policy implements DecoderPolicy {
       embeddingTrained: this.trainsWeights,
     };
   }
+}
+
+/** @returns the loss and a gradient for every variable, 0 for those that the loss does not reach */
+export function lossAndGradients(
+  trainable: ReadonlyMap<string, tf.Variable>,
+  loss: () => tf.Scalar,
+): { loss: tf.Scalar; gradients: Map<string, tf.Tensor> } {
+  const { value, grads } = tf.variableGrads(loss, [...trainable.values()]);
+  const gradients = new Map<string, tf.Tensor>();
+  for (const [name, variable] of trainable) {
+    gradients.set(name, grads[variable.name] ?? tf.zerosLike(variable));
+  }
+  return { loss: value, gradients };
 }
 
 /** Unnamed: tfjs keeps one registry of names for the whole process, and there may be several policies. */

@@ -1,0 +1,65 @@
+/**
+ * A critic: a second copy of what the policy trains, with one output per token instead of a vocabulary. Full
+ * training: a decoder of its own. LoRA: adapters of its own on the policy's frozen weights.
+ */
+import * as tf from "@tensorflow/tfjs";
+import { headName } from "./decoder-weights.ts";
+import type { NamedTensor, TokenBatch, TrainablePolicy, Trainee } from "./interfaces.ts";
+import { lossAndGradients } from "./policy.ts";
+
+export const valueHeadName = "value_head.weight";
+
+export interface Critic extends Trainee {
+  /** Value of the state before each scored token, differentiable; inside tf.tidy. [K] */
+  values(batch: TokenBatch): tf.Tensor1D;
+  /** Trainable variables as they are, in the internal layout. */
+  exportWeights(): Iterable<NamedTensor>;
+  /** Puts weights from `exportWeights` back. @throws Error naming a tensor that does not fit */
+  importWeights(tensors: Iterable<NamedTensor>): void;
+  dispose(): void;
+}
+
+/**
+ * Starts at the policy's present weights, with a value head of zeros: every value is 0 until the first update.
+ * @param policy trained fully or by LoRA; must outlive the critic
+ */
+export function createCritic(policy: TrainablePolicy): Critic {
+  const trainable = new Map<string, tf.Variable>();
+  for (const [name, variable] of policy.trainable) {
+    // an update replaces a variable's data, so that the two share memory until the first one
+    if (name !== headName) trainable.set(name, tf.variable(variable));
+  }
+  const zeros = tf.zeros([policy.config.hiddenSize, 1]);
+  const head = tf.variable(zeros) as tf.Variable<tf.Rank.R2>;
+  zeros.dispose();
+  trainable.set(valueHeadName, head);
+
+  return {
+    trainable,
+    values: (batch) => tf.reshape(tf.matMul(policy.hidden(batch, trainable), head), [-1]) as tf.Tensor1D,
+    lossAndGradients: (loss) => lossAndGradients(trainable, loss),
+    *exportWeights() {
+      for (const [name, variable] of trainable) {
+        yield { name, shape: variable.shape, data: variable.dataSync<"float32">() };
+      }
+    },
+    importWeights(tensors) {
+      const given = new Map([...tensors].map((tensor) => [tensor.name, tensor]));
+      for (const [name, { shape }] of trainable) {
+        const found = given.get(name)?.shape;
+        if (found?.join() !== shape.join()) {
+          throw new Error(`the critic's ${name} is [${shape}], the checkpoint has [${found ?? "none"}]`);
+        }
+      }
+      tf.tidy(() => {
+        for (const [name, variable] of trainable) {
+          const { data, shape } = given.get(name)!;
+          variable.assign(tf.tensor(data, [...shape]));
+        }
+      });
+    },
+    dispose() {
+      tf.dispose([...trainable.values()]);
+    },
+  };
+}
