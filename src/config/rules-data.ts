@@ -28,6 +28,13 @@ const chainLevels: Rule = ({ data }, { report }) => {
       const reason = "all are 0, so no problem can be drawn";
       report({ rule: "level_weights", path: `${at}.level_weights`, reason, fix: "give one level a weight" });
     }
+    if (set.pool !== undefined) {
+      const untouched = levels.join() === "1,2,3,4,5" && weights === undefined;
+      const fault = (path: string, reason: string, fix: string) =>
+        report({ rule: "chain_pool", path: `${at}.${path}`, uses: [`${at}.pool`], reason, fix });
+      if (!untouched) fault("levels", "a pool's kinds have levels of their own", "remove levels, or pool");
+      if (set.size === undefined) fault("size", "a pool has exact shares of a size", "give size, such as 256");
+    }
     if (set.prompt !== "mixed" && set.plain_share !== 0.5) {
       const reason = `it counts only when prompt is mixed, and it is ${set.prompt}`;
       report({
@@ -52,13 +59,49 @@ const supervisedTarget: Rule = ({ algorithm, data }, { report }) => {
   });
 };
 
+function poolSize(set: RecipeInput["data"]["train"]): { key: string; size: number | undefined } {
+  switch (set.kind) {
+    case "chain":
+      return { key: "size", size: set.size };
+    case "items":
+      return { key: "shots", size: set.use === "few_shot" ? 8 * set.shots : undefined };
+    case "file":
+      return { key: "limit", size: set.limit };
+    default: {
+      const unreachable: never = set;
+      throw new Error(`dataset ${JSON.stringify(unreachable)}`);
+    }
+  }
+}
+
+/** The uses of task `items`: what is trained on is not what is tested, and targets are written for some. */
+const itemsUse: Rule = ({ data, algorithm }, { report }) => {
+  if (data?.train.kind === "items" && data.train.use === "test") {
+    const reason = "training on the test items would make the evaluation a memory test";
+    report({ rule: "items_use", path: "data.train.use", reason, fix: "use few_shot or pretraining" });
+  }
+  if (data?.eval?.kind === "items" && data.eval.use === "pretraining") {
+    const reason = "the mixture is endless, and its direct targets are wrong on purpose";
+    report({ rule: "items_use", path: "data.eval.use", reason, fix: "use test" });
+  }
+  if (data?.train.kind !== "items" || algorithm?.kind !== "sft") return;
+  if (data.train.use === "few_shot" && data.train.mode !== "direct") {
+    report({
+      rule: "sft_target",
+      path: "data.train.mode",
+      uses: ["data.train.use", "algorithm.kind"],
+      reason: "supervised training needs a target, and few-shot items come with a label but no thoughts",
+      fix: "use mode: direct, or reinforcement learning",
+    });
+  }
+};
+
 /** A pool smaller than a step would hold a prompt twice, and both would sample the same completions. */
 const enoughPrompts: Rule = ({ data, rollout, algorithm }, { report }) => {
   if (!data || !algorithm) return;
   const needed = algorithm.kind === "grpo" ? rollout?.prompts_per_step : undefined;
   if (needed === undefined) return;
-  const key = data.train.kind === "chain" ? "size" : "limit";
-  const size = data.train.kind === "chain" ? data.train.size : data.train.limit;
+  const { key, size } = poolSize(data.train);
   if (size === undefined || size >= needed) return;
   report({
     rule: "pool_size",
@@ -115,6 +158,7 @@ const sharedPrompt: Rule = ({ prompt, data }, { report }) => {
 
 export const dataRules: readonly Rule[] = [
   chainLevels,
+  itemsUse,
   supervisedTarget,
   enoughPrompts,
   separateParts,

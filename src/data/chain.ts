@@ -8,6 +8,7 @@
  */
 import { createRng, type Rng } from "../lib/rng.ts";
 import type { Prompt, PromptSource } from "../types.ts";
+import { layPool, type PoolEntry, wrongAnswer } from "./chain-pool.ts";
 import type { ChainOptions } from "./options.ts";
 
 const OPERATORS = ["+", "-", "*"] as const;
@@ -77,21 +78,46 @@ function levelOf(index: number, options: ChainOptions, rng: Rng): number {
   return levels.at(-1)!;
 }
 
-function drawPrompt(index: number, id: string, options: ChainOptions, rng: Rng): Prompt {
-  const level = levelOf(index, options, rng);
+/** The label, where the task has labels: a draw of its own, so that problems stay what they are without. */
+function drawLabel(level: number, { need }: ChainOptions, rng: Rng): boolean | undefined {
+  if (need === undefined) return undefined;
+  return rng.fork("need").uniform(0) < need[Math.min(level, need.length) - 1]!;
+}
+
+function drawPrompt(
+  index: number,
+  id: string,
+  options: ChainOptions,
+  rng: Rng,
+  entry: PoolEntry | undefined,
+): Prompt {
+  const level = entry?.level ?? levelOf(index, options, rng);
   const chain = drawChain(level, rng.fork("problem"));
   const style = rng.fork("style");
   const ellipsis =
     options.prompt === "ellipsis" || (options.prompt === "mixed" && style.uniform(0) >= options.plain_share);
-  const thinks = !ellipsis || style.uniform(1) < options.traces.think_rate;
-  const answer = String(evaluate(chain));
+  const needs = drawLabel(level, options, rng);
+  const wants = options.traces.think_by_label
+    ? needs === true
+    : style.uniform(1) < options.traces.think_rate;
+  const thinks = !ellipsis || wants;
+  const right = evaluate(chain);
+  const answer = String(entry?.kind === "mislabelled" ? wrongAnswer(right, rng.fork("label")) : right);
+  const kind = entry === undefined ? {} : { kind: entry.kind };
   return {
     id,
     input: { kind: "text", text: `${question(chain)}<think>\n${ellipsis ? "...\n" : ""}` },
     answer,
     target: `${thinks ? trace(chain, options.traces, rng.fork("trace")) : ""}</think><answer>${answer}</answer>`,
-    slices: { level: String(level) },
-    fields: { level, question: question(chain), operands: chain.operands, operators: chain.operators },
+    slices: { level: String(level), ...kind, ...(needs === undefined ? {} : { needs_thinking: String(needs) }) },
+    fields: {
+      level,
+      ...kind,
+      ...(needs === undefined ? {} : { needs_thinking: needs }),
+      question: question(chain),
+      operands: chain.operands,
+      operators: chain.operators,
+    },
   };
 }
 
@@ -102,11 +128,13 @@ function drawPrompt(index: number, id: string, options: ChainOptions, rng: Rng):
 export function chainSource(options: ChainOptions, split: "train" | "eval", runSeed: number): PromptSource {
   const size = options.size ?? (split === "eval" ? 500 : null);
   const stream = createRng(options.seed).fork("chain", split, size === null ? runSeed : -1);
+  const pool =
+    options.pool === undefined || size === null ? null : layPool(options.pool, size, stream.fork("pool"));
   return {
     name: `chain (${split})`,
     size,
     at(index) {
-      return drawPrompt(index, `chain-${split}-${index}`, options, stream.fork(index));
+      return drawPrompt(index, `chain-${split}-${index}`, options, stream.fork(index), pool?.[index]);
     },
   };
 }
