@@ -9,6 +9,7 @@ import { type BackendInfo, startBackend } from "../backend/select.ts";
 import type { DatasetOptions, Recipe } from "../config/schema.ts";
 import { chainSource } from "../data/chain.ts";
 import { readFileDataset } from "../data/file-dataset.ts";
+import { itemsSource } from "../data/items.ts";
 import { ConfigError } from "../lib/errors.ts";
 import { createRng } from "../lib/rng.ts";
 import { randomWeights } from "../policy/decoder-weights.ts";
@@ -143,6 +144,7 @@ export async function assembleSource(
   note: Note,
 ): Promise<PromptSource> {
   if (options.kind === "chain") return chainSource(options, split, recipe.seed);
+  if (options.kind === "items") return itemsSource(options, recipe.seed);
   const { prompts, skipped } = await readFileDataset(options, { baseDir: process.cwd() });
   if (skipped.length > 0) {
     const first = skipped[0]!;

@@ -3,6 +3,7 @@ import { z } from "zod";
 import { algorithmOptions, evalOptions } from "../algorithms/options.ts";
 import { backendObjectOptions } from "../backend/options.ts";
 import { fileOptions } from "../data/file-options.ts";
+import { itemsOptions } from "../data/items-options.ts";
 import { chainOptions } from "../data/options.ts";
 import { optimizerOptions } from "../optim/options.ts";
 import { modelOptions } from "../policy/options.ts";
@@ -12,7 +13,7 @@ import { rolloutOptions } from "../rollouts/options.ts";
 import { runOptions } from "../run/options.ts";
 import { type JsonSchema, toJsonSchema } from "./schema-tree.ts";
 
-export const datasetOptions = z.discriminatedUnion("kind", [chainOptions, fileOptions]);
+export const datasetOptions = z.discriminatedUnion("kind", [chainOptions, itemsOptions, fileOptions]);
 export type DatasetOptions = z.infer<typeof datasetOptions>;
 
 /** What both datasets share of a prompt. Resolving a recipe writes it into `data` and leaves this away. */

@@ -3,7 +3,7 @@ import type { GoldenCase } from "./cases.ts";
 import { extractAnswer } from "./extract.ts";
 import type { ExactOptions } from "./options.ts";
 
-/** Right when the extracted answer is the gold answer, character for character. */
+/** Right when the extracted answer is the gold answer, character for character, or holds it (`match: contains`). */
 export function exactReward(
   input: RewardInput,
   options: ExactOptions,
@@ -19,12 +19,15 @@ export function exactReward(
     const trimmed = options.trim ? text.trim() : text;
     return options.ignore_case ? trimmed.toLowerCase() : trimmed;
   };
-  const equal = comparable(found) === comparable(input.answer);
+  const given = comparable(found);
+  const gold = comparable(input.answer);
+  const accepted = options.underscores ? [gold, gold.replaceAll("_", " ")] : [gold];
+  const right = accepted.some((one) => (options.match === "contains" ? given.includes(one) : given === one));
   return {
-    value: equal ? options.right : options.wrong,
+    value: right ? options.right : options.wrong,
     status: "ok",
-    right: equal,
-    note: comparable(found).slice(0, 200),
+    right,
+    note: given.slice(0, 200),
   };
 }
 
@@ -38,6 +41,10 @@ export const exactCases: readonly GoldenCase[] = [
     input: { completion: "<answer>5</answer><answer>6</answer>", answer: "6" },
     expect: 1,
   },
+  { options: { match: "contains" }, input: { completion: "it is 6.", answer: "6" }, expect: 1 },
+  { options: { match: "contains" }, input: { completion: "it is 5.", answer: "6" }, expect: 0 },
+  { options: { underscores: true }, input: { completion: "great dane", answer: "great_dane" }, expect: 1 },
+  { options: {}, input: { completion: "great dane", answer: "great_dane" }, expect: 0 },
   {
     options: { extract: "last-answer-tag" },
     input: { completion: "6", answer: "6" },

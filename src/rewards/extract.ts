@@ -149,7 +149,10 @@ export function extractAnswer(completion: string, options: ExtractOptions): stri
     text = text.slice(at + options.after.length);
   }
   for (const how of options.extract) {
-    const found = extractOne(text, how);
+    const found =
+      options.singleLine === true && how === "first-answer-tag"
+        ? (/<answer>([^\n]*?)<\/answer>/.exec(text)?.[1] ?? null)
+        : extractOne(text, how);
     if (found === null) continue;
     if (options.singleLine === true && how !== "whole" && found.includes("\n")) continue;
     return found;

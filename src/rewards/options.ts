@@ -72,6 +72,16 @@ export const exactOptions = z.strictObject({
     .boolean()
     .default(false)
     .describe("an extracted block with a line break inside does not count as found (CLS-RL's pattern)"),
+  match: z
+    .enum(["equal", "contains"])
+    .default("equal")
+    .describe(
+      "contains: the gold answer anywhere in the extracted text is right (CLS-RL's evaluation); equal, because a policy rewarded by contains learns to name everything",
+    ),
+  underscores: z
+    .boolean()
+    .default(false)
+    .describe("a gold answer such as great_dane is also right as great dane (CLS-RL on Pets); off, as exact says"),
 });
 
 const tagName = z.string().regex(/^[A-Za-z][\w-]*$/, "write the tag's name without brackets, such as think");
@@ -208,6 +218,25 @@ export const finishedOptions = z.strictObject({
     .describe("value when the completion was cut at the token limit, else 0; -1 cancels one right answer"),
 });
 
+export const triggerOptions = z.strictObject({
+  kind: z.literal("trigger"),
+  ...common,
+  weight: z
+    .number()
+    .default(-1)
+    .describe("factor in the sum: minus AdaCoT's alpha1 (miss), alpha2 (over) or gamma (format); 0 measures"),
+  counts: z
+    .enum(["miss", "over", "format"])
+    .describe(
+      "what has the value 1: no thinking where the label asks for it, thinking where it does not, or a completion that is not one think block with an answer behind it",
+    ),
+  label: z
+    .string()
+    .min(1)
+    .default("needs_thinking")
+    .describe("column that says whether a prompt needs thought: true or false (rlpt label writes it)"),
+});
+
 export const fileOptions = z.strictObject({
   kind: z.literal("file"),
   ...common,
@@ -232,6 +261,7 @@ export const rewardPartOptions = z.discriminatedUnion("kind", [
   cosineLengthOptions,
   repetitionOptions,
   finishedOptions,
+  triggerOptions,
   fileOptions,
 ]);
 
@@ -244,6 +274,7 @@ export type LengthOptions = z.infer<typeof lengthOptions>;
 export type CosineLengthOptions = z.infer<typeof cosineLengthOptions>;
 export type RepetitionOptions = z.infer<typeof repetitionOptions>;
 export type FinishedOptions = z.infer<typeof finishedOptions>;
+export type TriggerOptions = z.infer<typeof triggerOptions>;
 export type FileOptions = z.infer<typeof fileOptions>;
 export type RewardSpec = z.infer<typeof rewardPartOptions>;
 
