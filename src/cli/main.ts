@@ -10,6 +10,7 @@ import { register as registerExport } from "./commands/export.ts";
 import { register as registerRecipes } from "./commands/recipes.ts";
 import { register as registerReward } from "./commands/reward.ts";
 import { register as registerSample } from "./commands/sample.ts";
+import { register as registerSelectData } from "./commands/select-data.ts";
 import { register as registerTrain } from "./commands/train.ts";
 import { register as registerValidate } from "./commands/validate.ts";
 import { stopWithParent } from "./parent.ts";
@@ -29,6 +30,7 @@ export function createProgram(): Command {
     registerEval,
     registerSample,
     registerExport,
+    registerSelectData,
     registerValidate,
     registerRecipes,
     registerReward,

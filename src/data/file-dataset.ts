@@ -11,6 +11,8 @@ import { fillTemplate } from "./template.ts";
 export interface FileDataset {
   /** In the file's order. */
   prompts: Prompt[];
+  /** Line at which each prompt's row begins, from 1. */
+  lines: number[];
   /** Rows that did not fit, under `on_bad_row: skip`. */
   skipped: { line: number; reason: string }[];
   /** Of the file, hexadecimal. */
@@ -203,7 +205,8 @@ export async function readFileDataset(
     );
   }
   const sha256 = createHash("sha256").update(bytes).digest("hex");
-  return { prompts: part.slice(0, options.limit), skipped, sha256 };
+  const prompts = part.slice(0, options.limit);
+  return { prompts, lines: prompts.map(({ id }) => lineOf.get(id)!), skipped, sha256 };
 }
 
 function faultList(path: string, faults: FileDataset["skipped"], rows: number): string {
