@@ -47,7 +47,7 @@ function answering(extract: z.infer<typeof extraction>[]) {
       .boolean()
       .optional()
       .describe(
-        "this part decides what accuracy counts; by default the first of exact, number, math, file does",
+        "this part decides what accuracy counts; by default the first of exact, number, math, mode-answer, file does",
       ),
     right: z.number().default(1).describe("value of a right answer; 1 makes the sum of weights the maximum"),
     wrong: z
@@ -154,6 +154,65 @@ export const mathOptions = z.strictObject({
     .describe("longest comparison of one answer; real ones take under a millisecond"),
 });
 
+export const modeAnswerOptions = z.strictObject({
+  kind: z.literal("mode-answer"),
+  ...common,
+  compare: z
+    .enum(["math", "exact"])
+    .default("math")
+    .describe("how the answer is compared with the gold one: as the math part does, or character for character"),
+  extract: z
+    .union([extraction.transform((one) => [one]), z.array(extraction).min(1)])
+    .default(["last-boxed"])
+    .describe("where the answer stands behind </think>; AutoThink's code reads the last \\boxed{}"),
+  direct_opening: z
+    .string()
+    .min(1)
+    .default("</think>\n\n")
+    .describe(
+      "a completion that starts with these bytes answers without thinking, for this part as for shaping, metrics and evaluation; AutoThink's code has </think> and two line breaks",
+    ),
+  correct: z
+    .boolean()
+    .optional()
+    .describe("this part decides what accuracy counts; it does by default, unless an earlier part compares"),
+  thinking: z
+    .strictObject({
+      right: z.number().default(1).describe("value of a right answer after thinking; AutoThink's"),
+      wrong: z.number().default(0).describe("of a wrong one; AutoThink's"),
+    })
+    .prefault({})
+    .describe("values after thinking"),
+  direct: z
+    .strictObject({
+      right: z.number().default(2).describe("value of a right answer without thinking; AutoThink's"),
+      wrong: z.number().default(-1).describe("of a wrong one; AutoThink's"),
+    })
+    .prefault({})
+    .describe("values without thinking"),
+  format_error: z
+    .strictObject({
+      thinking: z.number().default(0).describe("no </think>, or no answer behind it, after thinking"),
+      direct: z
+        .number()
+        .default(0)
+        .describe("the same without thinking; 0 as in AutoThink's code beats a wrong answer, -1 closes that"),
+    })
+    .prefault({})
+    .describe("values where no answer is found; AutoThink's paper has no such row, its code gives 0"),
+  degenerate: z
+    .strictObject({
+      enabled: z.boolean().default(true).describe("a wrong direct answer in text that runs in circles costs more"),
+      value: z.number().default(-2).describe("its value; AutoThink's code"),
+      repeats: z.int().min(2).default(10).describe("an n-gram this often in a row; AutoThink's code"),
+      longest: z.int().min(1).default(30).describe("words of the longest n-gram; AutoThink's code"),
+      word_chars: z.int().min(1).default(120).describe("or one word of this many characters; AutoThink's code"),
+    })
+    .prefault({})
+    .describe("AutoThink's code has this rule, its paper does not"),
+  timeout_ms: z.int().min(50).default(2000).describe("longest comparison of one answer, for math"),
+});
+
 const unit = z
   .enum(["tokens", "chars"])
   .default("tokens")
@@ -257,6 +316,7 @@ export const rewardPartOptions = z.discriminatedUnion("kind", [
   tagFormatOptions,
   numberOptions,
   mathOptions,
+  modeAnswerOptions,
   lengthOptions,
   cosineLengthOptions,
   repetitionOptions,
@@ -270,6 +330,7 @@ export type ExactOptions = z.infer<typeof exactOptions>;
 export type TagFormatOptions = z.infer<typeof tagFormatOptions>;
 export type NumberOptions = z.infer<typeof numberOptions>;
 export type MathOptions = z.infer<typeof mathOptions>;
+export type ModeAnswerOptions = z.infer<typeof modeAnswerOptions>;
 export type LengthOptions = z.infer<typeof lengthOptions>;
 export type CosineLengthOptions = z.infer<typeof cosineLengthOptions>;
 export type RepetitionOptions = z.infer<typeof repetitionOptions>;
@@ -283,7 +344,7 @@ export function partName(spec: Pick<RewardSpec, "kind" | "name">): string {
   return spec.name ?? spec.kind;
 }
 
-const decidingKinds: readonly RewardSpec["kind"][] = ["exact", "number", "math", "file"];
+const decidingKinds: readonly RewardSpec["kind"][] = ["exact", "number", "math", "mode-answer", "file"];
 
 /** Index of the part that decides `correct`: the one that says so, else the first that compares; -1: none does. */
 export function decidingPart(specs: readonly RewardSpec[]): number {

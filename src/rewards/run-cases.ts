@@ -6,21 +6,25 @@ import { loadRewardFile } from "./file.ts";
 import { finishedCases } from "./finished.ts";
 import { lengthCases } from "./length.ts";
 import { mathCases } from "./math-answer.ts";
+import { modeAnswerCases } from "./mode-answer.ts";
 import { numberCases } from "./number.ts";
 import { cosineLengthOptions, partName, type RewardSpec, rewardPartOptions } from "./options.ts";
 import { repetitionCases } from "./repetition.ts";
 import { createScorer } from "./score.ts";
 import { tagFormatCases } from "./tag-format.ts";
+import { triggerCases } from "./trigger.ts";
 
 const builtIn: Readonly<Record<Exclude<RewardSpec["kind"], "file">, readonly GoldenCase[]>> = {
   exact: exactCases,
   "tag-format": tagFormatCases,
   number: numberCases,
   math: mathCases,
+  "mode-answer": modeAnswerCases,
   length: lengthCases,
   "cosine-length": cosineLengthCases,
   repetition: repetitionCases,
   finished: finishedCases,
+  trigger: triggerCases,
 };
 
 /** Kinds that come with golden cases, in their order in the documentation. */

@@ -7,6 +7,7 @@ import { loadRewardFile, type RewardFile } from "./file.ts";
 import { finishedReward } from "./finished.ts";
 import { lengthReward } from "./length.ts";
 import { mathRewards } from "./math-answer.ts";
+import { modeAnswerRewards } from "./mode-answer.ts";
 import { numberReward } from "./number.ts";
 import {
   type CosineLengthOptions,
@@ -18,8 +19,10 @@ import {
 } from "./options.ts";
 import { repetitionReward } from "./repetition.ts";
 import { tagFormatReward } from "./tag-format.ts";
+import { thinks } from "./thinking.ts";
+import { triggerReward } from "./trigger.ts";
 
-export type Score = Pick<ScoredCompletion, "reward" | "status" | "parts" | "correct">;
+export type Score = Pick<ScoredCompletion, "reward" | "status" | "parts" | "correct" | "thinks">;
 
 /** A part's result; `right` where the part compares answers, whatever value its options give that. */
 type Judged = RewardPartResult & { right?: boolean };
@@ -75,12 +78,16 @@ async function scorePart(
       return guarded(inputs, (input) => numberReward(input, spec));
     case "math":
       return mathRewards(inputs, spec);
+    case "mode-answer":
+      return modeAnswerRewards(inputs, spec);
     case "length":
       return guarded(inputs, (input) => lengthReward(input, spec));
     case "repetition":
       return guarded(inputs, (input) => repetitionReward(input, spec));
     case "finished":
       return guarded(inputs, (input) => finishedReward(input, spec));
+    case "trigger":
+      return guarded(inputs, (input) => triggerReward(input, spec));
     case "file":
       return files.get(spec)!.score(inputs, spec.timeout_ms);
     default: {
@@ -149,6 +156,7 @@ async function scoreBatch(
     });
   }
   const decider = specs[decidingPart(specs)];
+  const opening = specs.find((spec) => spec.kind === "mode-answer")?.direct_opening;
   return inputs.map((input, row) => {
     const found = results[row]!;
     const decision = decider === undefined ? undefined : found.get(partName(decider));
@@ -174,6 +182,7 @@ async function scoreBatch(
       status: worstStatus(Object.values(parts).map(({ status }) => status)),
       parts,
       correct,
+      thinks: thinks(input.promptText, input.completion, opening),
     };
   });
 }

@@ -5,6 +5,7 @@
  */
 import type { Rng } from "../lib/rng.ts";
 import type { Completion, FinishReason, GenerativePolicy, Group, Prompt, Tokenizer } from "../types.ts";
+import { type ForcedModes, modeConstraint } from "./modes.ts";
 import { type SamplingOptions, sampleToken } from "./sample-token.ts";
 
 export interface GenerateOptions extends SamplingOptions {
@@ -13,6 +14,8 @@ export interface GenerateOptions extends SamplingOptions {
   stop: readonly string[];
   /** Rows decoded at once; whole groups stay together. */
   batchRows: number;
+  /** Completions of each group that are made to think or not; none when absent. */
+  modes?: ForcedModes;
   /** Called after each decoded token with the number of new tokens. */
   onTokens?: (count: number) => void;
 }
@@ -25,6 +28,8 @@ export interface EncodedPrompt {
 interface Row {
   prompt: EncodedPrompt;
   sampleIndex: number;
+  /** 0..G-1 within its group. */
+  place: number;
   random: Rng;
   tokens: number[];
   logprobs: number[];
@@ -53,7 +58,16 @@ export async function generate(
     return Array.from({ length: options.groupSize }, (_, k): Row => {
       const sampleIndex = first + k;
       const random = stream.fork(prompt.prompt.id, sampleIndex);
-      return { prompt, sampleIndex, random, tokens: [], logprobs: [], entropies: [], finishReason: null };
+      return {
+        prompt,
+        sampleIndex,
+        place: k,
+        random,
+        tokens: [],
+        logprobs: [],
+        entropies: [],
+        finishReason: null,
+      };
     });
   });
   const groupsAtOnce = Math.max(1, Math.floor(options.batchRows / options.groupSize));
@@ -94,6 +108,7 @@ async function decodeBatch(
           policy.vocabSize,
           options,
           row.random.uniform(t),
+          options.modes === undefined ? undefined : modeConstraint(options.modes, row.place, t),
         );
         row.tokens.push(token);
         row.logprobs.push(logprob);

@@ -40,6 +40,15 @@ export const rolloutOptions = z.strictObject({
     .array(z.string().min(1))
     .default([])
     .describe("strings that end a completion besides the end tokens; kept in the text"),
+  mode_samples: z
+    .strictObject({
+      direct: z.int().min(0).default(0).describe("completions that start with </think>"),
+      thinking: z.int().min(0).default(0).describe("completions that do not"),
+    })
+    .optional()
+    .describe(
+      "completions of each training group that are made to answer directly or to think, so that a group can compare both modes; needs prompts that end inside <think>. Their logprobs stay the policy's own. None when absent",
+    ),
   batch_rows: z
     .int()
     .min(1)

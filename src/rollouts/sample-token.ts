@@ -8,6 +8,9 @@ export interface SamplingOptions {
   min_p: number;
 }
 
+/** What a token must be, or must not be, whatever the policy would have drawn. */
+export type TokenConstraint = { force: number } | { ban: number };
+
 export interface SampledToken {
   token: number;
   /** Log-probability under softmax(logits / temperature) over all V, before any truncation; nats. Greedy: temperature 1. */
@@ -21,6 +24,7 @@ export interface SampledToken {
  * inverse CDF, in id order when nothing is truncated, else from the likeliest down.
  * @param logits row-major [rows, V]; only [offset, offset + size) is read
  * @param u uniform in [0, 1)
+ * @param constraint changes what is drawn, not what is reported: logprob and entropy stay the policy's own
  * @throws RangeError when the row holds no finite logit
  */
 export function sampleToken(
@@ -29,15 +33,15 @@ export function sampleToken(
   size: number,
   options: SamplingOptions,
   u: number,
+  constraint?: TokenConstraint,
 ): SampledToken {
-  let best = 0;
+  const banned = constraint !== undefined && "ban" in constraint ? constraint.ban : -1;
+  let best = banned === 0 ? 1 : 0; // likeliest that may be drawn
   let max = -Infinity;
   for (let i = 0; i < size; i++) {
     const value = logits[offset + i]!;
-    if (value > max) {
-      max = value;
-      best = i;
-    }
+    if (value > max) max = value;
+    if (value > logits[offset + best]! && i !== banned) best = i;
   }
   if (!Number.isFinite(max))
     throw new RangeError("logits hold no finite maximum: the policy has diverged (NaN)");
@@ -55,19 +59,26 @@ export function sampleToken(
   const entropy = Math.max(0, logTotal - moment / total);
   const logprob = (token: number) => (logits[offset + token]! - max) * inverse - logTotal;
   if (Number.isNaN(total)) throw new RangeError("logits hold NaN: the policy has diverged");
+  if (constraint !== undefined && "force" in constraint) {
+    return { token: constraint.force, logprob: logprob(constraint.force), entropy };
+  }
   if (greedy) return { token: best, logprob: logprob(best), entropy };
 
   const truncated = options.top_k > 0 || options.top_p < 1 || options.min_p > 0;
   if (!truncated) {
-    let left = u * total;
+    const without = banned < 0 ? 0 : Math.exp((logits[offset + banned]! - max) * inverse);
+    let left = u * Math.max(0, total - without);
     for (let i = 0; i < size; i++) {
+      if (i === banned) continue;
       left -= Math.exp((logits[offset + i]! - max) * inverse);
       if (left < 0) return { token: i, logprob: logprob(i), entropy };
     }
     return { token: best, logprob: logprob(best), entropy }; // rounding left a crumb at the end
   }
 
-  const kept = truncate(logits, offset, size, inverse, max, total, options);
+  const kept = truncate(logits, offset, size, inverse, max, total, options).filter(
+    ({ token }) => token !== banned,
+  );
   const mass = kept.reduce((sum, { weight }) => sum + weight, 0);
   let left = u * mass;
   for (const { token, weight } of kept) {
