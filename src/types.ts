@@ -83,6 +83,8 @@ export interface ScoredCompletion extends Completion {
   parts: Readonly<Record<string, RewardPartResult>>;
   /** Did the completion answer correctly? What `accuracy` averages. */
   correct: boolean;
+  /** Did it think before it answered? null where think tags are unknown. */
+  thinks: boolean | null;
 }
 
 /** Text in, ids out, and back. */

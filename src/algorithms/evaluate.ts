@@ -2,7 +2,6 @@
 import { mean } from "../lib/math.ts";
 import type { Rng } from "../lib/rng.ts";
 import { bootstrapMean, majority, passAtK, wilson } from "../lib/statistics.ts";
-import { thinks } from "../rewards/thinking.ts";
 import { encodePrompt, promptText } from "../rollouts/encode.ts";
 import { type GenerateOptions, generate } from "../rollouts/generate.ts";
 import type { EvaluationRow } from "../run/logs.ts";
@@ -69,7 +68,7 @@ export async function evaluate(
     prompt,
     completions: completions.map((completion) => {
       const i = next++;
-      return { completion, score: scores[i]!, thinks: thinks(inputs[i]!.text, completion.text) };
+      return { completion, score: scores[i]!, thinks: scores[i]!.thinks };
     }),
   }));
   return summarise(prompts, options, stream.fork("bootstrap"));

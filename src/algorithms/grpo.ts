@@ -102,7 +102,7 @@ export async function trainGrpo(stage: GrpoStage): Promise<StageResult> {
     const references = usesReference ? await referenceLogprobs(stage, groups, grpo.micro_batch_rows) : null;
 
     // 5. rewards shaped by group and batch, then advantages relative to the group
-    const shaped = shapeRewards(shapeable(stage, scored, prompts), stage.shaping);
+    const shaped = shapeRewards(shapeable(scored), stage.shaping);
     const rewards = scored.map((group, p) =>
       group.map(
         (completion, g) => shaped.rewards[p]![g]! - klPenalty(grpo, completion, references?.[p]?.[g]),

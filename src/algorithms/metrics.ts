@@ -1,6 +1,5 @@
 /** Metrics of a rollout: what was sampled and what it was worth. */
 import { mean, standardDeviation } from "../lib/math.ts";
-import { thinks } from "../rewards/thinking.ts";
 import type { MetricValues } from "../run/metrics.ts";
 import type { Group, ScoredCompletion } from "../types.ts";
 
@@ -49,10 +48,7 @@ export function rolloutMetrics(
   const lengths = all.map(({ tokens }) => tokens.length);
   const meanLength = (chosen: readonly ScoredCompletion[]) =>
     chosen.length === 0 ? null : mean(chosen.map(({ tokens }) => tokens.length));
-  const modes = groups.flatMap(({ prompt }, p) => {
-    const text = prompt.input.kind === "text" ? prompt.input.text : "";
-    return scored[p]!.map((completion) => thinks(text, completion.text)).filter((mode) => mode !== null);
-  });
+  const modes = all.flatMap(({ thinks }) => (thinks === null ? [] : [thinks]));
   return {
     "reward/mean": mean(rewards),
     "reward/std": standardDeviation(rewards, 0),

@@ -6,7 +6,6 @@ import { createRng } from "../lib/rng.ts";
 import type { TokenBatch } from "../policy/interfaces.ts";
 import type { Shapeable } from "../rewards/shaping.ts";
 import type { ShapingSpec } from "../rewards/shaping-options.ts";
-import { thinks } from "../rewards/thinking.ts";
 import { encodePrompt, promptText } from "../rollouts/encode.ts";
 import { generate } from "../rollouts/generate.ts";
 import { decisionToken, forcedModes } from "../rollouts/modes.ts";
@@ -94,20 +93,10 @@ export async function scoreGroups(
   );
 }
 
-export function shapeable(
-  { tokenizer }: RolloutStage,
-  scored: readonly ScoredCompletion[][],
-  prompts: readonly Prompt[],
-): Shapeable[][] {
-  return scored.map((group, p) => {
-    const text = promptText(tokenizer, prompts[p]!);
-    return group.map(({ reward, correct, tokens, text: completion }) => ({
-      reward,
-      correct,
-      tokens: tokens.length,
-      thinks: thinks(text, completion),
-    }));
-  });
+export function shapeable(scored: readonly ScoredCompletion[][]): Shapeable[][] {
+  return scored.map((group) =>
+    group.map(({ reward, correct, tokens, thinks }) => ({ reward, correct, tokens: tokens.length, thinks })),
+  );
 }
 
 /**
@@ -118,7 +107,7 @@ export function referenceLogprobs(
   { policy, rollout }: RolloutStage,
   groups: readonly Group[],
   microBatchRows: number | undefined,
-): Float32Array[][] {
+): Promise<Float32Array[][]> {
   return scorePerToken(groups, microBatchRows, (batch) => {
     return policy.score(batch, { temperature: rollout.temperature, reference: true }).logprobs;
   });
@@ -128,11 +117,11 @@ export function referenceLogprobs(
  * One number for each sampled token of a rollout, without gradients. [P][G][T]
  * @param of gives them for the scored tokens of a batch, [K]; runs inside tidy
  */
-export function scorePerToken(
+export async function scorePerToken(
   groups: readonly Group[],
   microBatchRows: number | undefined,
   of: (batch: TokenBatch) => tf.Tensor1D,
-): Float32Array[][] {
+): Promise<Float32Array[][]> {
   const rows = groups.flatMap(({ promptTokens, completions }) =>
     completions.map(({ tokens }) => ({ prompt: promptTokens, completion: tokens })),
   );
@@ -140,7 +129,9 @@ export function scorePerToken(
   const flat: Float32Array[] = [];
   for (let start = 0; start < rows.length; start += size) {
     const { batch, starts } = padRows(rows.slice(start, start + size));
-    const numbers = tf.tidy(() => of(batch).dataSync<"float32">()); // [K]
+    const tensor = tf.tidy(() => of(batch)); // [K]
+    const numbers = await tensor.data<"float32">();
+    tensor.dispose();
     for (let i = 0; i + 1 < starts.length; i++) flat.push(numbers.slice(starts[i], starts[i + 1]));
   }
   let next = 0;

@@ -14,6 +14,7 @@ export interface Score {
   status: RewardStatus;
   parts: Readonly<Record<string, RewardPartResult>>;
   correct: boolean;
+  thinks: boolean | null;
 }
 
 /** Rewards of a batch, one score per input, in order. */

@@ -81,7 +81,9 @@ export const exactOptions = z.strictObject({
   underscores: z
     .boolean()
     .default(false)
-    .describe("a gold answer such as great_dane is also right as great dane (CLS-RL on Pets); off, as exact says"),
+    .describe(
+      "a gold answer such as great_dane is also right as great dane (CLS-RL on Pets); off, as exact says",
+    ),
 });
 
 const tagName = z.string().regex(/^[A-Za-z][\w-]*$/, "write the tag's name without brackets, such as think");
@@ -160,7 +162,9 @@ export const modeAnswerOptions = z.strictObject({
   compare: z
     .enum(["math", "exact"])
     .default("math")
-    .describe("how the answer is compared with the gold one: as the math part does, or character for character"),
+    .describe(
+      "how the answer is compared with the gold one: as the math part does, or character for character",
+    ),
   extract: z
     .union([extraction.transform((one) => [one]), z.array(extraction).min(1)])
     .default(["last-boxed"])
@@ -202,11 +206,18 @@ export const modeAnswerOptions = z.strictObject({
     .describe("values where no answer is found; AutoThink's paper has no such row, its code gives 0"),
   degenerate: z
     .strictObject({
-      enabled: z.boolean().default(true).describe("a wrong direct answer in text that runs in circles costs more"),
+      enabled: z
+        .boolean()
+        .default(true)
+        .describe("a wrong direct answer in text that runs in circles costs more"),
       value: z.number().default(-2).describe("its value; AutoThink's code"),
       repeats: z.int().min(2).default(10).describe("an n-gram this often in a row; AutoThink's code"),
       longest: z.int().min(1).default(30).describe("words of the longest n-gram; AutoThink's code"),
-      word_chars: z.int().min(1).default(120).describe("or one word of this many characters; AutoThink's code"),
+      word_chars: z
+        .int()
+        .min(1)
+        .default(120)
+        .describe("or one word of this many characters; AutoThink's code"),
     })
     .prefault({})
     .describe("AutoThink's code has this rule, its paper does not"),
