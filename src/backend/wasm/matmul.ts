@@ -4,8 +4,12 @@ import { BackendError } from "../../lib/errors.ts";
 import type { CblasLibrary } from "./cblas.ts";
 import type { WasmHeap } from "./heap.ts";
 
-/** Multiply-adds below which a call into a native library costs more than it saves. */
-const cblasMinimum = 48 * 48 * 48;
+/**
+ * Smallest dimension from which a native library is called. Below it our own kernel is about as fast on one
+ * core, and the library's threads, which spin while they wait, cost several times that where another process
+ * wants a core (docs/decisions/0004).
+ */
+const cblasMinimum = 96;
 
 interface BatchPlan {
   shape: number[];
@@ -105,7 +109,7 @@ export function matmul(
     aCount = 1;
     aStep = 0;
   }
-  const native = cblas !== null && k > 0 && m * n * k >= cblasMinimum ? cblas : null;
+  const native = cblas !== null && Math.min(m, n, k) >= cblasMinimum ? cblas : null;
   const { gemm, gemmBatch, gemmScratchBytes } = heap.kernels as Required<typeof heap.kernels>;
   if (native === null && plan === null) {
     const scratch = heap.scratch(gemmScratchBytes!());

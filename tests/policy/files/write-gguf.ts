@@ -1,8 +1,21 @@
 /** Writes small GGUF files for tests. */
-import { mkdtempSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ggmlTypeByName } from "../../../src/policy/files/dequantise.ts";
+
+/** Folders of this file go away with the process. */
+let root: string | null = null;
+function folder(): string {
+  if (root === null) {
+    const made = mkdtempSync(join(tmpdir(), "rlpt-gguf-"));
+    process.once("exit", () => {
+      rmSync(made, { recursive: true, force: true });
+    });
+    root = made;
+  }
+  return mkdtempSync(join(root, "file-"));
+}
 
 export type MetadataValue =
   | number
@@ -123,7 +136,7 @@ export function writeGguf(
     writer.pad(alignment);
   }
   const whole = Buffer.concat(writer.chunks);
-  const path = join(mkdtempSync(join(tmpdir(), "rlpt-gguf-")), "model.gguf");
+  const path = join(folder(), "model.gguf");
   writeFileSync(path, whole.subarray(0, whole.length - (options.cut ?? 0)));
   return path;
 }
