@@ -7,6 +7,7 @@ import { register as registerBench } from "./commands/bench.ts";
 import { register as registerDoctor } from "./commands/doctor.ts";
 import { register as registerEval } from "./commands/eval.ts";
 import { register as registerExport } from "./commands/export.ts";
+import { register as registerPipeline } from "./commands/pipeline.ts";
 import { register as registerRecipes } from "./commands/recipes.ts";
 import { register as registerReward } from "./commands/reward.ts";
 import { register as registerSample } from "./commands/sample.ts";
@@ -31,6 +32,7 @@ export function createProgram(): Command {
     registerSample,
     registerExport,
     registerSelectData,
+    registerPipeline,
     registerValidate,
     registerRecipes,
     registerReward,

@@ -9,6 +9,8 @@ import { printResolved } from "../config/print.ts";
 import { CheckpointError } from "../lib/errors.ts";
 import { packageRoot } from "../lib/version.ts";
 import { latestCheckpoint } from "../run/checkpoint.ts";
+import { hashFile } from "../run/manifest.ts";
+import { readProvenance } from "../run/provenance.ts";
 import { isRunDirectory, readRecipe, recipeDifferences } from "../run/run-directory.ts";
 
 /** One command of ours, such as `train config.yaml --run-dir runs/a`. */
@@ -135,6 +137,16 @@ export async function trainingProgress(
       `${runDir}: holds a run of another recipe; remove it or use another directory:\n${list.join("\n")}`,
       { exitCode: 2 },
     );
+  }
+  for (const [path, { sha256 }] of Object.entries(readProvenance(runDir)?.data ?? {})) {
+    const now = existsSync(path) ? (await hashFile(path)).sha256 : null;
+    if (now !== sha256) {
+      const what = now === null ? "is gone" : "has changed";
+      throw new CheckpointError(
+        `${runDir}: ${path}, which it was trained on, ${what}; remove the run or use another directory.`,
+        { exitCode: 2 },
+      );
+    }
   }
   const checkpoint = await latestCheckpoint(runDir, { verify: "hashes" });
   if (checkpoint === null) return "begun";

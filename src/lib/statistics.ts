@@ -1,5 +1,5 @@
 /** Estimates with intervals: numbers in, numbers out. */
-import { mean } from "./math.ts";
+import { mean, standardDeviation } from "./math.ts";
 import type { Rng } from "./rng.ts";
 
 export interface Interval {
@@ -70,4 +70,28 @@ export function majority(answers: readonly { text: string; correct: boolean }[])
   const most = Math.max(0, ...[...votes.values()].map((vote) => vote.count));
   const winners = [...votes.values()].filter((vote) => vote.count === most);
   return winners.length === 0 ? 0 : mean(winners.map((vote) => (vote.correct ? 1 : 0)));
+}
+
+/** 97.5% quantiles of Student's t for 1 to 30 degrees of freedom. */
+const T975 = [
+  12.7062, 4.3027, 3.1824, 2.7764, 2.5706, 2.4469, 2.3646, 2.306, 2.2622, 2.2281, 2.201, 2.1788, 2.1604,
+  2.1448, 2.1314, 2.1199, 2.1098, 2.1009, 2.093, 2.086, 2.0796, 2.0739, 2.0687, 2.0639, 2.0595, 2.0555,
+  2.0518, 2.0484, 2.0452, 2.0423,
+];
+
+export interface MeanInterval extends Interval {
+  mean: number;
+}
+
+/**
+ * Mean of independent values, such as differences by seed, with its 95% interval by Student's t.
+ * @returns an infinite interval for one value, NaN for none
+ */
+export function studentInterval(values: readonly number[]): MeanInterval {
+  const n = values.length;
+  if (n === 0) return { mean: Number.NaN, low: Number.NaN, high: Number.NaN };
+  const centre = mean(values);
+  if (n === 1) return { mean: centre, low: Number.NEGATIVE_INFINITY, high: Number.POSITIVE_INFINITY };
+  const half = ((T975[n - 2] ?? Z95) * standardDeviation(values, 1)) / Math.sqrt(n);
+  return { mean: centre, low: centre - half, high: centre + half };
 }

@@ -1,0 +1,112 @@
+import type { Command } from "commander";
+import { ConfigError } from "../../lib/errors.ts";
+import type { Experiment } from "../experiment.ts";
+import type { PipelineResult } from "../pipeline.ts";
+import { colours, print, printJson, printNote, table } from "../terminal.ts";
+
+interface PipelineFlags {
+  seeds?: string;
+  jobs?: string;
+  root: string;
+  set: string[];
+  dryRun?: boolean;
+  json?: boolean;
+}
+
+export function register(program: Command): void {
+  program
+    .command("pipeline")
+    .description(
+      "run an experiment: arms x seeds, some on data that others selected; what is done is not run again",
+    )
+    .argument("<file>", "experiment, such as configs/experiments/limr.yaml")
+    .option("--seeds <list>", "instead of the file's, such as 1,2,3,4,5")
+    .option("--jobs <n>", "runs at once; one per core by default")
+    .option("--root <dir>", "results go to <dir>/<experiment>/", "runs")
+    .option(
+      "--set <key=value>",
+      "override a key in every arm; again for more",
+      (value, all: string[]) => [...all, value],
+      [],
+    )
+    .option("--dry-run", "list the runs, then stop")
+    .option("--json", "machine-readable output")
+    .action(async (file: string, flags: PipelineFlags) => {
+      const { loadExperiment } = await import("../experiment.ts");
+      const seeds = flags.seeds?.split(",").map((text) => wholeNumber(text.trim(), "--seeds"));
+      const experiment = loadExperiment(await experimentFile(file), {
+        ...(seeds === undefined ? {} : { seeds }),
+        set: flags.set,
+      });
+      if (flags.dryRun) {
+        print(
+          table(
+            experiment.runs.map((run) => [run.id, plan(run), run.set.join(" ")]),
+            { header: ["run", "data", "set"] },
+          ),
+        );
+        return;
+      }
+      const { defaultConcurrency } = await import("../process-pool.ts");
+      const { runExperiment } = await import("../pipeline.ts");
+      const result = await runExperiment(experiment, {
+        root: flags.root,
+        concurrency:
+          flags.jobs === undefined ? defaultConcurrency() : Math.max(1, wholeNumber(flags.jobs, "--jobs")),
+        note: (text) => {
+          if (!flags.json) printNote(text);
+        },
+      });
+      if (flags.json) printJson(result);
+      else print(render(experiment, result));
+    });
+}
+
+/** A recipe's own experiment lies in experiments/ beside it, under the same name. */
+async function experimentFile(file: string): Promise<string> {
+  const { existsSync } = await import("node:fs");
+  const { basename, dirname, join } = await import("node:path");
+  const { isExperiment } = await import("../experiment.ts");
+  if (!existsSync(file) || isExperiment(file)) return file;
+  const beside = join(dirname(file), "experiments", basename(file));
+  if (existsSync(beside)) {
+    printNote(`${file} is a recipe; its experiment is ${beside}`);
+    return beside;
+  }
+  throw new ConfigError(
+    `${file}: is no experiment (it has no key experiment), and there is no ${beside}; rlpt train runs a recipe`,
+  );
+}
+
+function plan({ select }: Experiment["runs"][number]): string {
+  if (select === null) return "the config's";
+  return `${select.random ? "random, as many as" : "selected,"} ${JSON.stringify(select.top ?? select.threshold ?? select.count)} of ${select.from}`;
+}
+
+function wholeNumber(text: string, flag: string): number {
+  if (!/^\d+$/.test(text)) throw new ConfigError(`${flag} ${text}: give whole numbers`);
+  return Number(text);
+}
+
+function render({ options }: Experiment, { directory, results, comparisons }: PipelineResult): string {
+  const digits = (value: number) => value.toFixed(3);
+  const rows = Object.entries(options.arms).map(([arm, { draws }]) => {
+    const cells = options.seeds.map((seed) => {
+      const values = results.filter((one) => one.arm === arm && one.seed === seed).map(({ value }) => value);
+      const average = values.reduce((sum, value) => sum + value, 0) / values.length;
+      return draws === 1 ? digits(average) : `${digits(average)} (${values.map(digits).join(" ")})`;
+    });
+    return [arm, ...cells];
+  });
+  const lines = [table(rows, { header: [options.metric, ...options.seeds.map((seed) => `seed ${seed}`)] })];
+  for (const { first, second, differences, interval } of comparisons) {
+    const range = Number.isFinite(interval.low)
+      ? ` [${digits(interval.low)}, ${digits(interval.high)}]`
+      : " (one seed: no interval)";
+    lines.push(
+      `${colours.bold(`${first} - ${second}`)} ${digits(interval.mean)}${range}  by seed ${differences.map(digits).join(" ")}`,
+    );
+  }
+  lines.push(`intervals: 95%, Student's t over seeds`, `${colours.bold("results")} ${directory}`);
+  return lines.join("\n");
+}
