@@ -1,6 +1,13 @@
 import { z } from "zod";
-import { advantageOptions } from "../advantages/options.ts";
-import { aggregationOptions, clipOptions, klOptions } from "../losses/options.ts";
+import { advantageOptions, gaeOptions } from "../advantages/options.ts";
+import {
+  aggregationOptions,
+  clipOptions,
+  klOptions,
+  maskDecisionOptions,
+  rewardKlOptions,
+  valueClipOptions,
+} from "../losses/options.ts";
 
 const microBatchRows = z
   .int()
@@ -21,6 +28,52 @@ export const grpoOptions = z.strictObject({
     .boolean()
     .default(false)
     .describe("leave completions cut at the token limit out of the loss (DAPO's overlong filtering)"),
+  mask_decision: maskDecisionOptions.prefault({}),
+  epochs: z.int().min(1).default(1).describe("passes over each rollout"),
+  minibatches: z
+    .int()
+    .min(1)
+    .default(1)
+    .describe("optimizer steps per pass; with 1 x 1 the ratio is 1 and nothing clips"),
+  micro_batch_rows: microBatchRows,
+});
+
+/** PPO with a critic on the policy's architecture. */
+export const ppoOptions = z.strictObject({
+  kind: z.literal("ppo"),
+  gae: gaeOptions.prefault({}).describe("advantages from the critic's values"),
+  whiten: z
+    .boolean()
+    .default(true)
+    .describe("advantages to mean 0 and standard deviation 1 over all tokens of the rollout"),
+  reward_clip: z
+    .number()
+    .positive()
+    .nullable()
+    .default(10)
+    .describe("a completion's reward is kept within +- this before the KL; null is off (LIMR's code: 10)"),
+  clip: clipOptions.prefault({}),
+  kl: rewardKlOptions.prefault({}),
+  critic: z
+    .strictObject({
+      lr: z
+        .number()
+        .positive()
+        .optional()
+        .describe(
+          "peak learning rate; schedule and the rest as in optimizer. optimizer.lr when absent; LIMR: 18 times the policy's",
+        ),
+      clip: valueClipOptions,
+      warmup_steps: z
+        .int()
+        .min(0)
+        .default(0)
+        .describe("first steps of the stage in which only the critic learns; 0 as in LIMR's code"),
+    })
+    .prefault({})
+    .describe("the value function"),
+  aggregation: aggregationOptions,
+  mask_decision: maskDecisionOptions.prefault({}),
   epochs: z.int().min(1).default(1).describe("passes over each rollout"),
   minibatches: z
     .int()
@@ -43,8 +96,9 @@ export const sftOptions = z.strictObject({
   micro_batch_rows: microBatchRows,
 });
 
-export const algorithmOptions = z.discriminatedUnion("kind", [grpoOptions, sftOptions]);
+export const algorithmOptions = z.discriminatedUnion("kind", [grpoOptions, ppoOptions, sftOptions]);
 export type GrpoOptions = z.infer<typeof grpoOptions>;
+export type PpoOptions = z.infer<typeof ppoOptions>;
 export type SftOptions = z.infer<typeof sftOptions>;
 export type AlgorithmOptions = z.infer<typeof algorithmOptions>;
 

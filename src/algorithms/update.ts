@@ -101,7 +101,7 @@ export class UpdateSums {
     const high = statistic("clipped_high");
     return {
       ...this.common(clipNorm),
-      "policy/loss": this.sum((u) => u.loss) / this.updates.length,
+      "policy/loss": this.sum((u) => u.loss) / Math.max(1, this.updates.length),
       "policy/ratio_mean": tokens === 0 ? 1 : statistic("ratio"),
       "policy/ratio_max": tokens === 0 ? 1 : largest("largest_ratio"),
       "policy/clip_fraction": low + high,
@@ -115,7 +115,7 @@ export class UpdateSums {
 
   /** Learning rate and gradient norm, for every algorithm. */
   common(clipNorm: number | null): MetricValues {
-    const n = this.updates.length;
+    const n = Math.max(1, this.updates.length);
     return {
       "optim/lr": this.lr,
       "optim/grad_norm": this.sum((u) => u.gradientNorm) / n,
@@ -124,7 +124,38 @@ export class UpdateSums {
     };
   }
 
+  /** Metrics of value losses. */
+  critic(): MetricValues {
+    const tokens = Math.max(
+      1,
+      this.sum((u) => u.tokens),
+    );
+    const n = Math.max(1, this.updates.length);
+    return {
+      "critic/loss": this.sum((u) => u.loss) / n,
+      "critic/clip_fraction": this.sum((u) => u.statistics["value_clipped"] ?? 0) / tokens,
+      "critic/lr": this.lr,
+      "critic/grad_norm": this.sum((u) => u.gradientNorm) / n,
+    };
+  }
+
   private sum(of: (update: UpdateStatistics) => number): number {
     return this.updates.reduce((total, update) => total + of(update), 0);
   }
+}
+
+/**
+ * Splits samples into micro-batches; rows of like length share one, so that little is padded.
+ * @param rows of a micro-batch; all when absent
+ */
+export function splitByLength<T extends { promptTokens: Int32Array; completion: { tokens: Int32Array } }>(
+  samples: readonly T[],
+  rows: number | undefined,
+): T[][] {
+  const length = ({ promptTokens, completion }: T) => promptTokens.length + completion.tokens.length;
+  const sorted = [...samples].sort((a, b) => length(b) - length(a));
+  const size = rows ?? Math.max(1, sorted.length);
+  return Array.from({ length: Math.ceil(sorted.length / size) }, (_, i) =>
+    sorted.slice(i * size, (i + 1) * size),
+  );
 }

@@ -90,6 +90,11 @@ function describeStage({ algorithm, rollout, rewards, model, steps }: Recipe): s
     `#   each: ${rollout.prompts_per_step} prompts x ${rollout.group_size} completions = ${rows} rows of up to ${rollout.max_new_tokens} new tokens, ${updates} optimizer update${updates === 1 ? "" : "s"}`,
     `#   in all up to ${(steps * rows).toLocaleString("en")} completions`,
     `#   rewards: ${rewards.map((part) => `${part.weight} x ${part.name ?? part.kind}`).join(" + ")}`,
+    ...(algorithm.kind === "ppo"
+      ? [
+          `#   a critic on the policy's architecture learns beside it${algorithm.critic.warmup_steps === 0 ? "" : `, alone for ${algorithm.critic.warmup_steps} steps`}`,
+        ]
+      : []),
     ...(model.lora === undefined ? [] : [`#   LoRA of rank ${model.lora.rank}`]),
   ];
 }

@@ -3,6 +3,7 @@ import { existsSync } from "node:fs";
 import { join, relative } from "node:path";
 import type { Evaluation } from "../algorithms/evaluate.ts";
 import { type GrpoStage, trainGrpo } from "../algorithms/grpo.ts";
+import { type PpoController, type PpoStage, trainPpo } from "../algorithms/ppo.ts";
 import { type SftStage, trainSft } from "../algorithms/sft.ts";
 import type { Stage, StageOutcome, StageResult } from "../algorithms/stage.ts";
 import type { RecipeStage } from "../config/load.ts";
@@ -11,11 +12,12 @@ import type { Recipe } from "../config/schema.ts";
 import { CheckpointError, InterruptedError } from "../lib/errors.ts";
 import { VERSION } from "../lib/version.ts";
 import { type AdamW, createAdamW, type OptimizerTensor } from "../optim/adamw.ts";
+import { type Critic, createCritic } from "../policy/critic.ts";
 import { saveAdapter } from "../policy/files/adapter-files.ts";
 import { saveModel } from "../policy/files/model-directory.ts";
 import { openSafetensors } from "../policy/files/safetensors.ts";
 import { writeSafetensors } from "../policy/files/safetensors-write.ts";
-import type { ModelFiles, NamedTensor, TrainablePolicy } from "../policy/interfaces.ts";
+import type { ModelFiles, NamedTensor, TrainablePolicy, Trainee } from "../policy/interfaces.ts";
 import { type Checkpoint, pruneCheckpoints, writeCheckpoint } from "../run/checkpoint.ts";
 import { createInterrupt } from "../run/interrupt.ts";
 import type { Progress } from "../run/progress.ts";
@@ -57,12 +59,17 @@ interface TrainingState {
   optimizerSteps: number;
   /** Values that the stage's `until` watches. */
   watched: number[];
+  /** Of PPO's KL controller; absent outside of it. */
+  controller?: PpoController;
+  /** Steps of the critic's optimizer; absent outside of PPO. */
+  criticOptimizerSteps?: number;
   /** At the run's first evaluation: a resumed run still knows where it began. */
   first: Record<string, number> | null;
 }
 
 const STATE_TENSORS = "training-state.safetensors";
 const REFERENCE_TENSORS = "reference.safetensors";
+const CRITIC_TENSORS = "critic.safetensors";
 
 /** What all stages of a run share. */
 interface Session {
@@ -71,6 +78,8 @@ interface Session {
   policy: TrainablePolicy;
   run: OpenRun;
   interrupted: () => Promise<boolean>;
+  /** Made by the first stage of PPO, and kept by the stages behind it. */
+  critic: Critic | null;
   first: Evaluation["metrics"] | null;
   last: Evaluation["metrics"] | null;
   newest: string | null;
@@ -124,6 +133,7 @@ export async function train(request: TrainingRequest): Promise<TrainingResult> {
   const interrupt = createInterrupt((signal) =>
     note(`${signal}: finishing the step and writing a checkpoint; again to stop at once`, "warning"),
   );
+  let session: Session | null = null;
   try {
     writeRecipe(runDir, printResolved(request));
     if (request.resume === null) writeProvenance(runDir, provenance);
@@ -136,12 +146,13 @@ export async function train(request: TrainingRequest): Promise<TrainingResult> {
 
     // 3. the stages, each from the weights of the one before; a resumed run begins inside one
     const state = run.from === null ? null : (run.from.state as TrainingState);
-    const session: Session = {
+    session = {
       request,
       files,
       policy,
       run,
       interrupted: () => interrupt.poll(),
+      critic: null,
       first: state?.first ?? null,
       last: null,
       newest: run.from?.directory ?? null,
@@ -162,6 +173,7 @@ export async function train(request: TrainingRequest): Promise<TrainingResult> {
   } finally {
     interrupt.dispose();
     run.close();
+    session?.critic?.dispose();
     policy.dispose();
   }
 }
@@ -185,8 +197,23 @@ async function runStage(
   }
   const optimizer = createAdamW(policy.trainable, recipe.optimizer);
   const score = await parts.assembleScorer(recipe);
+  let criticOptimizer: AdamW | null = null;
   try {
-    if (resumed !== null) restore(run.from!, resumed, policy, over ? null : optimizer);
+    if (resumed !== null) {
+      restore(run.from!, STATE_TENSORS, policy, over ? null : { optimizer, steps: resumed.optimizerSteps });
+    }
+    if (recipe.algorithm.kind === "ppo" || (resumed !== null && hasCritic(run.from!))) {
+      session.critic ??= createCritic(policy);
+    }
+    const critic = session.critic;
+    if (critic !== null && recipe.algorithm.kind === "ppo") {
+      criticOptimizer = createAdamW(critic.trainable, recipe.optimizer);
+    }
+    if (critic !== null && resumed !== null) {
+      const steps = resumed.criticOptimizerSteps ?? 0;
+      const moments = criticOptimizer === null || over ? null : { optimizer: criticOptimizer, steps };
+      restore(run.from!, CRITIC_TENSORS, critic, moments);
+    }
     if (over) return resumed.stepsDone;
     const usesReference = "kl" in recipe.algorithm && recipe.algorithm.kl.coef > 0;
     if (usesReference) freezeReference(policy, resumed === null ? null : run.from!);
@@ -196,6 +223,9 @@ async function runStage(
         ? null
         : await parts.assembleSource(recipe.data.eval, recipe, "eval", progress.note);
     const watched = resumed?.watched ?? [];
+    const controller: PpoController = resumed?.controller ?? {
+      klCoefficient: recipe.algorithm.kind === "ppo" ? recipe.algorithm.kl.coef : 0,
+    };
 
     const stage: Stage = {
       name,
@@ -235,7 +265,10 @@ async function runStage(
         await optimizer.prepareExport();
         const isEnd = ended && last;
         const written = await writeCheckpoint(run.directory, offset + stepsDone, {
-          files: checkpointFiles(policy, optimizer, files, isEnd, usesReference),
+          files: {
+            ...checkpointFiles(policy, optimizer, files, isEnd, usesReference),
+            ...(critic === null ? {} : criticFiles(critic, criticOptimizer)),
+          },
           state: {
             stage: index,
             offset,
@@ -243,6 +276,7 @@ async function runStage(
             ended: ended && stepsDone < recipe.steps,
             optimizerSteps: optimizer.steps,
             watched,
+            ...(criticOptimizer === null ? {} : { controller, criticOptimizerSteps: criticOptimizer.steps }),
             first: session.first,
           } satisfies TrainingState,
           ...(evaluation === null ? {} : { metrics: evaluation.metrics }),
@@ -254,7 +288,12 @@ async function runStage(
       interrupted: session.interrupted,
       clock: () => performance.now() / 1000,
     };
-    const { outcome, stepsDone } = await runAlgorithm(recipe, stage, policy);
+    const { outcome, stepsDone } = await runAlgorithm(
+      recipe,
+      stage,
+      policy,
+      critic === null || criticOptimizer === null ? null : { critic, criticOptimizer, controller },
+    );
     if (outcome === "interrupted") {
       throw new InterruptedError(
         `stopped after a checkpoint: ${session.newest}\ngo on with: rlpt train --resume ${quote(relative("", run.directory))}`,
@@ -263,25 +302,34 @@ async function runStage(
     return stepsDone;
   } finally {
     optimizer.dispose();
+    criticOptimizer?.dispose();
     await score.close();
   }
 }
 
-function runAlgorithm(recipe: Recipe, stage: Stage, policy: TrainablePolicy): Promise<StageResult> {
+function runAlgorithm(
+  recipe: Recipe,
+  stage: Stage,
+  policy: TrainablePolicy,
+  actorCritic: Pick<PpoStage, "critic" | "criticOptimizer" | "controller"> | null,
+): Promise<StageResult> {
   const { algorithm } = recipe;
+  const sampling = {
+    ...stage,
+    rollout: recipe.rollout,
+    optimizerOptions: recipe.optimizer,
+    maxPromptTokens: parts.longestPrompt(recipe, policy),
+    samplesEvery: recipe.run.samples_every,
+    samplesPrompts: recipe.run.samples_prompts,
+    partNames: recipe.rewards.map((part) => part.name ?? part.kind),
+    shaping: recipe.shaping,
+  };
   switch (algorithm.kind) {
     case "grpo":
-      return trainGrpo({
-        ...stage,
-        grpo: algorithm,
-        rollout: recipe.rollout,
-        optimizerOptions: recipe.optimizer,
-        maxPromptTokens: parts.longestPrompt(recipe, policy),
-        samplesEvery: recipe.run.samples_every,
-        samplesPrompts: recipe.run.samples_prompts,
-        partNames: recipe.rewards.map((part) => part.name ?? part.kind),
-        shaping: recipe.shaping,
-      } satisfies GrpoStage);
+      return trainGrpo({ ...sampling, grpo: algorithm } satisfies GrpoStage);
+    case "ppo":
+      if (actorCritic === null) throw new Error("PPO without a critic");
+      return trainPpo({ ...sampling, ...actorCritic, ppo: algorithm } satisfies PpoStage);
     case "sft":
       return trainSft({
         ...stage,
@@ -338,36 +386,52 @@ function checkpointFiles(
   };
 }
 
-function* stateTensors(policy: TrainablePolicy, optimizer: AdamW): Iterable<NamedTensor> {
-  for (const [name, variable] of policy.trainable) {
+function criticFiles(
+  critic: Critic,
+  optimizer: AdamW | null,
+): Record<string, (directory: string) => Promise<void>> {
+  return {
+    [CRITIC_TENSORS]: async (directory) => {
+      writeSafetensors(directory, CRITIC_TENSORS, stateTensors(critic, optimizer));
+    },
+  };
+}
+
+function hasCritic({ directory }: Checkpoint): boolean {
+  return existsSync(join(directory, CRITIC_TENSORS));
+}
+
+/** Weights as `<name>.w`, and moments where there is an optimizer. */
+function* stateTensors({ trainable }: Trainee, optimizer: AdamW | null): Iterable<NamedTensor> {
+  for (const [name, variable] of trainable) {
     yield { name: `${name}.w`, shape: variable.shape, data: variable.dataSync<"float32">() };
   }
-  yield* optimizer.exportState();
+  if (optimizer !== null) yield* optimizer.exportState();
 }
 
 /**
  * Puts weights and, unless the stage is over, moments back.
- * @throws CheckpointError when they do not fit the policy
+ * @throws CheckpointError when they do not fit
  */
 function restore(
   checkpoint: Checkpoint,
-  state: TrainingState,
-  policy: TrainablePolicy,
-  optimizer: AdamW | null,
+  file: string,
+  { trainable }: Trainee,
+  moments: { optimizer: AdamW; steps: number } | null,
 ): void {
-  const source = openSafetensors(join(checkpoint.directory, STATE_TENSORS));
+  const source = openSafetensors(join(checkpoint.directory, file));
   const read = (key: string): OptimizerTensor => ({
     name: key,
     shape: source.shape(key),
     data: source.read(key),
   });
   try {
-    const names = [...policy.trainable.keys()];
-    optimizer?.importState(
+    const names = [...trainable.keys()];
+    moments?.optimizer.importState(
       names.flatMap((name) => [read(`${name}.m`), read(`${name}.v`)]),
-      state.optimizerSteps,
+      moments.steps,
     );
-    for (const [name, variable] of policy.trainable) {
+    for (const [name, variable] of trainable) {
       const { data, shape } = read(`${name}.w`);
       parts.assignVariable(variable, data, shape);
     }

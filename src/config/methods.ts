@@ -12,6 +12,13 @@ export interface MethodRecipe {
 /** The plain algorithms, and the papers' recipes. */
 export const builtInMethods: ReadonlyMap<string, MethodRecipe> = new Map([
   ["grpo", { summary: "group-relative policy optimisation", defaults: { algorithm: { kind: "grpo" } } }],
+  [
+    "ppo",
+    {
+      summary: "proximal policy optimisation with a critic",
+      defaults: { algorithm: { kind: "ppo" } },
+    },
+  ],
   ["sft", { summary: "supervised fine-tuning on targets", defaults: { algorithm: { kind: "sft" } } }],
   ...methodDefaults(),
 ]);

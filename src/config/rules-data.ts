@@ -99,7 +99,7 @@ const itemsUse: Rule = ({ data, algorithm }, { report }) => {
 /** A pool smaller than a step would hold a prompt twice, and both would sample the same completions. */
 const enoughPrompts: Rule = ({ data, rollout, algorithm }, { report }) => {
   if (!data || !algorithm) return;
-  const needed = algorithm.kind === "grpo" ? rollout?.prompts_per_step : undefined;
+  const needed = algorithm.kind === "sft" ? undefined : rollout?.prompts_per_step;
   if (needed === undefined) return;
   const { key, size } = poolSize(data.train);
   if (size === undefined || size >= needed) return;

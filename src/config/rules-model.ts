@@ -144,7 +144,7 @@ const lengths: Rule = ({ model, rollout, algorithm, data, eval: evaluation }, { 
       fix: `use ${positions} or less`,
     });
   }
-  const samples = algorithm?.kind === "grpo" || data?.eval !== undefined;
+  const samples = (algorithm !== undefined && algorithm.kind !== "sft") || data?.eval !== undefined;
   if (!rollout || !samples) return;
   const prompt = rollout.max_prompt_tokens ?? 1;
   const given = rollout.max_prompt_tokens === undefined ? "a prompt" : `max_prompt_tokens = ${prompt}`;

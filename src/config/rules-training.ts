@@ -61,7 +61,7 @@ const batchDivision: Rule = ({ algorithm, rollout }, { report }) => {
 
 const warmup: Rule = ({ algorithm, optimizer, steps }, { report }) => {
   if (!algorithm || !optimizer || steps === undefined) return;
-  const perStep = algorithm.kind === "grpo" ? algorithm.epochs * algorithm.minibatches : 1;
+  const perStep = algorithm.kind === "sft" ? 1 : algorithm.epochs * algorithm.minibatches;
   const total = steps * perStep;
   if (optimizer.warmup_steps <= total) return;
   const detail = perStep === 1 ? "" : ` (steps * epochs * minibatches)`;
@@ -82,6 +82,32 @@ const schedule: Rule = ({ optimizer }, { report }) => {
     uses: ["optimizer.schedule"],
     reason: "a constant schedule never goes down to it",
     fix: "use schedule: linear or cosine, or remove it",
+  });
+};
+
+const ppoKl: Rule = ({ algorithm }, { report }) => {
+  if (algorithm?.kind !== "ppo") return;
+  const { coef, target, horizon } = algorithm.kl;
+  if (target !== undefined && coef === 0) {
+    const reason = "the coefficient is multiplied on its way to the target, and 0 stays 0";
+    const fix = "use 0.2 (Ziegler et al.), or remove target";
+    report({ rule: "kl_target", path: "algorithm.kl.coef", uses: ["algorithm.kl.target"], reason, fix });
+  }
+  if (target === undefined && horizon !== undefined) {
+    const reason = "the coefficient is fixed where kl has no target";
+    const fix = "add target, or remove it";
+    report({ rule: "kl_target", path: "algorithm.kl.horizon", uses: ["algorithm.kl.target"], reason, fix });
+  }
+};
+
+const criticWarmup: Rule = ({ algorithm, steps }, { report }) => {
+  if (algorithm?.kind !== "ppo" || steps === undefined || algorithm.critic.warmup_steps < steps) return;
+  report({
+    rule: "critic_warmup",
+    path: "algorithm.critic.warmup_steps",
+    uses: ["steps"],
+    reason: `in all ${steps} steps only the critic would learn`,
+    fix: `use less than ${steps}`,
   });
 };
 
@@ -111,7 +137,7 @@ const packing: Rule = ({ algorithm }, { report }) => {
 };
 
 const klToRandomWeights: Rule = ({ algorithm, model }, { report }) => {
-  if (algorithm?.kind !== "grpo" || algorithm.kl.coef === 0 || model?.init === undefined) return;
+  if (!algorithm || algorithm.kind === "sft" || algorithm.kl.coef === 0 || model?.init === undefined) return;
   report({
     rule: "kl_reference",
     path: "algorithm.kl.coef",
@@ -149,8 +175,8 @@ const rewardsPresent: Rule = ({ algorithm, rewards, data }, { report, written })
   }
   if (rewards.length === 0) {
     const reason =
-      algorithm.kind === "grpo"
-        ? "GRPO learns from rewards, and there are none"
+      algorithm.kind !== "sft"
+        ? `${algorithm.kind.toUpperCase()} learns from rewards, and there are none`
         : "data.eval needs a part that decides what is correct";
     report({
       rule: "rewards_missing",
@@ -171,7 +197,7 @@ const rewardsPresent: Rule = ({ algorithm, rewards, data }, { report, written })
       fix: "add an exact, number, math or file part (weight: 0 only measures)",
     });
   }
-  if (algorithm.kind === "grpo" && rewards.every((part) => part.weight === 0)) {
+  if (algorithm.kind !== "sft" && rewards.every((part) => part.weight === 0)) {
     const reason = "every weight is 0, so every reward is 0 and nothing is learnt";
     report({
       rule: "weights",
@@ -229,6 +255,8 @@ export const trainingRules: readonly Rule[] = [
   batchDivision,
   warmup,
   schedule,
+  ppoKl,
+  criticWarmup,
   packing,
   klToRandomWeights,
   rewardsPresent,

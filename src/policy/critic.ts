@@ -4,7 +4,7 @@
  */
 import * as tf from "@tensorflow/tfjs";
 import { headName } from "./decoder-weights.ts";
-import type { NamedTensor, TokenBatch, TrainablePolicy, Trainee } from "./interfaces.ts";
+import type { TokenBatch, TrainablePolicy, Trainee } from "./interfaces.ts";
 import { lossAndGradients } from "./policy.ts";
 
 export const valueHeadName = "value_head.weight";
@@ -12,10 +12,6 @@ export const valueHeadName = "value_head.weight";
 export interface Critic extends Trainee {
   /** Value of the state before each scored token, differentiable; inside tf.tidy. [K] */
   values(batch: TokenBatch): tf.Tensor1D;
-  /** Trainable variables as they are, in the internal layout. */
-  exportWeights(): Iterable<NamedTensor>;
-  /** Puts weights from `exportWeights` back. @throws Error naming a tensor that does not fit */
-  importWeights(tensors: Iterable<NamedTensor>): void;
   dispose(): void;
 }
 
@@ -38,26 +34,6 @@ export function createCritic(policy: TrainablePolicy): Critic {
     trainable,
     values: (batch) => tf.reshape(tf.matMul(policy.hidden(batch, trainable), head), [-1]) as tf.Tensor1D,
     lossAndGradients: (loss) => lossAndGradients(trainable, loss),
-    *exportWeights() {
-      for (const [name, variable] of trainable) {
-        yield { name, shape: variable.shape, data: variable.dataSync<"float32">() };
-      }
-    },
-    importWeights(tensors) {
-      const given = new Map([...tensors].map((tensor) => [tensor.name, tensor]));
-      for (const [name, { shape }] of trainable) {
-        const found = given.get(name)?.shape;
-        if (found?.join() !== shape.join()) {
-          throw new Error(`the critic's ${name} is [${shape}], the checkpoint has [${found ?? "none"}]`);
-        }
-      }
-      tf.tidy(() => {
-        for (const [name, variable] of trainable) {
-          const { data, shape } = given.get(name)!;
-          variable.assign(tf.tensor(data, [...shape]));
-        }
-      });
-    },
     dispose() {
       tf.dispose([...trainable.values()]);
     },

@@ -209,6 +209,42 @@ export const metricDefinitions: readonly MetricDefinition[] = [
   ),
   define("policy/logprob_mean", "nats", "mean logprob of the sampled tokens", ""),
 
+  define(
+    "policy/kl_completion",
+    "nats",
+    "the KL estimate summed over each completion, mean over B",
+    "what kl.target speaks of",
+  ),
+  define(
+    "policy/kl_coef",
+    "-",
+    "weight of the KL in this step's rewards",
+    "moves only with kl.target; climbing without end: the target is too tight for the reward",
+  ),
+
+  define("critic/value_mean", "reward", "mean over completion tokens of the critic's value", ""),
+  define(
+    "critic/return_mean",
+    "reward",
+    "mean over completion tokens of what the value should have been",
+    "",
+  ),
+  define(
+    "critic/explained_variance",
+    "-",
+    "1 - variance of (return - value) / variance of returns, values from before the update",
+    "1: perfect, 0: no better than a constant, below 0: worse; blank when all returns are equal",
+  ),
+  define("critic/loss", "-", "clipped value loss, mean of the step's updates", ""),
+  define(
+    "critic/clip_fraction",
+    "0..1",
+    "completion tokens whose value the clip held / completion tokens",
+    "high for long: rewards are large against critic.clip",
+  ),
+  define("critic/lr", "1/step", "the critic's learning rate in the step's last update", ""),
+  define("critic/grad_norm", "-", "as optim/grad_norm, of the critic", ""),
+
   define("sft/loss", "nats", "mean negative logprob of the target tokens", ""),
   define("sft/tokens", "tokens", "target tokens of the step", ""),
   define("sft/padding", "0..1", "padding tokens / tokens of the rows", "high: switch packing on"),
