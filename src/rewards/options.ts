@@ -47,7 +47,7 @@ function answering(extract: z.infer<typeof extraction>[]) {
       .boolean()
       .optional()
       .describe(
-        "this part decides what accuracy counts; by default the first of exact, number, math, mode-answer, file does",
+        "this part decides what accuracy counts; by default the first of exact, number, math, mode-answer, rule-server, file does",
       ),
     right: z.number().default(1).describe("value of a right answer; 1 makes the sum of weights the maximum"),
     wrong: z
@@ -224,6 +224,30 @@ export const modeAnswerOptions = z.strictObject({
   timeout_ms: z.int().min(50).default(2000).describe("longest comparison of one answer, for math"),
 });
 
+export const ruleServerOptions = z.strictObject({
+  kind: z.literal("rule-server"),
+  ...common,
+  correct: z.boolean().optional().describe("this part decides what accuracy counts; it does by default"),
+  right: z.number().default(1).describe("value when the last \\boxed{} equals the answer; LIMR's code"),
+  wrong: z.number().default(-0.5).describe("value of a well-formed wrong answer; LIMR's code"),
+  malformed: z
+    .number()
+    .default(-1)
+    .describe(
+      "value without an end token or a box, with too many boxes, foreign characters or repeats; LIMR's code",
+    ),
+  max_boxes: z.int().min(1).default(4).describe("more \\boxed than this are malformed; LIMR's code: 5 or more"),
+  max_foreign_share: z
+    .number()
+    .min(0)
+    .max(1)
+    .default(0.3)
+    .describe("largest share of characters outside ASCII and mathematical operators; LIMR's code"),
+  repeat_chars: z.int().min(1).default(5).describe("shortest chunk that counts as repeated; LIMR's code"),
+  repeat_times: z.int().min(2).default(5).describe("times in a row that make it malformed; LIMR's code"),
+  timeout_ms: z.int().min(50).default(2000).describe("longest comparison of one answer; LIMR's code: 2 s"),
+});
+
 const unit = z
   .enum(["tokens", "chars"])
   .default("tokens")
@@ -328,6 +352,7 @@ export const rewardPartOptions = z.discriminatedUnion("kind", [
   numberOptions,
   mathOptions,
   modeAnswerOptions,
+  ruleServerOptions,
   lengthOptions,
   cosineLengthOptions,
   repetitionOptions,
@@ -341,6 +366,7 @@ export type ExactOptions = z.infer<typeof exactOptions>;
 export type TagFormatOptions = z.infer<typeof tagFormatOptions>;
 export type NumberOptions = z.infer<typeof numberOptions>;
 export type MathOptions = z.infer<typeof mathOptions>;
+export type RuleServerOptions = z.infer<typeof ruleServerOptions>;
 export type ModeAnswerOptions = z.infer<typeof modeAnswerOptions>;
 export type LengthOptions = z.infer<typeof lengthOptions>;
 export type CosineLengthOptions = z.infer<typeof cosineLengthOptions>;
@@ -355,7 +381,14 @@ export function partName(spec: Pick<RewardSpec, "kind" | "name">): string {
   return spec.name ?? spec.kind;
 }
 
-const decidingKinds: readonly RewardSpec["kind"][] = ["exact", "number", "math", "mode-answer", "file"];
+const decidingKinds: readonly RewardSpec["kind"][] = [
+  "exact",
+  "number",
+  "math",
+  "mode-answer",
+  "rule-server",
+  "file",
+];
 
 /** Index of the part that decides `correct`: the one that says so, else the first that compares; -1: none does. */
 export function decidingPart(specs: readonly RewardSpec[]): number {

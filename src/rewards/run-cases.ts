@@ -10,6 +10,7 @@ import { modeAnswerCases } from "./mode-answer.ts";
 import { numberCases } from "./number.ts";
 import { cosineLengthOptions, partName, type RewardSpec, rewardPartOptions } from "./options.ts";
 import { repetitionCases } from "./repetition.ts";
+import { ruleServerCases } from "./rule-server.ts";
 import { createScorer } from "./score.ts";
 import { tagFormatCases } from "./tag-format.ts";
 import { triggerCases } from "./trigger.ts";
@@ -20,6 +21,7 @@ const builtIn: Readonly<Record<Exclude<RewardSpec["kind"], "file">, readonly Gol
   number: numberCases,
   math: mathCases,
   "mode-answer": modeAnswerCases,
+  "rule-server": ruleServerCases,
   length: lengthCases,
   "cosine-length": cosineLengthCases,
   repetition: repetitionCases,

@@ -18,6 +18,7 @@ import {
   requiredNames,
 } from "./options.ts";
 import { repetitionReward } from "./repetition.ts";
+import { ruleServerRewards } from "./rule-server.ts";
 import { tagFormatReward } from "./tag-format.ts";
 import { thinks } from "./thinking.ts";
 import { triggerReward } from "./trigger.ts";
@@ -80,6 +81,8 @@ async function scorePart(
       return mathRewards(inputs, spec);
     case "mode-answer":
       return modeAnswerRewards(inputs, spec);
+    case "rule-server":
+      return ruleServerRewards(inputs, spec);
     case "length":
       return guarded(inputs, (input) => lengthReward(input, spec));
     case "repetition":
