@@ -10,7 +10,7 @@ it("finds what the published pattern finds", () => {
     const draws = rng.fork(trial);
     const chunk = Array.from(
       { length: 3 + draws.integer(6, 0) },
-      (_, i) => "ab c\n"[draws.integer(5, 9 + i)],
+      (_, i) => "ab cab cab c\n"[draws.integer(13, 9 + i)],
     ).join("");
     const times = 2 + draws.integer(5, 1);
     const text = `xy${chunk.repeat(times)}z`;
@@ -22,9 +22,10 @@ it("finds what the published pattern finds", () => {
 });
 
 it("takes milliseconds where the pattern would backtrack", () => {
-  const text = Array.from({ length: 12_000 }, (_, i) => String.fromCharCode(97 + ((i * i) % 23))).join("");
+  const rng = createRng(5);
+  const text = Array.from({ length: 12_000 }, (_, i) => "abcd"[rng.integer(4, i)]).join("");
   const began = performance.now();
-  hasRepeatedChunk(text, 5, 100);
+  expect(hasRepeatedChunk(text, 5, 5)).toBe(false);
   expect(performance.now() - began).toBeLessThan(2000);
 });
 
