@@ -217,6 +217,7 @@ async function runStage(
     if (over) return resumed.stepsDone;
     const usesReference = "kl" in recipe.algorithm && recipe.algorithm.kl.coef > 0;
     if (usesReference) freezeReference(policy, resumed === null ? null : run.from!);
+    else policy.dropReference();
     const trainSource = await parts.assembleSource(recipe.data.train, recipe, "train", progress.note);
     const evalSource =
       recipe.data.eval === undefined

@@ -115,6 +115,8 @@ export interface TrainablePolicy extends GenerativePolicy, Trainee {
   hidden(batch: TokenBatch, own: ReadonlyMap<string, Variable>): Tensor2D;
   /** Freezes a copy of the current trainable weights as the reference (full training only; LoRA needs none). */
   freezeReference(): void;
+  /** Frees the reference, for a stage that needs none. */
+  dropReference(): void;
   /** The frozen reference under stable names, in the internal layout; null where none is held (LoRA). */
   exportReference(): NamedTensor[] | null;
   /** Puts a reference from `exportReference` back. @throws Error naming a tensor that does not fit */

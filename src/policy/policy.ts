@@ -204,9 +204,14 @@ class Policy implements DecoderPolicy {
 
   freezeReference(): void {
     if (!this.trainsWeights) return;
-    for (const tensor of this.reference?.values() ?? []) tensor.dispose();
+    this.dropReference();
     // a variable's update replaces its data, so a clone shares memory until the first step
     this.reference = new Map([...this.weights].map(([name, tensor]) => [name, tf.keep(tf.clone(tensor))]));
+  }
+
+  dropReference(): void {
+    for (const tensor of this.reference?.values() ?? []) tensor.dispose();
+    this.reference = null;
   }
 
   exportReference(): NamedTensor[] | null {
@@ -227,7 +232,7 @@ class Policy implements DecoderPolicy {
         throw new Error(`the reference's ${name} is [${shape ?? "missing"}], the policy's [${weight.shape}]`);
       }
     }
-    for (const tensor of this.reference?.values() ?? []) tensor.dispose();
+    this.dropReference();
     this.reference = new Map(
       tensors.map(({ name, shape, data }) => [name, tf.keep(tf.tensor(data, [...shape]))]),
     );
@@ -304,10 +309,9 @@ class Policy implements DecoderPolicy {
   dispose(): void {
     for (const tensor of this.weights.values()) tensor.dispose();
     for (const { a, b } of this.adapters.values()) tf.dispose([a, b]);
-    for (const tensor of this.reference?.values() ?? []) tensor.dispose();
+    this.dropReference();
     this.weights.clear();
     this.adapters.clear();
-    this.reference = null;
   }
 
   private referenceView(): WeightView {

@@ -37,6 +37,12 @@ eval: { every: 2 }
 run: { checkpoint_every: 2, keep_last: 9 }
 `;
 
+/** Values, an adaptive KL and two minibatches: all the state that PPO has. */
+export const tinyPpo = tinyGrpo.replace(
+  "algorithm: { kind: grpo }",
+  "algorithm: { kind: ppo, minibatches: 2, kl: { coef: 0, estimator: k1 }, critic: { lr: 0.02 } }",
+);
+
 export const tinySft = `
 seed: 3
 steps: 4
