@@ -159,16 +159,21 @@ async function explain(
       { cause: error },
     );
   const needed = estimateBytes(previous, content, written);
-  let free = "";
+  let room = `It needs at least ${formatBytes(needed)}.`;
   try {
     const { bavail, bsize } = statfsSync(checkpointsDirectory(runDir));
-    free = `; ${formatBytes(bavail * bsize)} are free`;
+    const free = bavail * bsize;
+    // a writer that tidied up after itself leaves no size: then all that is known is that this was too little
+    room =
+      needed > free
+        ? `It needs at least ${formatBytes(needed)}; ${formatBytes(free)} are free.`
+        : `It needs more than the ${formatBytes(free)} that are free.`;
   } catch {
     // only a help
   }
   const why = code === "EDQUOT" ? "the quota is used up" : "the disk is full";
   return new CheckpointError(
-    `${path}: the checkpoint was not written: ${why}. It needs at least ${formatBytes(needed)}${free}. ${kept} ` +
+    `${path}: the checkpoint was not written: ${why}. ${room} ${kept} ` +
       "Free some space (or lower run.keep_last) and resume the run.",
     { cause: error },
   );
