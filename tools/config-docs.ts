@@ -49,6 +49,8 @@ function rows(schema: JsonSchema, prefix: string, required: ReadonlySet<string>)
     const heading = child.description ?? "";
     const what = inner && inner === child ? "section" : expectedWords(child);
     const own = `| \`${name}\` | ${cell(what)} | ${inner === child ? (need ? "**required**" : "") : shownDefault(child, need)} | ${cell(heading)} |`;
+    const entry = child.items && isSection(child.items) && !kindOf(child.items) ? child.items : null;
+    if (entry !== null) return [own, ...rows(entry, `${name}.N`, new Set(entry.required ?? []))];
     return inner ? [own, ...rows(inner, name, new Set(inner.required ?? []))] : [own];
   });
 }

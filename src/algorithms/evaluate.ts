@@ -1,4 +1,5 @@
 /** Evaluation: sample, score, and average by slice, with intervals. */
+import { decisionQuality } from "../lib/classification.ts";
 import { mean } from "../lib/math.ts";
 import type { Rng } from "../lib/rng.ts";
 import { bootstrapMean, majority, passAtK, wilson } from "../lib/statistics.ts";
@@ -145,9 +146,32 @@ function evaluationRow(
     reward_mean: mean(all.map(({ score }) => score.reward)),
     tokens_mean: mean(all.map(({ completion }) => completion.tokens.length)),
     thinking: modes.length === 0 ? null : modes.filter(({ thinks }) => thinks).length / modes.length,
+    ...triggerQuality(prompts),
     truncated: share(({ completion }) => completion.finishReason === "length"),
     unparsed: share(({ score }) => score.status === "unparsed"),
     error: share(({ score }) => score.status === "error" || score.status === "timeout"),
+  };
+}
+
+/** How well thinking follows the labels (slice needs_thinking), blank without labels. */
+function triggerQuality(
+  prompts: readonly EvaluatedPrompt[],
+): Record<"trigger_precision" | "trigger_recall" | "trigger_f1", number | null> {
+  const counts = { truePositive: 0, falsePositive: 0, falseNegative: 0, trueNegative: 0 };
+  for (const { prompt, completions } of prompts) {
+    const label = prompt.slices["needs_thinking"]?.toLowerCase();
+    if (label !== "true" && label !== "false") continue;
+    for (const { thinks } of completions) {
+      if (label === "true") counts[thinks === true ? "truePositive" : "falseNegative"]++;
+      else counts[thinks === true ? "falsePositive" : "trueNegative"]++;
+    }
+  }
+  const labelled = Object.values(counts).some((count) => count > 0);
+  const { precision, recall, f1 } = decisionQuality(counts);
+  return {
+    trigger_precision: labelled ? precision : null,
+    trigger_recall: labelled ? recall : null,
+    trigger_f1: labelled ? f1 : null,
   };
 }
 
@@ -165,7 +189,8 @@ function describe(row: Omit<EvaluationRow, "step" | "stage">): string {
     Number(row.k) > 1
       ? `, pass@${row.k} ${percent(row.pass_at_k)}, maj@${row.k} ${percent(row.maj_at_k)}`
       : "";
-  const thinking = row.thinking === null ? "" : `, thinking ${percent(row.thinking)}`;
+  const quality = typeof row.trigger_f1 === "number" ? `, trigger F1 ${row.trigger_f1.toFixed(3)}` : "";
+  const thinking = row.thinking === null ? "" : `, thinking ${percent(row.thinking)}${quality}`;
   return (
     `accuracy ${percent(row.accuracy)} [${percent(row.accuracy_low)}, ${percent(row.accuracy_high)}]${several}, ` +
     `${Number(row.tokens_mean).toFixed(1)} tokens${thinking} (${row.completions} completions of ${row.prompts} prompts)`

@@ -12,6 +12,7 @@ import { register as registerRecipes } from "./commands/recipes.ts";
 import { register as registerReward } from "./commands/reward.ts";
 import { register as registerSample } from "./commands/sample.ts";
 import { register as registerSelectData } from "./commands/select-data.ts";
+import { register as registerSweep } from "./commands/sweep.ts";
 import { register as registerTrain } from "./commands/train.ts";
 import { register as registerValidate } from "./commands/validate.ts";
 import { stopWithParent } from "./parent.ts";
@@ -33,6 +34,7 @@ export function createProgram(): Command {
     registerExport,
     registerSelectData,
     registerPipeline,
+    registerSweep,
     registerValidate,
     registerRecipes,
     registerReward,

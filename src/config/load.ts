@@ -21,6 +21,7 @@ import { acceptsNull, schemaAt } from "./schema-tree.ts";
 import { expandShorthand } from "./shorthand.ts";
 import { fromValue, type MapNode, type Node, toValue } from "./source.ts";
 import { nearest } from "./suggest.ts";
+import { type SweepOptions, sweepOptions } from "./sweep-options.ts";
 import { faultWords, sortFaults } from "./words.ts";
 
 export interface LoadOptions {
@@ -47,6 +48,8 @@ export interface ResolvedRecipe {
   recipe: Recipe;
   /** In order; a recipe without `stages` has one, named after its algorithm. */
   stages: readonly RecipeStage[];
+  /** Variants that `rlpt sweep` runs; null without the section. */
+  sweep: SweepOptions | null;
   /** As the user named it. */
   file: string;
   /** The config and what it extends, nearest first. */
@@ -89,7 +92,14 @@ export function loadRecipe(path: string, options: LoadOptions = {}): ResolvedRec
     if (recipe !== null) stages.push({ name: name ?? recipe.algorithm.kind, recipe, until });
   }
   if (faults.length > 0 || stages.length < layered.length) return fail(faults);
-  return { recipe: stages[0]!.recipe, stages, file: path, sources: chain.files };
+  const { sweep } = toValue(tree) as { sweep?: unknown };
+  return {
+    recipe: stages[0]!.recipe,
+    stages,
+    sweep: sweep === undefined || sweep === null ? null : sweepOptions.parse(sweep),
+    file: path,
+    sources: chain.files,
+  };
 }
 
 /** One tree per stage: the top level with the stage's sections laid over it. Without stages: the tree itself. */

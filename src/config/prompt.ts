@@ -21,7 +21,7 @@ export function composeTemplate(shared: string, own: string): string {
 /** The rest of `prompt`. @returns the recipe without it */
 export function sharePrompt(recipe: RecipeInput): Recipe {
   // what the method and the prompt said is written into the other keys by now
-  const { recipe: _method, prompt, stages: _stages, ...rest } = recipe;
+  const { recipe: _method, prompt, stages: _stages, sweep: _sweep, ...rest } = recipe;
   for (const part of parts) {
     const set = rest.data[part];
     if (set?.kind !== "file" || prompt === undefined) continue;

@@ -12,6 +12,7 @@ import { shapingListOptions } from "../rewards/shaping-options.ts";
 import { rolloutOptions } from "../rollouts/options.ts";
 import { runOptions } from "../run/options.ts";
 import { type JsonSchema, toJsonSchema } from "./schema-tree.ts";
+import { sweepOptions } from "./sweep-options.ts";
 
 export const datasetOptions = z.discriminatedUnion("kind", [chainOptions, itemsOptions, fileOptions]);
 export type DatasetOptions = z.infer<typeof datasetOptions>;
@@ -103,10 +104,11 @@ export const recipeSchema = z.strictObject({
   optimizer: optimizerOptions.describe("AdamW and its schedule"),
   eval: evalOptions.optional().describe("how data.eval is used; all defaults when absent"),
   run: runOptions.prefault({}).describe("the run directory"),
+  sweep: sweepOptions.optional().describe("variants of this config that `rlpt sweep` runs and compares"),
 });
 
 /** Fully resolved: every default filled in, every path absolute. */
-export type Recipe = Omit<z.infer<typeof recipeSchema>, "recipe" | "prompt" | "stages">;
+export type Recipe = Omit<z.infer<typeof recipeSchema>, "recipe" | "prompt" | "stages" | "sweep">;
 export type StageOptions = z.infer<typeof stageOptions>;
 /** As the schema gives it, with `prompt` not yet written into `data`. */
 export type RecipeInput = z.infer<typeof recipeSchema>;

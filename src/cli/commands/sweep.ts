@@ -1,0 +1,65 @@
+import type { Command } from "commander";
+import { ConfigError } from "../../lib/errors.ts";
+import type { ComparedRow } from "../../report/sweep-table.ts";
+import { colours, print, printJson, printNote, table } from "../terminal.ts";
+import { collect } from "./validate.ts";
+
+interface SweepFlags {
+  set: string[];
+  backend?: string;
+  concurrency?: string;
+  out?: string;
+  json?: boolean;
+}
+
+export function register(program: Command): void {
+  program
+    .command("sweep")
+    .description("run the trials of a config's sweep section side by side; resumable; writes their Pareto front")
+    .argument("<config>", "YAML file with a sweep section")
+    .option("--set <key=value>", "override a key in every trial; again for more", collect, [])
+    .option("--backend <kind>", "short for --set backend.kind=...")
+    .option("--concurrency <n>", "trials at a time; the config's, else one for each core")
+    .option("--out <dir>", "folder of the trials and pareto.csv; the same folder again goes on")
+    .option("--json", "machine-readable output")
+    .action(async (config: string, flags: SweepFlags) => {
+      const { sweep } = await import("../sweep.ts");
+      const { out, rows } = await sweep({
+        config,
+        set: flags.set,
+        note: printNote,
+        ...(flags.backend === undefined ? {} : { backend: flags.backend }),
+        ...(flags.concurrency === undefined ? {} : { concurrency: readCount(flags.concurrency) }),
+        ...(flags.out === undefined ? {} : { out: flags.out }),
+      });
+      if (flags.json) printJson({ out, rows });
+      else print(`${render(rows)}\n${colours.bold("table")} ${out}/pareto.csv`);
+    });
+}
+
+function readCount(text: string): number {
+  const count = Number(text);
+  if (Number.isInteger(count) && count >= 1) return count;
+  throw new ConfigError(`--concurrency ${text}: use a whole number >= 1`);
+}
+
+function render(rows: readonly ComparedRow[]): string {
+  const share = (value: number | null) => (value === null ? "-" : value.toFixed(3));
+  const head = ["point", "seed", "score", "thinking", "tokens", "precision", "recall", "F1", "front"];
+  const body = [...rows]
+    .sort((a, b) => String(a.seed).localeCompare(String(b.seed)) || b.trigger - a.trigger)
+    .map((row) => [
+      row.when === "start" ? `${row.point} (start)` : row.point,
+      String(row.seed),
+      share(row.score),
+      share(row.trigger),
+      row.tokens.toFixed(1),
+      share(row.precision),
+      share(row.recall),
+      share(row.f1),
+      row.dominated ? "" : "*",
+    ]);
+  const areas = [...new Map(rows.map(({ seed, hypervolume }) => [seed, hypervolume]))];
+  const lines = areas.map(([seed, area]) => `hypervolume, seed ${seed}: ${area.toFixed(4)}`);
+  return [table(body, { header: head }), ...lines].join("\n");
+}
