@@ -1,6 +1,6 @@
 /** `rlpt train`: a resolved recipe to a run directory, from the start or from its newest checkpoint. */
-import { existsSync } from "node:fs";
-import { join, relative } from "node:path";
+import resumed?.controller ?? { existsSync } from "node:fs";
+import { isAbsolute, join, relative } from "node:path";
 import type { Evaluation } from "../algorithms/evaluate.ts";
 import { type GrpoStage, trainGrpo } from "../algorithms/grpo.ts";
 import { type PpoController, type PpoStage, trainPpo } from "../algorithms/ppo.ts";
@@ -100,7 +100,7 @@ export async function train(request: TrainingRequest): Promise<TrainingResult> {
     await parts.assembleSource(stage.recipe.data.train, stage.recipe, "train", () => {});
   }
   note(
-    `policy ${files.source}: ${policy.parameterCount.toLocaleString("en")} parameters, ${trainableCount(policy).toLocaleString("en")} trainable`,
+    `policy ${displayPath(files.source)}: ${policy.parameterCount.toLocaleString("en")} parameters, ${trainableCount(policy).toLocaleString("en")} trainable`,
   );
 
   // 2. the run directory: new, or taken up
@@ -224,7 +224,7 @@ async function runStage(
         ? null
         : await parts.assembleSource(recipe.data.eval, recipe, "eval", progress.note);
     const watched = resumed?.watched ?? [];
-    const controller: PpoController = resumed?.controller ?? {
+    const controller: PpoController = {
       klCoefficient: recipe.algorithm.kind === "ppo" ? recipe.algorithm.kl.coef : 0,
     };
 
@@ -470,4 +470,10 @@ function trainableCount(policy: TrainablePolicy): number {
 
 function quote(path: string): string {
   return /^[\w./:@%+=-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`;
+}
+
+/** Relative where that is shorter: a model inside the working directory. */
+function displayPath(path: string): string {
+  const inside = relative("", path);
+  return isAbsolute(path) && !inside.startsWith("..") ? inside : path;
 }
