@@ -12,6 +12,7 @@ import { mean, standardDeviation } from "../lib/math.ts";
 import { createRng } from "../lib/rng.ts";
 import { maskDecision, tokenWeights } from "../losses/aggregation.ts";
 import { clippedPolicyLoss, POLICY_LOSS_STATISTICS } from "../losses/clipped-policy.ts";
+import { entropyTerm } from "../losses/entropy.ts";
 import { klEstimateNumber } from "../losses/kl.ts";
 import type { OptimizerOptions } from "../optim/options.ts";
 import { learningRate } from "../optim/schedule.ts";
@@ -19,6 +20,7 @@ import { shapeRewards, shapingColumns } from "../rewards/shaping.ts";
 import type { MetricValues } from "../run/metrics.ts";
 import type { Group, Prompt, ScoredCompletion } from "../types.ts";
 import { rolloutColumns, rolloutMetrics } from "./metrics.ts";
+import { modeColumns, modeMetrics, sliceColumns, sliceMetrics, slicesOf } from "./mode-metrics.ts";
 import type { GrpoOptions } from "./options.ts";
 import {
   decisionTokens,
@@ -62,8 +64,11 @@ export async function trainGrpo(stage: GrpoStage): Promise<StageResult> {
   const updatesPerStep = grpo.epochs * grpo.minibatches;
   const usesReference = grpo.kl.coef > 0;
 
+  const slices = slicesOf(stage.train);
   const columns = [
     ...rolloutColumns(stage.partNames, stage.train.size !== null),
+    ...sliceColumns(slices),
+    ...modeColumns(),
     ...shapingColumns(stage.shaping),
     "advantage/mean",
     "advantage/std",
@@ -138,6 +143,8 @@ export async function trainGrpo(stage: GrpoStage): Promise<StageResult> {
     return {
       ...rolloutMetrics(groups, scored, stage.partNames),
       ...(stage.train.size === null ? {} : { epoch: (position + prompts.length) / stage.train.size }),
+      ...sliceMetrics(slices, groups, scored),
+      ...modeMetrics(scored, advantages),
       ...shaped.metrics,
       "advantage/mean": mean(flat),
       "advantage/std": standardDeviation(flat, 0),
@@ -226,7 +233,7 @@ function weighSamples(
 }
 
 /**
- * One optimizer step. Completions that cannot move the weights (advantage 0 and no KL term, or masked) are
+ * One optimizer step. Completions that cannot move the weights (advantage 0, no KL term and no entropy bonus, or masked) are
  * left out of the passes: their part of loss and gradient is exactly 0.
  * @param minibatches weights are of the whole rollout; a minibatch is this many times smaller
  */
@@ -238,8 +245,9 @@ function update(
 ): Promise<UpdateStatistics> {
   const { grpo, policy } = stage;
   const klInLoss = grpo.kl.coef > 0 && grpo.kl.place === "loss";
+  const entropyBonus = grpo.entropy_coef > 0;
   const live = samples
-    .filter(({ advantage, weight }) => weight > 0 && (advantage !== 0 || klInLoss))
+    .filter(({ advantage, weight }) => weight > 0 && (advantage !== 0 || klInLoss || entropyBonus))
     // rows of like length share a micro-batch, so that little is padded
     .sort((a, b) => rowLength(b) - rowLength(a));
   const size = grpo.micro_batch_rows ?? Math.max(1, live.length);
@@ -264,12 +272,16 @@ function update(
       const reference = klInLoss
         ? tf.tensor1d(spread(starts, size, (i, t) => micro[i]!.reference![t]!))
         : null;
-      const { logprobs } = policy.score(batch, { temperature: stage.rollout.temperature }); // [K]
-      const { loss, statistics } = clippedPolicyLoss(
+      const { temperature } = stage.rollout;
+      const { logprobs, entropy } = policy.score(batch, { temperature, entropyGradient: entropyBonus }); // [K]
+      const { loss: surrogate, statistics } = clippedPolicyLoss(
         { logprobs, oldLogprobs: old, referenceLogprobs: reference, advantages, weights },
         grpo.clip,
         grpo.kl,
       );
+      const loss = entropyBonus
+        ? tf.sub<tf.Scalar>(surrogate, entropyTerm(entropy, weights, grpo.entropy_coef))
+        : surrogate;
       const masked = micro.filter((s) => s.masked !== null).length;
       return { loss, statistics, tokens: starts.at(-1)! - masked };
     },

@@ -24,6 +24,13 @@ export const grpoOptions = z.strictObject({
   clip: clipOptions.prefault({}),
   kl: klOptions.prefault({}),
   aggregation: aggregationOptions,
+  entropy_coef: z
+    .number()
+    .min(0)
+    .default(0)
+    .describe(
+      "weight of the mean token entropy that the loss rewards, nats; verl's default is 0.001, TRL has none",
+    ),
   mask_truncated: z
     .boolean()
     .default(false)

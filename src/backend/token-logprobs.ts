@@ -12,13 +12,16 @@ export interface TokenLogprobOptions {
   temperature: number;
   /** false for a frozen output weight: its gradient, the largest product of the backward pass, is skipped. */
   weightGradient: boolean;
+  /** The entropy is differentiable too: another term in the backward pass, by generic operations. */
+  entropyGradient?: boolean;
   /** Tokens whose logits stand in memory at once; by default 2^23 / V. */
   sliceTokens?: number;
 }
 
 /**
  * log softmax(hidden W / temperature) at the targets, and the entropy of the same distribution. Logits are made
- * slice by slice and made again in the backward pass: d log p(t) / d logits = (1[v = t] - p) / temperature.
+ * slice by slice and made again in the backward pass: d log p(t) / d logits = (1[v = t] - p) / temperature, and
+ * where the entropy has a gradient, d entropy / d logits = -p (log p + entropy) / temperature.
  *
  * Fused kernels, on one slice of k tokens, z = logits / temperature:
  * - `RlptTokenStats`        inputs logits [k, V], targets [k] int32; attrs temperature; output [k, 3]:
@@ -27,7 +30,8 @@ export interface TokenLogprobOptions {
  *   output dlogits [k, V] = dy / temperature * (1[v = target] - exp(z - lse))
  * @param hidden [K, H], after the final norm
  * @param targets [K], int32
- * @returns logprobs [K], differentiable in hidden and, unless frozen, outputWeight; entropy [K], nats, no gradient
+ * @returns logprobs [K], differentiable in hidden and, unless frozen, outputWeight; entropy [K], nats, without gradient
+ *   unless `entropyGradient`
  */
 export function tokenLogprobs(
   hidden: tf.Tensor2D,
@@ -35,7 +39,7 @@ export function tokenLogprobs(
   targets: tf.Tensor1D,
   options: TokenLogprobOptions,
 ): { logprobs: tf.Tensor1D; entropy: tf.Tensor1D } {
-  const { layout, temperature, weightGradient } = options;
+  const { layout, temperature, weightGradient, entropyGradient = false } = options;
   const [tokens, width] = hidden.shape;
   const vocabulary = outputWeight.shape[layout === "vh" ? 0 : 1];
   const slice = options.sliceTokens ?? Math.max(1, Math.floor(SLICE_ELEMENTS / vocabulary));
@@ -52,26 +56,37 @@ export function tokenLogprobs(
         }),
       );
       const stats = joinRows(parts, 3); // [K, 3]
-      save([hidden, outputWeight, targets, column(stats, 2)]);
+      save([hidden, outputWeight, targets, column(stats, 2), column(stats, 1)]);
       return tf.slice(stats, [0, 0], [tokens, 2]);
     },
     (dy, saved) =>
       together(["hidden", "outputWeight"], () => {
-        const [h, w, t, lse] = saved as [tf.Tensor2D, tf.Tensor2D, tf.Tensor1D, tf.Tensor1D];
+        const [h, w, t, lse, entropy] = saved as [
+          tf.Tensor2D,
+          tf.Tensor2D,
+          ...[tf.Tensor1D, tf.Tensor1D, tf.Tensor1D],
+        ];
         const slope = column(dy, 0); // [K]
+        const entropySlope = column(dy, 1); // [K]
         const hiddenGradients: tf.Tensor2D[] = [];
         let weightSum: tf.Tensor2D | null = null;
         for (const [start, size] of slices(tokens, slice)) {
           const before: tf.Tensor2D | null = weightSum;
           const gradients: tf.Tensor2D[] = tf.tidy(() => {
             const part = rowsOf(h, start, size);
-            const dlogits = tokenLogprobGradient(
-              tf.matMul(part, w, false, transposed) as tf.Tensor2D,
+            const logits = tf.matMul(part, w, false, transposed) as tf.Tensor2D;
+            const partLse = tf.slice(lse, start, size);
+            let dlogits = tokenLogprobGradient(
+              logits,
               tf.slice(t, start, size),
-              tf.slice(lse, start, size),
+              partLse,
               tf.slice(slope, start, size),
               temperature,
             );
+            if (entropyGradient) {
+              const own = [tf.slice(entropy, start, size), tf.slice(entropySlope, start, size)] as const;
+              dlogits = tf.add(dlogits, tokenEntropyGradient(logits, partLse, ...own, temperature));
+            }
             const dpart = tf.matMul(dlogits, w, false, !transposed) as tf.Tensor2D;
             if (!weightGradient) return [dpart];
             const dw = (
@@ -140,4 +155,18 @@ function tokenLogprobGradient(
   const hot = tf.oneHot(targets, logits.shape[1]) as tf.Tensor2D;
   const slope = tf.expandDims(temperature === 1 ? dy : tf.div(dy, temperature), 1);
   return tf.mul(tf.sub(hot, p), slope);
+}
+
+/** dy * d entropy / d logits. [k, V] @param entropy, dy [k] */
+function tokenEntropyGradient(
+  logits: tf.Tensor2D,
+  lse: tf.Tensor1D,
+  entropy: tf.Tensor1D,
+  dy: tf.Tensor1D,
+  temperature: number,
+): tf.Tensor2D {
+  const z = temperature === 1 ? logits : tf.div(logits, temperature);
+  const logp = tf.sub(z, tf.expandDims(lse, 1));
+  const slope = tf.expandDims(tf.div(dy, -temperature), 1);
+  return tf.mul(tf.mul(tf.exp(logp), tf.add(logp, tf.expandDims(entropy, 1))), slope);
 }

@@ -81,7 +81,7 @@ export interface TokenBatch {
 export interface TokenScores {
   /** log p(target) at the given temperature, differentiable in the trainable weights. [K] */
   logprobs: Tensor1D;
-  /** Entropy of each scored distribution, nats; no gradient. [K] */
+  /** Entropy of each scored distribution, nats; no gradient unless ScoreOptions asks for it. [K] */
   entropy: Tensor1D;
 }
 
@@ -90,6 +90,8 @@ export interface ScoreOptions {
   temperature: number;
   /** Score with the frozen reference policy. For LoRA: the adapter switched off. */
   reference?: boolean;
+  /** The entropy is differentiable too. */
+  entropyGradient?: boolean;
 }
 
 /** What an optimizer step needs of a policy or a critic. */

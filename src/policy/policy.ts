@@ -181,6 +181,7 @@ class Policy implements DecoderPolicy {
       layout,
       temperature: options.temperature,
       weightGradient: this.trainsWeights && !options.reference,
+      entropyGradient: options.entropyGradient ?? false,
     });
   }
 

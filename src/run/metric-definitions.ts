@@ -129,6 +129,47 @@ export const metricDefinitions: readonly MetricDefinition[] = [
   ),
 
   define(
+    "slice/{slice}/thinking",
+    "0..1",
+    "completions that think / completions of the slice, such as level=3",
+    "",
+  ),
+  define("slice/{slice}/accuracy", "0..1", "correct completions / completions of the slice", ""),
+  define("slice/{slice}/tokens", "tokens", "mean completion length in the slice, end token included", ""),
+  define(
+    "group/both_modes",
+    "0..1",
+    "groups that hold completions with and without thinking / P",
+    "only these compare the modes: at 0 nothing brings a lost mode back",
+  ),
+  define(
+    "mode/{mode}/accuracy",
+    "0..1",
+    "correct completions / completions of the mode",
+    "mode is thinking or direct",
+  ),
+  define(
+    "mode/{mode}/tokens",
+    "tokens",
+    "mean completion length of the mode",
+    "direct growing: the reasoning has moved behind </think>",
+  ),
+  define("mode/{mode}/reward", "reward", "mean weighted sum of the parts, before shaping", ""),
+  define(
+    "mode/{mode}/unparsed",
+    "0..1",
+    "completions of the mode without a readable answer / completions of the mode",
+    "direct climbing: an answer left out costs less than a wrong one",
+  ),
+  define(
+    "mode/{mode}/advantage_right",
+    "-",
+    "mean advantage of the mode's correct completions",
+    "below 0 for thinking: right thoughts are being unlearned",
+  ),
+  define("mode/{mode}/advantage_wrong", "-", "mean advantage of the mode's wrong completions", ""),
+
+  define(
     "shaping/thinking_share",
     "0..1",
     "thinking completions / B, as mode-balance counts them",

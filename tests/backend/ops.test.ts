@@ -211,13 +211,19 @@ describe.each(testBackends)("operations on %s", (backend) => {
             shapes,
             (h, w) => targets.map((target, k) => Math.log(softmax64(logitsOf(h!, w!, k))[target]!)),
           );
-          const [h, w] = [normals(1, K * H), normals(2, V * H)];
-          const entropy = targets.map((_, k) =>
-            softmax64(logitsOf(Float64Array.from(h), Float64Array.from(w), k)).reduce(
-              (s, p) => s - p * Math.log(p),
-              0,
-            ),
+          const entropies = (h: Float64Array, w: Float64Array) =>
+            targets.map((_, k) => softmax64(logitsOf(h, w, k)).reduce((s, p) => s - p * Math.log(p), 0));
+          checkOp(
+            (h, w) =>
+              tokenLogprobs(h as tf.Tensor2D, w as tf.Tensor2D, tf.tensor1d(targets, "int32"), {
+                ...options,
+                entropyGradient: true,
+              }).entropy,
+            shapes,
+            (h, w) => entropies(h!, w!),
           );
+          const [h, w] = [normals(1, K * H), normals(2, V * H)];
+          const entropy = entropies(Float64Array.from(h), Float64Array.from(w));
           expectClose(score(tf.tensor(h, shapes[0]), tf.tensor(w, shapes[1])).entropy.dataSync(), entropy);
         });
       },
