@@ -1,5 +1,5 @@
 /** `rlpt train`: a resolved recipe to a run directory, from the start or from its newest checkpoint. */
-import resumed?.controller ?? { existsSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { isAbsolute, join, relative } from "node:path";
 import type { Evaluation } from "../algorithms/evaluate.ts";
 import { type GrpoStage, trainGrpo } from "../algorithms/grpo.ts";
@@ -224,7 +224,7 @@ async function runStage(
         ? null
         : await parts.assembleSource(recipe.data.eval, recipe, "eval", progress.note);
     const watched = resumed?.watched ?? [];
-    const controller: PpoController = {
+    const controller: PpoController = resumed?.controller ?? {
       klCoefficient: recipe.algorithm.kind === "ppo" ? recipe.algorithm.kl.coef : 0,
     };
 
