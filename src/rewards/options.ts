@@ -236,7 +236,11 @@ export const ruleServerOptions = z.strictObject({
     .describe(
       "value without an end token or a box, with too many boxes, foreign characters or repeats; LIMR's code",
     ),
-  max_boxes: z.int().min(1).default(4).describe("more \\boxed than this are malformed; LIMR's code: 5 or more"),
+  max_boxes: z
+    .int()
+    .min(1)
+    .default(4)
+    .describe("more \\boxed than this are malformed; LIMR's code: 5 or more"),
   max_foreign_share: z
     .number()
     .min(0)
