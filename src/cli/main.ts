@@ -8,6 +8,7 @@ import { register as registerDoctor } from "./commands/doctor.ts";
 import { register as registerEval } from "./commands/eval.ts";
 import { register as registerExport } from "./commands/export.ts";
 import { register as registerPipeline } from "./commands/pipeline.ts";
+import { register as registerLabel } from "./commands/label.ts";
 import { register as registerRecipes } from "./commands/recipes.ts";
 import { register as registerReward } from "./commands/reward.ts";
 import { register as registerSample } from "./commands/sample.ts";
@@ -35,6 +36,7 @@ export function createProgram(): Command {
     registerSelectData,
     registerPipeline,
     registerSweep,
+    registerLabel,
     registerValidate,
     registerRecipes,
     registerReward,

@@ -94,21 +94,23 @@ function drawPrompt(
   const level = entry?.level ?? levelOf(index, options, rng);
   const chain = drawChain(level, rng.fork("problem"));
   const style = rng.fork("style");
+  const closed = options.prompt === "direct";
   const ellipsis =
+    closed ||
     options.prompt === "ellipsis" || (options.prompt === "mixed" && style.uniform(0) >= options.plain_share);
   const needs = drawLabel(level, options, rng);
   const wants = options.traces.think_by_label
     ? needs === true
     : style.uniform(1) < options.traces.think_rate;
-  const thinks = !ellipsis || wants;
+  const thinks = !closed && (!ellipsis || wants);
   const right = evaluate(chain);
   const answer = String(entry?.kind === "mislabelled" ? wrongAnswer(right, rng.fork("label")) : right);
   const kind = entry === undefined ? {} : { kind: entry.kind };
   return {
     id,
-    input: { kind: "text", text: `${question(chain)}<think>\n${ellipsis ? "...\n" : ""}` },
+    input: { kind: "text", text: `${question(chain)}<think>\n${ellipsis ? "...\n" : ""}${closed ? "</think>" : ""}` },
     answer,
-    target: `${thinks ? trace(chain, options.traces, rng.fork("trace")) : ""}</think><answer>${answer}</answer>`,
+    target: `${thinks ? trace(chain, options.traces, rng.fork("trace")) : ""}${closed ? "" : "</think>"}<answer>${answer}</answer>`,
     slices: { level: String(level), ...kind, ...(needs === undefined ? {} : { needs_thinking: String(needs) }) },
     fields: {
       level,

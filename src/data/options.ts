@@ -29,10 +29,10 @@ export const chainOptions = z.strictObject({
     .optional()
     .describe("relative frequency of each entry of levels; equal when absent"),
   prompt: z
-    .enum(["plain", "ellipsis", "mixed"])
+    .enum(["plain", "ellipsis", "mixed", "direct"])
     .default("plain")
     .describe(
-      "plain opens <think>; ellipsis adds '...' and leaves the decision to the policy; mixed draws by plain_share",
+      "plain opens <think>; ellipsis adds '...' and leaves the decision to the policy; mixed draws by plain_share; direct closes the block as well, so that only an answer is left",
     ),
   plain_share: z.number().min(0).max(1).default(0.5).describe("share of plain prompts when prompt is mixed"),
   need: z

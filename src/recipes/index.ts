@@ -1,13 +1,22 @@
 /** Every method recipe by name. A new one is a file beside this one and a line here. */
 import { adacot } from "./adacot.ts";
 import { adaptiveThinking } from "./adaptive-thinking.ts";
+import { autothink } from "./autothink.ts";
 import { clsRl } from "./cls-rl.ts";
 import { limr } from "./limr.ts";
 import { type Method, settingsToRecipe } from "./method.ts";
 import { noThinking } from "./no-thinking.ts";
 import { thinkAfterAnswer } from "./think-after-answer.ts";
 
-export const methods: readonly Method[] = [adacot, clsRl, noThinking, thinkAfterAnswer, adaptiveThinking, limr];
+export const methods: readonly Method[] = [
+  adacot,
+  autothink,
+  clsRl,
+  noThinking,
+  thinkAfterAnswer,
+  adaptiveThinking,
+  limr,
+];
 
 /** What the config loader lays beneath a file that says `recipe: name`. */
 export function methodDefaults(): Map<string, { summary: string; defaults: Record<string, unknown> }> {
