@@ -3,7 +3,9 @@ import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { extname, resolve } from "node:path";
 import { DataError, describeSystemError } from "../lib/errors.ts";
+import { createRng } from "../lib/rng.ts";
 import type { ChatMessage, Prompt } from "../types.ts";
+import { choiceListSize, drawChoices } from "./choices.ts";
 import type { FileOptions } from "./file-options.ts";
 import { readCsv, readJsonArray, readJsonLines, type TableFormat, type TableRow } from "./table-file.ts";
 import { fillTemplate } from "./template.ts";
@@ -87,7 +89,12 @@ export function isEvalPart(id: string, salt: string, share: number): boolean {
 
 /** @throws RowFault */
 function toPrompt(fields: Record<string, unknown>, options: FileOptions, pattern: RegExp | null): Prompt {
-  const fill = (template: string): string => fillTemplate(template, (column) => columnText(fields, column));
+  const fill = (template: string): string =>
+    fillTemplate(template, (column) =>
+      column === "choices" && options.choices !== undefined
+        ? (fields["choices"] as string[]).join(", ")
+        : columnText(fields, column),
+    );
   const text = fill(options.prompt);
   if (text.trim() === "") throw new RowFault("its prompt is empty");
   let answer = "";
@@ -123,6 +130,34 @@ function toPrompt(fields: Record<string, unknown>, options: FileOptions, pattern
     slices: Object.fromEntries(options.slices.map((column) => [column, columnText(fields, column)])),
     fields,
   };
+}
+
+/** The row with a list of candidates of its own, a function of the row and the classes. @throws RowFault */
+function withChoices(
+  fields: Record<string, unknown>,
+  classes: readonly string[],
+  options: FileOptions,
+): Record<string, unknown> {
+  if (options.choices === undefined) return fields;
+  if (Object.hasOwn(fields, "choices")) {
+    throw new RowFault("has a column choices already; rename it, or leave the choices option out");
+  }
+  const { column, share, seed } = options.choices;
+  const key = options.id === undefined ? contentId(JSON.stringify(fields)) : columnText(fields, options.id);
+  const count = choiceListSize(classes.length, share);
+  const rng = createRng(seed).fork("choices", key);
+  return { ...fields, choices: drawChoices(columnText(fields, column), classes, count, rng) };
+}
+
+/** Distinct values of the class column, sorted, so that lists do not depend on the rows' order. */
+function classesOf(rows: readonly TableRow[], options: FileOptions): string[] {
+  if (options.choices === undefined) return [];
+  const { column } = options.choices;
+  const names = rows.flatMap((row) => {
+    const value = "fault" in row ? undefined : lookUp(row.fields, column);
+    return value === undefined || value === null || typeof value === "object" ? [] : [String(value)];
+  });
+  return [...new Set(names)].sort();
 }
 
 function messagesOf(system: string | undefined, text: string): ChatMessage[] {
@@ -169,12 +204,13 @@ export async function readFileDataset(
   const all: Prompt[] = [];
   const skipped: FileDataset["skipped"] = [];
   const lineOf = new Map<string, number>();
-  let rows = 0;
-  for (const row of readRows(path, format, bytes)) {
-    rows++;
+  const read = [...readRows(path, format, bytes)];
+  const rows = read.length;
+  const classes = classesOf(read, options);
+  for (const row of read) {
     try {
       if ("fault" in row) throw new RowFault(row.fault);
-      const prompt = toPrompt(row.fields, options, pattern);
+      const prompt = toPrompt(withChoices(row.fields, classes, options), options, pattern);
       const earlier = lineOf.get(prompt.id);
       if (earlier !== undefined)
         throw new RowFault(

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { templateFault } from "./template.ts";
+import { templateColumns, templateFault } from "./template.ts";
 
 /** Text with {column} placeholders. */
 const template = z.string().superRefine((text, context) => {
@@ -44,6 +44,26 @@ export const fileOptions = z
       .min(1)
       .optional()
       .describe("column whose value names the row; a hash of prompt, answer and target when absent"),
+    choices: z
+      .strictObject({
+        column: z
+          .string()
+          .min(1)
+          .describe("column of the row's class; its values in the file are the classes"),
+        share: z
+          .number()
+          .gt(0)
+          .max(1)
+          .default(0.4)
+          .describe(
+            "share of the classes in a list; all where that is under 30, at most 100. 0.4: CLS-RL's few-shot prompts, 0.8: base-to-new",
+          ),
+        seed: z.int().min(0).default(0).describe("another number draws other lists"),
+      })
+      .optional()
+      .describe(
+        "candidate names drawn for each row, the right one among them; {choices} in prompt shows them",
+      ),
     slices: z
       .array(z.string().min(1))
       .default([])
@@ -72,6 +92,12 @@ export const fileOptions = z
         code: "custom",
         path: ["system"],
         message: "a system message needs a chat template; set chat: true, or put the text into prompt",
+      });
+    if (options.choices !== undefined && !templateColumns(options.prompt).includes("choices"))
+      context.addIssue({
+        code: "custom",
+        path: ["choices"],
+        message: "the prompt does not show them; put {choices} into prompt",
       });
     if (options.answer_pattern !== undefined && options.answer === null)
       context.addIssue({

@@ -7,6 +7,7 @@ import {
   drawChoices,
   FEW_SHOT_SHARE,
 } from "../../src/data/choices.ts";
+import { fillTemplate } from "../../src/data/template.ts";
 import { createRng } from "../../src/lib/rng.ts";
 
 const names = (count: number) => Array.from({ length: count }, (_, i) => `class ${i}`);
@@ -62,6 +63,10 @@ describe("choice lists", () => {
   });
 
   it("stand in the question to the byte", () => {
+    // as a file dataset's template writes it
+    expect(fillTemplate("{question}\n Please choose one from list [ {choices}].", (column) => column)).toBe(
+      choiceQuestion("question", ["choices"]),
+    );
     expect(choiceQuestion("What type of object is in the photo?", ["a", "b", "c"])).toBe(
       "What type of object is in the photo?\n Please choose one from list [ a, b, c].",
     );
