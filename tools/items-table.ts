@@ -1,6 +1,6 @@
 /** Arms x datasets x seeds on task `items`; started by items-table.mjs. */
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { parse } from "csv-parse/sync";
@@ -124,8 +124,10 @@ export async function main(args: string[], root: string): Promise<number> {
         const zeroName = spec.config === "cls-rl" ? "zero-shot thinking" : "zero-shot direct";
         const zeroCsv = join(out, `${zeroName.replace(" ", "-")}-${dataset}-s${seed}.greedy.csv`);
         if (!values["table-only"]) {
-          if (!existsSync(join(run, "checkpoints", "000080")))
+          if (!existsSync(join(run, "checkpoints", "000080", "manifest.json"))) {
+            rmSync(run, { recursive: true, force: true }); // seconds of a run that was broken off
             rlpt(["train", config, "--run-dir", run, ...flags]);
+          }
           if (!existsSync(csv)) rlpt(["eval", run, "--temperature", "0", "--csv", csv]);
           if (!existsSync(zeroCsv)) rlpt(["eval", config, ...flags, "--temperature", "0", "--csv", zeroCsv]);
           print(`${run} done`);
