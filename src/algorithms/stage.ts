@@ -3,7 +3,15 @@ import { ConfigError } from "../lib/errors.ts";
 import { mean } from "../lib/math.ts";
 import type { AdamW } from "../optim/adamw.ts";
 import type { TrainablePolicy } from "../policy/interfaces.ts";
-import type { EvaluationRow, RunLogs } from "../run/logs.ts";
+import {
+  type AlarmHistory,
+  alarmColumn,
+  alarmsFor,
+  raised,
+  withEvaluation,
+  withStep,
+} from "../run/alarms.ts";
+import type { EvaluationPromptRow, EvaluationRow, RunLogs } from "../run/logs.ts";
 import type { MetricValues } from "../run/metrics.ts";
 import type { Progress } from "../run/progress.ts";
 import type { PromptSource, RewardInput, RewardPartResult, RewardStatus, Tokenizer } from "../types.ts";
@@ -42,6 +50,8 @@ export interface Stage {
   until: Until | null;
   /** The metric's last values, oldest first; part of a checkpoint. Changed in place. */
   watched: number[];
+  /** What alarms look at; part of a checkpoint. Its history is replaced at every step. null: no alarms. */
+  alarms: { history: AlarmHistory } | null;
   optimizer: AdamW;
   logs: RunLogs;
   progress: Progress;
@@ -93,7 +103,10 @@ export async function runSteps(
   step: (index: number) => Promise<MetricValues>,
 ): Promise<StageResult> {
   const { logs, progress, clock, offset } = stage;
-  const all = [...columns, ...LOOP_METRICS];
+  const possible = stage.alarms === null ? [] : alarmsFor(columns);
+  const alarmColumns =
+    possible.length === 0 ? [] : ["alarms", ...possible.map(({ name }) => alarmColumn(name))];
+  const all = [...columns, ...alarmColumns, ...LOOP_METRICS];
   if (stage.until !== null && !all.includes(stage.until.metric)) {
     throw new ConfigError(
       `stage ${stage.name} ends by ${stage.until.metric}, which it does not measure; it has ${all.join(", ")}`,
@@ -104,7 +117,13 @@ export async function runSteps(
   const began = clock();
   try {
     if (stage.stepsDone === 0 && stage.evaluateFirst && stage.evaluate !== null) {
-      report(stage, offset, await stage.evaluate(offset));
+      const evaluation = await stage.evaluate(offset);
+      report(stage, offset, evaluation);
+      if (stage.alarms !== null) {
+        const { history } = stage.alarms;
+        const evaluations = withEvaluation(history.evaluations, evaluation.rows);
+        stage.alarms.history = { ...history, evaluations };
+      }
     }
     for (let index = stage.stepsDone; index < stage.steps; index++) {
       const before = clock();
@@ -117,6 +136,7 @@ export async function runSteps(
       if (evaluation !== null) report(stage, offset + done, evaluation);
       const row = {
         ...metrics,
+        ...raiseAlarms(stage, possible, offset + done, metrics, evaluation),
         "time/step_s": after - before,
         "time/eval_s": evaluation === null ? null : clock() - after,
         "time/elapsed_s": clock() - began,
@@ -135,6 +155,29 @@ export async function runSteps(
   }
 }
 
+/** Takes the step into the history, and says which alarms are new. @returns the alarms' columns */
+function raiseAlarms(
+  { alarms: state, progress }: Stage,
+  possible: ReturnType<typeof alarmsFor>,
+  step: number,
+  metrics: MetricValues,
+  evaluation: Evaluation | null,
+): MetricValues {
+  if (state === null) return {};
+  const history = withStep(state.history, metrics, evaluation?.rows ?? null);
+  const now = raised(history, possible);
+  for (const { name, message } of now) {
+    if (!history.active.includes(name)) progress.note(`step ${step}: alarm ${name}: ${message}`, "warning");
+  }
+  const active = now.map(({ name }) => name);
+  state.history = { ...history, active };
+  if (possible.length === 0) return {};
+  return {
+    alarms: active.length,
+    ...Object.fromEntries(possible.map(({ name }) => [alarmColumn(name), active.includes(name) ? 1 : 0])),
+  };
+}
+
 /** Has the mean of the watched metric reached its bound? Adds the step's value to what is watched. */
 function reached({ until, watched }: Stage, metrics: MetricValues): boolean {
   if (until === null) return false;
@@ -148,5 +191,26 @@ function reached({ until, watched }: Stage, metrics: MetricValues): boolean {
 
 function report(stage: Stage, step: number, evaluation: Evaluation): void {
   stage.logs.evaluation(evaluation.rows.map((row) => ({ ...row, step, stage: stage.name }) as EvaluationRow));
+  stage.logs.evaluationPrompts(promptRows(evaluation, step, stage.name));
   stage.progress.note(`step ${step}: ${evaluation.summary}`);
+}
+
+function promptRows({ rows, prompts }: Evaluation, step: number, stage: string): EvaluationPromptRow[] {
+  return prompts.map(({ prompt, completions }) => {
+    const modes = completions.flatMap(({ thinks }) => (thinks === null ? [] : [thinks]));
+    return {
+      step,
+      stage,
+      dataset: String(rows[0]!.dataset),
+      prompt_id: prompt.id,
+      slices: Object.entries(prompt.slices)
+        .map(([key, value]) => `${key}=${value}`)
+        .join(";"),
+      completions: completions.length,
+      correct: completions.filter(({ score }) => score.correct).length,
+      thinking: modes.length === 0 ? null : modes.filter(Boolean).length,
+      tokens_mean: mean(completions.map(({ completion }) => completion.tokens.length)),
+      reward_mean: mean(completions.map(({ score }) => score.reward)),
+    };
+  });
 }

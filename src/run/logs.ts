@@ -1,4 +1,4 @@
-/** The four append-only files of a run: metrics.csv, eval.csv, samples.jsonl, prompts.csv. */
+/** The append-only files of a run: metrics.csv, eval.csv, eval-prompts.csv, samples.jsonl, prompts.csv. */
 import { join } from "node:path";
 import { RlptError } from "../lib/errors.ts";
 import { type Cell, openAppendLog, openCsvLog } from "./append-log.ts";
@@ -42,6 +42,36 @@ export type EvaluationRow = {
   completions: number;
 } & { [Column in (typeof evaluationColumns)[number]]?: Cell };
 
+export const evaluationPromptColumns = [
+  "step",
+  "stage",
+  "dataset",
+  "prompt_id",
+  "slices",
+  "completions",
+  "correct",
+  "thinking",
+  "tokens_mean",
+  "reward_mean",
+] as const;
+
+/** A row of eval-prompts.csv: what one prompt got in one evaluation. Comparisons of runs pair by it. */
+export interface EvaluationPromptRow {
+  step: number;
+  stage: string;
+  dataset: string;
+  prompt_id: string;
+  /** "level=3", several joined by ";". */
+  slices: string;
+  completions: number;
+  /** How many of them are. */
+  correct: number;
+  /** How many think; null where think tags are unknown. */
+  thinking: number | null;
+  tokens_mean: number;
+  reward_mean: number;
+}
+
 export const promptColumns = [
   "step",
   "stage",
@@ -72,17 +102,25 @@ export interface PromptRow {
 export interface LogCounts {
   "metrics.csv": number;
   "eval.csv": number;
+  "eval-prompts.csv": number;
   "samples.jsonl": number;
   "prompts.csv": number;
 }
 
-const noRows: LogCounts = { "metrics.csv": 0, "eval.csv": 0, "samples.jsonl": 0, "prompts.csv": 0 };
+const noRows: LogCounts = {
+  "metrics.csv": 0,
+  "eval.csv": 0,
+  "eval-prompts.csv": 0,
+  "samples.jsonl": 0,
+  "prompts.csv": 0,
+};
 
 export interface RunLogs {
   /** Fixes the stage's metric columns; see MetricsLog.startStage. */
   startStage(stage: string, columns: readonly string[]): void;
   metrics(step: number, values: MetricValues): void;
   evaluation(rows: readonly EvaluationRow[]): void;
+  evaluationPrompts(rows: readonly EvaluationPromptRow[]): void;
   samples(records: readonly SampleRecord[]): void;
   prompts(rows: readonly PromptRow[]): void;
   counts(): LogCounts;
@@ -101,12 +139,18 @@ export function openRunLogs(
   from?: { step: number; counts: LogCounts },
   note: (text: string) => void = () => {},
 ): RunLogs {
-  const keep = from?.counts ?? noRows;
+  // checkpoints of older versions do not count every file
+  const keep = { ...noRows, ...from?.counts };
   const metrics = openMetricsLog(join(runDir, "metrics.csv"), {
     rows: keep["metrics.csv"],
     step: from?.step ?? 0,
   });
   const evaluations = openCsvLog(join(runDir, "eval.csv"), evaluationColumns, keep["eval.csv"]);
+  const evaluationPrompts = openCsvLog(
+    join(runDir, "eval-prompts.csv"),
+    evaluationPromptColumns,
+    keep["eval-prompts.csv"],
+  );
   const prompts = openCsvLog(join(runDir, "prompts.csv"), promptColumns, keep["prompts.csv"]);
   const samples = openAppendLog(join(runDir, "samples.jsonl"), {
     quoted: false,
@@ -116,6 +160,7 @@ export function openRunLogs(
   const counts = (): LogCounts => ({
     "metrics.csv": metrics.rows,
     "eval.csv": evaluations.rows,
+    "eval-prompts.csv": evaluationPrompts.rows,
     "samples.jsonl": samples.rows,
     "prompts.csv": prompts.rows,
   });
@@ -127,11 +172,13 @@ export function openRunLogs(
           `${from?.step} was written; the missing ones stay missing.`,
       );
   }
-  const all = [metrics, evaluations, prompts, samples];
+  const all = [metrics, evaluations, evaluationPrompts, prompts, samples];
   return {
     startStage: metrics.startStage,
     metrics: metrics.append,
     evaluation: (rows) => evaluations.append(...rows),
+    evaluationPrompts: (rows) =>
+      evaluationPrompts.append(...(rows as readonly (EvaluationPromptRow & Record<string, Cell>)[])),
     prompts: (rows) => prompts.append(...(rows as readonly (PromptRow & Record<string, Cell>)[])),
     samples(records) {
       if (records.length === 0) return;

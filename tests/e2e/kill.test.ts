@@ -82,7 +82,7 @@ it("ends with the same bytes as an unkilled run after 22 kills, some inside a ch
 
   const last = join("checkpoints", String(STEPS).padStart(6, "0"));
   expect(checkpointBytes(join(killed, last))).toEqual(checkpointBytes(join(calm, last)));
-  for (const file of ["metrics.csv", "eval.csv", "prompts.csv"]) {
+  for (const file of ["metrics.csv", "eval.csv", "eval-prompts.csv", "prompts.csv"]) {
     expect(rowsWithoutTime(join(killed, file))).toEqual(rowsWithoutTime(join(calm, file)));
   }
   expect(readFileSync(join(killed, "samples.jsonl"), "utf8")).toBe(

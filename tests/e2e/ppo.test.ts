@@ -15,7 +15,7 @@ import {
 const space = workspace();
 afterAll(space.remove);
 
-const FILES = ["metrics.csv", "eval.csv", "prompts.csv"] as const;
+const FILES = ["metrics.csv", "eval.csv", "eval-prompts.csv", "prompts.csv"] as const;
 const state = (directory: string) =>
   JSON.parse(readFileSync(join(directory, "state.json"), "utf8")) as Record<string, unknown>;
 const checkpointAt = (run: string, step: number) => join(run, "checkpoints", String(step).padStart(6, "0"));

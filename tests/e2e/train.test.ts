@@ -16,7 +16,7 @@ import {
 const space = workspace();
 afterAll(space.remove);
 
-const FILES = ["metrics.csv", "eval.csv", "prompts.csv"] as const;
+const FILES = ["metrics.csv", "eval.csv", "eval-prompts.csv", "prompts.csv"] as const;
 
 for (const [kind, yaml] of [
   ["grpo", tinyGrpo],
