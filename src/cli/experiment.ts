@@ -136,13 +136,14 @@ export function loadExperiment(
   return { options, config, runs };
 }
 
+/** `{...}` written with a dollar in settings stands for the run's seed or draw; by itself it is a number. */
 function flags(set: Readonly<Record<string, unknown>>, seed: number, draw: number): string[] {
-  return Object.entries(set).map(([key, value]) => {
-    const text = JSON.stringify(value)
-      .replaceAll('"${seed}"', String(seed))
-      .replaceAll('"${draw}"', String(draw));
-    return `${key}=${text.replaceAll("${seed}", String(seed)).replaceAll("${draw}", String(draw))}`;
-  });
+  const fill = (text: string) =>
+    Object.entries({ seed, draw }).reduce((filled, [key, value]) => {
+      const mark = `$\{${key}}`;
+      return filled.replaceAll(`"${mark}"`, String(value)).replaceAll(mark, String(value));
+    }, text);
+  return Object.entries(set).map(([key, value]) => `${key}=${fill(JSON.stringify(value))}`);
 }
 
 function orderArms(path: string, { arms, compare }: ExperimentOptions): string[] {

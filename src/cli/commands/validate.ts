@@ -25,12 +25,14 @@ export function collect(value: string, before: string[]): string[] {
 /** @returns exit status: 0 all are right, 2 one is not */
 export async function validate(files: readonly string[], flags: Flags): Promise<number> {
   const { loadRecipe } = await import("../../config/load.ts");
+  const { isExperiment, loadExperiment } = await import("../experiment.ts");
   const { ConfigFaultsError } = await import("../../config/faults.ts");
   const { faultWords } = await import("../../config/words.ts");
   const results: { file: string; faults: readonly unknown[] }[] = [];
   for (const file of files) {
     try {
-      loadRecipe(file, { set: flags.set });
+      if (isExperiment(file)) loadExperiment(file, { set: flags.set });
+      else loadRecipe(file, { set: flags.set });
       results.push({ file, faults: [] });
       if (!flags.json) print(`${file}: OK`);
     } catch (error) {
