@@ -50,7 +50,9 @@ export async function labelFile(request: LabelRequest): Promise<LabelResult> {
   const rows = readRows(request.input, request.promptColumn);
   const verdicts = new Map<string, Promise<boolean>>(); // by the asked text
   const keyOf = (row: Record<string, unknown>) =>
-    createHash("sha256").update(JSON.stringify(messagesOf(row, request))).digest("hex");
+    createHash("sha256")
+      .update(JSON.stringify(messagesOf(row, request)))
+      .digest("hex");
   const done = readDone(request, rows);
   for (const [i, needs] of done.entries()) verdicts.set(keyOf(rows[i]!), Promise.resolve(needs));
   if (done.length > 0) request.note(`${request.output}: ${done.length} rows are labelled already`);
@@ -134,7 +136,10 @@ function parseObject(line: string): Record<string, unknown> | null {
 }
 
 /** Labels of the rows that the output holds already; a torn last line is cut off. */
-function readDone({ output, labelColumn }: LabelRequest, rows: readonly Record<string, unknown>[]): boolean[] {
+function readDone(
+  { output, labelColumn }: LabelRequest,
+  rows: readonly Record<string, unknown>[],
+): boolean[] {
   if (!existsSync(output)) {
     try {
       closeSync(openSync(output, "wx"));
@@ -162,7 +167,11 @@ function readDone({ output, labelColumn }: LabelRequest, rows: readonly Record<s
 function messagesOf(row: Record<string, unknown>, request: LabelRequest) {
   const text = (column: string) => {
     const value = row[column];
-    return value === undefined || value === null ? "" : typeof value === "string" ? value : JSON.stringify(value);
+    return value === undefined || value === null
+      ? ""
+      : typeof value === "string"
+        ? value
+        : JSON.stringify(value);
   };
   return labelMessages({
     system: text(request.systemColumn),
@@ -221,6 +230,7 @@ async function complete(
   if (!response.ok) throw new Error(`status ${response.status}: ${text.slice(0, 200)}`);
   const parsed = parseObject(text) as { choices?: { message?: { content?: unknown } }[] } | null;
   const content = parsed?.choices?.[0]?.message?.content;
-  if (typeof content !== "string") throw new TryAgain(`no choices[0].message.content in ${text.slice(0, 200)}`);
+  if (typeof content !== "string")
+    throw new TryAgain(`no choices[0].message.content in ${text.slice(0, 200)}`);
   return content;
 }

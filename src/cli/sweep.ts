@@ -80,7 +80,8 @@ export async function sweep(request: SweepRequest): Promise<SweepResult> {
   const results = await runPool(jobs, {
     concurrency,
     onEnd: (_job, { name, status, seconds }) => {
-      const what = status === 0 ? "done" : status === 130 ? "stopped after a checkpoint" : `failed (${status})`;
+      const what =
+        status === 0 ? "done" : status === 130 ? "stopped after a checkpoint" : `failed (${status})`;
       note(`${++ended}/${jobs.length} ${name}: ${what} after ${seconds.toFixed(0)} s`);
     },
     onInterrupt: (signal) => note(`${signal}: the trials finish their step and write a checkpoint`),

@@ -97,21 +97,27 @@ function drawPrompt(
   const closed = options.prompt === "direct";
   const ellipsis =
     closed ||
-    options.prompt === "ellipsis" || (options.prompt === "mixed" && style.uniform(0) >= options.plain_share);
+    options.prompt === "ellipsis" ||
+    (options.prompt === "mixed" && style.uniform(0) >= options.plain_share);
   const needs = drawLabel(level, options, rng);
-  const wants = options.traces.think_by_label
-    ? needs === true
-    : style.uniform(1) < options.traces.think_rate;
+  const wants = options.traces.think_by_label ? needs === true : style.uniform(1) < options.traces.think_rate;
   const thinks = !closed && (!ellipsis || wants);
   const right = evaluate(chain);
   const answer = String(entry?.kind === "mislabelled" ? wrongAnswer(right, rng.fork("label")) : right);
   const kind = entry === undefined ? {} : { kind: entry.kind };
   return {
     id,
-    input: { kind: "text", text: `${question(chain)}<think>\n${ellipsis ? "...\n" : ""}${closed ? "</think>" : ""}` },
+    input: {
+      kind: "text",
+      text: `${question(chain)}<think>\n${ellipsis ? "...\n" : ""}${closed ? "</think>" : ""}`,
+    },
     answer,
     target: `${thinks ? trace(chain, options.traces, rng.fork("trace")) : ""}${closed ? "" : "</think>"}<answer>${answer}</answer>`,
-    slices: { level: String(level), ...kind, ...(needs === undefined ? {} : { needs_thinking: String(needs) }) },
+    slices: {
+      level: String(level),
+      ...kind,
+      ...(needs === undefined ? {} : { needs_thinking: String(needs) }),
+    },
     fields: {
       level,
       ...kind,

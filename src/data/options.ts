@@ -80,7 +80,9 @@ export const chainOptions = z.strictObject({
       think_by_label: z
         .boolean()
         .default(false)
-        .describe("the target of an ellipsis prompt thinks when need's label says so, instead of by think_rate"),
+        .describe(
+          "the target of an ellipsis prompt thinks when need's label says so, instead of by think_rate",
+        ),
       repeat_last: z
         .array(z.number().min(0).max(1))
         .default([])

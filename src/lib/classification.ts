@@ -24,10 +24,7 @@ export function decisionQuality(counts: Confusion): DecisionQuality {
   const precision = ratio(truePositive, truePositive + falsePositive);
   const recall = ratio(truePositive, truePositive + falseNegative);
   return {
-    accuracy: ratio(
-      truePositive + trueNegative,
-      truePositive + falsePositive + falseNegative + trueNegative,
-    ),
+    accuracy: ratio(truePositive + trueNegative, truePositive + falsePositive + falseNegative + trueNegative),
     precision,
     recall,
     f1: ratio(2 * precision * recall, precision + recall),

@@ -15,7 +15,11 @@ export interface LabelInput {
   prompt: string;
 }
 
-export function labelMessages({ system, history, prompt }: LabelInput): { role: "system" | "user"; content: string }[] {
+export function labelMessages({
+  system,
+  history,
+  prompt,
+}: LabelInput): { role: "system" | "user"; content: string }[] {
   const instruction = `You decide whether a language model should think step by step before it answers a user.
 Judge the user's last message only; the system prompt and the earlier turns are there to understand it.
 
@@ -38,12 +42,15 @@ It needs none when any of these holds:
 Write one of these two lines and nothing else:
 ${YES}
 ${NO}`;
-  const part = (name: string, text: string) => `<${name}>\n${text.trim() === "" ? "(none)" : text}\n</${name}>`;
+  const part = (name: string, text: string) =>
+    `<${name}>\n${text.trim() === "" ? "(none)" : text}\n</${name}>`;
   return [
     { role: "system", content: instruction },
     {
       role: "user",
-      content: [part("system_prompt", system), part("history", history), part("last_prompt", prompt)].join("\n"),
+      content: [part("system_prompt", system), part("history", history), part("last_prompt", prompt)].join(
+        "\n",
+      ),
     },
   ];
 }

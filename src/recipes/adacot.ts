@@ -7,7 +7,8 @@ const SILENT = "default of rlpt, the paper does not say";
 export const adacot: Method = {
   name: "adacot",
   title: "AdaCoT: Pareto-Optimal Adaptive Chain-of-Thought Triggering via Reinforcement Learning",
-  summary: "thinks where labels say that it pays: penalties for missed and for needless thought, after a masked math stage",
+  summary:
+    "thinks where labels say that it pays: penalties for missed and for needless thought, after a masked math stage",
   references: [
     "Lou et al., arXiv:2505.11896v2 (ByteDance Seed, May 2025), full text with appendices A to E",
     "no code, data or weights were published: predicates, scales and every RL setting marked so below are ours",
@@ -59,7 +60,11 @@ export const adacot: Method = {
       source: `${SILENT}: a mean over tokens averages those that carry loss`,
     },
     { key: "rollout.temperature", value: 1, source: `${SILENT}; 1 as in its evaluation` },
-    { key: "rollout.top_p", value: 1, source: `${SILENT}; its evaluation has 0.7, which is --set for rlpt eval` },
+    {
+      key: "rollout.top_p",
+      value: 1,
+      source: `${SILENT}; its evaluation has 0.7, which is --set for rlpt eval`,
+    },
     { key: "optimizer.lr", value: 1e-6, source: `${SILENT}: usual for PPO on models of 7B` },
     { key: "eval.temperature", value: 1, source: `${PAPER}, appendix E` },
     { key: "eval.samples", value: 5, source: `${PAPER}, appendix E: 5 or more a case, averaged` },

@@ -26,9 +26,7 @@ export function dominated(points: readonly ParetoPoint[]): boolean[] {
  */
 export function hypervolume(points: readonly ParetoPoint[]): number {
   const lost = dominated(points);
-  const front = points
-    .filter((_, i) => !lost[i])
-    .sort((a, b) => a.trigger - b.trigger || b.score - a.score);
+  const front = points.filter((_, i) => !lost[i]).sort((a, b) => a.trigger - b.trigger || b.score - a.score);
   let area = 0;
   let reached = 0; // best score among those that trigger less
   for (const { trigger, score } of front) {

@@ -306,6 +306,25 @@ export const repetitionOptions = z.strictObject({
     .describe("value of a completion that is one n-gram over and over; the penalty is its share of repeats"),
 });
 
+export const contradictionOptions = z.strictObject({
+  kind: z.literal("contradiction"),
+  ...common,
+  weight: z
+    .number()
+    .default(0)
+    .describe(
+      "factor in the sum; 0 measures: the mean is the share of completions that contradict themselves",
+    ),
+  choices: z.string().min(1).default("choices").describe("column with the list of candidate answers"),
+  evidence: z
+    .string()
+    .min(1)
+    .default("evidence")
+    .describe(
+      "column with the words that speak for each candidate, a map of lists; without it a candidate's own name does",
+    ),
+});
+
 export const finishedOptions = z.strictObject({
   kind: z.literal("finished"),
   ...common,
@@ -360,6 +379,7 @@ export const rewardPartOptions = z.discriminatedUnion("kind", [
   lengthOptions,
   cosineLengthOptions,
   repetitionOptions,
+  contradictionOptions,
   finishedOptions,
   triggerOptions,
   fileOptions,
@@ -375,6 +395,7 @@ export type ModeAnswerOptions = z.infer<typeof modeAnswerOptions>;
 export type LengthOptions = z.infer<typeof lengthOptions>;
 export type CosineLengthOptions = z.infer<typeof cosineLengthOptions>;
 export type RepetitionOptions = z.infer<typeof repetitionOptions>;
+export type ContradictionOptions = z.infer<typeof contradictionOptions>;
 export type FinishedOptions = z.infer<typeof finishedOptions>;
 export type TriggerOptions = z.infer<typeof triggerOptions>;
 export type FileOptions = z.infer<typeof fileOptions>;

@@ -38,7 +38,8 @@ export function triggerReward(input: RewardInput, options: TriggerOptions): Rewa
   const value = input.fields[options.label];
   const needs = value === undefined ? null : readLabel(value);
   if (needs === null) {
-    const reason = value === undefined ? "the prompt has no such column" : `${JSON.stringify(value)} is no label`;
+    const reason =
+      value === undefined ? "the prompt has no such column" : `${JSON.stringify(value)} is no label`;
     return { value: 0, status: "error", note: `label ${options.label}: ${reason}; use true or false` };
   }
   const reasons = thinks(input.promptText, input.completion) === true;
@@ -80,6 +81,10 @@ export const triggerCases: readonly GoldenCase[] = [
   { options: { counts: "format" }, input: { completion: "<think>because</think> \n" }, expect: 1 },
   { options: { counts: "format" }, input: { completion: `${full}<think></think>` }, expect: 1 },
   { options: { counts: "format" }, input: { completion: "<think>a</think><answer></answer>" }, expect: 1 },
-  { options: { counts: "format" }, input: { promptText: "2=<think>\n...\n", completion: "</think>2" }, expect: 0 },
+  {
+    options: { counts: "format" },
+    input: { promptText: "2=<think>\n...\n", completion: "</think>2" },
+    expect: 0,
+  },
   { options: { counts: "format" }, input: { promptText: "2=<think>\n", completion: full }, expect: 1 },
 ];

@@ -24,11 +24,14 @@ const server: Server = createServer((request, response) => {
     asked.push(`${request.url} ${model} ${prompt} ${request.headers.authorization ?? "-"}`);
     const { status, content } = answer(prompt, asked.filter((one) => one.includes(` ${prompt} `)).length);
     // later rows answer first
-    setTimeout(() => {
-      atOnce--;
-      response.statusCode = status;
-      response.end(JSON.stringify({ choices: [{ message: { content } }] }));
-    }, 30 - 5 * Number(/\d/.exec(prompt)?.[0] ?? 0));
+    setTimeout(
+      () => {
+        atOnce--;
+        response.statusCode = status;
+        response.end(JSON.stringify({ choices: [{ message: { content } }] }));
+      },
+      30 - 5 * Number(/\d/.exec(prompt)?.[0] ?? 0),
+    );
   });
 });
 await new Promise<void>((resolve) => {
@@ -42,7 +45,9 @@ afterAll(() => {
 
 const input = space.write(
   "in.jsonl",
-  [1, 2, 3, 4, 2].map((n) => `${JSON.stringify({ prompt: `q${n}${n % 2 ? " hard" : ""}`, answer: "é" })}\n`).join(""),
+  [1, 2, 3, 4, 2]
+    .map((n) => `${JSON.stringify({ prompt: `q${n}${n % 2 ? " hard" : ""}`, answer: "é" })}\n`)
+    .join(""),
 );
 let count = 0;
 const request = (extra: Partial<LabelRequest> = {}): LabelRequest => ({

@@ -75,3 +75,40 @@ describe("chain", () => {
     expect(share((p) => !p.target!.startsWith("</think>"), ellipsis)).toBeCloseTo(0.2, 1);
   });
 });
+
+describe("labels of needed thought", () => {
+  const draw = (extra: object) =>
+    Array.from({ length: 1000 }, (_, i) =>
+      chainSource(chainOptions.parse({ kind: "chain", prompt: "ellipsis", ...extra }), "train", 1).at(i),
+    );
+  const share = (prompts: ReturnType<typeof draw>, level: number) => {
+    const there = prompts.filter(({ fields }) => fields["level"] === level);
+    return there.filter(({ fields }) => fields["needs_thinking"] === true).length / there.length;
+  };
+
+  it("are drawn by level, in column and slice, and change nothing else", () => {
+    const labelled = draw({ need: [0, 0.25, 1] });
+    expect(share(labelled, 1)).toBe(0);
+    expect(share(labelled, 2)).toBeCloseTo(0.25, 1);
+    expect([3, 4, 5].map((level) => share(labelled, level))).toEqual([1, 1, 1]);
+    const plain = draw({});
+    expect(plain[0]!.fields["needs_thinking"]).toBeUndefined();
+    for (const [i, prompt] of labelled.entries()) {
+      const { needs_thinking: needs, ...fields } = prompt.fields;
+      expect(prompt.slices["needs_thinking"]).toBe(String(needs));
+      expect({ ...prompt, fields, slices: plain[i]!.slices }).toEqual(plain[i]);
+    }
+  });
+
+  it("decide what supervised targets do", () => {
+    for (const { fields, target } of draw({ need: [0.5], traces: { think_by_label: true } })) {
+      expect(target!.startsWith("</think>")).toBe(fields["needs_thinking"] === false);
+    }
+  });
+
+  it("a direct prompt closes the block, and its target only answers", () => {
+    const [prompt] = draw({ prompt: "direct" });
+    expect(prompt!.input).toMatchObject({ text: expect.stringMatching(/=<think>\n\.\.\.\n<\/think>$/) });
+    expect(prompt!.target).toBe(`<answer>${prompt!.answer}</answer>`);
+  });
+});

@@ -4,7 +4,7 @@ import { parse } from "csv-parse/sync";
 import { afterAll, describe, expect, it } from "vitest";
 import { sweep } from "../../src/cli/sweep.ts";
 import { layTrials, sweepOptions } from "../../src/config/sweep-options.ts";
-import { type SweepRow, compare } from "../../src/report/sweep-table.ts";
+import { compare, type SweepRow } from "../../src/report/sweep-table.ts";
 import { checkpointBytes, rowsWithoutTime, runTraining, tinyModel, workspace } from "../helpers/tiny-run.ts";
 
 const space = workspace();
@@ -56,7 +56,12 @@ describe("rlpt sweep", () => {
     ]);
     const table = parse(readFileSync(join(out, "pareto.csv")), { columns: true }) as Record<string, string>[];
     expect(table.length).toBe(4);
-    expect(table[1]).toMatchObject({ point: "more", "rewards.1.weight": "-3", "rewards.2.weight": "", step: "3" });
+    expect(table[1]).toMatchObject({
+      point: "more",
+      "rewards.1.weight": "-3",
+      "rewards.2.weight": "",
+      step: "3",
+    });
     for (const [i, row] of rows.entries()) {
       expect(Number(table[i]!["trigger"])).toBe(row.trigger);
       expect(row.recall).not.toBeNull();
@@ -67,7 +72,11 @@ describe("rlpt sweep", () => {
     expect(rowsWithoutTime(join(out, "more-s3", "metrics.csv"))).toEqual(
       rowsWithoutTime(join(alone, "metrics.csv")),
     );
-    expect(rowsWithoutTime(join(alone, "metrics.csv")).map((row) => row["stage"])).toEqual(["grpo", "grpo", "grpo"]);
+    expect(rowsWithoutTime(join(alone, "metrics.csv")).map((row) => row["stage"])).toEqual([
+      "grpo",
+      "grpo",
+      "grpo",
+    ]);
   });
 
   it("runs no finished trial again, and continues a killed one exactly", { timeout: 120_000 }, async () => {
@@ -85,7 +94,9 @@ describe("rlpt sweep", () => {
     expect(notes[0]).toContain("1 done already");
     expect(checkpointBytes(last)).toEqual(bytes);
     expect(rowsWithoutTime(join(out, names[1]!, "metrics.csv"))).toEqual(whole);
-    expect(rowsWithoutTime(join(out, names[2]!, "metrics.csv"))).toEqual(rowsWithoutTime(join(kept, "metrics.csv")));
+    expect(rowsWithoutTime(join(out, names[2]!, "metrics.csv"))).toEqual(
+      rowsWithoutTime(join(kept, "metrics.csv")),
+    );
     expect(readFileSync(join(out, "pareto.csv"), "utf8")).toBe(table);
     expect(statSync(join(out, names[0]!, "metrics.csv")).mtimeMs).toBe(before[0]);
 
@@ -101,7 +112,9 @@ describe("rlpt sweep", () => {
     );
     expect(existsSync(target)).toBe(false);
     const none = space.write("none.yaml", tiny.slice(0, tiny.indexOf("sweep:")));
-    await expect(sweep({ config: none, set: [], note: () => {} })).rejects.toThrow(/there is no sweep section/);
+    await expect(sweep({ config: none, set: [], note: () => {} })).rejects.toThrow(
+      /there is no sweep section/,
+    );
   });
 });
 
@@ -134,7 +147,12 @@ describe("trials and their table", () => {
       recall: 0.5,
       f1: null,
     });
-    const rows = compare([row("a", 1, 0.5, 0.8), row("b", 1, 0.6, 0.7), row("a", 2, 0.5, 0.6), row("b", 2, 0.4, 0.9)]);
+    const rows = compare([
+      row("a", 1, 0.5, 0.8),
+      row("b", 1, 0.6, 0.7),
+      row("a", 2, 0.5, 0.6),
+      row("b", 2, 0.4, 0.9),
+    ]);
     expect(rows.map(({ point, seed, dominated }) => [point, seed, dominated])).toEqual([
       ["a", 1, false],
       ["b", 1, true],

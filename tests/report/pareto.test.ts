@@ -66,7 +66,12 @@ describe("the Pareto front", () => {
 
 describe("trigger quality, vector 8 of the card", () => {
   it("RL-Math without selective loss masking", () => {
-    const quality = decisionQuality({ truePositive: 500, falsePositive: 494, falseNegative: 0, trueNegative: 6 });
+    const quality = decisionQuality({
+      truePositive: 500,
+      falsePositive: 494,
+      falseNegative: 0,
+      trueNegative: 6,
+    });
     expect(quality.accuracy).toBeCloseTo(0.506, 3);
     expect(quality.precision).toBeCloseTo(0.503, 3);
     expect(quality.recall).toBe(1);
@@ -74,7 +79,12 @@ describe("trigger quality, vector 8 of the card", () => {
   });
 
   it("AdaCoT SFT", () => {
-    const quality = decisionQuality({ truePositive: 308, falsePositive: 13, falseNegative: 192, trueNegative: 487 });
+    const quality = decisionQuality({
+      truePositive: 308,
+      falsePositive: 13,
+      falseNegative: 192,
+      trueNegative: 487,
+    });
     expect(quality.accuracy).toBeCloseTo(0.795, 3);
     expect(quality.precision).toBeCloseTo(0.9595, 4);
     expect(quality.recall).toBeCloseTo(0.616, 3);

@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
+import { completeInput } from "../../src/rewards/cases.ts";
 import { rewardPartsOptions } from "../../src/rewards/options.ts";
 import { createScorer } from "../../src/rewards/score.ts";
-import { readLabel, thinkFormatFault } from "../../src/rewards/trigger.ts";
 import { thinks } from "../../src/rewards/thinking.ts";
-import { completeInput } from "../../src/rewards/cases.ts";
+import { readLabel, thinkFormatFault } from "../../src/rewards/trigger.ts";
 
 /** AdaCoT section 3.2.1: (alpha1, alpha2) of the four experiments; gamma is 1 in all. */
 const experiments = [

@@ -57,7 +57,11 @@ describe("constraints", () => {
 
   it("the first completions of a group are direct, the next think, the rest are free", () => {
     const modes = { direct: 1, thinking: 2, close: [7, 8] };
-    expect([0, 1, 2].map((t) => modeConstraint(modes, 0, t))).toEqual([{ force: 7 }, { force: 8 }, undefined]);
+    expect([0, 1, 2].map((t) => modeConstraint(modes, 0, t))).toEqual([
+      { force: 7 },
+      { force: 8 },
+      undefined,
+    ]);
     expect([0, 1].map((t) => modeConstraint(modes, 2, t))).toEqual([{ ban: 7 }, undefined]);
     expect(modeConstraint(modes, 3, 0)).toBeUndefined();
   });

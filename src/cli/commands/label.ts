@@ -19,7 +19,9 @@ interface LabelFlags {
 export function register(program: Command): void {
   program
     .command("label")
-    .description("which prompts need thought (AdaCoT): asks a model behind an OpenAI-compatible endpoint, row by row")
+    .description(
+      "which prompts need thought (AdaCoT): asks a model behind an OpenAI-compatible endpoint, row by row",
+    )
     .argument("<data>", "JSON lines, an object each")
     .requiredOption("--endpoint <url>", "base URL, such as http://localhost:8000/v1")
     .requiredOption("--model <name>", "model to ask")

@@ -15,7 +15,9 @@ interface SweepFlags {
 export function register(program: Command): void {
   program
     .command("sweep")
-    .description("run the trials of a config's sweep section side by side; resumable; writes their Pareto front")
+    .description(
+      "run the trials of a config's sweep section side by side; resumable; writes their Pareto front",
+    )
     .argument("<config>", "YAML file with a sweep section")
     .option("--set <key=value>", "override a key in every trial; again for more", collect, [])
     .option("--backend <kind>", "short for --set backend.kind=...")
