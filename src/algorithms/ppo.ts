@@ -25,6 +25,7 @@ import { shapeRewards, shapingColumns } from "../rewards/shaping.ts";
 import type { MetricValues } from "../run/metrics.ts";
 import type { Group, ScoredCompletion } from "../types.ts";
 import { rolloutColumns, rolloutMetrics } from "./metrics.ts";
+import { modeColumns, modeMetrics, sliceColumns, sliceMetrics, slicesOf } from "./mode-metrics.ts";
 import type { PpoOptions } from "./options.ts";
 import {
   decisionTokens,
@@ -81,8 +82,11 @@ export async function trainPpo(stage: PpoStage): Promise<StageResult> {
   const updatesPerStep = ppo.epochs * ppo.minibatches;
   const usesReference = ppo.kl.coef > 0;
   const criticSchedule = { ...stage.optimizerOptions, lr: ppo.critic.lr ?? stage.optimizerOptions.lr };
+  const slices = slicesOf(stage.train);
   const columns = [
     ...rolloutColumns(stage.partNames, stage.train.size !== null),
+    ...sliceColumns(slices),
+    ...modeColumns(),
     ...shapingColumns(stage.shaping),
     "advantage/mean",
     "advantage/std",
@@ -169,6 +173,8 @@ export async function trainPpo(stage: PpoStage): Promise<StageResult> {
     const flat = samples.flatMap(({ advantages }) => [...advantages]);
     return {
       ...rolloutMetrics(groups, scored, stage.partNames),
+      ...sliceMetrics(slices, groups, scored),
+      ...modeMetrics(scored, advantages),
       ...(stage.train.size === null ? {} : { epoch: (position + prompts.length) / stage.train.size }),
       ...shaped.metrics,
       "advantage/mean": mean(flat),

@@ -18,6 +18,7 @@ import { saveModel } from "../policy/files/model-directory.ts";
 import { openSafetensors } from "../policy/files/safetensors.ts";
 import { writeSafetensors } from "../policy/files/safetensors-write.ts";
 import type { ModelFiles, NamedTensor, TrainablePolicy, Trainee } from "../policy/interfaces.ts";
+import { type AlarmHistory, newAlarmHistory, nextStageHistory } from "../run/alarms.ts";
 import { type Checkpoint, pruneCheckpoints, writeCheckpoint } from "../run/checkpoint.ts";
 import { createInterrupt } from "../run/interrupt.ts";
 import type { Progress } from "../run/progress.ts";
@@ -59,6 +60,8 @@ interface TrainingState {
   optimizerSteps: number;
   /** Values that the stage's `until` watches. */
   watched: number[];
+  /** Absent where run.alarms is off. */
+  alarms?: AlarmHistory;
   /** Of PPO's KL controller; absent outside of it. */
   controller?: PpoController;
   /** Steps of the critic's optimizer; absent outside of PPO. */
@@ -80,6 +83,8 @@ interface Session {
   interrupted: () => Promise<boolean>;
   /** Made by the first stage of PPO, and kept by the stages behind it. */
   critic: Critic | null;
+  /** Of the stage that runs or ran last; null where run.alarms is off. */
+  alarms: { history: AlarmHistory } | null;
   first: Evaluation["metrics"] | null;
   last: Evaluation["metrics"] | null;
   newest: string | null;
@@ -153,6 +158,7 @@ export async function train(request: TrainingRequest): Promise<TrainingResult> {
       run,
       interrupted: () => interrupt.poll(),
       critic: null,
+      alarms: recipe.run.alarms ? { history: state?.alarms ?? newAlarmHistory() } : null,
       first: state?.first ?? null,
       last: null,
       newest: run.from?.directory ?? null,
@@ -224,6 +230,11 @@ async function runStage(
         ? null
         : await parts.assembleSource(recipe.data.eval, recipe, "eval", progress.note);
     const watched = resumed?.watched ?? [];
+    if (resumed === null && session.alarms !== null) {
+      const comparable = evaluatesAlike(request.stages[index - 1]?.recipe, recipe);
+      const { history } = session.alarms;
+      session.alarms = { history: comparable ? nextStageHistory(history) : newAlarmHistory() };
+    }
     const controller: PpoController = resumed?.controller ?? {
       klCoefficient: recipe.algorithm.kind === "ppo" ? recipe.algorithm.kl.coef : 0,
     };
@@ -256,6 +267,7 @@ async function runStage(
       evaluateFirst: index === 0,
       until: until ?? null,
       watched,
+      alarms: session.alarms,
       optimizer,
       logs: run.logs,
       progress,
@@ -277,6 +289,7 @@ async function runStage(
             ended: ended && stepsDone < recipe.steps,
             optimizerSteps: optimizer.steps,
             watched,
+            ...(session.alarms === null ? {} : { alarms: session.alarms.history }),
             ...(criticOptimizer === null ? {} : { controller, criticOptimizerSteps: criticOptimizer.steps }),
             first: session.first,
           } satisfies TrainingState,
@@ -462,6 +475,14 @@ function freezeReference(policy: TrainablePolicy, from: Checkpoint | null): void
   } finally {
     source.close();
   }
+}
+
+/** Can a stage's evaluations be compared with those of the stage before? */
+function evaluatesAlike(before: Recipe | undefined, { data, eval: evaluation }: Recipe): boolean {
+  if (before === undefined) return false;
+  const key = (of: Pick<Recipe, "data" | "eval">) =>
+    JSON.stringify([of.data.eval, { ...of.eval, every: null }]);
+  return key(before) === key({ data, eval: evaluation });
 }
 
 function trainableCount(policy: TrainablePolicy): number {

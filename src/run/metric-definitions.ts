@@ -303,9 +303,10 @@ export const metricDefinitions: readonly MetricDefinition[] = [
   define(
     "alarms",
     "count",
-    "alarms of the step: mode collapse, entropy collapse, length drift",
-    "each is printed when it is raised",
+    "alarms that the step raises",
+    "each is printed when it begins; see docs/alarms.md",
   ),
+  define("alarm/{name}", "0 or 1", "whether this alarm is raised", "names and thresholds: docs/alarms.md"),
 
   define("time/step_s", "s", "wall time of the step, without evaluation and checkpoint", ""),
   define("time/rollout_s", "s", "of it: sampling completions", ""),

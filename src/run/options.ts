@@ -26,6 +26,10 @@ export const runOptions = z.strictObject({
     .nullable()
     .prefault({})
     .describe("the best evaluated checkpoint stays too; null keeps only the newest"),
+  alarms: z
+    .boolean()
+    .default(true)
+    .describe("say when metrics look like a run gone wrong (docs/alarms.md); columns alarms and alarm/..."),
   samples_every: z.int().min(0).default(1).describe("steps between writes to samples.jsonl; 0 writes none"),
   samples_prompts: z
     .int()

@@ -1,0 +1,262 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { parse } from "csv-parse/sync";
+import { describe, expect, it } from "vitest";
+import { createRng, type Rng } from "../../src/lib/rng.ts";
+import { wilson } from "../../src/lib/statistics.ts";
+import {
+  type AlarmHistory,
+  alarms,
+  alarmsFor,
+  newAlarmHistory,
+  nextStageHistory,
+  raised,
+  WINDOW,
+  withEvaluation,
+  withStep,
+} from "../../src/run/alarms.ts";
+import { renderAlarmsDocument } from "../../src/run/alarms-document.ts";
+import type { MetricValues } from "../../src/run/metrics.ts";
+
+type Slices = Record<string, unknown>[];
+
+const number = (text: string): number | null => (text === "" ? null : Number(text));
+
+/** A recorded stage: metrics by step, evaluations by step. */
+function recorded(name: string): { steps: MetricValues[]; evaluations: Map<number, Slices>; start: number } {
+  const read = (file: string) =>
+    parse(readFileSync(join("tests/fixtures/alarms", name, file)), { columns: true }) as Record<
+      string,
+      string
+    >[];
+  const rows = read("metrics.csv");
+  const evaluations = new Map<number, Slices>();
+  for (const { step, slice, ...rest } of read("eval.csv")) {
+    const values = Object.fromEntries(Object.entries(rest).map(([key, text]) => [key, number(text)]));
+    evaluations.set(Number(step), [...(evaluations.get(Number(step)) ?? []), { slice, ...values }]);
+  }
+  const steps = rows.map((row) =>
+    Object.fromEntries(Object.entries(row).map(([key, text]) => [key, number(text)])),
+  );
+  return { steps, evaluations, start: Number(rows[0]!["step"]) };
+}
+
+/** @returns first step of the stage at which each alarm was raised */
+function replay(name: string, through = (history: AlarmHistory): AlarmHistory => history) {
+  const { steps, evaluations, start } = recorded(name);
+  const possible = alarmsFor(Object.keys(steps[0]!));
+  let history = newAlarmHistory();
+  const before = evaluations.get(start - 1);
+  if (before) history = { ...history, evaluations: withEvaluation(history.evaluations, before) };
+  const seen: Record<string, number> = {};
+  for (const [i, metrics] of steps.entries()) {
+    history = through(withStep(history, metrics, evaluations.get(start + i) ?? null));
+    for (const alarm of raised(history, possible)) seen[alarm.name] ??= i + 1;
+  }
+  return seen;
+}
+
+describe("recorded runs of the laboratory", () => {
+  it("the quickstart raises none", () => {
+    expect(replay("healthy")).toEqual({});
+  });
+
+  it.each([
+    ["collapse", "mode_collapse"],
+    ["boundary", "boundary_collapse"],
+    ["short", "reward_hacking"],
+    ["short", "length_drift"],
+    ["short", "entropy_collapse"],
+    ["short", "dead_groups_wrong"],
+    ["long", "length_drift"],
+    ["long", "dead_groups_truncated"],
+    ["destroyed", "accuracy_collapse"],
+  ])("%s raises %s", (name, alarm) => {
+    expect(replay(name)).toHaveProperty(alarm);
+  });
+
+  it("a history that went through a checkpoint raises the same", () => {
+    for (const name of ["short", "collapse"]) {
+      const throughJson = (history: AlarmHistory) => JSON.parse(JSON.stringify(history)) as AlarmHistory;
+      expect(replay(name, throughJson)).toEqual(replay(name));
+    }
+  });
+});
+
+const STEPS = 200;
+
+/** A run in which nothing changes: counts are binomial, sizes as in the quickstart. */
+function nullRun(rng: Rng): string[] {
+  const of = (low: number, high: number, i: number) => low + (high - low) * rng.fork("parameter").uniform(i);
+  const share = (n: number, p: number, stream: Rng) =>
+    Array.from({ length: n }, (_, i) => Number(stream.uniform(i) < p)).reduce((a, b) => a + b, 0) / n;
+  const [accuracy, thinking, entropy] = [of(0.05, 0.97, 0), of(0.1, 0.9, 1), of(0.01, 0.3, 2)];
+  const levels = [0.1, 0.3, 0.5, 0.7, 0.9].map((p) => p * of(0.5, 1, 3));
+  const evaluation = (stream: Rng): Slices => {
+    const right = share(1000, accuracy, stream.fork("accuracy"));
+    const { low, high } = wilson(right * 1000, 1000);
+    const row = (slice: string, completions: number, rate: number, correct: number) => ({
+      slice,
+      completions,
+      thinking: rate,
+      accuracy: correct,
+      accuracy_low: low,
+      accuracy_high: high,
+    });
+    return [
+      row("all", 1000, thinking, right),
+      ...levels.map((p, i) => row(`level=${i + 1}`, 200, share(200, p, stream.fork("level", i)), right)),
+      row("mode=thinking", 500, 1, right),
+      row("mode=direct", 500, 0, right),
+    ];
+  };
+  let history = newAlarmHistory();
+  history = { ...history, evaluations: withEvaluation(history.evaluations, evaluation(rng.fork("start"))) };
+  const names = new Set<string>();
+  for (let step = 0; step < STEPS; step++) {
+    const stream = rng.fork("step", step);
+    const right = share(128, accuracy, stream.fork("accuracy"));
+    const group = (name: string, p: number) => share(16, p, stream.fork(name));
+    const metrics = {
+      accuracy: right,
+      "reward/mean": right,
+      "policy/entropy": entropy * Math.exp(0.2 * stream.fork("entropy").normal(0)),
+      "tokens/completion_mean": 20 * Math.exp(0.05 * stream.fork("tokens").normal(0)),
+      "completion/thinking": share(128, thinking, stream.fork("thinking")),
+      "group/all_right": group("right", accuracy ** 8),
+      "group/all_wrong": group("wrong", (1 - accuracy) ** 8),
+      "group/all_truncated": group("truncated", 0.02),
+      "group/all_unparsed": group("unparsed", 0.05),
+      "group/equal_rewards": group("equal", Math.max(accuracy ** 8, (1 - accuracy) ** 8)),
+    };
+    const due = (step + 1) % 10 === 0;
+    history = withStep(history, metrics, due ? evaluation(stream.fork("evaluation")) : null);
+    for (const { name } of raised(history, alarms)) names.add(name);
+  }
+  return [...names];
+}
+
+it("at most 5 of 100 runs in which nothing changes raise an alarm", { timeout: 120_000 }, () => {
+  const loud = Array.from({ length: 100 }, (_, run) => nullRun(createRng(11).fork("null", run))).filter(
+    (names) => names.length > 0,
+  );
+  expect(loud.length, JSON.stringify(loud)).toBeLessThanOrEqual(5);
+});
+
+/** 2 windows of one row, then another row until something is said. */
+function step(from: MetricValues, to: MetricValues, slices: (Slices | null)[] = []): string[] {
+  let history = newAlarmHistory();
+  const rows = [...Array<MetricValues>(WINDOW).fill(from), ...Array<MetricValues>(WINDOW).fill(to)];
+  for (const [i, row] of rows.entries()) history = withStep(history, row, slices[i] ?? null);
+  return raised(history, alarms).map(({ name }) => name);
+}
+
+describe("thresholds", () => {
+  const thinking = (rate: number) => ({ "completion/thinking": rate });
+  const modes = (thinking: number, direct: number): Slices => [
+    { slice: "all", completions: 100, accuracy: 0.5, accuracy_low: 0.4, accuracy_high: 0.6 },
+    { slice: "mode=thinking", completions: 50, accuracy: thinking },
+    { slice: "mode=direct", completions: 50, accuracy: direct },
+  ];
+
+  it("mode collapse: both ways, only from two living modes, only where both pay", () => {
+    expect(step(thinking(0.5), thinking(0.04))).toEqual(["mode_collapse"]);
+    expect(step(thinking(0.5), thinking(0.97))).toEqual(["mode_collapse"]);
+    expect(step(thinking(0.5), thinking(0.06))).toEqual([]);
+    expect(step(thinking(1), thinking(1))).toEqual([]);
+    expect(step(thinking(0.5), thinking(0.97), [modes(0.9, 0.1)])).toEqual([]);
+    expect(step(thinking(0.5), thinking(0.97), [modes(0.9, 0.3)])).toEqual(["mode_collapse"]);
+  });
+
+  it("entropy, length and accuracy: what improves raises nothing", () => {
+    const row = (entropy: number, tokens: number, accuracy: number) => ({
+      "policy/entropy": entropy,
+      "tokens/completion_mean": tokens,
+      accuracy,
+    });
+    expect(step(row(0.5, 20, 0.6), row(0.04, 20, 0.8))).toEqual(["entropy_collapse"]);
+    expect(step(row(0.5, 20, 0.6), row(0.04, 20, 0.95))).toEqual([]);
+    expect(step(row(0.5, 20, 0.6), row(0.06, 20, 0.8))).toEqual([]);
+    expect(step(row(0.5, 20, 0.6), row(0.5, 31, 0.6))).toEqual(["length_drift"]);
+    expect(step(row(0.5, 20, 0.6), row(0.5, 31, 0.7))).toEqual([]);
+    expect(step(row(0.5, 20, 0.6), row(0.5, 13, 0.6))).toEqual([]);
+    expect(step(row(0.5, 20, 0.6), row(0.5, 13, 0.5))).toEqual(["length_drift"]);
+    expect(step(row(0.5, 20, 0.6), row(0.5, 20, 0.29))).toEqual(["accuracy_collapse"]);
+    expect(step(row(0.5, 20, 0.1), row(0.5, 20, 0.01))).toEqual([]);
+  });
+
+  it("dead groups are named by their most particular cause", () => {
+    const dead = (shares: Record<string, number>) => {
+      const row = {
+        "group/all_right": 0,
+        "group/all_wrong": 0,
+        "group/all_truncated": 0,
+        "group/all_unparsed": 0,
+        "group/equal_rewards": 1,
+        ...shares,
+      };
+      return step(row, row);
+    };
+    expect(dead({ "group/all_right": 0.99 })).toEqual(["dead_groups_right"]);
+    expect(dead({ "group/all_right": 0.95 })).toEqual([]);
+    expect(dead({ "group/all_wrong": 0.95 })).toEqual(["dead_groups_wrong"]);
+    expect(dead({ "group/all_wrong": 0.95, "group/equal_rewards": 0.5 })).toEqual([]);
+    expect(dead({ "group/all_wrong": 1, "group/all_unparsed": 0.6 })).toEqual(["dead_groups_unparsed"]);
+    expect(dead({ "group/all_wrong": 1, "group/all_unparsed": 1, "group/all_truncated": 0.6 })).toEqual([
+      "dead_groups_truncated",
+    ]);
+  });
+
+  it("reward hacking needs both: a reward that rises, and intervals that lie apart", () => {
+    const held = (accuracy: number): Slices => [
+      {
+        slice: "all",
+        completions: 500,
+        accuracy,
+        accuracy_low: accuracy - 0.04,
+        accuracy_high: accuracy + 0.04,
+      },
+    ];
+    const at = (first: number, last: number) =>
+      Array.from({ length: 20 }, (_, i) => (i === 0 ? held(first) : i === 19 ? held(last) : null));
+    const reward = (value: number) => ({ "reward/mean": value });
+    expect(step(reward(0.2), reward(0.3), at(0.8, 0.7))).toEqual(["reward_hacking"]);
+    expect(step(reward(0.2), reward(0.3), at(0.8, 0.75))).toEqual([]);
+    expect(step(reward(0.3), reward(0.2), at(0.8, 0.7))).toEqual([]);
+  });
+
+  it("the boundary: a gap that was learnt and lost; a later stage starts from what it finds", () => {
+    const gap = (low: number, high: number): Slices => [
+      { slice: "all", completions: 100, accuracy: 0.5, accuracy_low: 0.4, accuracy_high: 0.6 },
+      { slice: "level=1", completions: 50, accuracy: 0.5, thinking: low },
+      { slice: "level=5", completions: 50, accuracy: 0.5, thinking: high },
+      { slice: "level=9", completions: 5, accuracy: 0.5, thinking: 0 },
+      { slice: "mode=direct", completions: 50, accuracy: 0.5, thinking: 0 },
+    ];
+    const history = (first: Slices, last: Slices) =>
+      [first, last].reduce(withEvaluation, newAlarmHistory().evaluations);
+    const test = alarms.find(({ name }) => name === "boundary_collapse")!.test;
+    const says = (evaluations: ReturnType<typeof history>) =>
+      test({ ...newAlarmHistory(), evaluations }) !== null;
+    expect(says(history(gap(0.1, 0.9), gap(0.7, 1)))).toBe(true);
+    expect(says(history(gap(0.1, 0.9), gap(0.4, 0.9)))).toBe(false);
+    expect(says(history(gap(0.5, 0.75), gap(0.7, 0.7)))).toBe(false);
+    const ended = { ...newAlarmHistory(), evaluations: history(gap(0.1, 0.9), gap(0.7, 1)) };
+    expect(says(nextStageHistory(ended).evaluations)).toBe(false);
+  });
+
+  it("without the columns, or before two windows, there is none", () => {
+    expect(alarmsFor(["sft/loss"])).toEqual([]);
+    const names = alarmsFor(["critic/loss", "group/all_right", "group/equal_rewards", "accuracy"]);
+    expect(names.map(({ name }) => name)).toEqual(["accuracy_collapse"]);
+    let history = newAlarmHistory();
+    for (let i = 0; i < 2 * WINDOW - 1; i++)
+      history = withStep(history, thinking(i < WINDOW ? 0.5 : 0), null);
+    expect(raised(history, alarms)).toEqual([]);
+    expect(raised(withStep(history, thinking(0), null), alarms).length).toBe(1);
+  });
+});
+
+it("docs/alarms.md is what the table says", async () => {
+  await expect(renderAlarmsDocument()).toMatchFileSnapshot("../../docs/alarms.md");
+});
