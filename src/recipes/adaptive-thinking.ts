@@ -1,5 +1,12 @@
 /** Adaptive-Thinking: one prompt, two layouts, both worth the same. */
-import { clsRlAccuracy, clsRlReferences, clsRlTraining, containsLabel, layoutRule } from "./cls-rl.ts";
+import {
+  clsRlAccuracy,
+  clsRlReferences,
+  clsRlTraining,
+  containsLabel,
+  contradiction,
+  layoutRule,
+} from "./cls-rl.ts";
 import type { Method } from "./method.ts";
 
 /** Shares of the two modes, measured only: what neither matches is malformed. */
@@ -34,7 +41,13 @@ export const adaptiveThinking: Method = {
     },
     {
       key: "rewards",
-      value: [clsRlAccuracy, layoutRule([["think", "answer"], ["answer"]]), containsLabel, ...modes],
+      value: [
+        clsRlAccuracy,
+        layoutRule([["think", "answer"], ["answer"]]),
+        containsLabel,
+        contradiction,
+        ...modes,
+      ],
       source:
         "paper, appendix E.3: both rewards as in CLS-RL; the patterns are a default of rlpt: the paper gives none",
     },

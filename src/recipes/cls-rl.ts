@@ -86,6 +86,9 @@ export const containsLabel = {
   correct: true,
 };
 
+/** Does the think block speak for another candidate than the answer? Measured only. */
+export const contradiction = { kind: "contradiction", name: "contradiction", weight: 0 };
+
 /** A format rule as the paper's code writes it: a full match that lets tags be doubled. */
 export function layoutRule(tags: readonly string[] | readonly (readonly string[])[]) {
   return { kind: "tag-format", name: "format", tags, once: false, prompt_opens: "never" };
@@ -119,8 +122,8 @@ export const clsRl: Method = {
     },
     {
       key: "rewards",
-      value: [clsRlAccuracy, layoutRule(["think", "answer"]), containsLabel],
-      source: `${PAPER}, section 3, equal weights; contains: the code's evaluation, measured only`,
+      value: [clsRlAccuracy, layoutRule(["think", "answer"]), containsLabel, contradiction],
+      source: `${PAPER}, section 3, equal weights; contains: the code's evaluation, and contradiction are measured only`,
     },
     ...clsRlTraining,
   ],

@@ -1,5 +1,6 @@
 import type { RewardPartResult } from "../types.ts";
 import { completeInput, type GoldenCase } from "./cases.ts";
+import { contradictionCases } from "./contradiction.ts";
 import { cosineLengthCases, cosineLengthReward } from "./cosine-length.ts";
 import { exactCases } from "./exact.ts";
 import { loadRewardFile } from "./file.ts";
@@ -25,6 +26,7 @@ const builtIn: Readonly<Record<Exclude<RewardSpec["kind"], "file">, readonly Gol
   length: lengthCases,
   "cosine-length": cosineLengthCases,
   repetition: repetitionCases,
+  contradiction: contradictionCases,
   finished: finishedCases,
   trigger: triggerCases,
 };

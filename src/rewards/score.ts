@@ -1,6 +1,7 @@
 /** Joins the parts: one score per completion, with a status, and an end to the run when too many fail. */
 import { RewardError } from "../lib/errors.ts";
 import type { RewardInput, RewardPartResult, RewardStatus, ScoredCompletion } from "../types.ts";
+import { contradictionReward } from "./contradiction.ts";
 import { cosineLengthReward } from "./cosine-length.ts";
 import { exactReward } from "./exact.ts";
 import { loadRewardFile, type RewardFile } from "./file.ts";
@@ -87,6 +88,8 @@ async function scorePart(
       return guarded(inputs, (input) => lengthReward(input, spec));
     case "repetition":
       return guarded(inputs, (input) => repetitionReward(input, spec));
+    case "contradiction":
+      return guarded(inputs, (input) => contradictionReward(input, spec));
     case "finished":
       return guarded(inputs, (input) => finishedReward(input, spec));
     case "trigger":

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { builtInKinds, runBuiltInCases } from "../../src/rewards/run-cases.ts";
 
 describe("golden cases of every built-in part", () => {
-  it("covers eleven kinds", () => expect(builtInKinds).toHaveLength(11));
+  it("covers twelve kinds", () => expect(builtInKinds).toHaveLength(12));
 
   it.each(builtInKinds)("%s", async (kind) => {
     const results = await runBuiltInCases(kind);

@@ -67,7 +67,7 @@ describe("rlpt reward test", () => {
       `extends: quickstart.yaml\nrewards:\n  - kind: exact\n  - kind: file\n    file: ./reward.ts\n    name: mine\n`,
     );
     expect(await testRewards(config, { set: [] })).toBe(0);
-    expect(output).toMatch(/exact\s+exact\s+6\/6\s+ok/);
+    expect(output).toMatch(/exact\s+exact\s+10\/10\s+ok/);
     expect(output).toMatch(/mine\s+file\s+2\/2\s+ok/);
   });
 });
