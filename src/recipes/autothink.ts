@@ -1,8 +1,7 @@
 /** AutoThink: an R1-style model learns, in three stages of GRPO, for which problems thinking is worth its tokens. */
 import type { Method, Setting } from "./method.ts";
 
-const CODE = "code, verl/verl/trainer/main_ppo.py";
-const SCRIPTS = "code, scripts/train/train_stage{1,2,3}.sh";
+const CODE = "code, main_ppo.py";
 const TABLE = "paper, Distill-1.5B";
 
 /** The question, and behind it the ellipsis that makes an untrained model close the block now and then. */
@@ -17,15 +16,16 @@ function stage(
   [prompts, tokens, minibatches]: readonly [number, number, number],
 ): Setting[] {
   const at = `stages.${index}`;
+  const script = `code, train_stage${index + 1}.sh`;
   return [
     { key: `${at}.name`, value: name, source: "default of rlpt: named after what the stage is for" },
     { key: `${at}.steps`, value: steps, source: `${TABLE}: chosen by hand on convergence` },
-    { key: `${at}.rollout.prompts_per_step`, value: prompts, source: SCRIPTS },
-    { key: `${at}.rollout.max_new_tokens`, value: tokens, source: `paper, and ${SCRIPTS}` },
+    { key: `${at}.rollout.prompts_per_step`, value: prompts, source: script },
+    { key: `${at}.rollout.max_new_tokens`, value: tokens, source: `paper, and ${script}` },
     {
       key: `${at}.algorithm.minibatches`,
       value: minibatches,
-      source: `${SCRIPTS}: minibatches of 64 prompts`,
+      source: `${script}: minibatches of 64 prompts`,
     },
   ];
 }
@@ -36,7 +36,7 @@ export const autothink: Method = {
   summary: "AutoThink: three stages of GRPO that teach when to think, from an ellipsis behind <think>",
   references: [
     "arXiv:2505.10832 (v3)",
-    "code: github.com/TU2021/AutoThink at be0bcb0, a fork of DeepScaleR on verl; the formulas are the code's",
+    "code: github.com/TU2021/AutoThink at be0bcb0, a fork of DeepScaleR on verl: scripts/train/train_stage{1,2,3}.sh, verl/verl/trainer/main_ppo.py and ppo/core_algos.py, deepscaler/rewards/math_reward.py; the formulas are the code's",
   ],
   equations: [
     "Mode: direct iff the completion starts with '</think>\\n\\n', or prompt and completion hold",
@@ -83,8 +83,7 @@ export const autothink: Method = {
           degenerate: { enabled: true, value: -2, repeats: 10, longest: 30, word_chars: 120 },
         },
       ],
-      source:
-        "paper, section 4 (values); code, deepscaler/rewards/math_reward.py (format errors, degenerate text)",
+      source: "paper, section 4 (values); code, math_reward.py (format errors, degenerate text)",
     },
     ...stage(0, "balance", 220, [128, 8192, 2]),
     {
@@ -100,12 +99,12 @@ export const autothink: Method = {
       source: `${CODE}: batch_balance_rate 0.5, penalty_slope 2, one threshold for both sides`,
     },
     ...stage(1, "accuracy", 440, [64, 16384, 1]),
-    { key: "stages.1.shaping", value: [], source: `${SCRIPTS}: gamma 1, which is off` },
+    { key: "stages.1.shaping", value: [], source: "code, train_stage2.sh: gamma 1, which is off" },
     ...stage(2, "length", 130, [64, 24576, 1]),
     {
       key: "stages.2.shaping",
       value: [{ kind: "group-length", alpha: 0.05, beta: 0.05 }],
-      source: `paper, and ${SCRIPTS}; gamma 1, which is off`,
+      source: "paper, and code, train_stage3.sh; gamma 1, which is off",
     },
     { key: "rollout.group_size", value: 8, source: "paper, and code" },
     { key: "rollout.temperature", value: 0.6, source: "code, in training too" },
