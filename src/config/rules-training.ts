@@ -240,6 +240,36 @@ const evalNeedsData: Rule = ({ eval: evaluation, data }, { report }) => {
   report({ rule: "eval_data", path: "eval", uses: ["data"], reason, fix: "add data.eval, or remove eval" });
 };
 
+const modeSamples: Rule = ({ rollout }, { report }) => {
+  if (rollout?.mode_samples === undefined) return;
+  const { direct, thinking } = rollout.mode_samples;
+  if (direct + thinking <= rollout.group_size) return;
+  report({
+    rule: "mode_samples",
+    path: "rollout.mode_samples",
+    uses: ["rollout.group_size"],
+    reason: `${direct} direct and ${thinking} thinking completions do not fit into a group of ${rollout.group_size}`,
+    fix: "lower them, or raise rollout.group_size",
+  });
+};
+
+/** Labels that a part or the traces read, on a task that has none. */
+const labels: Rule = ({ data, rewards, algorithm }, { report }) => {
+  if (data?.train.kind !== "chain" || data.train.need !== undefined) return;
+  const fix = "add data.train.need, such as [0, 0, 1] for levels from 3 on";
+  if (data.train.traces.think_by_label) {
+    const reason = "no problem has a label, as data.train.need is absent";
+    report({ rule: "labels", path: "data.train.traces.think_by_label", reason, fix });
+  }
+  if (algorithm?.kind === "sft") return;
+  for (const [index, part] of (rewards ?? []).entries()) {
+    if (part.kind !== "trigger" || part.counts === "format") continue;
+    if (part.label !== "needs_thinking") continue;
+    const reason = "it compares with a label, and data.train has no need to make them from";
+    report({ rule: "labels", path: `rewards.${index}.counts`, uses: ["data.train"], reason, fix });
+  }
+};
+
 const wasmOnly: Rule = ({ backend }, { report }) => {
   if (!backend || backend.kind === "auto" || backend.kind === "wasm") return;
   const reason = `the ${backend.kind} backend makes no use of a BLAS library of ours`;
@@ -263,5 +293,7 @@ export const trainingRules: readonly Rule[] = [
   lengthPenalty,
   greedySamples,
   evalNeedsData,
+  modeSamples,
+  labels,
   wasmOnly,
 ];
