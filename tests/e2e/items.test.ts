@@ -1,0 +1,40 @@
+import { rmSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, expect, it } from "vitest";
+import { checkpointBytes, rowsWithoutTime, runTraining, workspace } from "../helpers/tiny-run.ts";
+
+const space = workspace();
+afterAll(space.remove);
+
+const set = [
+  "run.checkpoint_every=2",
+  "run.keep_last=9",
+  "data.eval.items_per_cell=8",
+  "rollout.prompts_per_step=4",
+];
+
+it("CLS-RL's laboratory run says base, new and other, and goes on from a checkpoint as if it had never stopped", async () => {
+  const whole = space.path("whole");
+  const { first } = await runTraining("configs/cls-rl.yaml", { runDir: whole, steps: "4", set });
+  expect(first!["accuracy"]).toBeGreaterThan(0.3); // chance is an eighth
+  const slices = rowsWithoutTime(join(whole, "eval.csv")).map((row) => row["slice"]);
+  for (const slice of ["split=base", "split=new", "split=other", "dataset=D0", "dataset=D2"]) {
+    expect(slices).toContain(slice);
+  }
+  const rows = rowsWithoutTime(join(whole, "metrics.csv"));
+  expect(Math.abs(Number(rows[0]!["policy/kl"]))).toBeLessThan(1e-6);
+  expect(Number(rows[3]!["policy/kl"])).toBeGreaterThan(1e-6);
+  for (const part of ["accuracy", "format", "contains", "contradiction"]) {
+    expect(Object.keys(rows[0]!)).toContain(`reward/part/${part}`);
+  }
+
+  const parted = space.path("parted");
+  await runTraining("configs/cls-rl.yaml", { runDir: parted, steps: "4", set });
+  rmSync(join(parted, "checkpoints", "000004"), { recursive: true });
+  await runTraining(undefined, { resume: parted });
+  for (const file of ["metrics.csv", "eval.csv", "prompts.csv"]) {
+    expect(rowsWithoutTime(join(parted, file))).toEqual(rowsWithoutTime(join(whole, file)));
+  }
+  const last = join("checkpoints", "000004");
+  expect(checkpointBytes(join(parted, last))).toEqual(checkpointBytes(join(whole, last)));
+});
