@@ -10,6 +10,7 @@ import { register as registerExport } from "./commands/export.ts";
 import { register as registerPipeline } from "./commands/pipeline.ts";
 import { register as registerLabel } from "./commands/label.ts";
 import { register as registerRecipes } from "./commands/recipes.ts";
+import { register as registerReport } from "./commands/report.ts";
 import { register as registerReward } from "./commands/reward.ts";
 import { register as registerSample } from "./commands/sample.ts";
 import { register as registerSelectData } from "./commands/select-data.ts";
@@ -39,6 +40,7 @@ export function createProgram(): Command {
     registerLabel,
     registerValidate,
     registerRecipes,
+    registerReport,
     registerReward,
     registerDoctor,
     registerBackend,

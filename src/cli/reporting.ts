@@ -1,0 +1,33 @@
+/** `rlpt report`: reads runs, draws, writes one file. */
+import { join } from "node:path";
+import { ConfigError } from "../lib/errors.ts";
+import { writeFileAtomic } from "../lib/files.ts";
+import { buildReport } from "../report/build.ts";
+import { createPlotter } from "../report/plots.ts";
+import { readRun } from "../report/read-run.ts";
+import { renderHtml } from "../report/render-html.ts";
+import { renderCsv, renderMarkdown } from "../report/render-text.ts";
+
+/**
+ * @param out "-" writes nothing; absent: report.<format> in the run, or in the working directory for several
+ * @returns the file, or null with the text for stdout
+ */
+export async function writeReport(
+  directories: readonly string[],
+  format: "html" | "md" | "csv",
+  out?: string,
+): Promise<{ path: string | null; text: string }> {
+  const repeated = directories.find((path, i) => directories.indexOf(path) !== i);
+  if (repeated !== undefined) throw new ConfigError(`${repeated} is given twice`);
+  const text = await render(directories, format);
+  if (out === "-") return { path: null, text };
+  const path = out ?? join(directories.length === 1 ? directories[0]! : ".", `report.${format}`);
+  writeFileAtomic(path, text);
+  return { path, text };
+}
+
+async function render(directories: readonly string[], format: "html" | "md" | "csv"): Promise<string> {
+  if (format === "csv") return renderCsv(directories.map(readRun));
+  const document = buildReport(directories, await createPlotter());
+  return format === "html" ? renderHtml(document) : renderMarkdown(document);
+}

@@ -1,0 +1,360 @@
+/** A report of runs, selections and sweeps, from their files alone. */
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { selectionSections, sweepSections } from "./collections.ts";
+import { configDifferences, showValue } from "./config-difference.ts";
+import {
+  accuracyFigure,
+  deadGroupFigures,
+  learningFigures,
+  rewardPartFigures,
+  sliceFigures,
+} from "./curves.ts";
+import {
+  type Block,
+  duration,
+  number,
+  percent,
+  type ReportDocument,
+  type SampleCard,
+  type Section,
+  type Table,
+} from "./document.ts";
+import type { Plotter } from "./plots.ts";
+import { numberCell, type Row, type RunFiles, readRun } from "./read-run.ts";
+import { evaluationSteps, sliceKinds, stageStarts } from "./series.ts";
+
+/** Kinds of slices that are not difficulties; they come last. */
+const MODES = "mode";
+
+/**
+ * @param directories of runs, selections (selection.json) and sweeps (pareto.csv), in any mixture
+ * @throws ConfigError for a directory that is none of these
+ */
+export function buildReport(directories: readonly string[], plot: Plotter): ReportDocument {
+  const selections = directories.filter((path) => existsSync(join(path, "selection.json")));
+  const sweeps = directories.filter((path) => existsSync(join(path, "pareto.csv")));
+  const runs = directories
+    .filter((path) => !selections.includes(path) && !sweeps.includes(path))
+    .map(readRun);
+  const sections = [
+    ...(runs.length === 0 ? [] : runSections(runs, plot)),
+    ...selections.flatMap((path) => selectionSections(path, plot)),
+    ...sweeps.flatMap((path) => sweepSections(path, plot)),
+  ];
+  return { ...titles(runs, [...selections, ...sweeps]), sections };
+}
+
+function titles(runs: readonly RunFiles[], others: readonly string[]): { title: string; subtitle: string } {
+  if (runs.length === 0) return { title: others.join(", "), subtitle: "" };
+  if (runs.length > 1) {
+    return { title: `${runs.length} runs`, subtitle: runs.map(({ label }) => label).join(", ") };
+  }
+  const run = runs[0]!;
+  const facts = runFacts(run);
+  return { title: `${facts.recipe}: ${facts.result}`, subtitle: run.directory };
+}
+
+function runSections(runs: readonly RunFiles[], plot: Plotter): Section[] {
+  const several = runs.length > 1;
+  const main = accuracyFigure(runs, plot);
+  const sections: Section[] = [
+    {
+      id: "summary",
+      title: "Summary",
+      blocks: [
+        { kind: "table", table: summaryTable(runs) },
+        ...(main === null ? [] : [{ kind: "figures", figures: [main] } as const]),
+      ],
+    },
+    { id: "alarms", title: "Alarms", blocks: [alarmBlock(runs)] },
+  ];
+  const add = (id: string, title: string, blocks: readonly Block[]) => {
+    if (blocks.length > 0) sections.push({ id, title, blocks });
+  };
+  const figures = (list: ReturnType<typeof learningFigures>): Block[] =>
+    list.length === 0 ? [] : [{ kind: "figures", figures: list }];
+
+  if (several) add("config", "Config differences", [configBlock(runs)]);
+  add("slices", "By slice", [
+    ...figures(
+      runs.flatMap((run) =>
+        [...sliceKinds(run.evaluations).keys()]
+          .filter((kind) => kind !== MODES)
+          .flatMap((kind) => sliceFigures(run, kind, several, plot)),
+      ),
+    ),
+  ]);
+  add("curves", "Learning curves", figures(learningFigures(runs, plot)));
+  add("rewards", "Reward parts", figures(rewardPartFigures(runs, plot)));
+  const dead = deadGroupFigures(runs, plot);
+  add("groups", "Dead groups by cause", [
+    ...(dead.length === 0
+      ? []
+      : [
+          {
+            kind: "text",
+            text: "A group whose completions are all right or all wrong has no advantage to learn from, unless another part of the reward tells them apart.",
+          } as const,
+        ]),
+    ...figures(dead),
+  ]);
+  add(
+    "final",
+    "Evaluations",
+    runs.flatMap((run) => evaluationBlocks(run, several)),
+  );
+  add("samples", "Completions over time", sampleBlocks(runs));
+  add(
+    "provenance",
+    "Provenance",
+    runs.map((run) => provenanceBlock(run, several)),
+  );
+  return sections;
+}
+
+export interface RunFacts {
+  recipe: string;
+  model: string;
+  backend: string;
+  seed: string;
+  steps: number;
+  stages: string;
+  seconds: number | null;
+  /** "accuracy 82.2% -> 99.0% [98.2%, 99.5%]". */
+  result: string;
+  firstAccuracy: number | null;
+  lastAccuracy: number | null;
+}
+
+export function runFacts(run: RunFiles): RunFacts {
+  const { recipe, provenance } = run;
+  const all = run.evaluations.filter((row) => row["slice"] === "all");
+  const [first, last] = [all[0], all.at(-1)];
+  const runOptions = recipe["run"] as Record<string, unknown> | undefined;
+  const model = recipe["model"] as Record<string, unknown> | undefined;
+  const backend = provenance?.["backend"] as Record<string, unknown> | undefined;
+  const name = recipe["recipe"] ?? runOptions?.["name"] ?? run.label;
+  return {
+    recipe: String(name),
+    model: String(model?.["path"] ?? model?.["hub"] ?? "from random weights"),
+    backend: backend === undefined ? "" : String(backend["kind"]),
+    seed: showValue(recipe["seed"] ?? ""),
+    steps: Number(run.metrics.at(-1)?.["step"] ?? 0),
+    stages: stageStarts(run.metrics)
+      .map(({ stage }) => stage)
+      .join(", "),
+    seconds: seconds(run.metrics),
+    result: last === undefined ? "no evaluation" : `accuracy ${change(first!, last)}`,
+    firstAccuracy: numberCell(first, "accuracy"),
+    lastAccuracy: numberCell(last, "accuracy"),
+  };
+}
+
+/** Sum over steps of training, evaluation and checkpoint: right across resumes. */
+function seconds(metrics: readonly Row[]): number | null {
+  const columns = ["time/step_s", "time/eval_s", "time/checkpoint_s"];
+  const times = metrics.flatMap((row) => columns.flatMap((name) => numberCell(row, name) ?? []));
+  return times.length === 0 ? null : times.reduce((sum, value) => sum + value, 0);
+}
+
+const withInterval = (row: Row): string =>
+  `${percent(numberCell(row, "accuracy"))} [${percent(numberCell(row, "accuracy_low"))}, ${percent(numberCell(row, "accuracy_high"))}]`;
+
+function change(first: Row, last: Row): string {
+  return first === last
+    ? withInterval(last)
+    : `${percent(numberCell(first, "accuracy"))} -> ${withInterval(last)}`;
+}
+
+function summaryTable(runs: readonly RunFiles[]): Table {
+  const facts = runs.map(runFacts);
+  const lines: [string, (fact: RunFacts, i: number) => string][] = [
+    ["recipe", ({ recipe }) => recipe],
+    ["model", ({ model }) => model],
+    ["backend", ({ backend }) => backend],
+    ["seed", ({ seed }) => seed],
+    ["steps", ({ steps }) => String(steps)],
+    ["stages", ({ stages }) => stages],
+    ["time", ({ seconds: time }) => duration(time)],
+    ["held-out accuracy, first -> last [95%]", ({ result }) => result.replace(/^accuracy /, "")],
+  ];
+  if (runs.length === 1) {
+    return {
+      header: ["", runs[0]!.label],
+      rows: lines.map(([name, of]) => [name, of(facts[0]!, 0)]),
+      text: [0, 1],
+    };
+  }
+  return {
+    header: ["run", ...lines.map(([name]) => name)],
+    rows: runs.map(({ label }, i) => [label, ...lines.map(([, of]) => of(facts[i]!, i))]),
+    text: [0, 1, 2, 3, 6],
+  };
+}
+
+function alarmBlock(runs: readonly RunFiles[]): Block {
+  const prefix = "alarm/";
+  const rows = runs.flatMap((run) =>
+    run.metricColumns
+      .filter((name) => name.startsWith(prefix))
+      .flatMap((name) => {
+        const steps = run.metrics
+          .filter((row) => Number(row[name] || 0) > 0)
+          .map((row) => Number(row["step"]));
+        return steps.length === 0
+          ? []
+          : [
+              [
+                run.label,
+                name.slice(prefix.length),
+                String(steps[0]),
+                String(steps.at(-1)),
+                String(steps.length),
+              ],
+            ];
+      }),
+  );
+  if (rows.length > 0) {
+    return {
+      kind: "table",
+      table: { header: ["run", "alarm", "first step", "last step", "steps"], rows, text: [0, 1] },
+    };
+  }
+  const watched = runs.every((run) => run.metricColumns.includes("alarms"));
+  return { kind: "text", text: watched ? "None was raised." : "Not every run watched for alarms." };
+}
+
+function configBlock(runs: readonly RunFiles[]): Block {
+  const rows = configDifferences(runs.map(({ recipe }) => recipe));
+  if (rows.length === 0) return { kind: "text", text: "The configs are equal." };
+  return {
+    kind: "table",
+    table: {
+      header: ["key", ...runs.map(({ label }) => label)],
+      rows: rows.map(({ path, values }) => [path, ...values.map(showValue)]),
+      text: [0, ...runs.map((_, i) => i + 1)],
+    },
+    caption: "Keys that differ; everything else is equal. A blank cell: the config does not have the key.",
+  };
+}
+
+/** The last evaluation by slice, and every evaluation of all prompts. */
+function evaluationBlocks(run: RunFiles, several: boolean): Block[] {
+  const steps = evaluationSteps(run.evaluations);
+  const last = steps.at(-1);
+  if (last === undefined) return [];
+  const header = [
+    "accuracy",
+    "95% interval",
+    "prompts",
+    "completions",
+    "reward",
+    "tokens",
+    "thinking",
+    "truncated",
+    "unparsed",
+  ];
+  const cells = (row: Row) => [
+    percent(numberCell(row, "accuracy")),
+    `${percent(numberCell(row, "accuracy_low"))} to ${percent(numberCell(row, "accuracy_high"))}`,
+    row["prompts"] ?? "",
+    row["completions"] ?? "",
+    number(numberCell(row, "reward_mean")),
+    number(numberCell(row, "tokens_mean")),
+    percent(numberCell(row, "thinking")),
+    percent(numberCell(row, "truncated")),
+    percent(numberCell(row, "unparsed")),
+  ];
+  const final = run.evaluations.filter((row) => Number(row["step"]) === last);
+  return [
+    {
+      kind: "table",
+      caption: `${several ? `${run.label}: last` : "Last"} evaluation, step ${last}, ${final[0]?.["dataset"] ?? ""}. Intervals: ${final[0]?.["interval"] ?? "none"}, 95%.`,
+      table: {
+        header: ["slice", ...header],
+        rows: final.map((row) => [row["slice"]!, ...cells(row)]),
+        text: [0],
+      },
+    },
+    {
+      kind: "table",
+      folded: `All ${steps.length} evaluations${several ? ` of ${run.label}` : ""}`,
+      table: {
+        header: ["step", "stage", ...header],
+        rows: run.evaluations
+          .filter((row) => row["slice"] === "all")
+          .map((row) => [row["step"]!, row["stage"]!, ...cells(row)]),
+        text: [1],
+      },
+    },
+  ];
+}
+
+/** Steps that are shown of each run, and completions of each step. */
+const MOMENTS = 6;
+const PER_MOMENT = 6;
+
+function sampleBlocks(runs: readonly RunFiles[]): Block[] {
+  const cards = runs.flatMap(sampleCards);
+  if (cards.length === 0) return [];
+  const total = runs.reduce((sum, run) => sum + run.samples.length, 0);
+  return [
+    {
+      kind: "samples",
+      cards,
+      note: `${cards.length} of the ${total} completions in samples.jsonl: first, last and evenly spaced steps, and of each step the first completions of different prompts, right and wrong ones in turn.`,
+    },
+  ];
+}
+
+function sampleCards(run: RunFiles): SampleCard[] {
+  const steps = [...new Set(run.samples.map(({ step }) => step))];
+  const count = Math.min(MOMENTS, steps.length);
+  const chosen = Array.from(
+    { length: count },
+    (_, i) => steps[count === 1 ? 0 : Math.round((i * (steps.length - 1)) / (count - 1))]!,
+  );
+  return chosen.flatMap((step) => {
+    const here = run.samples.filter((sample) => sample.step === step);
+    // first of every prompt, then second of every prompt: different prompts come first
+    const order = [...here].sort((a, b) => a.sample_index - b.sample_index);
+    const [right, wrong] = [order.filter(({ correct }) => correct), order.filter(({ correct }) => !correct)];
+    const mixed = Array.from({ length: Math.max(right.length, wrong.length) }, (_, i) => [right[i], wrong[i]])
+      .flat()
+      .filter((sample) => sample !== undefined);
+    return mixed.slice(0, PER_MOMENT).map((sample) => ({
+      step,
+      stage: sample.stage,
+      prompt: sample.prompt,
+      answer: sample.answer,
+      completion: sample.completion,
+      reward: sample.reward,
+      tokens: sample.tokens,
+      verdict: sample.correct ? "right" : sample.status === "ok" ? "wrong" : sample.status,
+      run: run.label,
+    }));
+  });
+}
+
+function provenanceBlock(run: RunFiles, several: boolean): Block {
+  const rows: string[][] = [];
+  const walk = (value: unknown, path: string): void => {
+    if (typeof value === "object" && value !== null && !Array.isArray(value)) {
+      for (const [key, inner] of Object.entries(value)) walk(inner, path === "" ? key : `${path} / ${key}`);
+    } else if (path === "resumes" && Array.isArray(value)) {
+      const list = value as { time?: string; from_step?: number }[];
+      rows.push([
+        "resumes",
+        list.map((one) => `from step ${one.from_step} at ${one.time}`).join("; ") || "none",
+      ]);
+    } else rows.push([path, Array.isArray(value) ? value.join(" ") : showValue(value)]);
+  };
+  if (run.provenance === null) return { kind: "text", text: `${run.label} has no provenance.json.` };
+  walk(run.provenance, "");
+  return {
+    kind: "table",
+    folded: several ? run.label : "Versions, machine, commit, data and command",
+    table: { header: ["", "value"], rows, text: [0, 1] },
+  };
+}

@@ -1,0 +1,353 @@
+/** The figures of a report: which columns of which runs, drawn how. */
+import type { Figure } from "./document.ts";
+import { number, percent } from "./document.ts";
+import { colourOf, type Line, orderedColour, type Plotter } from "./plots.ts";
+import type { RunFiles } from "./read-run.ts";
+import {
+  accuracyPoints,
+  column,
+  evaluationSteps,
+  type Point,
+  sliceKinds,
+  smooth,
+  smoothingWindow,
+  stageStarts,
+  thin,
+} from "./series.ts";
+
+const POINTS = 300;
+
+/** Columns of metrics.csv that get a figure where a run measures them. */
+const CURVES = [
+  { column: "reward/mean", title: "Reward", unit: "mean reward of a completion" },
+  { column: "accuracy", title: "Accuracy while training", unit: "share of completions", share: true },
+  { column: "tokens/completion_mean", title: "Length while training", unit: "tokens a completion" },
+  {
+    column: "completion/thinking",
+    title: "Thinking while training",
+    unit: "share of completions",
+    share: true,
+  },
+  { column: "policy/entropy", title: "Entropy", unit: "nats a token" },
+  { column: "optim/grad_norm", title: "Gradient norm", unit: "norm before clipping" },
+  { column: "policy/kl", title: "KL to the reference", unit: "nats a token" },
+  { column: "policy/update_kl", title: "KL of an update", unit: "nats a token" },
+  { column: "policy/clip_fraction", title: "Clipped tokens", unit: "share of tokens" },
+  {
+    column: "completion/truncated",
+    title: "Truncated completions",
+    unit: "share of completions",
+    share: true,
+  },
+  { column: "status/unparsed", title: "Unparsed completions", unit: "share of completions", share: true },
+  { column: "critic/explained_variance", title: "Critic", unit: "explained variance" },
+  { column: "sft/loss", title: "Supervised loss", unit: "nats a token" },
+  { column: "optim/lr", title: "Learning rate", unit: "step size" },
+] as const;
+
+/** Held-out accuracy with intervals, large: what a run is about. */
+export function accuracyFigure(runs: readonly RunFiles[], plot: Plotter): Figure | null {
+  const lines = runs
+    .map(
+      (run, i): Line => ({
+        name: run.label,
+        points: accuracyPoints(run.evaluations, "all"),
+        colour: i,
+        dots: true,
+      }),
+    )
+    .filter(({ points }) => points.length > 0);
+  if (lines.length === 0) return null;
+  return {
+    title: "Held-out accuracy",
+    svg: plot.lines({
+      lines,
+      yLabel: "accuracy",
+      share: true,
+      wide: true,
+      stages: sharedStages(runs),
+    }),
+    legend: legend(lines),
+    caption: `Every evaluation of eval.csv, slice "all", not smoothed; bands are 95% intervals. ${lastValues(lines, percent)}`,
+    wide: true,
+  };
+}
+
+/** A figure a column, all runs in each. */
+export function learningFigures(runs: readonly RunFiles[], plot: Plotter): Figure[] {
+  const figures = CURVES.flatMap((curve) => {
+    const share = "share" in curve;
+    return metricFigure(runs, curve.column, curve.title, curve.unit, share, plot) ?? [];
+  });
+  const held = evaluationFigure(runs, "tokens_mean", "Held-out length", "tokens a completion", false, plot);
+  const thinking = evaluationFigure(
+    runs,
+    "thinking",
+    "Held-out thinking",
+    "share of completions",
+    true,
+    plot,
+  );
+  return [...figures, ...(held === null ? [] : [held]), ...(thinking === null ? [] : [thinking])];
+}
+
+/** Parts of the reward: all in one figure for one run, a figure a part for several. */
+export function rewardPartFigures(runs: readonly RunFiles[], plot: Plotter): Figure[] {
+  const prefix = "reward/part/";
+  const names = [
+    ...new Set(runs.flatMap((run) => run.metricColumns.filter((name) => name.startsWith(prefix)))),
+  ];
+  if (runs.length > 1) {
+    return names.flatMap(
+      (name) =>
+        metricFigure(
+          runs,
+          name,
+          `Reward part ${name.slice(prefix.length)}`,
+          "mean before its weight",
+          false,
+          plot,
+        ) ?? [],
+    );
+  }
+  const run = runs[0]!;
+  const raw = names
+    .map(
+      (name, i): Line => ({ name: name.slice(prefix.length), points: column(run.metrics, name), colour: i }),
+    )
+    .filter(({ points }) => points.length > 0);
+  if (raw.length === 0) return [];
+  const { lines, note } = smoothed(raw, false);
+  return [
+    {
+      title: "Reward parts",
+      svg: plot.lines({ lines, yLabel: "mean before the weight", stages: stageStarts(run.metrics) }),
+      legend: legend(raw),
+      caption: `${note} ${lastValues(raw, number)}`,
+    },
+  ];
+}
+
+/**
+ * Groups that give no gradient, by the first cause that holds: all truncated, all unparsed, all wrong, all
+ * right, equal rewards otherwise. Only shares of metrics.csv are known, so causes that include each other are
+ * taken apart as far as shares allow: each is at most what is left of the dead.
+ */
+export function deadGroups(run: RunFiles): { name: string; points: Point[] }[] {
+  const names = ["all truncated", "all unparsed", "all wrong", "all right", "equal rewards otherwise"];
+  const series = names.map((name) => ({ name, points: [] as Point[] }));
+  const wrong = column(run.metrics, "group/all_wrong");
+  const at = (name: string) => new Map(column(run.metrics, name).map(({ x, y }) => [x, y]));
+  const [right, equal, cut, unparsed] = ["all_right", "equal_rewards", "all_truncated", "all_unparsed"].map(
+    (name) => at(`group/${name}`),
+  ) as [Map<number, number>, Map<number, number>, Map<number, number>, Map<number, number>];
+  for (const { x, y } of wrong) {
+    // truncated and unparsed groups are wrong as a rule; what is not is counted by its own cause only
+    const truncated = Math.min(cut.get(x) ?? 0, y);
+    const unread = Math.min(unparsed.get(x) ?? 0, y - truncated);
+    const parts = [truncated, unread, y - truncated - unread, right.get(x) ?? 0];
+    const dead = parts.reduce((sum, part) => sum + part, 0);
+    [...parts, Math.max(0, (equal.get(x) ?? 0) - dead)].forEach((value, i) => {
+      series[i]!.points.push({ x, y: value });
+    });
+  }
+  return series.filter(({ points }) => points.some(({ y }) => y > 0));
+}
+
+export function deadGroupFigures(runs: readonly RunFiles[], plot: Plotter): Figure[] {
+  return runs.flatMap((run) => {
+    const series = deadGroups(run);
+    if (series.length === 0) return [];
+    const colours: Record<string, number> = {
+      "all truncated": 4,
+      "all unparsed": 3,
+      "all wrong": 1,
+      "all right": 2,
+      "equal rewards otherwise": 7,
+    };
+    const lines = series.map(({ name, points }): Line => ({ name, points, colour: colours[name]! }));
+    const window = smoothingWindow(lines[0]!.points.length);
+    return [
+      {
+        title: runs.length > 1 ? run.label : "Groups of one kind, by cause",
+        svg: plot.stack({
+          lines: lines.map((line) => ({ ...line, points: thin(smooth(line.points, window), POINTS) })),
+          yLabel: "share of groups",
+          stages: stageStarts(run.metrics),
+        }),
+        legend: legend(lines),
+        caption: `${smoothingNote(window)} ${lastValues(lines, percent)}`,
+      },
+    ];
+  });
+}
+
+/** Accuracy, thinking and tokens of each slice over time; and the slices at each stage's end, as bars. */
+export function sliceFigures(run: RunFiles, kind: string, several: boolean, plot: Plotter): Figure[] {
+  const names = sliceKinds(run.evaluations).get(kind) ?? [];
+  const prefix = several ? `${run.label}: ` : "";
+  const ends = stageEnds(run);
+  const ordered = names.every((name) => /=-?[\d.]+$/.test(name));
+  return (
+    [
+      { column: "accuracy", title: "accuracy", share: true },
+      { column: "thinking", title: "thinking", share: true },
+      { column: "tokens_mean", title: "tokens", share: false },
+    ] as const
+  ).flatMap(({ column: name, title, share }) => {
+    const points = (slice: string) =>
+      column(
+        run.evaluations.filter((row) => row["slice"] === slice),
+        name,
+      );
+    const filled = names.filter((slice) => points(slice).length > 0);
+    if (filled.length === 0) return [];
+    const figures: Figure[] = [];
+    if (evaluationSteps(run.evaluations).length > 1) {
+      const lines = filled.map(
+        (slice, i): Line => ({ name: slice, points: points(slice), colour: i, dots: true }),
+      );
+      figures.push({
+        title: `${prefix}${title} by ${kind}, over time`,
+        svg: plot.lines({ lines, yLabel: title, share, stages: stageStarts(run.metrics) }),
+        legend: legend(lines),
+        caption: `Evaluations, not smoothed. ${lastValues(lines, share ? percent : number)}`,
+      });
+    }
+    const bars = ends.flatMap(({ name: series, step }) =>
+      filled.flatMap((slice) => {
+        const found = points(slice).find(({ x }) => x === step);
+        const interval = accuracyPoints(run.evaluations, slice).find(({ x }) => x === step);
+        return found === undefined
+          ? []
+          : [
+              {
+                group: slice.slice(kind.length + 1),
+                series,
+                value: found.y,
+                ...(name === "accuracy" && interval?.low !== undefined
+                  ? { low: interval.low, high: interval.high! }
+                  : {}),
+              },
+            ];
+      }),
+    );
+    figures.push({
+      title: `${prefix}${title} by ${kind}, ${ends.length > 2 ? "stage by stage" : "before and after"}`,
+      svg: plot.bars({ bars, series: ends.map((end) => end.name), yLabel: title, share, ordered: true }),
+      legend: ends.map((end, i) => ({ name: end.name, colour: orderedColour(i, ends.length) })),
+      caption: `${kind} from left to right${ordered ? ", easy to hard" : ""}${name === "accuracy" ? "; lines are 95% intervals" : ""}.`,
+    });
+    return figures;
+  });
+}
+
+/** The first evaluation, and the last of each stage. */
+export function stageEnds(run: RunFiles): { name: string; step: number }[] {
+  const steps = evaluationSteps(run.evaluations);
+  if (steps.length === 0) return [];
+  const starts = stageStarts(run.metrics);
+  const ends = starts.flatMap(({ step, stage }, i) => {
+    const inside = steps.filter(
+      (one) => one > step && one <= (starts[i + 1]?.step ?? Number.POSITIVE_INFINITY),
+    );
+    const last = inside.at(-1);
+    if (last === undefined) return [];
+    return [{ name: starts.length > 1 ? `after ${stage}` : `step ${last}`, step: last }];
+  });
+  const first = steps[0]!;
+  return ends.some(({ step }) => step === first)
+    ? ends
+    : [{ name: first === 0 ? "before training" : `step ${first}`, step: first }, ...ends];
+}
+
+function metricFigure(
+  runs: readonly RunFiles[],
+  name: string,
+  title: string,
+  unit: string,
+  share: boolean,
+  plot: Plotter,
+): Figure | null {
+  const raw = runs
+    .map((run, i): Line => ({ name: run.label, points: column(run.metrics, name), colour: i }))
+    .filter(({ points }) => points.some(({ y }) => y !== 0));
+  if (raw.length === 0) return null;
+  const { lines, note } = smoothed(raw, runs.length <= 2);
+  return {
+    title,
+    svg: plot.lines({ lines, yLabel: unit, share, stages: sharedStages(runs) }),
+    legend: legend(raw),
+    caption: `${name}. ${note} ${lastValues(raw, share ? percent : number)}`,
+  };
+}
+
+function evaluationFigure(
+  runs: readonly RunFiles[],
+  name: string,
+  title: string,
+  unit: string,
+  share: boolean,
+  plot: Plotter,
+): Figure | null {
+  const lines = runs
+    .map(
+      (run, i): Line => ({
+        name: run.label,
+        points: column(
+          run.evaluations.filter((row) => row["slice"] === "all"),
+          name,
+        ),
+        colour: i,
+        dots: true,
+      }),
+    )
+    .filter(({ points }) => points.length > 0);
+  if (lines.length === 0) return null;
+  return {
+    title,
+    svg: plot.lines({ lines, yLabel: unit, share, stages: sharedStages(runs) }),
+    legend: legend(lines),
+    caption: `${name} of eval.csv, not smoothed. ${lastValues(lines, share ? percent : number)}`,
+  };
+}
+
+function smoothed(raw: readonly Line[], withRaw: boolean): { lines: Line[]; note: string } {
+  const window = Math.max(...raw.map(({ points }) => smoothingWindow(points.length)));
+  const longest = Math.max(...raw.map(({ points }) => points.length));
+  const lines = raw.flatMap((line) => {
+    const soft = { ...line, points: thin(smooth(line.points, window), POINTS) };
+    return window > 1 && withRaw
+      ? [{ ...line, points: thin(line.points, POINTS), faint: true }, soft]
+      : [soft];
+  });
+  const thinned =
+    longest > POINTS
+      ? ` Drawn as means of ${Math.ceil(longest / POINTS)} steps, as there are ${longest}.`
+      : "";
+  return {
+    lines,
+    note: smoothingNote(window) + (window > 1 && withRaw ? " Faint: as measured." : "") + thinned,
+  };
+}
+
+const smoothingNote = (window: number): string =>
+  window === 1 ? "Every step, not smoothed." : `Line: centred mean of ${window} steps.`;
+
+/** Stage names only where all runs have the same. */
+function sharedStages(runs: readonly RunFiles[]): { step: number; stage: string }[] {
+  const all = runs.map((run) => stageStarts(run.metrics));
+  return all.every((one) => JSON.stringify(one) === JSON.stringify(all[0])) ? all[0]! : [];
+}
+
+function legend(lines: readonly Line[]): Figure["legend"] {
+  return lines.length < 2 ? [] : lines.map(({ name, colour }) => ({ name, colour: colourOf(colour) }));
+}
+
+function lastValues(lines: readonly Line[], show: (value: number) => string): string {
+  const texts = lines.map(({ name, points }) => {
+    const last = points.at(-1)!;
+    return `${lines.length > 1 ? `${name} ` : ""}${show(last.y)}${lines.length > 1 ? "" : ` at step ${last.x}`}`;
+  });
+  return `Last: ${texts.join(", ")}.`;
+}

@@ -1,0 +1,303 @@
+/** Plots as SVG text. Colours are CSS variables of the page, so that one drawing serves light and dark. */
+import type { PlotOptions } from "@observablehq/plot";
+import type { Point } from "./series.ts";
+
+export interface Line {
+  name: string;
+  points: readonly Point[];
+  /** Number of the colour, 0.. */
+  colour: number;
+  /** Drawn faint behind the others: values before smoothing. */
+  faint?: boolean;
+  /** A dot at each point, whose hover text is its value. */
+  dots?: boolean;
+}
+
+export interface ChartOptions {
+  lines: readonly Line[];
+  /** Vertical rules with a name. */
+  stages?: readonly { step: number; stage: string }[];
+  yLabel: string;
+  xLabel?: string;
+  /** Written as percent, on an axis from 0 to 1. */
+  share?: boolean;
+  /** Wider than tall: spans the page. */
+  wide?: boolean;
+}
+
+export interface Bar {
+  group: string;
+  series: string;
+  value: number;
+  low?: number;
+  high?: number;
+}
+
+export interface Mark {
+  x: number;
+  y: number;
+  name: string;
+  hollow?: boolean;
+  xLow?: number;
+  xHigh?: number;
+  low?: number;
+  high?: number;
+}
+
+export interface Plotter {
+  lines(options: ChartOptions): string;
+  /** Areas on top of each other, shares of 1. */
+  stack(options: Omit<ChartOptions, "lines"> & { lines: readonly Line[] }): string;
+  bars(options: {
+    bars: readonly Bar[];
+    series: readonly string[];
+    yLabel: string;
+    share?: boolean;
+    /** Series are steps of one order: from pale to strong. */
+    ordered?: boolean;
+  }): string;
+  histogram(options: {
+    bins: readonly { low: number; high: number; count: number }[];
+    rule: number | null;
+    xLabel: string;
+    yLabel: string;
+  }): string;
+  scatter(options: {
+    marks: readonly Mark[];
+    front: readonly Mark[];
+    xLabel: string;
+    yLabel: string;
+  }): string;
+}
+
+export const colourOf = (index: number): string => `var(--c${index % 8})`;
+/** Colour i of n for an order such as difficulty: from pale to strong. */
+export const orderedColour = (i: number, n: number): string =>
+  `var(--o${n < 2 ? 5 : Math.round((i / (n - 1)) * 5)})`;
+
+const percent = (value: number): string => `${Number((value * 100).toFixed(1))}%`;
+const plain = (value: number): string => String(Number(value.toPrecision(4)));
+
+/** Loads the plotting library, which only reports need. */
+export async function createPlotter(): Promise<Plotter> {
+  const [Plot, { parseHTML }] = await Promise.all([import("@observablehq/plot"), import("linkedom")]);
+  const { document } = parseHTML("<!doctype html><html><body></body></html>");
+
+  const draw = (options: Record<string, unknown>, label: string): string => {
+    const svg = Plot.plot({
+      document,
+      width: 380,
+      height: 230,
+      marginLeft: 44,
+      marginRight: 14,
+      marginTop: 22,
+      style: { background: "none", fontSize: "11px" },
+      ...options,
+    } as PlotOptions);
+    svg.setAttribute("role", "img");
+    svg.setAttribute("aria-label", label);
+    // the page's own style sheet says the same once
+    svg.querySelector("style")?.remove();
+    return svg.outerHTML;
+  };
+  const yAxis = (label: string, share = false) => ({
+    label,
+    labelArrow: "none",
+    grid: true,
+    nice: !share,
+    ticks: 5,
+    ...(share ? { domain: [0, 1], tickFormat: "%" } : {}),
+  });
+  const xAxis = (label: string) => ({ label, labelArrow: "none", ticks: 6 });
+  const stageMarks = (stages: ChartOptions["stages"]) => {
+    const inner = (stages ?? []).length > 1 ? stages! : [];
+    return [
+      Plot.ruleX(inner.slice(1), { x: "step", stroke: "var(--muted)", strokeDasharray: "3,3" }),
+      Plot.text(inner, {
+        x: "step",
+        text: "stage",
+        frameAnchor: "top",
+        textAnchor: "start",
+        dx: 4,
+        dy: -13,
+        fill: "var(--muted)",
+      }),
+    ];
+  };
+  const size = (wide = false) => (wide ? { width: 780, height: 260 } : {});
+
+  return {
+    lines({ lines, stages, yLabel, xLabel = "step", share = false, wide }) {
+      const show = share ? percent : plain;
+      return draw(
+        {
+          ...size(wide),
+          x: xAxis(xLabel),
+          y: yAxis(yLabel, share),
+          marks: [
+            ...stageMarks(stages),
+            ...lines.flatMap(({ name, points, colour, faint, dots }) => [
+              ...(points.some(({ low }) => low !== undefined)
+                ? [
+                    Plot.areaY(points, {
+                      x: "x",
+                      y1: (p: Point) => p.low ?? p.y,
+                      y2: (p: Point) => p.high ?? p.y,
+                      fill: colourOf(colour),
+                      fillOpacity: 0.16,
+                    }),
+                  ]
+                : []),
+              Plot.lineY(points, {
+                x: "x",
+                y: "y",
+                stroke: colourOf(colour),
+                strokeOpacity: faint ? 0.25 : 1,
+                strokeWidth: faint ? 1 : 1.8,
+              }),
+              ...(dots
+                ? [
+                    Plot.dot(points, {
+                      x: "x",
+                      y: "y",
+                      r: 2.6,
+                      fill: colourOf(colour),
+                      title: (p: Point) =>
+                        `${name}, step ${p.x}: ${show(p.y)}${p.low === undefined ? "" : ` [${show(p.low)}, ${show(p.high!)}]`}`,
+                    }),
+                  ]
+                : []),
+            ]),
+          ],
+        },
+        `${yLabel} over ${xLabel}: ${lines
+          .filter(({ faint }) => !faint)
+          .map(({ name }) => name)
+          .join(", ")}`,
+      );
+    },
+
+    stack({ lines, stages, yLabel, xLabel = "step", wide }) {
+      const rows = lines.flatMap(({ points, colour }) =>
+        points.map(({ x, y }) => ({ x, y, colour: colourOf(colour) })),
+      );
+      return draw(
+        {
+          ...size(wide),
+          x: xAxis(xLabel),
+          y: yAxis(yLabel, true),
+          marks: [
+            Plot.areaY(
+              rows,
+              Plot.stackY({ x: "x", y: "y", z: "colour", fill: "colour", fillOpacity: 0.85, order: null }),
+            ),
+            ...stageMarks(stages),
+          ],
+        },
+        `${yLabel} over ${xLabel}, stacked: ${lines.map(({ name }) => name).join(", ")}`,
+      );
+    },
+
+    bars({ bars, series, yLabel, share = false, ordered = false }) {
+      const colour = (name: string) => {
+        const i = series.indexOf(name);
+        return ordered ? orderedColour(i, series.length) : colourOf(i);
+      };
+      const show = share ? percent : plain;
+      return draw(
+        {
+          fx: { label: null, padding: 0.12, domain: [...new Set(bars.map(({ group }) => group))] },
+          x: { axis: null, domain: series, padding: 0.04 },
+          y: yAxis(yLabel, share),
+          marginBottom: 30,
+          marks: [
+            Plot.barY(bars, {
+              fx: "group",
+              x: "series",
+              y: "value",
+              fill: (bar: Bar) => colour(bar.series),
+              title: (bar: Bar) => `${bar.group}, ${bar.series}: ${show(bar.value)}`,
+            }),
+            Plot.ruleX(
+              bars.filter(({ low }) => low !== undefined),
+              { fx: "group", x: "series", y1: "low", y2: "high", stroke: "currentColor", strokeWidth: 1.2 },
+            ),
+            Plot.ruleY([0]),
+          ],
+        },
+        `${yLabel} by group: ${series.join(", ")}`,
+      );
+    },
+
+    histogram({ bins, rule, xLabel, yLabel }) {
+      return draw(
+        {
+          x: xAxis(xLabel),
+          y: yAxis(yLabel),
+          marks: [
+            Plot.rectY(bins, {
+              x1: "low",
+              x2: "high",
+              y: "count",
+              inset: 0.5,
+              fill: colourOf(0),
+              title: (b: { low: number; high: number; count: number }) =>
+                `${plain(b.low)} to ${plain(b.high)}: ${b.count}`,
+            }),
+            ...(rule === null
+              ? []
+              : [
+                  Plot.ruleX([rule], {
+                    stroke: colourOf(1),
+                    strokeWidth: 2,
+                    title: () => `threshold ${rule}`,
+                  }),
+                ]),
+            Plot.ruleY([0]),
+          ],
+        },
+        `${yLabel} by ${xLabel}`,
+      );
+    },
+
+    scatter({ marks, front, xLabel, yLabel }) {
+      return draw(
+        {
+          ...size(true),
+          height: 340,
+          x: { label: xLabel, labelArrow: "none", domain: [0, 1], tickFormat: "%" },
+          y: { label: yLabel, labelArrow: "none", grid: true, nice: true },
+          marks: [
+            Plot.line(front, { x: "x", y: "y", stroke: colourOf(0), curve: "step-before", strokeWidth: 1.4 }),
+            Plot.ruleX(
+              marks.filter(({ low }) => low !== undefined),
+              { x: "x", y1: "low", y2: "high", stroke: "var(--muted)" },
+            ),
+            Plot.ruleY(
+              marks.filter(({ xLow }) => xLow !== undefined),
+              { y: "y", x1: "xLow", x2: "xHigh", stroke: "var(--muted)" },
+            ),
+            Plot.dot(marks, {
+              x: "x",
+              y: "y",
+              r: 5,
+              stroke: colourOf(0),
+              strokeWidth: 1.8,
+              fill: (mark: Mark) => (mark.hollow ? "var(--card)" : colourOf(0)),
+              title: (mark: Mark) => `${mark.name}: ${percent(mark.x)} thinking, ${plain(mark.y)}`,
+            }),
+            Plot.text(marks, {
+              x: "x",
+              y: "y",
+              text: "name",
+              dy: 14,
+              fontSize: 10,
+              fill: "var(--muted)",
+            }),
+          ],
+        },
+        `${yLabel} over ${xLabel}`,
+      );
+    },
+  };
+}

@@ -1,0 +1,126 @@
+/** A report as one HTML file: no network, no scripts needed to read it, light and dark. */
+import type { Block, Figure, ReportDocument, SampleCard, Table } from "./document.ts";
+import { reportStyle, samplesScript } from "./style.ts";
+
+/** Text of files may hold HTML: nothing of it may become markup. */
+export function escapeHtml(text: string): string {
+  return text
+    .replaceAll("&", "&amp;")
+    .replaceAll("<", "&lt;")
+    .replaceAll(">", "&gt;")
+    .replaceAll('"', "&quot;")
+    .replaceAll("'", "&#39;");
+}
+
+export function renderHtml({ title, subtitle, sections }: ReportDocument): string {
+  const links = sections.map(({ id, title: name }) => `<a href="#${id}">${escapeHtml(name)}</a>`).join("");
+  const body = sections
+    .map(
+      ({ id, title: name, blocks }) =>
+        `<section id="${id}">\n<h2>${escapeHtml(name)}</h2>\n${blocks.map(renderBlock).join("\n")}\n</section>`,
+    )
+    .join("\n");
+  return `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<link rel="icon" href="data:,">
+<title>${escapeHtml(title)}</title>
+<style>${reportStyle}</style>
+</head>
+<body>
+<header><h1>${escapeHtml(title)}</h1><p class="sub">${escapeHtml(subtitle)}</p><nav>${links}</nav></header>
+<main>
+${body}
+</main>
+<script>${samplesScript}</script>
+</body>
+</html>
+`;
+}
+
+function renderBlock(block: Block): string {
+  switch (block.kind) {
+    case "text":
+      return `<p>${escapeHtml(block.text)}</p>`;
+    case "table": {
+      const caption = block.caption === undefined ? "" : `<p class="note">${escapeHtml(block.caption)}</p>`;
+      const table = `${caption}<div class="scroll">${renderTable(block.table)}</div>`;
+      return block.folded === undefined
+        ? table
+        : `<details><summary>${escapeHtml(block.folded)}</summary>${table}</details>`;
+    }
+    case "figures":
+      return `<div class="figures">${block.figures.map(renderFigure).join("\n")}</div>`;
+    case "samples":
+      return renderSamples(block.cards, block.note);
+    default: {
+      const unreachable: never = block;
+      throw new Error(`unknown block ${JSON.stringify(unreachable)}`);
+    }
+  }
+}
+
+function renderTable({ header, rows, text }: Table): string {
+  const kind = (i: number) => (text.includes(i) ? ' class="t"' : "");
+  const head = header.map((cell, i) => `<th${kind(i)}>${escapeHtml(cell)}</th>`).join("");
+  const body = rows
+    .map((row) => `<tr>${row.map((cell, i) => `<td${kind(i)}>${escapeHtml(cell)}</td>`).join("")}</tr>`)
+    .join("\n");
+  return `<table><thead><tr>${head}</tr></thead><tbody>\n${body}\n</tbody></table>`;
+}
+
+function renderFigure({ title, svg, legend, caption, wide }: Figure): string {
+  const keys = legend
+    .map(({ name, colour }) => `<span><i style="background:${colour}"></i>${escapeHtml(name)}</span>`)
+    .join("");
+  return (
+    `<figure${wide ? ' class="wide"' : ""}><h3>${escapeHtml(title)}</h3>` +
+    `${legend.length > 0 ? `<div class="legend">${keys}</div>` : ""}${svg}` +
+    `<figcaption>${escapeHtml(caption)}</figcaption></figure>`
+  );
+}
+
+const unique = (values: readonly string[]): string[] => [...new Set(values)];
+
+/** Rows of prompts, a column for each step: the same prompt side by side where it comes again. */
+function renderSamples(cards: readonly SampleCard[], note: string): string {
+  const select = (name: string, values: readonly string[]) =>
+    values.length < 2
+      ? ""
+      : `<label>${name} <select data-filter="${name}"><option value="">all</option>${values
+          .map((value) => `<option>${escapeHtml(value)}</option>`)
+          .join("")}</select></label>`;
+  const filters = [
+    select("verdict", unique(cards.map(({ verdict }) => verdict))),
+    select("stage", unique(cards.map(({ stage }) => stage))),
+    select("step", unique(cards.map(({ step }) => String(step)))),
+    select("run", unique(cards.map(({ run }) => run))),
+  ].join("");
+  const groups = new Map<string, SampleCard[]>();
+  for (const card of cards) {
+    const key = `${card.run}\n${card.step}`;
+    groups.set(key, [...(groups.get(key) ?? []), card]);
+  }
+  const several = unique(cards.map(({ run }) => run)).length > 1;
+  const columns = [...groups.values()]
+    .map((group) => {
+      const { step, stage, run } = group[0]!;
+      const heading = `step ${step}, ${stage}${several ? `, ${run}` : ""}`;
+      return `<div class="moment"><h3>${escapeHtml(heading)}</h3>${group.map(renderCard).join("")}</div>`;
+    })
+    .join("");
+  return `<p class="note">${escapeHtml(note)}</p><form class="filters">${filters}</form><div class="moments">${columns}</div>`;
+}
+
+function renderCard(card: SampleCard): string {
+  const data = `data-verdict="${escapeHtml(card.verdict)}" data-stage="${escapeHtml(card.stage)}" data-step="${card.step}" data-run="${escapeHtml(card.run)}"`;
+  const verdict = `<b class="${card.verdict === "right" ? "right" : "wrong"}">${escapeHtml(card.verdict)}</b>`;
+  const facts = `${verdict} reward ${Number(card.reward.toPrecision(4))}, ${card.tokens} tokens`;
+  return (
+    `<article class="card" ${data}><pre class="prompt">${escapeHtml(card.prompt)}</pre>` +
+    `<pre>${escapeHtml(card.completion)}</pre><p>${facts}${card.answer === "" ? "" : `, gold ${escapeHtml(card.answer)}`}</p></article>`
+  );
+}
