@@ -37,6 +37,7 @@ describe("mode, byte for byte (card, section 7)", () => {
     expect(thinks("<think>\n...\n</think>\n\n", "5", OPENING)).toBe(false);
     expect(thinks("<think>\n...\n</thi", "nk>\n\n5", OPENING)).toBe(false);
     expect(thinks("<think>\n", "...\n</think>\n\n5", OPENING)).toBe(false);
+    expect(thinks("<think>\n", "</think>\n\n5", OPENING)).toBe(false); // no ellipsis: the start alone decides
     expect(thinks("Hello", "5", OPENING)).toBeNull();
   });
 
