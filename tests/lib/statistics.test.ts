@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { createRng } from "../../src/lib/rng.ts";
-import { bootstrapMean, majority, passAtK, wilson } from "../../src/lib/statistics.ts";
+import { bootstrapMean, majority, passAtK, studentInterval, wilson } from "../../src/lib/statistics.ts";
 
 describe("wilson", () => {
   it("matches published values", () => {
@@ -67,4 +67,27 @@ it("majority counts votes, shares ties and lets unparsed answers abstain", () =>
   expect(majority([vote("7", true), vote("8")])).toBe(0.5);
   expect(majority([vote(""), vote(""), vote("7", true)])).toBe(1);
   expect(majority([vote("")])).toBe(0);
+});
+
+describe("Student's interval of a mean", () => {
+  it("is what R's t.test gives", () => {
+    // t.test(c(.121, .212, .171)): mean .168, standard error .0263122, t(.975, 2) = 4.302653
+    const { mean, low, high } = studentInterval([0.121, 0.212, 0.171]);
+    expect(mean).toBeCloseTo(0.168, 10);
+    expect(low).toBeCloseTo(0.168 - 4.302653 * 0.0263122, 5);
+    expect(high).toBeCloseTo(0.168 + 4.302653 * 0.0263122, 5);
+  });
+
+  it("narrows from 12.7 standard errors at two values to 1.96 at many", () => {
+    const two = studentInterval([0, 1]);
+    expect(two.high).toBeCloseTo(0.5 + 12.7062 * 0.5, 4);
+    const many = Array.from({ length: 200 }, (_, i) => i % 2);
+    const error = Math.sqrt(50 / 199) / Math.sqrt(200);
+    expect(studentInterval(many).high).toBeCloseTo(0.5 + 1.959964 * error, 6);
+  });
+
+  it("says that one value has none", () => {
+    expect(studentInterval([0.3])).toEqual({ mean: 0.3, low: -Infinity, high: Infinity });
+    expect(studentInterval([]).mean).toBeNaN();
+  });
 });
