@@ -1,0 +1,74 @@
+import { cpSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, expect, it } from "vitest";
+import { prepare } from "../../src/cli/train-request.ts";
+import { train } from "../../src/cli/training.ts";
+import { createProgress } from "../../src/run/progress.ts";
+import { checkpointBytes, rowsWithoutTime, tinyGrpo, workspace } from "../helpers/tiny-run.ts";
+
+const space = workspace();
+afterAll(space.remove);
+
+/** Only short completions are rewarded, and fast: exploration ends with nothing right. */
+const config = space.write(
+  "sick.yaml",
+  tinyGrpo
+    .replace("steps: 4", "steps: 26")
+    .replace("lr: 0.01", "lr: 0.05")
+    .replaceAll("every: 2", "every: 1")
+    .replace("keep_last: 9", "keep_last: 99"),
+);
+
+/** @returns what was printed */
+async function run(config: string | undefined, flags: { runDir?: string; resume?: string; set?: string[] }) {
+  const { request } = await prepare(config, { set: [], quiet: true, backend: "wasm", ...flags });
+  const lines: string[] = [];
+  const stream = { write: (text: string) => lines.push(text) };
+  await train({ ...request, progress: createProgress({ stream, mode: "quiet" }) });
+  return lines.filter((line) => line.includes("alarm"));
+}
+
+it("raises alarms in the log and in metrics.csv, and the same ones after a resume", {
+  timeout: 120_000,
+}, async () => {
+  const whole = space.path("whole");
+  const lines = await run(config, { runDir: whole });
+  const rows = rowsWithoutTime(join(whole, "metrics.csv"));
+  const names = Object.keys(rows[0]!).filter((name) => name.startsWith("alarm/"));
+  expect(names).toContain("alarm/entropy_collapse");
+  // a line for every beginning, none for what goes on
+  const begins = rows.flatMap((row, i) =>
+    names.filter((name) => row[name] === "1" && rows[i - 1]?.[name] !== "1").map((name) => [i + 1, name]),
+  );
+  expect(begins.length).toBeGreaterThan(0);
+  expect(lines.length).toBe(begins.length);
+  for (const [i, [step, name]] of begins.entries()) {
+    expect(lines[i]).toContain(`step ${step}: alarm ${String(name).slice("alarm/".length)}: `);
+  }
+  for (const row of rows) {
+    expect(Number(row["alarms"])).toBe(names.filter((name) => row[name] === "1").length);
+  }
+  expect(rows.slice(0, 19).every((row) => row["alarms"] === "0")).toBe(true);
+
+  for (const cut of [5, 15, 24]) {
+    const parted = space.path(`cut ${cut}`);
+    cpSync(whole, parted, { recursive: true });
+    for (let step = cut + 1; step <= 26; step++) {
+      rmSync(join(parted, "checkpoints", String(step).padStart(6, "0")), { recursive: true, force: true });
+    }
+    const again = await run(undefined, { resume: parted });
+    expect(again).toEqual(lines.filter((line) => Number(/step (\d+)/.exec(line)![1]) > cut));
+    expect(rowsWithoutTime(join(parted, "metrics.csv"))).toEqual(rows);
+    const last = join("checkpoints", "000026");
+    expect(checkpointBytes(join(parted, last))).toEqual(checkpointBytes(join(whole, last)));
+  }
+});
+
+it("says nothing when switched off, and has no columns for it", async () => {
+  const off = space.path("off");
+  const set = ["run.alarms=false", "run.checkpoint_every=50"];
+  expect(await run(config, { runDir: off, set })).toEqual([]);
+  const rows = rowsWithoutTime(join(off, "metrics.csv"));
+  expect(rows.length).toBe(26);
+  expect(Object.keys(rows[0]!).filter((name) => name.startsWith("alarm"))).toEqual([]);
+});
