@@ -70,15 +70,18 @@ describe("base-to-new tables", () => {
   });
 
   it("compare runs of the same dataset and seed", () => {
+    const at = (arm: string, dataset: string, seed: number, base: number) =>
+      run(arm, dataset, seed, [base, 0], {});
     const first = [
-      run("a", "D0", 1, [0.6, 0], {}),
-      run("a", "D0", 2, [0.5, 0], {}),
-      run("a", "D1", 1, [0.1, 0], {}),
+      at("a", "D0", 1, 0.6),
+      at("a", "D0", 2, 0.5),
+      at("a", "D1", 1, 0.1),
+      at("a", "D2", 1, 0.7),
     ];
-    const second = [run("b", "D0", 2, [0.6, 0], {}), run("b", "D0", 1, [0.3, 0], {})];
+    const second = [at("b", "D0", 2, 0.6), at("b", "D0", 1, 0.3), at("b", "D2", 1, 0.6)];
     const found = pairedDifference(first, second, ({ base }) => base);
-    expect(found).toMatchObject({ larger: 1, pairs: 2 });
+    expect(found).toMatchObject({ larger: 2, pairs: 3 }); // .3, -.1, .1
     expect(found.mean).toBeCloseTo(0.1, 12);
-    expect(found.standardError).toBeCloseTo(0.2, 12); // sd .2828 / sqrt 2
+    expect(found.standardError).toBeCloseTo(0.2 / Math.sqrt(3), 12);
   });
 });
