@@ -24,6 +24,7 @@ describe("thought against answer", () => {
       thought: ["catfish"],
       answer: "catfish",
     });
+    expect(verdict("<think>bobcat, lynx</think><answer>lynx</answer>")!.thought).toEqual(["lynx"]);
     expect(verdict("<think>cat or lynx</think><answer>lynx</answer>")!.thought).toEqual(["cat", "lynx"]);
   });
 
