@@ -44,6 +44,7 @@ export function selectionSections(directory: string, plot: Plotter): Section[] {
   const figures: Figure[] = [
     {
       title: "Scores",
+      unit: "prompts",
       svg: plot.histogram({
         bins,
         rule: Number.isFinite(lowestKept) ? lowestKept : null,
@@ -58,7 +59,8 @@ export function selectionSections(directory: string, plot: Plotter): Section[] {
   ];
   if (lines.length > 0) {
     figures.push({
-      title: "Mean reward of kept and dropped prompts",
+      title: "Curves of kept and dropped prompts",
+      unit: "mean of the signal by epoch",
       svg: plot.lines({ lines, yLabel: "mean of the signal", xLabel: "epoch" }),
       legend: lines.map(({ name, colour }) => ({ name, colour: `var(--c${colour})` })),
       caption: "scores.csv, gaps filled as the scores do.",
@@ -136,6 +138,7 @@ export function sweepSections(directory: string, plot: Plotter): Section[] {
   ];
   const settings = Object.keys(rows[0] ?? {}).filter((name) => !known.includes(name));
   const name = basename(resolve(directory));
+  const drawing = { marks, front, xLabel: "share of completions that think", yLabel: "score" };
   const bars = averaged
     ? "Bars: smallest and largest of the seeds."
     : marks.some(({ low }) => low !== undefined)
@@ -151,10 +154,11 @@ export function sweepSections(directory: string, plot: Plotter): Section[] {
           figures: [
             {
               title: "Score against use of thought",
-              svg: plot.scatter({ marks, front, xLabel: "share of completions that think", yLabel: "score" }),
+              unit: "score by share of completions that think",
+              svg: plot.scatter({ ...drawing, wide: true }),
+              narrow: plot.scatter(drawing),
               legend: [],
               caption: `${averaged ? "Means over seeds. " : ""}Filled: not dominated; hollow: another point thinks no more and scores no less. ${bars}`,
-              wide: true,
             },
           ],
         },

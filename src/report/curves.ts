@@ -16,6 +16,8 @@ import {
 } from "./series.ts";
 
 const POINTS = 300;
+/** A curve that never leaves this is float noise about 0 and gets no figure. */
+const NOISE = 1e-7;
 
 /** Columns of metrics.csv that get a figure where a run measures them. */
 const CURVES = [
@@ -58,18 +60,14 @@ export function accuracyFigure(runs: readonly RunFiles[], plot: Plotter): Figure
     )
     .filter(({ points }) => points.length > 0);
   if (lines.length === 0) return null;
+  const drawing = { lines, yLabel: "accuracy", share: true, stages: sharedStages(runs) };
   return {
     title: "Held-out accuracy",
-    svg: plot.lines({
-      lines,
-      yLabel: "accuracy",
-      share: true,
-      wide: true,
-      stages: sharedStages(runs),
-    }),
+    unit: "share of completions",
+    svg: plot.lines({ ...drawing, wide: true }),
+    narrow: plot.lines(drawing),
     legend: legend(lines),
     caption: `Every evaluation of eval.csv, slice "all", not smoothed; bands are 95% intervals. ${lastValues(lines, percent)}`,
-    wide: true,
   };
 }
 
@@ -121,6 +119,7 @@ export function rewardPartFigures(runs: readonly RunFiles[], plot: Plotter): Fig
   return [
     {
       title: "Reward parts",
+      unit: "mean before the weight",
       svg: plot.lines({ lines, yLabel: "mean before the weight", stages: stageStarts(run.metrics) }),
       legend: legend(raw),
       caption: `${note} ${lastValues(raw, number)}`,
@@ -169,7 +168,8 @@ export function deadGroupFigures(runs: readonly RunFiles[], plot: Plotter): Figu
     const window = smoothingWindow(lines[0]!.points.length);
     return [
       {
-        title: runs.length > 1 ? run.label : "Groups of one kind, by cause",
+        title: runs.length > 1 ? run.label : "Groups without a difference",
+        unit: "share of groups",
         svg: plot.stack({
           lines: lines.map((line) => ({ ...line, points: thin(smooth(line.points, window), POINTS) })),
           yLabel: "share of groups",
@@ -190,18 +190,19 @@ export function sliceFigures(run: RunFiles, kind: string, several: boolean, plot
   const ordered = names.every((name) => /=-?[\d.]+$/.test(name));
   return (
     [
-      { column: "accuracy", title: "accuracy", share: true },
-      { column: "thinking", title: "thinking", share: true },
-      { column: "tokens_mean", title: "tokens", share: false },
+      { column: "accuracy", title: "Accuracy", unit: "share of completions", share: true },
+      { column: "thinking", title: "Thinking", unit: "share of completions", share: true },
+      { column: "tokens_mean", title: "Length", unit: "tokens a completion", share: false },
     ] as const
-  ).flatMap(({ column: name, title, share }) => {
+  ).flatMap(({ column: name, title, unit, share }) => {
     const points = (slice: string) =>
       column(
         run.evaluations.filter((row) => row["slice"] === slice),
         name,
       );
     const filled = names.filter((slice) => points(slice).length > 0);
-    if (filled.length === 0) return [];
+    // a mode that never changes is no picture
+    if (filled.length === 0 || (name === "thinking" && constant(filled.flatMap(points)))) return [];
     const figures: Figure[] = [];
     if (evaluationSteps(run.evaluations).length > 1) {
       const lines = filled.map(
@@ -209,6 +210,7 @@ export function sliceFigures(run: RunFiles, kind: string, several: boolean, plot
       );
       figures.push({
         title: `${prefix}${title} by ${kind}, over time`,
+        unit,
         svg: plot.lines({ lines, yLabel: title, share, stages: stageStarts(run.metrics) }),
         legend: legend(lines),
         caption: `Evaluations, not smoothed. ${lastValues(lines, share ? percent : number)}`,
@@ -234,6 +236,7 @@ export function sliceFigures(run: RunFiles, kind: string, several: boolean, plot
     );
     figures.push({
       title: `${prefix}${title} by ${kind}, ${ends.length > 2 ? "stage by stage" : "before and after"}`,
+      unit,
       svg: plot.bars({ bars, series: ends.map((end) => end.name), yLabel: title, share, ordered: true }),
       legend: ends.map((end, i) => ({ name: end.name, colour: orderedColour(i, ends.length) })),
       caption: `${kind} from left to right${ordered ? ", easy to hard" : ""}${name === "accuracy" ? "; lines are 95% intervals" : ""}.`,
@@ -271,11 +274,13 @@ function metricFigure(
 ): Figure | null {
   const raw = runs
     .map((run, i): Line => ({ name: run.label, points: column(run.metrics, name), colour: i }))
-    .filter(({ points }) => points.some(({ y }) => y !== 0));
-  if (raw.length === 0) return null;
-  const { lines, note } = smoothed(raw, runs.length <= 2);
+    .filter(({ points }) => points.some(({ y }) => Math.abs(y) > NOISE));
+  const still = name === "optim/lr" || name === "completion/thinking";
+  if (raw.length === 0 || (still && constant(raw.flatMap(({ points }) => points)))) return null;
+  const { lines, note } = smoothed(raw, runs.length <= 2, name !== "optim/lr");
   return {
     title,
+    unit,
     svg: plot.lines({ lines, yLabel: unit, share, stages: sharedStages(runs) }),
     legend: legend(raw),
     caption: `${name}. ${note} ${lastValues(raw, share ? percent : number)}`,
@@ -303,17 +308,21 @@ function evaluationFigure(
       }),
     )
     .filter(({ points }) => points.length > 0);
-  if (lines.length === 0) return null;
+  if (lines.length === 0 || (name === "thinking" && constant(lines.flatMap(({ points }) => points))))
+    return null;
   return {
     title,
+    unit,
     svg: plot.lines({ lines, yLabel: unit, share, stages: sharedStages(runs) }),
     legend: legend(lines),
     caption: `${name} of eval.csv, not smoothed. ${lastValues(lines, share ? percent : number)}`,
   };
 }
 
-function smoothed(raw: readonly Line[], withRaw: boolean): { lines: Line[]; note: string } {
-  const window = Math.max(...raw.map(({ points }) => smoothingWindow(points.length)));
+const constant = (points: readonly Point[]): boolean => points.every(({ y }) => y === points[0]!.y);
+
+function smoothed(raw: readonly Line[], withRaw: boolean, noisy = true): { lines: Line[]; note: string } {
+  const window = noisy ? Math.max(...raw.map(({ points }) => smoothingWindow(points.length))) : 1;
   const longest = Math.max(...raw.map(({ points }) => points.length));
   const lines = raw.flatMap((line) => {
     const soft = { ...line, points: thin(smooth(line.points, window), POINTS) };

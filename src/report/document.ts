@@ -9,12 +9,15 @@ export interface Table {
 
 export interface Figure {
   title: string;
+  /** What the vertical axis measures. */
+  unit: string;
   /** SVG made by plots.ts, whose texts are escaped by its DOM. */
   svg: string;
   legend: readonly { name: string; colour: string }[];
   /** Units, smoothing, last values: what one needs to read it. */
   caption: string;
-  wide?: boolean;
+  /** For narrow screens, where `svg` is wider than those. */
+  narrow?: string;
 }
 
 export interface SampleCard {

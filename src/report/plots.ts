@@ -19,7 +19,7 @@ export interface ChartOptions {
   stages?: readonly { step: number; stage: string }[];
   yLabel: string;
   xLabel?: string;
-  /** Written as percent, on an axis from 0 to 1. */
+  /** Written as percent, on an axis that ends at 1. */
   share?: boolean;
   /** Wider than tall: spans the page. */
   wide?: boolean;
@@ -67,6 +67,7 @@ export interface Plotter {
     front: readonly Mark[];
     xLabel: string;
     yLabel: string;
+    wide?: boolean;
   }): string;
 }
 
@@ -90,7 +91,8 @@ export async function createPlotter(): Promise<Plotter> {
       height: 230,
       marginLeft: 44,
       marginRight: 14,
-      marginTop: 22,
+      marginTop: 20,
+      marginBottom: 38,
       style: { background: "none", fontSize: "11px" },
       ...options,
     } as PlotOptions);
@@ -100,15 +102,15 @@ export async function createPlotter(): Promise<Plotter> {
     svg.querySelector("style")?.remove();
     return svg.outerHTML;
   };
-  const yAxis = (label: string, share = false) => ({
-    label,
-    labelArrow: "none",
+  // the figure's heading says the unit; a label here would run into the names of stages
+  const yAxis = (share = false, from = 0) => ({
+    label: null,
     grid: true,
     nice: !share,
     ticks: 5,
-    ...(share ? { domain: [0, 1], tickFormat: "%" } : {}),
+    ...(share ? { domain: [from, 1], tickFormat: "%" } : { tickFormat: (value: number) => plain(value) }),
   });
-  const xAxis = (label: string) => ({ label, labelArrow: "none", ticks: 6 });
+  const xAxis = (label: string) => ({ label, labelArrow: "none", labelOffset: 32, ticks: 6 });
   const stageMarks = (stages: ChartOptions["stages"]) => {
     const inner = (stages ?? []).length > 1 ? stages! : [];
     return [
@@ -129,11 +131,14 @@ export async function createPlotter(): Promise<Plotter> {
   return {
     lines({ lines, stages, yLabel, xLabel = "step", share = false, wide }) {
       const show = share ? percent : plain;
+      // curves that stay above one half need no axis from 0
+      const lowest = Math.min(...lines.flatMap(({ points }) => points.map(({ y, low }) => low ?? y)));
+      const from = lowest < 0.5 ? 0 : Math.floor(Math.min(lowest, 0.9) * 10 - 0.01) / 10;
       return draw(
         {
           ...size(wide),
           x: xAxis(xLabel),
-          y: yAxis(yLabel, share),
+          y: yAxis(share, from),
           marks: [
             ...stageMarks(stages),
             ...lines.flatMap(({ name, points, colour, faint, dots }) => [
@@ -185,7 +190,7 @@ export async function createPlotter(): Promise<Plotter> {
         {
           ...size(wide),
           x: xAxis(xLabel),
-          y: yAxis(yLabel, true),
+          y: yAxis(true),
           marks: [
             Plot.areaY(
               rows,
@@ -208,7 +213,7 @@ export async function createPlotter(): Promise<Plotter> {
         {
           fx: { label: null, padding: 0.12, domain: [...new Set(bars.map(({ group }) => group))] },
           x: { axis: null, domain: series, padding: 0.04 },
-          y: yAxis(yLabel, share),
+          y: yAxis(share),
           marginBottom: 30,
           marks: [
             Plot.barY(bars, {
@@ -233,7 +238,7 @@ export async function createPlotter(): Promise<Plotter> {
       return draw(
         {
           x: xAxis(xLabel),
-          y: yAxis(yLabel),
+          y: yAxis(),
           marks: [
             Plot.rectY(bins, {
               x1: "low",
@@ -260,13 +265,13 @@ export async function createPlotter(): Promise<Plotter> {
       );
     },
 
-    scatter({ marks, front, xLabel, yLabel }) {
+    scatter({ marks, front, xLabel, yLabel, wide }) {
       return draw(
         {
-          ...size(true),
-          height: 340,
-          x: { label: xLabel, labelArrow: "none", domain: [0, 1], tickFormat: "%" },
-          y: { label: yLabel, labelArrow: "none", grid: true, nice: true },
+          ...size(wide),
+          ...(wide ? { height: 340 } : {}),
+          x: { ...xAxis(xLabel), domain: [0, 1], tickFormat: "%" },
+          y: yAxis(),
           marks: [
             Plot.line(front, { x: "x", y: "y", stroke: colourOf(0), curve: "step-before", strokeWidth: 1.4 }),
             Plot.ruleX(

@@ -72,13 +72,15 @@ function renderTable({ header, rows, text }: Table): string {
   return `<table><thead><tr>${head}</tr></thead><tbody>\n${body}\n</tbody></table>`;
 }
 
-function renderFigure({ title, svg, legend, caption, wide }: Figure): string {
+function renderFigure({ title, unit, svg, legend, caption, narrow }: Figure): string {
   const keys = legend
     .map(({ name, colour }) => `<span><i style="background:${colour}"></i>${escapeHtml(name)}</span>`)
     .join("");
+  const drawing =
+    narrow === undefined ? svg : `<div class="broad">${svg}</div><div class="narrow">${narrow}</div>`;
   return (
-    `<figure${wide ? ' class="wide"' : ""}><h3>${escapeHtml(title)}</h3>` +
-    `${legend.length > 0 ? `<div class="legend">${keys}</div>` : ""}${svg}` +
+    `<figure${narrow === undefined ? "" : ' class="wide"'}><h3>${escapeHtml(title)} <small>${escapeHtml(unit)}</small></h3>` +
+    `${legend.length > 0 ? `<div class="legend">${keys}</div>` : ""}${drawing}` +
     `<figcaption>${escapeHtml(caption)}</figcaption></figure>`
   );
 }

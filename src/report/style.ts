@@ -21,7 +21,9 @@ h2{font-size:19px;margin:34px 0 10px}h3{font-size:14px;margin:0 0 4px}
 figure{margin:0;background:var(--card);border:1px solid var(--line);border-radius:8px;padding:12px 12px 4px;min-width:0}
 figure.wide{grid-column:1/-1}
 figure svg{display:block;width:100%;height:auto;overflow:visible;max-width:560px}
-figure.wide svg{max-width:900px}
+figure.wide .broad svg{max-width:1000px}
+.narrow{display:none}
+h3 small{color:var(--muted);font-weight:400;margin-left:4px}
 svg text{white-space:pre}
 .legend{display:flex;flex-wrap:wrap;gap:2px 12px;font-size:12px;color:var(--muted);margin-bottom:4px}
 .legend i{display:inline-block;width:10px;height:10px;border-radius:2px;margin-right:5px}
@@ -31,7 +33,7 @@ th,td{padding:6px 12px;text-align:right;white-space:nowrap;border-bottom:1px sol
 th{color:var(--muted);font-weight:600}
 tr:last-child td{border-bottom:0}
 .t{text-align:left}td.t{max-width:560px;white-space:normal;overflow-wrap:anywhere}
-td.t:first-child,th.t:first-child{white-space:nowrap}
+td.t:first-child,th.t:first-child{white-space:nowrap;width:1%;padding-right:24px}
 summary{cursor:pointer;color:var(--c0);margin:8px 0}
 .filters{display:flex;flex-wrap:wrap;gap:8px 16px;margin-bottom:10px;font-size:13px}
 select{font:inherit;color:inherit;background:var(--card);border:1px solid var(--line);border-radius:5px;padding:2px 6px}
@@ -43,7 +45,7 @@ pre{margin:0;font:12px/1.4 ui-monospace,Menlo,Consolas,monospace;white-space:pre
 .prompt{color:var(--muted);border-bottom:1px solid var(--line);margin-bottom:4px;padding-bottom:4px}
 .right{color:var(--right)}.wrong{color:var(--wrong)}
 [hidden]{display:none!important}
-@media (max-width:600px){header,main{padding:0 12px}header{padding-top:16px}h1{font-size:21px}th,td{padding:5px 8px}
+@media (max-width:600px){.broad{display:none}.narrow{display:block}header,main{padding:0 12px}header{padding-top:16px}h1{font-size:21px}th,td{padding:5px 8px}
 td.t{min-width:150px}td.t:first-child{min-width:0}}
 @media print{.filters,nav{display:none}}
 `;
