@@ -4,14 +4,16 @@ import { RlptError } from "../lib/errors.ts";
 import { VERSION } from "../lib/version.ts";
 import { register as registerBackend } from "./commands/backend.ts";
 import { register as registerBench } from "./commands/bench.ts";
+import { register as registerCompare } from "./commands/compare.ts";
 import { register as registerDoctor } from "./commands/doctor.ts";
 import { register as registerEval } from "./commands/eval.ts";
 import { register as registerExport } from "./commands/export.ts";
-import { register as registerPipeline } from "./commands/pipeline.ts";
 import { register as registerLabel } from "./commands/label.ts";
+import { register as registerPipeline } from "./commands/pipeline.ts";
 import { register as registerRecipes } from "./commands/recipes.ts";
 import { register as registerReport } from "./commands/report.ts";
 import { register as registerReward } from "./commands/reward.ts";
+import { register as registerRuns } from "./commands/runs.ts";
 import { register as registerSample } from "./commands/sample.ts";
 import { register as registerSelectData } from "./commands/select-data.ts";
 import { register as registerSweep } from "./commands/sweep.ts";
@@ -41,6 +43,8 @@ export function createProgram(): Command {
     registerValidate,
     registerRecipes,
     registerReport,
+    registerCompare,
+    registerRuns,
     registerReward,
     registerDoctor,
     registerBackend,

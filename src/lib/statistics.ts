@@ -95,3 +95,179 @@ export function studentInterval(values: readonly number[]): MeanInterval {
   const half = ((T975[n - 2] ?? Z95) * standardDeviation(values, 1)) / Math.sqrt(n);
   return { mean: centre, low: centre - half, high: centre + half };
 }
+
+/** log of the gamma function, x > 0. Lanczos' approximation, SIAM J. Numer. Anal. B 1 (1964), g = 5, n = 6. */
+function logGamma(x: number): number {
+  const coefficients = [
+    76.18009172947146, -86.50532032941678, 24.01409824083091, -1.231739572450155, 0.001208650973866179,
+    -0.000005395239384953,
+  ];
+  const series = coefficients.reduce((sum, c, i) => sum + c / (x + 1 + i), 1.000000000190015);
+  return (x + 0.5) * Math.log(x + 5.5) - (x + 5.5) + Math.log((2.5066282746310007 * series) / x);
+}
+
+/** Regularised incomplete beta function I_x(a, b) by its continued fraction (DLMF 8.17.22), Lentz' method. */
+function incompleteBeta(x: number, a: number, b: number): number {
+  if (x <= 0 || x >= 1) return x <= 0 ? 0 : 1;
+  if (x > (a + 1) / (a + b + 2)) return 1 - incompleteBeta(1 - x, b, a);
+  const front =
+    Math.exp(logGamma(a + b) - logGamma(a) - logGamma(b) + a * Math.log(x) + b * Math.log(1 - x)) / a;
+  const guard = (value: number) => (Math.abs(value) < 1e-300 ? 1e-300 : value);
+  let c = 1;
+  let d = 1 / guard(1 - ((a + b) * x) / (a + 1));
+  let fraction = d;
+  for (let m = 1; m <= 300; m++) {
+    const even = (m * (b - m) * x) / ((a + 2 * m - 1) * (a + 2 * m));
+    d = 1 / guard(1 + even * d);
+    c = guard(1 + even / c);
+    fraction *= d * c;
+    const odd = (-(a + m) * (a + b + m) * x) / ((a + 2 * m) * (a + 2 * m + 1));
+    d = 1 / guard(1 + odd * d);
+    c = guard(1 + odd / c);
+    fraction *= d * c;
+    if (Math.abs(d * c - 1) < 1e-14) break;
+  }
+  return front * fraction;
+}
+
+/** Chance that |T| >= |t| for Student's t. @param df degrees of freedom, > 0, not only whole */
+export function studentTail(t: number, df: number): number {
+  return incompleteBeta(df / (df + t * t), df / 2, 0.5);
+}
+
+/** Quantile of Student's t. @param p 0.5 < p < 1 */
+export function studentQuantile(p: number, df: number): number {
+  let low = 0;
+  let high = 1;
+  while (studentTail(high, df) > 2 * (1 - p)) high *= 2;
+  for (let i = 0; i < 80; i++) {
+    const middle = (low + high) / 2;
+    if (studentTail(middle, df) > 2 * (1 - p)) low = middle;
+    else high = middle;
+  }
+  return (low + high) / 2;
+}
+
+export interface Difference extends MeanInterval {
+  /** Two-sided. */
+  p: number;
+  /** Standard error of the mean. */
+  standardError: number;
+  /** True difference that a comparison like this one finds in 80% of the cases, at 5% two-sided. */
+  detectable: number;
+  /** "bootstrap" over prompts; "two-way" over prompts and seeds. */
+  method: "bootstrap" | "two-way";
+}
+
+/**
+ * Mean of paired differences, one per prompt, with its percentile bootstrap over prompts. The quantiles are
+ * taken further out, by t instead of z and by sqrt(n / (n-1)), as the plain ones are too near for few prompts
+ * (Hesterberg, The American Statistician 69 (2015), section 3.4).
+ * @param differences one per prompt, at least two
+ */
+export function pairedBootstrap(differences: readonly number[], rng: Rng, draws = 10_000): Difference {
+  const n = differences.length;
+  if (n < 2) throw new RangeError(`a paired bootstrap needs two prompts or more, not ${n}`);
+  const centre = mean(differences);
+  const means = new Float64Array(draws);
+  for (let draw = 0; draw < draws; draw++) {
+    const stream = rng.fork(draw);
+    let sum = 0;
+    // the bias of a product of 32 bits is below n / 2^32
+    for (let i = 0; i < n; i++) sum += differences[Math.floor((stream.uint32(i) / 2 ** 32) * n)]!;
+    means[draw] = sum / n;
+  }
+  means.sort();
+  const t = studentQuantile(0.975, n - 1);
+  const outside = normalTail(t * Math.sqrt(n / (n - 1)));
+  const at = (share: number) => means[Math.min(draws - 1, Math.max(0, Math.round(share * (draws - 1))))]!;
+  const below = means.filter((value) => value <= 0).length;
+  const above = means.filter((value) => value >= 0).length;
+  const standardError = standardDeviation(differences, 1) / Math.sqrt(n);
+  return {
+    mean: centre,
+    low: at(outside),
+    high: at(1 - outside),
+    p: Math.min(1, (2 * (Math.min(below, above) + 1)) / (draws + 1)),
+    standardError,
+    detectable: detectable(standardError, n - 1),
+    method: "bootstrap",
+  };
+}
+
+/**
+ * Difference of two sides that several seeds have trained, all evaluated on the same prompts: prompts and seeds
+ * are crossed random factors. A bootstrap over three or five seeds would be too narrow, so the variance is put
+ * together from the mean squares of the factors, and t takes its degrees of freedom from them (Satterthwaite,
+ * Biometrics Bulletin 2 (1946)).
+ * @param a [seeds][prompts], two seeds or more
+ * @param b the same prompts in the same order; with `pairedSeeds` the same seeds in the same order
+ */
+export function crossedDifference(
+  a: readonly (readonly number[])[],
+  b: readonly (readonly number[])[],
+  pairedSeeds: boolean,
+): Difference {
+  const n = a[0]?.length ?? 0;
+  if (a.length < 2 || b.length < 2 || n < 2)
+    throw new RangeError(`needs two seeds a side and two prompts: ${a.length}, ${b.length}, ${n}`);
+  if (pairedSeeds && a.length !== b.length) throw new RangeError("paired seeds need as many on each side");
+  const column = (side: readonly (readonly number[])[], i: number) => mean(side.map((row) => row[i]!));
+  const perPrompt = Array.from({ length: n }, (_, i) => column(a, i) - column(b, i));
+  const centre = mean(perPrompt);
+  const sides = pairedSeeds ? [a.map((row, s) => row.map((value, i) => value - b[s]![i]!))] : [a, b];
+  // variance of the mean: prompts + seeds - what both contain of the residual
+  const terms: { value: number; df: number }[] = [{ value: variance(perPrompt) / n, df: n - 1 }];
+  let residual = 0;
+  for (const side of sides) {
+    const k = side.length;
+    terms.push({ value: variance(side.map(mean)) / k, df: k - 1 });
+    const rows = side.map(mean);
+    const columns = Array.from({ length: n }, (_, i) => column(side, i));
+    const grand = mean(rows);
+    let squares = 0;
+    side.forEach((row, s) => {
+      row.forEach((value, i) => {
+        squares += (value - rows[s]! - columns[i]! + grand) ** 2;
+      });
+    });
+    residual += squares / ((k - 1) * (n - 1)) / (k * n);
+  }
+  const total = terms.reduce((sum, { value }) => sum + value, 0) - residual;
+  // seeds that happen to agree must not make the interval narrower than prompts alone do
+  const square = Math.max(total, terms[0]!.value);
+  const df =
+    terms.reduce((sum, { value }) => sum + value, 0) ** 2 /
+    terms.reduce((s, { value, df: d }) => s + value ** 2 / d, 0);
+  const standardError = Math.sqrt(square);
+  const half = standardError === 0 ? 0 : studentQuantile(0.975, df) * standardError;
+  return {
+    mean: centre,
+    low: centre - half,
+    high: centre + half,
+    p: standardError === 0 ? Number(centre === 0) : studentTail(centre / standardError, df),
+    standardError,
+    detectable: standardError === 0 ? 0 : detectable(standardError, df),
+    method: "two-way",
+  };
+}
+
+const variance = (values: readonly number[]): number => standardDeviation(values, 1) ** 2;
+
+/** Chance that a standard normal value exceeds z. */
+const normalTail = (z: number): number => studentTail(z, 1e7) / 2;
+
+const detectable = (standardError: number, df: number): number =>
+  (studentQuantile(0.975, df) + studentQuantile(0.8, df)) * standardError;
+
+/** p-values of several comparisons, corrected so that any false one has at most the stated chance. Holm, 1979. */
+export function holm(values: readonly number[]): number[] {
+  const order = values.map((_, i) => i).sort((i, j) => values[i]! - values[j]!);
+  const corrected = [...values];
+  let largest = 0;
+  order.forEach((index, rank) => {
+    largest = Math.max(largest, Math.min(1, (values.length - rank) * values[index]!));
+    corrected[index] = largest;
+  });
+  return corrected;
+}

@@ -1,0 +1,55 @@
+import type { Command } from "commander";
+import { colours, formatBytes, formatSeconds, print, printJson, table } from "../terminal.ts";
+
+export function register(program: Command): void {
+  const runs = program.command("runs").description("the runs of a folder: list and remove them");
+  runs
+    .command("ls", { isDefault: true })
+    .description("name, recipe, steps, last accuracy, age and size")
+    .argument("[root]", "folder of run directories", "runs")
+    .option("--json", "machine-readable output")
+    .action(async (root: string, flags: { json?: boolean }) => {
+      const { describeRuns } = await import("../run-list.ts");
+      const found = describeRuns(root, new Date());
+      if (flags.json) return printJson(found);
+      if (found.length === 0) return print(`${root} holds no runs`);
+      const body = found.map((run) => [
+        run.name,
+        run.recipe,
+        String(run.steps),
+        run.accuracy === null ? "" : `${(run.accuracy * 100).toFixed(1)}%`,
+        age(run.age_s),
+        formatBytes(run.bytes),
+        run.fault ?? (run.open ? "open" : ""),
+      ]);
+      print(
+        table(body, {
+          header: ["run", "recipe", "steps", "accuracy", "age", "size", ""],
+          align: ["left", "left", "right", "right", "right", "right", "left"],
+        }),
+      );
+    });
+  runs
+    .command("rm")
+    .description("remove run directories, checkpoints and all")
+    .argument("<run...>", "run directories")
+    .option("--yes", "do not ask")
+    .action(async (paths: string[], flags: { yes?: boolean }) => {
+      const { checkRemovable, removeRuns } = await import("../run-list.ts");
+      const found = checkRemovable(paths);
+      for (const { path, bytes } of found) print(`${path}  ${formatBytes(bytes)}`);
+      if (flags.yes !== true) {
+        const { confirm } = await import("../confirm.ts");
+        if (!(await confirm(`remove ${found.length === 1 ? "this run" : `these ${found.length} runs`}?`))) {
+          return print("nothing was removed");
+        }
+      }
+      removeRuns(paths);
+      print(colours.dim(`removed ${found.length}`));
+    });
+}
+
+function age(seconds: number): string {
+  if (seconds < 3600) return formatSeconds(Math.max(1, seconds)).replace(/ \d+ s$/, "");
+  return seconds < 48 * 3600 ? `${Math.floor(seconds / 3600)} h` : `${Math.floor(seconds / 86400)} days`;
+}
