@@ -1,0 +1,135 @@
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { parse } from "csv-parse/sync";
+import { parseHTML } from "linkedom";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { readSides } from "../../src/cli/comparing.ts";
+import { writeReport } from "../../src/cli/reporting.ts";
+import { checkRemovable, describeRuns, removeRuns } from "../../src/cli/run-list.ts";
+import { createRng } from "../../src/lib/rng.ts";
+import { compareSides } from "../../src/report/compare.ts";
+import { optionalPart } from "../helpers/optional.ts";
+import { runTraining, tinyGrpo, tinyStages, workspace } from "../helpers/tiny-run.ts";
+
+const chromium = ["/usr/bin/chromium", "/usr/bin/google-chrome"].find((path) => existsSync(path));
+const space = workspace();
+afterAll(space.remove);
+
+const root = space.path("runs");
+const [staged, first, second] = ["staged", "first", "second"].map((name) => join(root, name)) as [
+  string,
+  string,
+  string,
+];
+
+beforeAll(async () => {
+  mkdirSync(root);
+  await runTraining(space.write("stages.yaml", tinyStages), { runDir: staged });
+  const config = space.write("tiny.yaml", tinyGrpo);
+  await runTraining(config, { runDir: first });
+  await runTraining(config, { runDir: second, set: ["optimizer.lr=0.05"] });
+}, 120_000);
+
+it("eval-prompts.csv adds up to eval.csv", () => {
+  const read = (name: string) =>
+    parse(readFileSync(join(first, name)), { columns: true }) as Record<string, string>[];
+  const all = read("eval.csv").filter(({ slice }) => slice === "all");
+  expect(all.length).toBe(3);
+  for (const row of all) {
+    const own = read("eval-prompts.csv").filter(({ step }) => step === row["step"]);
+    expect(own.length).toBe(Number(row["prompts"]));
+    const mean = (name: string) => own.reduce((sum, one) => sum + Number(one[name]), 0) / own.length;
+    expect(mean("reward_mean")).toBeCloseTo(Number(row["reward_mean"]), 10);
+    expect(mean("tokens_mean")).toBeCloseTo(Number(row["tokens_mean"]), 10);
+    expect(own.reduce((sum, one) => sum + Number(one["correct"]), 0)).toBe(Number(row["correct"]));
+  }
+});
+
+it("compares two real runs, and a run with itself finds nothing", () => {
+  const options = { metric: "tokens", slice: null } as const;
+  const [last] = compareSides(readSides([first, second]), options, createRng(1));
+  expect(last!.prompts).toBe(6);
+  const [same] = compareSides(readSides([first, `${first}/`]), options, createRng(1));
+  expect(same!.difference).toMatchObject({ mean: 0, low: 0, high: 0, p: 1 });
+});
+
+it("lists runs, and removes only what is a run", () => {
+  const listed = describeRuns(root, new Date());
+  expect(listed.map(({ name, steps }) => [name, steps])).toContainEqual(["first", 4]);
+  expect(listed.every(({ fault, bytes }) => fault === null && bytes > 1000)).toBe(true);
+  expect(() => checkRemovable([root])).toThrow(/not a run directory/);
+  removeRuns([second]);
+  expect(describeRuns(root, new Date()).map(({ name }) => name)).toEqual(["first", "staged"]);
+});
+
+/** The page after its scripts have run, and what the browser said. */
+function browse(file: string): { document: ReturnType<typeof parseHTML>["document"]; complaints: string[] } {
+  const flags = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--enable-logging=stderr",
+    "--window-size=390,844",
+  ];
+  const profile = `--user-data-dir=${space.path("profile")}`;
+  const { stdout, stderr } = spawnSync(
+    chromium!,
+    [...flags, profile, "--dump-dom", pathToFileURL(file).href],
+    {
+      encoding: "utf8",
+      maxBuffer: 1 << 26,
+      timeout: 60_000,
+    },
+  );
+  return {
+    document: parseHTML(stdout).document,
+    complaints: stderr.split("\n").filter((line) => line.includes("CONSOLE")),
+  };
+}
+
+optionalPart(
+  "in a browser",
+  chromium !== undefined,
+  "no Chromium; apt-get install chromium",
+)(() => {
+  it("the report of a run renders without errors, fits a phone, and shows the numbers of eval.csv", async () => {
+    const { path, text } = await writeReport([staged, first], "html", space.path("report.html"));
+    // the browser measures; the page's own width must not exceed the window's
+    const probe = `<script>document.body.dataset.wide = [...document.querySelectorAll("body *")].filter((e) => !e.closest(".scroll, .moments, svg") && e.getBoundingClientRect().right > innerWidth + 1).length;
+      document.body.dataset.drawn = [...document.querySelectorAll("svg")].filter((e) => e.getBoundingClientRect().height > 100).length;</script>`;
+    writeFileSync(path!, text.replace("</body>", `${probe}</body>`));
+    const { document, complaints } = browse(path!);
+    expect(complaints).toEqual([]);
+    expect(document.body.dataset["wide"]).toBe("0");
+    expect(Number(document.body.dataset["drawn"])).toBeGreaterThan(10);
+    const rows = parse(readFileSync(join(first, "eval.csv")), { columns: true }) as Record<string, string>[];
+    const shown = [...document.querySelectorAll("#final details")].at(-1)!;
+    const cells = [...shown.querySelectorAll("tbody tr")].map((row) => row.querySelectorAll("td"));
+    expect(cells.map((row) => [row[0]!.textContent, row[2]!.textContent, row[7]!.textContent])).toEqual(
+      rows
+        .filter(({ slice }) => slice === "all")
+        .map((row) => [
+          row["step"],
+          `${(Number(row["accuracy"]) * 100).toFixed(1)}%`,
+          String(Number(Number(row["tokens_mean"]).toPrecision(4))),
+        ]),
+    );
+  }, 120_000);
+
+  it("says so when a script fails, and filters completions", async () => {
+    const { text } = await writeReport([staged, first], "html", "-");
+    const act = `<script>const s = document.querySelector('[data-filter="run"]'); s.value = "first";
+      s.dispatchEvent(new Event("change", { bubbles: true })); nothing.fails();</script>`;
+    const file = space.write("acted.html", text.replace("</body>", `${act}</body>`));
+    const { document, complaints } = browse(file);
+    expect(complaints.length).toBe(1);
+    const cards = [...document.querySelectorAll(".card")];
+    const visible = cards.filter((card) => !card.hasAttribute("hidden"));
+    expect(visible.length).toBeGreaterThan(0);
+    expect(visible.length).toBeLessThan(cards.length);
+    for (const card of cards)
+      expect(card.hasAttribute("hidden")).toBe(card.getAttribute("data-run") !== "first");
+  }, 120_000);
+});
