@@ -15,6 +15,7 @@ const name = z
 const settings = z
   .record(z.string(), z.unknown())
   .default({})
+  // biome-ignore lint/suspicious/noTemplateCurlyInString: this is what users write in their file
   .describe("dotted keys of the config, as in --set; ${seed} and ${draw} stand for the run's");
 
 const selectOptions = z
@@ -42,6 +43,7 @@ const selectOptions = z
 const armOptions = z.strictObject({
   set: settings,
   select: selectOptions.optional().describe("train on what LIM scores select (rlpt select-data)"),
+  // biome-ignore lint/suspicious/noTemplateCurlyInString: this is what users write in their file
   draws: z.int().min(1).default(1).describe("runs per seed, with ${draw} 1, 2, ...; their mean is compared"),
 });
 

@@ -33,7 +33,8 @@ const chainLevels: Rule = ({ data }, { report }) => {
       const fault = (path: string, reason: string, fix: string) =>
         report({ rule: "chain_pool", path: `${at}.${path}`, uses: [`${at}.pool`], reason, fix });
       if (!untouched) fault("levels", "a pool's kinds have levels of their own", "remove levels, or pool");
-      if (set.size === undefined) fault("size", "a pool has exact shares of a size", "give size, such as 256");
+      if (set.size === undefined)
+        fault("size", "a pool has exact shares of a size", "give size, such as 256");
     }
     if (set.prompt !== "mixed" && set.plain_share !== 0.5) {
       const reason = `it counts only when prompt is mixed, and it is ${set.prompt}`;

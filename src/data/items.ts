@@ -45,7 +45,7 @@ export function drawGlimpses(item: ItemClass, readable: boolean, rng: Rng): Glim
 }
 
 /** How many of these glimpses a class has: what the best-fitting candidate has most of. */
-export function fit(glimpses: readonly Glimpse[], { values }: ItemClass): number {
+export function fitOf(glimpses: readonly Glimpse[], { values }: ItemClass): number {
   return glimpses.filter(({ attribute, value }) => values[attribute] === value).length;
 }
 
@@ -64,8 +64,8 @@ function thinkingTarget(
     .filter((views) => views.length > 0)
     .slice(0, count)
     .map((views, place) => views[rng.fork("view").integer(views.length, place)]!);
-  const best = Math.max(...candidates.map((one) => fit(restated, one)));
-  const tied = candidates.filter((one) => fit(restated, one) === best);
+  const best = Math.max(...candidates.map((one) => fitOf(restated, one)));
+  const tied = candidates.filter((one) => fitOf(restated, one) === best);
   const answer = tied[rng.integer(tied.length, 1)]!.name;
   const fault = rng.fork("faults");
   return [

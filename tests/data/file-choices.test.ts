@@ -14,7 +14,14 @@ const template = "{photo} What is it?\n Please choose one from list [ {choices}]
 
 async function read(content: readonly object[], choices: object, options: object = {}): Promise<Prompt[]> {
   writeFileSync(join(baseDir, "rows.jsonl"), content.map((row) => JSON.stringify(row)).join("\n"));
-  const file = { kind: "file", path: "rows.jsonl", prompt: template, answer: "{label}", chat: false, choices };
+  const file = {
+    kind: "file",
+    path: "rows.jsonl",
+    prompt: template,
+    answer: "{label}",
+    chat: false,
+    choices,
+  };
   return (await readFileDataset(fileOptions.parse({ ...file, ...options }), { baseDir })).prompts;
 }
 
@@ -31,7 +38,8 @@ test("each row lists 40% of the file's classes, its own among them, and shows th
 });
 
 test("a list belongs to its row: it stays when rows move, and another seed draws another", async () => {
-  const lists = (prompts: Prompt[]) => new Map(prompts.map(({ fields }) => [fields["photo"], fields["choices"]]));
+  const lists = (prompts: Prompt[]) =>
+    new Map(prompts.map(({ fields }) => [fields["photo"], fields["choices"]]));
   const first = lists(await read(rows, { column: "label" }));
   expect(lists(await read([...rows].reverse(), { column: "label" }))).toEqual(first);
   expect(lists(await read(rows, { column: "label", seed: 1 }))).not.toEqual(first);
@@ -48,7 +56,9 @@ test("few classes are all listed; base-to-new lists hold 80%", async () => {
 });
 
 test("what cannot work is refused: a prompt without the list, a column of that name, a missing class", async () => {
-  await expect(read(rows, { column: "label" }, { prompt: "{photo}" })).rejects.toThrow("put {choices} into prompt");
+  await expect(read(rows, { column: "label" }, { prompt: "{photo}" })).rejects.toThrow(
+    "put {choices} into prompt",
+  );
   await expect(read([{ ...rows[0], choices: "x" }], { column: "label" })).rejects.toThrow(
     "has a column choices already",
   );

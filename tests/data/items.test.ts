@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { drawGlimpses, fit, itemsSource } from "../../src/data/items.ts";
+import { drawGlimpses, fitOf, itemsSource } from "../../src/data/items.ts";
 import { itemsOptions } from "../../src/data/items-options.ts";
 import { ATTRIBUTES, type ItemClass, itemsVocabulary, itemsWorld } from "../../src/data/items-world.ts";
 import { createRng } from "../../src/lib/rng.ts";
@@ -59,12 +59,12 @@ describe("an item", () => {
     const seen = prompts.map((prompt) => glimpsesOf(text(prompt).split(" | ")[0]!));
     const count = seen.reduce((sum, one) => sum + one.length, 0);
     expect(count / 1000).toBeCloseTo(9.6, 0);
-    const right = prompts.reduce((sum, { answer }, i) => sum + fit(seen[i]!, byName.get(answer)!), 0);
+    const right = prompts.reduce((sum, { answer }, i) => sum + fitOf(seen[i]!, byName.get(answer)!), 0);
     expect(right / count).toBeCloseTo(0.75 + 0.25 / 6, 1);
     const best = prompts.filter((prompt, i) => {
       const candidates = (prompt.fields["choices"] as string[]).map((name) => byName.get(name)!);
-      const top = Math.max(...candidates.map((one) => fit(seen[i]!, one)));
-      const winners = candidates.filter((one) => fit(seen[i]!, one) === top);
+      const top = Math.max(...candidates.map((one) => fitOf(seen[i]!, one)));
+      const winners = candidates.filter((one) => fitOf(seen[i]!, one) === top);
       return winners.length === 1 && winners[0]!.name === prompt.answer;
     });
     expect(best.length / 1000).toBeGreaterThan(0.93);
@@ -76,7 +76,7 @@ describe("an item", () => {
     const seen = Array.from({ length: 400 }, (_, i) =>
       drawGlimpses(item, false, createRng(1).fork(i)),
     ).flat();
-    expect(fit(seen, item) / seen.length).toBeCloseTo(1 / 6, 1);
+    expect(fitOf(seen, item) / seen.length).toBeCloseTo(1 / 6, 1);
   });
 });
 
@@ -128,7 +128,7 @@ describe("pretraining", () => {
       const answer = byName.get(/G\d s\d/.exec(prompt.target!)![0])!;
       const restated = glimpsesOf(words.join(" "));
       const candidates = (prompt.fields["choices"] as string[]).map((name) => byName.get(name)!);
-      expect(fit(restated, answer)).toBe(Math.max(...candidates.map((one) => fit(restated, one))));
+      expect(fitOf(restated, answer)).toBe(Math.max(...candidates.map((one) => fitOf(restated, one))));
     }
     expect([...lengths.keys()].sort()).toEqual([2, 3, 4, 5, 6]);
   });
