@@ -1,6 +1,6 @@
 /** A report of runs, selections and sweeps, from their files alone. */
 import { existsSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join, resolve } from "node:path";
 import { selectionSections, sweepSections } from "./collections.ts";
 import { configDifferences, showValue } from "./config-difference.ts";
 import {
@@ -46,7 +46,9 @@ export function buildReport(directories: readonly string[], plot: Plotter): Repo
 }
 
 function titles(runs: readonly RunFiles[], others: readonly string[]): { title: string; subtitle: string } {
-  if (runs.length === 0) return { title: others.join(", "), subtitle: "" };
+  if (runs.length === 0) {
+    return { title: others.map((path) => basename(resolve(path))).join(", "), subtitle: others.join(", ") };
+  }
   if (runs.length > 1) {
     return { title: `${runs.length} runs`, subtitle: runs.map(({ label }) => label).join(", ") };
   }

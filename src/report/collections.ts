@@ -66,12 +66,9 @@ export function selectionSections(directory: string, plot: Plotter): Section[] {
       caption: "scores.csv, gaps filled as the scores do.",
     });
   }
-  const slices = Object.entries(facts.slices ?? {}).map(([name, { pool, selected }]) => [
-    name,
-    String(pool),
-    String(selected),
-    percent(selected / pool),
-  ]);
+  const slices = Object.entries(facts.slices ?? {})
+    .sort(([a], [b]) => a.localeCompare(b, "en", { numeric: true }))
+    .map(([name, { pool, selected }]) => [name, String(pool), String(selected), percent(selected / pool)]);
   const name = basename(resolve(directory));
   return [
     {

@@ -110,7 +110,13 @@ export async function createPlotter(): Promise<Plotter> {
     ticks: 5,
     ...(share ? { domain: [from, 1], tickFormat: "%" } : { tickFormat: (value: number) => plain(value) }),
   });
-  const xAxis = (label: string) => ({ label, labelArrow: "none", labelOffset: 32, ticks: 6 });
+  const xAxis = (label: string) => ({
+    label,
+    labelArrow: "none",
+    labelOffset: 32,
+    // epochs are few and whole
+    ...(label === "epoch" ? { interval: 1, tickFormat: "d" } : { ticks: 6 }),
+  });
   const stageMarks = (stages: ChartOptions["stages"]) => {
     const inner = (stages ?? []).length > 1 ? stages! : [];
     return [
@@ -273,7 +279,7 @@ export async function createPlotter(): Promise<Plotter> {
           x: { ...xAxis(xLabel), domain: [0, 1], tickFormat: "%" },
           y: yAxis(),
           marks: [
-            Plot.line(front, { x: "x", y: "y", stroke: colourOf(0), curve: "step-before", strokeWidth: 1.4 }),
+            Plot.line(front, { x: "x", y: "y", stroke: colourOf(0), curve: "step-after", strokeWidth: 1.4 }),
             Plot.ruleX(
               marks.filter(({ low }) => low !== undefined),
               { x: "x", y1: "low", y2: "high", stroke: "var(--muted)" },

@@ -17,7 +17,7 @@ nav{display:flex;flex-wrap:wrap;gap:4px 16px;border-bottom:1px solid var(--line)
 a{color:var(--c0);text-decoration:none}a:hover{text-decoration:underline}
 h2{font-size:19px;margin:34px 0 10px}h3{font-size:14px;margin:0 0 4px}
 .note,figcaption{color:var(--muted);font-size:12.5px;margin:4px 0 10px}
-.figures{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,370px),1fr));gap:14px}
+.figures{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,370px),1fr));gap:14px;margin-bottom:14px}
 figure{margin:0;background:var(--card);border:1px solid var(--line);border-radius:8px;padding:12px 12px 4px;min-width:0}
 figure.wide{grid-column:1/-1}
 figure svg{display:block;width:100%;height:auto;overflow:visible;max-width:560px}

@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { parse } from "csv-parse/sync";
@@ -10,6 +10,7 @@ import { writeReport } from "../../src/cli/reporting.ts";
 import { checkRemovable, describeRuns, removeRuns } from "../../src/cli/run-list.ts";
 import { createRng } from "../../src/lib/rng.ts";
 import { compareSides } from "../../src/report/compare.ts";
+import { escapeHtml } from "../../src/report/render-html.ts";
 import { optionalPart } from "../helpers/optional.ts";
 import { runTraining, tinyGrpo, tinyStages, workspace } from "../helpers/tiny-run.ts";
 
@@ -96,14 +97,25 @@ optionalPart(
 )(() => {
   it("the report of a run renders without errors, fits a phone, and shows the numbers of eval.csv", async () => {
     const { path, text } = await writeReport([staged, first], "html", space.path("report.html"));
-    // the browser measures; the page's own width must not exceed the window's
-    const probe = `<script>document.body.dataset.wide = [...document.querySelectorAll("body *")].filter((e) => !e.closest(".scroll, .moments, svg") && e.getBoundingClientRect().right > innerWidth + 1).length;
-      document.body.dataset.drawn = [...document.querySelectorAll("svg")].filter((e) => e.getBoundingClientRect().height > 100).length;</script>`;
-    writeFileSync(path!, text.replace("</body>", `${probe}</body>`));
     const { document, complaints } = browse(path!);
     expect(complaints).toEqual([]);
-    expect(document.body.dataset["wide"]).toBe("0");
-    expect(Number(document.body.dataset["drawn"])).toBeGreaterThan(10);
+    // windows are 500 wide at least, frames are not; what sticks out of a phone is counted inside one
+    const frame = `<!doctype html><iframe width="390" height="844" srcdoc="${escapeHtml(text)}"></iframe><script>
+      const frame = document.querySelector("iframe");
+      frame.onload = () => {
+        const { document: inner, innerWidth } = frame.contentWindow;
+        const right = (e) => e.getBoundingClientRect().right;
+        const all = [...inner.querySelectorAll("body *")].filter((e) => e.parentElement.closest(".scroll, .moments, svg") === null);
+        document.body.dataset.width = innerWidth;
+        document.body.dataset.wide = all.filter((e) => right(e) > innerWidth).length;
+        document.body.dataset.drawn = [...inner.querySelectorAll("svg")].filter((e) => e.getBoundingClientRect().height > 100).length;
+      };
+    </script>`;
+    const phone = browse(space.write("phone.html", frame));
+    expect(phone.complaints).toEqual([]);
+    expect(phone.document.body.dataset["width"]).toBe("390");
+    expect(phone.document.body.dataset["wide"]).toBe("0");
+    expect(Number(phone.document.body.dataset["drawn"])).toBeGreaterThan(10);
     const rows = parse(readFileSync(join(first, "eval.csv")), { columns: true }) as Record<string, string>[];
     const shown = [...document.querySelectorAll("#final details")].at(-1)!;
     const cells = [...shown.querySelectorAll("tbody tr")].map((row) => row.querySelectorAll("td"));

@@ -183,6 +183,9 @@ describe("rlpt report", () => {
       (td) => td.textContent,
     );
     expect(front).toEqual(["yes", "yes", ""]);
+    // thinking more pays only from the next point on: the staircase goes right before it goes up
+    const [stairs] = [...document.querySelectorAll('#sweep-sweep .broad [aria-label="line"] path')];
+    expect(stairs!.getAttribute("d")).toMatch(/^M([\d.]+),([\d.]+)L([\d.]+),\2L\3,/);
     const fills = [...document.querySelectorAll("#sweep-sweep .broad circle")].map((dot) =>
       dot.getAttribute("fill"),
     );
