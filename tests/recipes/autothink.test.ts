@@ -158,28 +158,28 @@ describe("the recipe", () => {
       loadRecipe(`configs/${name}.yaml`).stages.map(({ recipe: { shaping, steps } }) => [steps, shaping[0]]);
     expect(shapingsOf("autothink")).toMatchObject([
       [60, { kind: "mode-balance", gamma: 0.5 }],
-      [60, undefined],
+      [120, undefined],
       [80, { kind: "group-length", alpha: 0.05 }],
     ]);
     expect(shapingsOf("autothink-control")).toMatchObject([
       [60, {}],
-      [60, undefined],
+      [120, undefined],
       [80, { alpha: 0, beta: 0 }],
     ]);
     expect(shapingsOf("autothink-no-balance")).toMatchObject([
       [60, { gamma: 1 }],
-      [60, undefined],
+      [120, undefined],
       [80, {}],
     ]);
     expect(shapingsOf("autothink-no-stage1")).toMatchObject([
-      [120, undefined],
+      [180, undefined],
       [80, { kind: "group-length" }],
     ]);
     expect(shapingsOf("autothink-no-stage3")).toMatchObject([
       [60, { gamma: 0.5 }],
-      [60, undefined],
+      [120, undefined],
     ]);
-    expect(shapingsOf("autothink-biased-no-stage1")).toEqual([[160, undefined]]);
+    expect(shapingsOf("autothink-biased-no-stage1")).toEqual([[100, undefined]]);
   });
 });
 
