@@ -68,6 +68,19 @@ describe("a GRPO update", () => {
     expect(Number(often[0]!["policy/update_kl"])).toBeGreaterThan(Number(once[0]!["policy/update_kl"]));
   });
 
+  it("is the same whether completions without advantage are computed or left out", async () => {
+    const model = join(await run("model", []), "checkpoints", "000002", "model");
+    const set = ["model.init=null", "model.tokenizer=null", `model.path=${JSON.stringify(model)}`];
+    const leftOut = await run("left out", set);
+    // a KL term keeps every row in the passes; this one is too small to move a weight
+    const computed = await run("computed", [...set, "algorithm.kl.coef=1e-12"]);
+    const dead = rowsWithoutTime(join(leftOut, "metrics.csv")).map((row) =>
+      Number(row["group/equal_rewards"]),
+    );
+    expect(Math.max(...dead)).toBeGreaterThan(0);
+    expect(largestDifference(weightsAfter(leftOut, 2), weightsAfter(computed, 2))).toBeLessThan(2e-5);
+  });
+
   it("finds the sampler's logprobs again when it trains on them", async () => {
     for (const row of rowsWithoutTime(join(await run("gap", []), "metrics.csv"))) {
       expect(Number(row["policy/sampler_gap"])).toBeLessThan(1e-4);
