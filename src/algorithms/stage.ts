@@ -48,6 +48,8 @@ export interface Stage {
   evaluateFirst: boolean;
   /** Ends the stage early: the mean of a metric over `window` steps reaches a bound. */
   until: Until | null;
+  /** Ends the stage early, as `until` would: for callers that want its first steps only. */
+  endsEarly?: (stepsDone: number) => boolean;
   /** The metric's last values, oldest first; part of a checkpoint. Changed in place. */
   watched: number[];
   /** What alarms look at; part of a checkpoint. Its history is replaced at every step. null: no alarms. */
@@ -130,7 +132,7 @@ export async function runSteps(
       const metrics = await step(index);
       const after = clock();
       const done = index + 1;
-      const ended = done === stage.steps || reached(stage, metrics);
+      const ended = done === stage.steps || reached(stage, metrics) || stage.endsEarly?.(done) === true;
       const due = stage.evaluate !== null && (ended || (stage.evalEvery > 0 && done % stage.evalEvery === 0));
       const evaluation = due ? await stage.evaluate!(offset + done) : null;
       if (evaluation !== null) report(stage, offset + done, evaluation);

@@ -1,11 +1,12 @@
 /** `rlpt runs`: what lies in a folder of runs, and removing it. */
-import { existsSync, lstatSync, readdirSync, rmSync, statSync } from "node:fs";
+import { existsSync, lstatSync, rmSync, statSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
 import { ConfigError } from "../lib/errors.ts";
 import { runFacts } from "../report/build.ts";
 import { readRun } from "../report/read-run.ts";
 import { lockName, lockRun } from "../run/lock.ts";
 import { isRunDirectory, listRuns } from "../run/run-directory.ts";
+import { bytesOf } from "../run/usage.ts";
 
 export interface ListedRun {
   name: string;
@@ -34,7 +35,7 @@ export function describeRuns(root: string, now: Date): ListedRun[] {
       name: basename(path),
       path,
       age_s: Math.max(0, Math.round((now.getTime() - Math.max(...written)) / 1000)),
-      bytes: sizeOf(path),
+      bytes: bytesOf(path),
       open: existsSync(join(path, lockName)),
     };
     try {
@@ -57,7 +58,7 @@ export function checkRemovable(paths: readonly string[]): { path: string; bytes:
     if (`${process.cwd()}/`.startsWith(`${resolve(path)}/`))
       throw new ConfigError(`${path}: is the working directory or holds it; nothing was removed`);
   }
-  return [...new Set(paths.map((path) => resolve(path)))].map((path) => ({ path, bytes: sizeOf(path) }));
+  return [...new Set(paths.map((path) => resolve(path)))].map((path) => ({ path, bytes: bytesOf(path) }));
 }
 
 /** @throws CheckpointError when a process that lives writes one of them; those before it are gone then */
@@ -67,11 +68,4 @@ export function removeRuns(paths: readonly string[]): void {
     // the lock goes with the directory
     rmSync(path, { recursive: true });
   }
-}
-
-function sizeOf(path: string): number {
-  const stat = lstatSync(path, { throwIfNoEntry: false });
-  if (stat === undefined) return 0;
-  if (!stat.isDirectory()) return stat.size;
-  return readdirSync(path).reduce((sum, name) => sum + sizeOf(join(path, name)), 0);
 }

@@ -15,6 +15,7 @@ import type { ChatMessage, Completion, Prompt } from "../types.ts";
 import * as parts from "./assemble.ts";
 import { resolveTarget } from "./target.ts";
 
+/** Flags as they were typed; `sampleFrom` checks them. */
 export interface SampleRequest {
   system?: string;
   raw?: boolean;

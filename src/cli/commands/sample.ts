@@ -1,19 +1,6 @@
 import type { Command } from "commander";
+import type { SampleRequest } from "../sampling.ts";
 import { colours, print, printNote } from "../terminal.ts";
-
-interface SampleFlags {
-  prompt?: string;
-  system?: string;
-  raw?: boolean;
-  count: string;
-  maxNewTokens?: string;
-  temperature: string;
-  topP: string;
-  seed: string;
-  backend: string;
-  checkpoint?: string;
-  stop: string[];
-}
 
 export function register(program: Command): void {
   program
@@ -39,7 +26,7 @@ export function register(program: Command): void {
     .option("--seed <n>", "of the draws", "1")
     .option("--backend <kind>", "tensor engine", "auto")
     .option("--checkpoint <which>", "of a run directory: latest, best, or a step")
-    .action(async (target: string, prompt: string | undefined, flags: SampleFlags) => {
+    .action(async (target: string, prompt: string | undefined, flags: SampleRequest) => {
       const { sampleFrom } = await import("../sampling.ts");
       const { promptText, completions } = await sampleFrom(target, prompt, flags, printNote);
       print(colours.dim(promptText));

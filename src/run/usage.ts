@@ -1,0 +1,134 @@
+/** usage.json: the time, memory and disk a run really took. What plans are compared with. */
+import { existsSync, lstatSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { checkpointsDirectory } from "./checkpoint.ts";
+import { writeWhole } from "./write-whole.ts";
+
+export interface StageUsage {
+  stage: string;
+  steps: number;
+  /** Of the stage's first step in each process: it compiles, and its tensors are new. */
+  first_step_s: number;
+  /** Of all steps, first ones included; evaluations and checkpoints are apart. */
+  steps_s: number;
+  evaluations: number;
+  evaluation_s: number;
+  checkpoints: number;
+  checkpoint_s: number;
+}
+
+export interface Usage {
+  version: 1;
+  /** How often the run was started or resumed. */
+  processes: number;
+  /** Largest resident set of any of its processes, bytes. */
+  peak_rss_bytes: number;
+  /** From the start of each process to its first step or evaluation, summed. */
+  startup_s: number;
+  total_s: number;
+  stages: StageUsage[];
+  disk: { checkpoints: number; checkpoints_bytes: number; rest_bytes: number };
+}
+
+export const usageName = "usage.json";
+
+export interface UsageMeter {
+  stage(name: string): void;
+  step(seconds: number): void;
+  evaluation<T>(run: () => Promise<T>): Promise<T>;
+  checkpoint<T>(run: () => Promise<T>): Promise<T>;
+  /** Writes usage.json; after each checkpoint, so that a kill loses little. */
+  write(): void;
+}
+
+/** Null where the run has none, or one that cannot be read. */
+export function readUsage(runDir: string): Usage | null {
+  const path = join(runDir, usageName);
+  if (!existsSync(path)) return null;
+  try {
+    const usage = JSON.parse(readFileSync(path, "utf8")) as Usage;
+    return usage.version === 1 ? usage : null;
+  } catch {
+    return null;
+  }
+}
+
+/**
+ * @param clock seconds
+ * @param options.began when the process began with the run, by the clock
+ * @param options.resumed count on from what the run directory says of earlier processes
+ */
+export function createUsageMeter(
+  runDir: string,
+  clock: () => number,
+  { began, resumed }: { began: number; resumed: boolean },
+): UsageMeter {
+  const before = resumed ? readUsage(runDir) : null;
+  let startup: number | null = null;
+  let firstStep = true;
+  const stages: StageUsage[] = structuredClone(before?.stages ?? []);
+  const stage = (name: string): void => {
+    startup ??= clock() - began;
+    firstStep = true;
+    if (stages.at(-1)?.stage === name) return;
+    stages.push({
+      stage: name,
+      steps: 0,
+      first_step_s: 0,
+      steps_s: 0,
+      evaluations: 0,
+      evaluation_s: 0,
+      checkpoints: 0,
+      checkpoint_s: 0,
+    });
+  };
+  const timed = async <T>(run: () => Promise<T>, count: "evaluations" | "checkpoints"): Promise<T> => {
+    const start = clock();
+    const result = await run();
+    const now = stages.at(-1)!;
+    now[count] += 1;
+    now[count === "evaluations" ? "evaluation_s" : "checkpoint_s"] += clock() - start;
+    return result;
+  };
+  return {
+    stage,
+    step(seconds) {
+      const now = stages.at(-1)!;
+      now.steps += 1;
+      now.steps_s += seconds;
+      if (firstStep) now.first_step_s += seconds;
+      firstStep = false;
+    },
+    evaluation: (run) => timed(run, "evaluations"),
+    checkpoint: (run) => timed(run, "checkpoints"),
+    write() {
+      const usage: Usage = {
+        version: 1,
+        processes: (before?.processes ?? 0) + 1,
+        peak_rss_bytes: Math.max(before?.peak_rss_bytes ?? 0, process.resourceUsage().maxRSS * 1024),
+        startup_s: (before?.startup_s ?? 0) + (startup ?? 0),
+        total_s: (before?.total_s ?? 0) + clock() - began,
+        stages,
+        disk: diskUsage(runDir),
+      };
+      writeWhole(join(runDir, usageName), `${JSON.stringify(usage, null, 2)}\n`);
+    },
+  };
+}
+
+/** What a run directory takes: whole checkpoints, and everything else but usage.json itself. */
+export function diskUsage(runDir: string): Usage["disk"] {
+  const folder = checkpointsDirectory(runDir);
+  const checkpoints = existsSync(folder) ? readdirSync(folder).filter((name) => /^\d+$/.test(name)) : [];
+  const bytes = checkpoints.reduce((sum, name) => sum + bytesOf(join(folder, name)), 0);
+  const rest = bytesOf(runDir) - bytesOf(folder) - bytesOf(join(runDir, usageName));
+  return { checkpoints: checkpoints.length, checkpoints_bytes: bytes, rest_bytes: rest };
+}
+
+/** Bytes of a file, or of the files below a directory; 0 when it is not there. Links are not followed. */
+export function bytesOf(path: string): number {
+  const stat = lstatSync(path, { throwIfNoEntry: false });
+  if (stat === undefined) return 0;
+  if (!stat.isDirectory()) return stat.size;
+  return readdirSync(path).reduce((sum, name) => sum + bytesOf(join(path, name)), 0);
+}

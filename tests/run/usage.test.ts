@@ -1,0 +1,84 @@
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, expect, it } from "vitest";
+import { createUsageMeter, readUsage } from "../../src/run/usage.ts";
+import { workspace } from "../helpers/tiny-run.ts";
+
+const space = workspace();
+afterAll(space.remove);
+
+it("adds up steps, evaluations and checkpoints by stage, across processes", async () => {
+  const runDir = space.path("run");
+  mkdirSync(join(runDir, "checkpoints", "000002"), { recursive: true });
+  writeFileSync(join(runDir, "checkpoints", "000002", "weights"), "x".repeat(100));
+  writeFileSync(join(runDir, "metrics.csv"), "x".repeat(30));
+  let now = 0;
+  const clock = () => now;
+  const wait = (seconds: number) => async () => {
+    now += seconds;
+  };
+
+  const first = createUsageMeter(runDir, clock, { began: 0, resumed: false });
+  now = 2;
+  first.stage("a");
+  await first.evaluation(wait(3));
+  for (const seconds of [5, 1]) {
+    now += seconds;
+    first.step(seconds);
+  }
+  first.stage("b");
+  now += 4;
+  first.step(4);
+  await first.checkpoint(wait(0.5));
+  first.write();
+
+  const began = now;
+  const second = createUsageMeter(runDir, clock, { began, resumed: true });
+  now += 1;
+  second.stage("b");
+  for (const seconds of [2, 1]) {
+    now += seconds;
+    second.step(seconds);
+  }
+  second.write();
+
+  const usage = readUsage(runDir)!;
+  expect(usage.stages).toEqual([
+    {
+      stage: "a",
+      steps: 2,
+      first_step_s: 5,
+      steps_s: 6,
+      evaluations: 1,
+      evaluation_s: 3,
+      checkpoints: 0,
+      checkpoint_s: 0,
+    },
+    // two first steps: one in each process
+    {
+      stage: "b",
+      steps: 3,
+      first_step_s: 6,
+      steps_s: 7,
+      evaluations: 0,
+      evaluation_s: 0,
+      checkpoints: 1,
+      checkpoint_s: 0.5,
+    },
+  ]);
+  expect(usage).toMatchObject({ processes: 2, startup_s: 3, total_s: 19.5 });
+  // usage.json itself does not count
+  expect(usage.disk).toEqual({ checkpoints: 1, checkpoints_bytes: 100, rest_bytes: 30 });
+  expect(usage.peak_rss_bytes).toBeGreaterThan(10e6);
+});
+
+it("starts anew where a run starts anew, and reads nothing from a broken file", () => {
+  const runDir = space.path("other");
+  mkdirSync(runDir);
+  writeFileSync(join(runDir, "usage.json"), '{"version": 1, "processes": 7, "stages": [');
+  expect(readUsage(runDir)).toBeNull();
+  createUsageMeter(runDir, () => 0, { began: 0, resumed: true }).write();
+  expect(readUsage(runDir)!.processes).toBe(1);
+  createUsageMeter(runDir, () => 0, { began: 0, resumed: false }).write();
+  expect(readUsage(runDir)!.processes).toBe(1);
+});
