@@ -1,10 +1,11 @@
 /** `rlpt report`: reads runs, draws, writes one file. */
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { ConfigError } from "../lib/errors.ts";
 import { writeFileAtomic } from "../lib/files.ts";
 import { buildReport } from "../report/build.ts";
 import { createPlotter } from "../report/plots.ts";
-import { readRun } from "../report/read-run.ts";
+import { type RunFiles, readRun } from "../report/read-run.ts";
 import { renderHtml } from "../report/render-html.ts";
 import { renderCsv, renderMarkdown } from "../report/render-text.ts";
 
@@ -27,7 +28,16 @@ export async function writeReport(
 }
 
 async function render(directories: readonly string[], format: "html" | "md" | "csv"): Promise<string> {
-  if (format === "csv") return renderCsv(directories.map(readRun));
+  if (format === "csv") return renderCsv(directories.map(readForCsv));
   const document = buildReport(directories, await createPlotter());
   return format === "html" ? renderHtml(document) : renderMarkdown(document);
+}
+
+/** Folders of sweeps and selections hold their numbers as CSV already. */
+function readForCsv(directory: string): RunFiles {
+  for (const table of ["pareto.csv", "scores.csv"]) {
+    if (existsSync(join(directory, table)))
+      throw new ConfigError(`${directory} is no run; its numbers are in ${join(directory, table)}`);
+  }
+  return readRun(directory);
 }

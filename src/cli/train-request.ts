@@ -18,7 +18,7 @@ export async function prepare(
 ): Promise<{ request: TrainingRequest; plan: string }> {
   const file = config ?? join(flags.resume!, "recipe.yaml");
   if (flags.resume !== undefined) readRecipe(flags.resume); // says so when it is no run directory
-  const { stages } = loadRecipe(file, {
+  const { stages, givenModel } = loadRecipe(file, {
     set: flags.set,
     ...(flags.steps === undefined ? {} : { steps: flags.steps }),
     ...(flags.seed === undefined ? {} : { seed: flags.seed }),
@@ -46,6 +46,7 @@ export async function prepare(
   return {
     request: {
       stages,
+      givenModel,
       resume: flags.resume ?? null,
       runDir: flags.runDir ?? null,
       progress,

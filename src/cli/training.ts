@@ -19,6 +19,8 @@ import type { TrainingState } from "./training-state.ts";
 export interface TrainingRequest {
   /** Of the recipe, in order; what is said once is said in the first. */
   stages: readonly RecipeStage[];
+  /** model.path as it was given; for provenance. */
+  givenModel?: string | null;
   /** Take up this run directory. */
   resume: string | null;
   /** Taken as the run directory when new. */
@@ -66,6 +68,7 @@ export async function train(request: TrainingRequest): Promise<TrainingResult> {
     seed: recipe.seed,
     time: request.now,
     command: request.command,
+    model: request.givenModel ?? null,
     backend: {
       kind: backend.kind,
       device: backend.device,

@@ -52,6 +52,8 @@ export interface ResolvedRecipe {
   sweep: SweepOptions | null;
   /** As the user named it. */
   file: string;
+  /** model.path as it was given, before it became absolute; null for a model with random weights. */
+  givenModel: string | null;
   /** The config and what it extends, nearest first. */
   sources: readonly SourceFile[];
 }
@@ -92,12 +94,13 @@ export function loadRecipe(path: string, options: LoadOptions = {}): ResolvedRec
     if (recipe !== null) stages.push({ name: name ?? recipe.algorithm.kind, recipe, until });
   }
   if (faults.length > 0 || stages.length < layered.length) return fail(faults);
-  const { sweep } = toValue(tree) as { sweep?: unknown };
+  const { sweep, model } = toValue(tree) as { sweep?: unknown; model?: { path?: unknown } };
   return {
     recipe: stages[0]!.recipe,
     stages,
     sweep: sweep === undefined || sweep === null ? null : sweepOptions.parse(sweep),
     file: path,
+    givenModel: typeof model?.path === "string" ? model.path : null,
     sources: chain.files,
   };
 }

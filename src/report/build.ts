@@ -1,6 +1,7 @@
 /** A report of runs, selections and sweeps, from their files alone. */
 import { existsSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
+import { firstOfArms } from "./arms.ts";
 import { selectionSections, sweepSections } from "./collections.ts";
 import { configDifferences, showValue } from "./config-difference.ts";
 import {
@@ -23,6 +24,8 @@ import {
 import type { Plotter } from "./plots.ts";
 import { numberCell, type Row, type RunFiles, readRun } from "./read-run.ts";
 import { evaluationSteps, sliceKinds, stageStarts } from "./series.ts";
+import { distinctPaths, shownPath, withoutFolders } from "./shown-path.ts";
+import { transferKinds, transferSection } from "./transfer-figures.ts";
 
 /** Kinds of slices that are not difficulties; they come last. */
 const MODES = "mode";
@@ -47,14 +50,14 @@ export function buildReport(directories: readonly string[], plot: Plotter): Repo
 
 function titles(runs: readonly RunFiles[], others: readonly string[]): { title: string; subtitle: string } {
   if (runs.length === 0) {
-    return { title: others.map((path) => basename(resolve(path))).join(", "), subtitle: others.join(", ") };
+    return { title: others.map((path) => basename(resolve(path))).join(", "), subtitle: "" };
   }
   if (runs.length > 1) {
     return { title: `${runs.length} runs`, subtitle: runs.map(({ label }) => label).join(", ") };
   }
   const run = runs[0]!;
   const facts = runFacts(run);
-  return { title: `${facts.recipe}: ${facts.result}`, subtitle: run.directory };
+  return { title: `${facts.recipe}: ${facts.result}`, subtitle: run.label };
 }
 
 function runSections(runs: readonly RunFiles[], plot: Plotter): Section[] {
@@ -77,12 +80,16 @@ function runSections(runs: readonly RunFiles[], plot: Plotter): Section[] {
   const figures = (list: ReturnType<typeof learningFigures>): Block[] =>
     list.length === 0 ? [] : [{ kind: "figures", figures: list }];
 
+  const transfer = transferSection(runs, plot);
+  add("transfer", "Base and new classes", transfer);
   if (several) add("config", "Config differences", [configBlock(runs)]);
   add("slices", "By slice", [
     ...figures(
       runs.flatMap((run) =>
         [...sliceKinds(run.evaluations).keys()]
-          .filter((kind) => kind !== MODES)
+          .filter(
+            (kind) => kind !== MODES && !(several && transfer.length > 0 && transferKinds.includes(kind)),
+          )
           .flatMap((kind) => sliceFigures(run, kind, several, plot)),
       ),
     ),
@@ -139,7 +146,7 @@ export function runFacts(run: RunFiles): RunFacts {
   const name = recipe["recipe"] ?? runOptions?.["name"] ?? run.label;
   return {
     recipe: String(name),
-    model: String(model?.["path"] ?? model?.["hub"] ?? "from random weights"),
+    model: shownPath(String(provenance?.["model"] ?? model?.["path"] ?? "from random weights")),
     backend: backend === undefined ? "" : String(backend["kind"]),
     seed: showValue(recipe["seed"] ?? ""),
     steps: Number(run.metrics.at(-1)?.["step"] ?? 0),
@@ -228,16 +235,18 @@ function alarmBlock(runs: readonly RunFiles[]): Block {
 }
 
 function configBlock(runs: readonly RunFiles[]): Block {
-  const rows = configDifferences(runs.map(({ recipe }) => recipe));
+  const arms = firstOfArms(runs);
+  const many = arms.length < runs.length;
+  const rows = configDifferences(arms.map(({ run }) => run.recipe));
   if (rows.length === 0) return { kind: "text", text: "The configs are equal." };
   return {
     kind: "table",
     table: {
-      header: ["key", ...runs.map(({ label }) => label)],
-      rows: rows.map(({ path, values }) => [path, ...values.map(showValue)]),
-      text: [0, ...runs.map((_, i) => i + 1)],
+      header: ["key", ...arms.map(({ name }) => name)],
+      rows: rows.map(({ path, values }) => [path, ...distinctPaths(values).map(showValue)]),
+      text: [0, ...arms.map((_, i) => i + 1)],
     },
-    caption: "Keys that differ; everything else is equal. A blank cell: the config does not have the key.",
+    caption: `Keys that differ; everything else is equal. A blank cell: the config does not have the key.${many ? " Of each arm its first run; its others differ in seed and dataset." : ""}`,
   };
 }
 
@@ -296,9 +305,14 @@ function evaluationBlocks(run: RunFiles, several: boolean): Block[] {
 /** Steps that are shown of each run, and completions of each step. */
 const MOMENTS = 6;
 const PER_MOMENT = 6;
+/** Cards of all runs together, about: a page must stay one that opens. */
+const CARDS = 200;
 
 function sampleBlocks(runs: readonly RunFiles[]): Block[] {
-  const cards = runs.flatMap(sampleCards);
+  const share = Math.max(2, Math.floor(CARDS / runs.length));
+  const moments = Math.min(MOMENTS, Math.max(2, Math.floor(Math.sqrt(share))));
+  const perMoment = Math.min(PER_MOMENT, Math.max(1, Math.floor(share / moments)));
+  const cards = runs.flatMap((run) => sampleCards(run, moments, perMoment));
   if (cards.length === 0) return [];
   const total = runs.reduce((sum, run) => sum + run.samples.length, 0);
   return [
@@ -310,9 +324,9 @@ function sampleBlocks(runs: readonly RunFiles[]): Block[] {
   ];
 }
 
-function sampleCards(run: RunFiles): SampleCard[] {
+function sampleCards(run: RunFiles, moments: number, perMoment: number): SampleCard[] {
   const steps = [...new Set(run.samples.map(({ step }) => step))];
-  const count = Math.min(MOMENTS, steps.length);
+  const count = Math.min(moments, steps.length);
   const chosen = Array.from(
     { length: count },
     (_, i) => steps[count === 1 ? 0 : Math.round((i * (steps.length - 1)) / (count - 1))]!,
@@ -325,7 +339,7 @@ function sampleCards(run: RunFiles): SampleCard[] {
     const mixed = Array.from({ length: Math.max(right.length, wrong.length) }, (_, i) => [right[i], wrong[i]])
       .flat()
       .filter((sample) => sample !== undefined);
-    return mixed.slice(0, PER_MOMENT).map((sample) => ({
+    return mixed.slice(0, perMoment).map((sample) => ({
       step,
       stage: sample.stage,
       prompt: sample.prompt,
@@ -350,7 +364,15 @@ function provenanceBlock(run: RunFiles, several: boolean): Block {
         "resumes",
         list.map((one) => `from step ${one.from_step} at ${one.time}`).join("; ") || "none",
       ]);
-    } else rows.push([path, Array.isArray(value) ? value.join(" ") : showValue(value)]);
+    } else if (path === "command" && Array.isArray(value)) {
+      // the program and what it was told
+      rows.push([path, ["rlpt", ...value.slice(1).map((word) => withoutFolders(String(word)))].join(" ")]);
+    } else {
+      rows.push([
+        path.split(" / ").map(shownPath).join(" / "),
+        withoutFolders(Array.isArray(value) ? value.join(" ") : showValue(value)),
+      ]);
+    }
   };
   if (run.provenance === null) return { kind: "text", text: `${run.label} has no provenance.json.` };
   walk(run.provenance, "");

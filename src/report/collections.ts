@@ -20,27 +20,38 @@ interface SelectionFile {
 export function selectionSections(directory: string, plot: Plotter): Section[] {
   const facts = readText(join(directory, "selection.json"), (text) => JSON.parse(text) as SelectionFile);
   const scores = readTable(join(directory, "scores.csv"));
-  const bins = readTable(join(directory, "histogram.csv")).rows.map((row) => ({
-    low: Number(row["low"]),
-    high: Number(row["high"]),
-    count: Number(row["count"]),
-  }));
   const kept = scores.rows.filter(({ selected }) => selected === "1" || selected === "true");
   const dropped = scores.rows.filter((row) => !kept.includes(row));
   const epochs = scores.columns.filter((name) => name.startsWith("epoch_"));
+  const meanOf = (values: readonly number[]) => values.reduce((sum, v) => sum + v, 0) / values.length;
+  const valuesOf = (rows: readonly Row[], name: string) => rows.flatMap((row) => numberCell(row, name) ?? []);
   const curve = (rows: readonly Row[]) =>
     epochs.flatMap((name, i) => {
-      const values = rows.flatMap((row) => numberCell(row, name) ?? []);
-      return values.length === 0
-        ? []
-        : [{ x: i + 1, y: values.reduce((sum, v) => sum + v, 0) / values.length }];
+      const values = valuesOf(rows, name);
+      return values.length === 0 ? [] : [{ x: i + 1, y: meanOf(values) }];
     });
+  // what was dropped was solved anyway, or was not to be learned: the two would cancel out in one mean
+  const level = (row: Row) => meanOf(epochs.flatMap((name) => numberCell(row, name) ?? []));
+  const poolLevel = meanOf(epochs.flatMap((name) => valuesOf(scores.rows, name)));
+  const easy = dropped.filter((row) => level(row) >= poolLevel);
+  const hard = dropped.filter((row) => level(row) < poolLevel);
   const lines: Line[] = [
     { name: `kept (${kept.length})`, points: curve(kept), colour: 0, dots: true },
-    { name: `dropped (${dropped.length})`, points: curve(dropped), colour: 1, dots: true },
-    { name: "all", points: curve(scores.rows), colour: 7, dots: true },
+    { name: `dropped, above the mean (${easy.length})`, points: curve(easy), colour: 2, dots: true },
+    { name: `dropped, below the mean (${hard.length})`, points: curve(hard), colour: 1, dots: true },
+    { name: `all (${scores.rows.length})`, points: curve(scores.rows), colour: 7, dots: true },
   ].filter(({ points }) => points.length > 0);
   const lowestKept = Math.min(...kept.flatMap((row) => numberCell(row, "score") ?? []));
+  const { bins, outside, below, lowest } = scoreBins(kept, dropped);
+  const captions = [
+    Number.isFinite(lowestKept)
+      ? `Dashed: the lowest score that was kept, ${number(lowestKept)}.`
+      : "Nothing was kept.",
+    ...(outside > 0
+      ? [`The bar at the left holds ${outside} that lie below ${number(below)}, down to ${number(lowest)}.`]
+      : []),
+    ...(facts.without_score > 0 ? [`${facts.without_score} prompts have no score.`] : []),
+  ];
   const figures: Figure[] = [
     {
       title: "Scores",
@@ -51,10 +62,11 @@ export function selectionSections(directory: string, plot: Plotter): Section[] {
         xLabel: "score",
         yLabel: "prompts",
       }),
-      legend: [],
-      caption: Number.isFinite(lowestKept)
-        ? `Line: the lowest score that was kept, ${number(lowestKept)}.`
-        : "Nothing was kept.",
+      legend: [
+        { name: `kept (${kept.length})`, colour: "var(--c0)" },
+        { name: `dropped (${dropped.length})`, colour: "var(--c7)" },
+      ],
+      caption: captions.join(" "),
     },
   ];
   if (lines.length > 0) {
@@ -63,7 +75,9 @@ export function selectionSections(directory: string, plot: Plotter): Section[] {
       unit: "mean of the signal by epoch",
       svg: plot.lines({ lines, yLabel: "mean of the signal", xLabel: "epoch" }),
       legend: lines.map(({ name, colour }) => ({ name, colour: `var(--c${colour})` })),
-      caption: "scores.csv, gaps filled as the scores do.",
+      caption: `scores.csv, gaps filled as the scores do. First to last epoch: ${lines
+        .map(({ name, points }) => `${name}: ${number(points[0]!.y)} to ${number(points.at(-1)!.y)}`)
+        .join(", ")}.`,
     });
   }
   const slices = Object.entries(facts.slices ?? {})
@@ -87,6 +101,37 @@ export function selectionSections(directory: string, plot: Plotter): Section[] {
       ],
     },
   ];
+}
+
+/** Width of a bar. LIM scores of prompts that follow the mean curve lie between 0 and 1. */
+const BIN = 0.05;
+/** Left of this scores only say how far off a prompt is; the long tail would hide the rest. */
+const TAIL = -0.5;
+
+/** Prompts by score, kept ones below dropped ones; what lies left of the tail's border is one bar. */
+function scoreBins(kept: readonly Row[], dropped: readonly Row[]) {
+  const scored = (rows: readonly Row[]) => rows.flatMap((row) => numberCell(row, "score") ?? []);
+  const everything = [...scored(kept), ...scored(dropped)];
+  const outside = everything.filter((score) => score < TAIL);
+  const bins = [
+    { series: "kept", colour: 0, scores: scored(kept) },
+    { series: "dropped", colour: 7, scores: scored(dropped) },
+  ].flatMap(({ series, colour, scores }) => {
+    const counts = new Map<number, number>();
+    for (const score of scores) {
+      // a rounding error must not move 0.15 into the bar before it
+      const bin = score < TAIL ? Math.round(TAIL / BIN) - 1 : Math.floor(score / BIN + 1e-9);
+      counts.set(bin, (counts.get(bin) ?? 0) + 1);
+    }
+    return [...counts].map(([bin, count]) => ({
+      low: Number((bin * BIN).toFixed(2)),
+      high: Number(((bin + 1) * BIN).toFixed(2)),
+      count,
+      series,
+      colour,
+    }));
+  });
+  return { bins, outside: outside.length, below: TAIL, lowest: Math.min(...outside) };
 }
 
 /** Accuracy against use of thought, point by point, with intervals and dominated points. */
@@ -162,17 +207,17 @@ export function sweepSections(directory: string, plot: Plotter): Section[] {
         {
           kind: "table",
           table: {
-            header: ["point", ...settings, "score", "thinking", "tokens", "F1", "front"],
+            header: ["point", "score", "thinking", "tokens", "F1", "front", "settings"],
             rows: shown.map((row, i) => [
               label(row),
-              ...settings.map((key) => row[key] ?? ""),
               number(numberCell(row, "score")),
               percent(numberCell(row, "trigger")),
               number(numberCell(row, "tokens")),
               number(numberCell(row, "f1")),
               lost[i] ? "" : "yes",
+              settings.flatMap((key) => ((row[key] ?? "") === "" ? [] : [`${key}=${row[key]}`])).join(" "),
             ]),
-            text: [0],
+            text: [0, 6],
           },
         },
       ],

@@ -1,4 +1,5 @@
 /** The figures of a report: which columns of which runs, drawn how. */
+import { plotNames } from "./arms.ts";
 import type { Figure } from "./document.ts";
 import { number, percent } from "./document.ts";
 import { colourOf, type Line, orderedColour, type Plotter } from "./plots.ts";
@@ -49,15 +50,9 @@ const CURVES = [
 
 /** Held-out accuracy with intervals, large: what a run is about. */
 export function accuracyFigure(runs: readonly RunFiles[], plot: Plotter): Figure | null {
+  const names = plotNames(runs);
   const lines = runs
-    .map(
-      (run, i): Line => ({
-        name: run.label,
-        points: accuracyPoints(run.evaluations, "all"),
-        colour: i,
-        dots: true,
-      }),
-    )
+    .map((run, i): Line => ({ ...names[i]!, points: accuracyPoints(run.evaluations, "all"), dots: true }))
     .filter(({ points }) => points.length > 0);
   if (lines.length === 0) return null;
   const drawing = { lines, yLabel: "accuracy", share: true, stages: sharedStages(runs) };
@@ -272,8 +267,9 @@ function metricFigure(
   share: boolean,
   plot: Plotter,
 ): Figure | null {
+  const names = plotNames(runs);
   const raw = runs
-    .map((run, i): Line => ({ name: run.label, points: column(run.metrics, name), colour: i }))
+    .map((run, i): Line => ({ ...names[i]!, points: column(run.metrics, name) }))
     .filter(({ points }) => points.some(({ y }) => Math.abs(y) > NOISE));
   const still = name === "optim/lr" || name === "completion/thinking";
   if (raw.length === 0 || (still && constant(raw.flatMap(({ points }) => points)))) return null;
@@ -295,15 +291,15 @@ function evaluationFigure(
   share: boolean,
   plot: Plotter,
 ): Figure | null {
+  const names = plotNames(runs);
   const lines = runs
     .map(
       (run, i): Line => ({
-        name: run.label,
+        ...names[i]!,
         points: column(
           run.evaluations.filter((row) => row["slice"] === "all"),
           name,
         ),
-        colour: i,
         dots: true,
       }),
     )
@@ -349,14 +345,26 @@ function sharedStages(runs: readonly RunFiles[]): { step: number; stage: string 
   return all.every((one) => JSON.stringify(one) === JSON.stringify(all[0])) ? all[0]! : [];
 }
 
+/** By name: with many runs the runs of an arm share one. */
+function byName(lines: readonly Line[]): Map<string, Line[]> {
+  const groups = new Map<string, Line[]>();
+  for (const line of lines) groups.set(line.name, [...(groups.get(line.name) ?? []), line]);
+  return groups;
+}
+
 function legend(lines: readonly Line[]): Figure["legend"] {
-  return lines.length < 2 ? [] : lines.map(({ name, colour }) => ({ name, colour: colourOf(colour) }));
+  if (lines.length < 2) return [];
+  return [...byName(lines)].map(([name, [line]]) => ({ name, colour: colourOf(line!.colour) }));
 }
 
 function lastValues(lines: readonly Line[], show: (value: number) => string): string {
-  const texts = lines.map(({ name, points }) => {
-    const last = points.at(-1)!;
-    return `${lines.length > 1 ? `${name} ` : ""}${show(last.y)}${lines.length > 1 ? "" : ` at step ${last.x}`}`;
+  if (lines.length === 1) {
+    const last = lines[0]!.points.at(-1)!;
+    return `Last: ${show(last.y)} at step ${last.x}.`;
+  }
+  const texts = [...byName(lines)].map(([name, group]) => {
+    const mean = group.reduce((sum, { points }) => sum + points.at(-1)!.y, 0) / group.length;
+    return `${name} ${show(mean)}${group.length > 1 ? ` (mean of ${group.length})` : ""}`;
   });
   return `Last: ${texts.join(", ")}.`;
 }

@@ -1,5 +1,6 @@
 /** Plots as SVG text. Colours are CSS variables of the page, so that one drawing serves light and dark. */
 import type { PlotOptions } from "@observablehq/plot";
+import { placeLabels, scatterRange } from "./scatter-labels.ts";
 import type { Point } from "./series.ts";
 
 export interface Line {
@@ -55,10 +56,20 @@ export interface Plotter {
     share?: boolean;
     /** Series are steps of one order: from pale to strong. */
     ordered?: boolean;
+    wide?: boolean;
   }): string;
+  /** Bins of several series stand on top of each other. */
   histogram(options: {
-    bins: readonly { low: number; high: number; count: number }[];
+    bins: readonly { low: number; high: number; count: number; series: string; colour: number }[];
     rule: number | null;
+    xLabel: string;
+    yLabel: string;
+  }): string;
+  /** Differences of shares, in percentage points, on a colour that says their sign and size. */
+  matrix(options: {
+    cells: readonly { row: string; column: string; value: number }[];
+    /** The difference that has the strongest colour, so that several matrices can be compared. */
+    strongest: number;
     xLabel: string;
     yLabel: string;
   }): string;
@@ -209,7 +220,7 @@ export async function createPlotter(): Promise<Plotter> {
       );
     },
 
-    bars({ bars, series, yLabel, share = false, ordered = false }) {
+    bars({ bars, series, yLabel, share = false, ordered = false, wide }) {
       const colour = (name: string) => {
         const i = series.indexOf(name);
         return ordered ? orderedColour(i, series.length) : colourOf(i);
@@ -217,6 +228,7 @@ export async function createPlotter(): Promise<Plotter> {
       const show = share ? percent : plain;
       return draw(
         {
+          ...size(wide),
           fx: { label: null, padding: 0.12, domain: [...new Set(bars.map(({ group }) => group))] },
           x: { axis: null, domain: series, padding: 0.04 },
           y: yAxis(share),
@@ -241,26 +253,32 @@ export async function createPlotter(): Promise<Plotter> {
     },
 
     histogram({ bins, rule, xLabel, yLabel }) {
+      type Bin = (typeof bins)[number];
       return draw(
         {
           x: xAxis(xLabel),
           y: yAxis(),
           marks: [
-            Plot.rectY(bins, {
-              x1: "low",
-              x2: "high",
-              y: "count",
-              inset: 0.5,
-              fill: colourOf(0),
-              title: (b: { low: number; high: number; count: number }) =>
-                `${plain(b.low)} to ${plain(b.high)}: ${b.count}`,
-            }),
+            Plot.rectY(
+              bins,
+              Plot.stackY({
+                x1: "low",
+                x2: "high",
+                y: "count",
+                z: "series",
+                order: null,
+                inset: 0.5,
+                fill: (bin: Bin) => colourOf(bin.colour),
+                title: (bin: Bin) => `${plain(bin.low)} to ${plain(bin.high)}, ${bin.series}: ${bin.count}`,
+              }),
+            ),
             ...(rule === null
               ? []
               : [
                   Plot.ruleX([rule], {
-                    stroke: colourOf(1),
-                    strokeWidth: 2,
+                    stroke: "currentColor",
+                    strokeWidth: 1.4,
+                    strokeDasharray: "4,3",
                     title: () => `threshold ${rule}`,
                   }),
                 ]),
@@ -271,13 +289,50 @@ export async function createPlotter(): Promise<Plotter> {
       );
     },
 
-    scatter({ marks, front, xLabel, yLabel, wide }) {
+    matrix({ cells, strongest, xLabel, yLabel }) {
+      type Cell = (typeof cells)[number];
+      const points = (value: number) => {
+        const text = (value * 100).toFixed(1);
+        return Number(text) > 0 ? `+${text}` : text.replace(/^-(?=0\.0$)/, "");
+      };
       return draw(
         {
-          ...size(wide),
-          ...(wide ? { height: 340 } : {}),
+          x: { label: xLabel, labelArrow: "none", labelOffset: 32, tickSize: 0 },
+          y: { label: yLabel, labelArrow: "none", labelAnchor: "top", tickSize: 0 },
+          padding: 0.06,
+          marks: [
+            Plot.cell(cells, {
+              x: "column",
+              y: "row",
+              fill: (cell: Cell) => colourOf(cell.value >= 0 ? 2 : 1),
+              fillOpacity: (cell: Cell) => 0.12 + 0.6 * Math.min(1, Math.abs(cell.value) / strongest),
+              title: (cell: Cell) => `${cell.row} on ${cell.column}: ${points(cell.value)}`,
+            }),
+            Plot.text(cells, {
+              x: "column",
+              y: "row",
+              text: (cell: Cell) => points(cell.value),
+              fill: "currentColor",
+              fontSize: 13,
+            }),
+          ],
+        },
+        `${yLabel} by ${xLabel}, percentage points`,
+      );
+    },
+
+    scatter({ marks, front, xLabel, yLabel, wide }) {
+      const [width, height] = wide ? [780, 340] : [380, 300];
+      const labels = placeLabels(marks, width, height);
+      return draw(
+        {
+          width,
+          height,
+          // names of points at 0% and 100% stand inside the frame
+          marginLeft: 52,
+          marginRight: 30,
           x: { ...xAxis(xLabel), domain: [0, 1], tickFormat: "%" },
-          y: yAxis(),
+          y: { ...yAxis(), domain: scatterRange(marks), nice: false },
           marks: [
             Plot.line(front, { x: "x", y: "y", stroke: colourOf(0), curve: "step-after", strokeWidth: 1.4 }),
             Plot.ruleX(
@@ -297,14 +352,22 @@ export async function createPlotter(): Promise<Plotter> {
               fill: (mark: Mark) => (mark.hollow ? "var(--card)" : colourOf(0)),
               title: (mark: Mark) => `${mark.name}: ${percent(mark.x)} thinking, ${plain(mark.y)}`,
             }),
-            Plot.text(marks, {
-              x: "x",
-              y: "y",
-              text: "name",
-              dy: 14,
-              fontSize: 10,
-              fill: "var(--muted)",
-            }),
+            ...labels.map(({ mark, dx, dy, anchor }) =>
+              Plot.text([mark], {
+                x: "x",
+                y: "y",
+                text: "name",
+                dx,
+                dy,
+                textAnchor: anchor,
+                fontSize: 10,
+                fill: "var(--muted)",
+                // lines that pass below a name stay legible
+                stroke: "var(--card)",
+                strokeWidth: 4,
+                paintOrder: "stroke",
+              }),
+            ),
           ],
         },
         `${yLabel} over ${xLabel}`,

@@ -16,6 +16,8 @@ export interface Provenance {
   /** ISO 8601, UTC. */
   started: string;
   command: readonly string[];
+  /** model.path as the config or a flag gives it; absent in runs of older versions. */
+  model?: string;
   system: { platform: string; release: string; arch: string; cpu: string; cores: number; memory_gb: number };
   /** What the backend says of itself: name, version, libraries, device, threads. */
   backend: Readonly<Record<string, unknown>>;
@@ -32,6 +34,8 @@ export interface ProvenanceInput {
   seed: number;
   time: Date;
   command: readonly string[];
+  /** model.path as it was given; null for random weights. */
+  model?: string | null;
   backend: Readonly<Record<string, unknown>>;
   /** Data files by the path in the recipe. */
   dataFiles: readonly string[];
@@ -70,6 +74,7 @@ export async function collectProvenance(input: ProvenanceInput): Promise<Provena
     seed: input.seed,
     started: input.time.toISOString(),
     command: input.command,
+    ...(typeof input.model === "string" ? { model: input.model } : {}),
     system: {
       platform: platform(),
       release: release(),

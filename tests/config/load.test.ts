@@ -175,6 +175,8 @@ describe("paths", () => {
     );
     write("models/lab/config.json", "{}");
     expect(load(model("models/lab")).model.path).toBe(join(folder, "models/lab"));
+    // what reports show
+    expect(loadRecipe(write("my config.yaml", model("models/lab"))).givenModel).toBe("models/lab");
     expect(messageOf(() => load(model("models/lag")))).toContain("did you mean models/lab?");
     expect(messageOf(() => load(model("./x/y")))).toContain("there is no such model");
     expect(messageOf(() => load(model("y.gguf")))).toContain("there is no such model");

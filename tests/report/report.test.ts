@@ -176,13 +176,14 @@ describe("rlpt report", () => {
     const { document } = parseHTML((await writeReport([selection, sweep], "html", "-")).text);
     const captions = [...document.querySelectorAll("figcaption")].map(({ textContent }) => textContent ?? "");
     expect(captions[0]).toContain("lowest score that was kept, 0.8");
-    expect(document.querySelector("#selection-selection .legend")!.textContent).toBe(
-      "kept (1)dropped (2)all",
-    );
-    const front = [...document.querySelectorAll("#sweep-sweep tbody tr td:last-child")].map(
+    expect(document.querySelector("#selection-selection .legend")!.textContent).toBe("kept (1)dropped (2)");
+    const front = [...document.querySelectorAll("#sweep-sweep tbody tr td:nth-child(6)")].map(
       (td) => td.textContent,
     );
     expect(front).toEqual(["yes", "yes", ""]);
+    expect(document.querySelector("#sweep-sweep td:last-child")!.textContent).toBe("alpha=0.1");
+    // a table of every number exists in the folder already
+    await expect(writeReport([sweep], "csv", "-")).rejects.toThrow(/pareto\.csv/);
     // thinking more pays only from the next point on: the staircase goes right before it goes up
     const [stairs] = [...document.querySelectorAll('#sweep-sweep .broad [aria-label="line"] path')];
     expect(stairs!.getAttribute("d")).toMatch(/^M([\d.]+),([\d.]+)L([\d.]+),\2L\3,/);

@@ -1,0 +1,171 @@
+/** Base-to-new bars and the cross-dataset matrix (CLS-RL, arXiv:2503.16188, tables 1, 2 and 4) of runs. */
+import { armNames } from "./arms.ts";
+import { showValue } from "./config-difference.ts";
+import { type Block, type Figure, number, percent } from "./document.ts";
+import { colourOf, type Plotter } from "./plots.ts";
+import { numberCell, type Row, type RunFiles } from "./read-run.ts";
+import { evaluationSteps } from "./series.ts";
+import { harmonicMean, otherMean, type TransferRun, transferMatrix } from "./transfer.ts";
+
+/** Kinds of slices that this section shows. */
+export const transferKinds: readonly string[] = ["split", "dataset"];
+
+interface Evaluated extends TransferRun {
+  /** Before training, by the mode that its prompts ask for. */
+  zeroShot: boolean;
+}
+
+/** Runs that measured base and new classes and other datasets; [] where no run did. */
+export function transferSection(runs: readonly RunFiles[], plot: Plotter): Block[] {
+  const measured = runs.filter(
+    (run) => lastSlices(run).has("split=base") && lastSlices(run).has("split=new"),
+  );
+  const trained = measured.flatMap((run, i) => evaluated(run, armNames(measured)[i]!) ?? []);
+  if (trained.length === 0) return [];
+  const arms = [...new Set(trained.map(({ arm }) => arm))].sort(
+    (a, b) => Number(b.startsWith("zero-shot")) - Number(a.startsWith("zero-shot")),
+  );
+  return [
+    { kind: "figures", figures: [barFigure(trained, arms, plot), ...matrixFigures(trained, arms, plot)] },
+    { kind: "table", table: armTable(trained, arms), caption: tableCaption },
+  ];
+}
+
+const tableCaption =
+  "Means over runs (datasets and seeds). H: harmonic mean of the averaged base and new accuracy, as the paper averages. Other: mean over the datasets that a run was not trained on. Zero-shot: the evaluation before training.";
+
+function lastSlices(run: RunFiles): Map<string, Row> {
+  return slicesAt(run, evaluationSteps(run.evaluations).at(-1));
+}
+
+function slicesAt(run: RunFiles, step: number | undefined): Map<string, Row> {
+  return new Map(
+    run.evaluations.flatMap((row) => (Number(row["step"]) === step ? [[row["slice"] ?? "", row]] : [])),
+  );
+}
+
+/** A run's first evaluation (zero-shot) and its last. */
+function evaluated(run: RunFiles, arm: string): Evaluated[] | null {
+  const steps = evaluationSteps(run.evaluations);
+  const data = run.recipe["data"] as Record<string, Record<string, unknown>> | undefined;
+  const at = (step: number, name: string, zeroShot: boolean): Evaluated | null => {
+    const rows = slicesAt(run, step);
+    const accuracy = (slice: string) => numberCell(rows.get(slice), "accuracy");
+    const [base, fresh] = [accuracy("split=base"), accuracy("split=new")];
+    if (base === null || fresh === null) return null;
+    const datasets = [...rows.keys()].filter((slice) => slice.startsWith("dataset="));
+    // a number names a dataset of the task; otherwise everything that is tested counts as other
+    const given = data?.["train"]?.["dataset"];
+    const dataset = typeof given === "number" ? `D${given}` : showValue(given ?? "trained");
+    const others = datasets.map((slice) => slice.slice("dataset=".length)).filter((one) => one !== dataset);
+    return {
+      arm: name,
+      dataset,
+      seed: Number(run.recipe["seed"] ?? 0),
+      base,
+      fresh,
+      others: Object.fromEntries(others.map((one) => [one, accuracy(`dataset=${one}`)!])),
+      tokens: numberCell(rows.get("all"), "tokens_mean") ?? Number.NaN,
+      zeroShot,
+    };
+  };
+  const mode = data?.["eval"]?.["mode"];
+  const words = mode === "think" ? "zero-shot, thinking" : `zero-shot${mode === "direct" ? ", direct" : ""}`;
+  const first = steps.length > 1 ? at(steps[0]!, words, true) : null;
+  const last = at(steps.at(-1)!, arm, false);
+  return last === null ? null : [...(first === null ? [] : [first]), last];
+}
+
+/** One run of each arm, dataset and seed: what arms share (zero-shot) counts once. */
+function distinct(runs: readonly Evaluated[]): Evaluated[] {
+  const seen = new Map(runs.map((run) => [`${run.arm}\n${run.dataset}\n${run.seed}`, run]));
+  return [...seen.values()];
+}
+
+const mean = (values: readonly number[]): number => values.reduce((sum, v) => sum + v, 0) / values.length;
+
+const hasOthers = (runs: readonly TransferRun[]): boolean =>
+  runs.every(({ others }) => Object.keys(others).length > 0);
+
+function barFigure(runs: readonly Evaluated[], arms: readonly string[], plot: Plotter): Figure {
+  const bars = arms.flatMap((arm) => {
+    const own = distinct(runs).filter((run) => run.arm === arm);
+    const groups: [string, number[]][] = [
+      ["base", own.map(({ base }) => base)],
+      ["new", own.map(({ fresh }) => fresh)],
+      ["H", own.map(({ base, fresh }) => harmonicMean(base, fresh))],
+      ...(hasOthers(own) ? [["other", own.map(otherMean)] as [string, number[]]] : []),
+    ];
+    return groups.map(([group, values]) => ({
+      group,
+      series: arm,
+      // H of the means, as in the table
+      value:
+        group === "H"
+          ? harmonicMean(mean(own.map(({ base }) => base)), mean(own.map(({ fresh }) => fresh)))
+          : mean(values),
+      ...(values.length > 1 ? { low: Math.min(...values), high: Math.max(...values) } : {}),
+    }));
+  });
+  const drawing = { bars, series: arms, yLabel: "accuracy", share: true };
+  const counts = arms.map((arm) => distinct(runs).filter((run) => run.arm === arm).length);
+  return {
+    title: "Base and new classes",
+    unit: "accuracy",
+    svg: plot.bars({ ...drawing, wide: true }),
+    narrow: plot.bars(drawing),
+    legend: arms.map((arm, i) => ({ name: arm, colour: colourOf(i) })),
+    caption: `Means over runs (${arms.map((arm, i) => `${arm}: ${counts[i]}`).join(", ")}); lines from the smallest to the largest run.`,
+  };
+}
+
+/** Gain over zero-shot of the same run, trained on the row and tested on the column. */
+function matrixFigures(runs: readonly Evaluated[], arms: readonly string[], plot: Plotter): Figure[] {
+  const matrices = arms.flatMap((arm) => {
+    const own = runs.filter((run) => run.arm === arm && !run.zeroShot);
+    if (own.length === 0 || !hasOthers(own)) return [];
+    // each run against its own start
+    const starts = own.flatMap((run) => {
+      const start = runs[runs.indexOf(run) - 1];
+      return start?.zeroShot === true ? [start] : [];
+    });
+    if (starts.length < own.length) return [];
+    const cells = Object.entries(transferMatrix(own, starts)).flatMap(([row, columns]) =>
+      Object.entries(columns).map(([column, value]) => ({ row, column, value })),
+    );
+    return [{ arm, cells }];
+  });
+  const sizes = matrices.flatMap(({ cells }) => cells.map(({ value }) => Math.abs(value)));
+  return matrices.map(({ arm, cells }) => ({
+    title: `${arm}: gain over zero-shot`,
+    unit: "accuracy, trained on the row, tested on the column",
+    svg: plot.matrix({
+      cells,
+      strongest: Math.max(0.01, ...sizes),
+      xLabel: "tested on",
+      yLabel: "trained on",
+    }),
+    legend: [],
+    caption: `Percentage points, mean over seeds; the own dataset counts its new classes. Above zero: ${cells.filter(({ value }) => value > 0).length} of ${cells.length}. One colour scale for all arms.`,
+  }));
+}
+
+function armTable(runs: readonly Evaluated[], arms: readonly string[]) {
+  return {
+    header: ["arm", "runs", "base", "new", "H", "other", "tokens"],
+    rows: arms.map((arm) => {
+      const own = distinct(runs).filter((run) => run.arm === arm);
+      const [base, fresh] = [mean(own.map((run) => run.base)), mean(own.map((run) => run.fresh))];
+      return [
+        arm,
+        String(own.length),
+        percent(base),
+        percent(fresh),
+        percent(harmonicMean(base, fresh)),
+        hasOthers(own) ? percent(mean(own.map(otherMean))) : "",
+        number(mean(own.map(({ tokens }) => tokens))),
+      ];
+    }),
+    text: [0],
+  };
+}
