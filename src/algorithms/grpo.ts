@@ -8,7 +8,6 @@
 import * as tf from "@tensorflow/tfjs";
 import { groupAdvantages } from "../advantages/group.ts";
 import { shuffledOrder } from "../data/order.ts";
-import { mean, standardDeviation } from "../lib/math.ts";
 import { createRng } from "../lib/rng.ts";
 import { maskDecision, tokenWeights } from "../losses/aggregation.ts";
 import { clippedPolicyLoss, POLICY_LOSS_STATISTICS } from "../losses/clipped-policy.ts";
@@ -16,11 +15,9 @@ import { entropyTerm } from "../losses/entropy.ts";
 import { klEstimateNumber } from "../losses/kl.ts";
 import type { OptimizerOptions } from "../optim/options.ts";
 import { learningRate } from "../optim/schedule.ts";
-import { shapeRewards, shapingColumns } from "../rewards/shaping.ts";
+import { shapeRewards } from "../rewards/shaping.ts";
 import type { MetricValues } from "../run/metrics.ts";
 import type { Group, Prompt, ScoredCompletion } from "../types.ts";
-import { rolloutColumns, rolloutMetrics } from "./metrics.ts";
-import { modeColumns, modeMetrics, sliceColumns, sliceMetrics, slicesOf } from "./mode-metrics.ts";
 import type { GrpoOptions } from "./options.ts";
 import {
   decisionTokens,
@@ -30,13 +27,13 @@ import {
   sampleGroups,
   scoreGroups,
   shapeable,
-  tokenMean,
   writePrompts,
   writeSamples,
 } from "./rollout.ts";
 import { runSteps, type StageResult } from "./stage.ts";
+import { stepMetrics } from "./step-metrics.ts";
 import { padRows, spread } from "./token-batch.ts";
-import { applyGradients, type UpdateStatistics, UpdateSums } from "./update.ts";
+import { applyGradients, splitByLength, type UpdateStatistics, UpdateSums } from "./update.ts";
 
 export interface GrpoStage extends RolloutStage {
   grpo: GrpoOptions;
@@ -64,32 +61,9 @@ export async function trainGrpo(stage: GrpoStage): Promise<StageResult> {
   const updatesPerStep = grpo.epochs * grpo.minibatches;
   const usesReference = grpo.kl.coef > 0;
 
-  const slices = slicesOf(stage.train);
-  const columns = [
-    ...rolloutColumns(stage.partNames, stage.train.size !== null),
-    ...sliceColumns(slices),
-    ...modeColumns(),
-    ...shapingColumns(stage.shaping),
-    "advantage/mean",
-    "advantage/std",
-    "policy/loss",
-    "policy/entropy",
-    "policy/ratio_mean",
-    "policy/ratio_max",
-    "policy/clip_fraction",
-    "policy/clip_low",
-    "policy/clip_high",
-    "policy/update_kl",
-    "policy/sampler_gap",
-    "policy/logprob_mean",
-    ...(usesReference ? ["policy/kl"] : []),
-    "time/rollout_s",
-    "time/reward_s",
-    "time/update_s",
-    "time/tokens_per_s",
-  ];
+  const measured = stepMetrics(stage, usesReference ? ["policy/kl"] : []);
 
-  return runSteps(stage, columns, async (step) => {
+  return runSteps(stage, measured.columns, async (step) => {
     // 1. draw P prompts
     const position = step * rollout.prompts_per_step;
     const prompts = order.draw(position, rollout.prompts_per_step);
@@ -138,26 +112,19 @@ export async function trainGrpo(stage: GrpoStage): Promise<StageResult> {
     // 7. what is written down
     writeSamples(stage, step, groups, scored, advantages);
     writePrompts(stage, step, order, position, groups, scored);
-    const flat = advantages.flat();
-    const tokens = scored.flat().reduce((sum, { tokens }) => sum + tokens.length, 0);
     return {
-      ...rolloutMetrics(groups, scored, stage.partNames),
-      ...(stage.train.size === null ? {} : { epoch: (position + prompts.length) / stage.train.size }),
-      ...sliceMetrics(slices, groups, scored),
-      ...modeMetrics(scored, advantages),
-      ...shaped.metrics,
-      "advantage/mean": mean(flat),
-      "advantage/std": standardDeviation(flat, 0),
-      "policy/entropy": tokenMean(scored, ({ entropies }) => entropies),
-      "policy/logprob_mean": tokenMean(scored, ({ logprobs }) => logprobs),
+      ...measured.of({
+        position,
+        groups,
+        scored,
+        shaped,
+        advantages,
+        lossAdvantages: advantages.flat(),
+        updates: sums,
+        clipNorm: stage.optimizerOptions.clip_norm,
+        times: { began, sampled, rewarded, updated },
+      }),
       ...(references === null ? {} : { "policy/kl": meanKl(grpo, scored, references) }),
-      ...sums.metrics(stage.optimizerOptions.clip_norm),
-      "optim/updates": stage.optimizer.steps,
-      "memory/tensors": tf.memory().numTensors,
-      "time/rollout_s": sampled - began,
-      "time/reward_s": rewarded - sampled,
-      "time/update_s": updated - rewarded,
-      "time/tokens_per_s": tokens / Math.max(1e-9, sampled - began),
     } satisfies MetricValues;
   });
 }
@@ -246,18 +213,13 @@ function update(
   const { grpo, policy } = stage;
   const klInLoss = grpo.kl.coef > 0 && grpo.kl.place === "loss";
   const entropyBonus = grpo.entropy_coef > 0;
-  const live = samples
-    .filter(({ advantage, weight }) => weight > 0 && (advantage !== 0 || klInLoss || entropyBonus))
-    // rows of like length share a micro-batch, so that little is padded
-    .sort((a, b) => rowLength(b) - rowLength(a));
-  const size = grpo.micro_batch_rows ?? Math.max(1, live.length);
-  const microBatches = Array.from({ length: Math.ceil(live.length / size) }, (_, i) =>
-    live.slice(i * size, (i + 1) * size),
+  const live = samples.filter(
+    ({ advantage, weight }) => weight > 0 && (advantage !== 0 || klInLoss || entropyBonus),
   );
 
   return applyGradients(
     stage,
-    microBatches,
+    splitByLength(live, grpo.micro_batch_rows),
     lr,
     (micro) => {
       const { batch, starts } = padRows(
@@ -287,10 +249,6 @@ function update(
     },
     POLICY_LOSS_STATISTICS,
   );
-}
-
-function rowLength({ promptTokens, completion }: Sample): number {
-  return promptTokens.length + completion.tokens.length;
 }
 
 function meanKl(

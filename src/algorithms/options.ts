@@ -17,6 +17,14 @@ const microBatchRows = z
     "rows per forward and backward pass; gradients are summed, so it changes memory and speed only. All rows of an update when absent",
   );
 
+const entropyCoef = z
+  .number()
+  .min(0)
+  .default(0)
+  .describe(
+    "weight of the mean token entropy that the loss rewards, nats; verl's default is 0.001, TRL has none",
+  );
+
 /** Group-relative policy optimisation. */
 export const grpoOptions = z.strictObject({
   kind: z.literal("grpo"),
@@ -24,13 +32,7 @@ export const grpoOptions = z.strictObject({
   clip: clipOptions.prefault({}),
   kl: klOptions.prefault({}),
   aggregation: aggregationOptions,
-  entropy_coef: z
-    .number()
-    .min(0)
-    .default(0)
-    .describe(
-      "weight of the mean token entropy that the loss rewards, nats; verl's default is 0.001, TRL has none",
-    ),
+  entropy_coef: entropyCoef,
   mask_truncated: z
     .boolean()
     .default(false)
@@ -80,6 +82,7 @@ export const ppoOptions = z.strictObject({
     .prefault({})
     .describe("the value function"),
   aggregation: aggregationOptions,
+  entropy_coef: entropyCoef,
   mask_decision: maskDecisionOptions.prefault({}),
   epochs: z.int().min(1).default(1).describe("passes over each rollout"),
   minibatches: z

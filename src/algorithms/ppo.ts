@@ -15,17 +15,16 @@ import { createRng } from "../lib/rng.ts";
 import { nextKlCoefficient } from "../losses/adaptive-kl.ts";
 import { maskDecision, tokenWeights } from "../losses/aggregation.ts";
 import { clippedPolicyLoss, POLICY_LOSS_STATISTICS } from "../losses/clipped-policy.ts";
+import { entropyTerm } from "../losses/entropy.ts";
 import { klEstimateNumber } from "../losses/kl.ts";
 import { clippedValueLoss, VALUE_LOSS_STATISTICS } from "../losses/value.ts";
 import type { AdamW } from "../optim/adamw.ts";
 import type { OptimizerOptions } from "../optim/options.ts";
 import { learningRate } from "../optim/schedule.ts";
 import type { Critic } from "../policy/critic.ts";
-import { shapeRewards, shapingColumns } from "../rewards/shaping.ts";
+import { shapeRewards } from "../rewards/shaping.ts";
 import type { MetricValues } from "../run/metrics.ts";
 import type { Group, ScoredCompletion } from "../types.ts";
-import { rolloutColumns, rolloutMetrics } from "./metrics.ts";
-import { modeColumns, modeMetrics, sliceColumns, sliceMetrics, slicesOf } from "./mode-metrics.ts";
 import type { PpoOptions } from "./options.ts";
 import {
   decisionTokens,
@@ -36,11 +35,11 @@ import {
   scoreGroups,
   scorePerToken,
   shapeable,
-  tokenMean,
   writePrompts,
   writeSamples,
 } from "./rollout.ts";
 import { runSteps, type StageResult } from "./stage.ts";
+import { stepMetrics } from "./step-metrics.ts";
 import { padRows, spread } from "./token-batch.ts";
 import { applyGradients, splitByLength, type UpdateStatistics, UpdateSums } from "./update.ts";
 
@@ -82,24 +81,7 @@ export async function trainPpo(stage: PpoStage): Promise<StageResult> {
   const updatesPerStep = ppo.epochs * ppo.minibatches;
   const usesReference = ppo.kl.coef > 0;
   const criticSchedule = { ...stage.optimizerOptions, lr: ppo.critic.lr ?? stage.optimizerOptions.lr };
-  const slices = slicesOf(stage.train);
-  const columns = [
-    ...rolloutColumns(stage.partNames, stage.train.size !== null),
-    ...sliceColumns(slices),
-    ...modeColumns(),
-    ...shapingColumns(stage.shaping),
-    "advantage/mean",
-    "advantage/std",
-    "policy/loss",
-    "policy/entropy",
-    "policy/ratio_mean",
-    "policy/ratio_max",
-    "policy/clip_fraction",
-    "policy/clip_low",
-    "policy/clip_high",
-    "policy/update_kl",
-    "policy/sampler_gap",
-    "policy/logprob_mean",
+  const measured = stepMetrics(stage, [
     ...(usesReference ? ["policy/kl", "policy/kl_completion", "policy/kl_coef"] : []),
     "critic/value_mean",
     "critic/return_mean",
@@ -108,13 +90,9 @@ export async function trainPpo(stage: PpoStage): Promise<StageResult> {
     "critic/clip_fraction",
     "critic/lr",
     "critic/grad_norm",
-    "time/rollout_s",
-    "time/reward_s",
-    "time/update_s",
-    "time/tokens_per_s",
-  ];
+  ]);
 
-  return runSteps(stage, columns, async (step) => {
+  return runSteps(stage, measured.columns, async (step) => {
     // 1. draw P prompts
     const position = step * rollout.prompts_per_step;
     const prompts = order.draw(position, rollout.prompts_per_step);
@@ -170,30 +148,23 @@ export async function trainPpo(stage: PpoStage): Promise<StageResult> {
     const advantages = scored.map((group) => group.map(() => mean([...samples[next++]!.advantages])));
     writeSamples(stage, step, groups, scored, advantages);
     writePrompts(stage, step, order, position, groups, scored);
-    const flat = samples.flatMap(({ advantages }) => [...advantages]);
     return {
-      ...rolloutMetrics(groups, scored, stage.partNames),
-      ...sliceMetrics(slices, groups, scored),
-      ...modeMetrics(scored, advantages),
-      ...(stage.train.size === null ? {} : { epoch: (position + prompts.length) / stage.train.size }),
-      ...shaped.metrics,
-      "advantage/mean": mean(flat),
-      "advantage/std": standardDeviation(flat, 0),
-      "policy/entropy": tokenMean(scored, ({ entropies }) => entropies),
-      "policy/logprob_mean": tokenMean(scored, ({ logprobs }) => logprobs),
+      ...measured.of({
+        position,
+        groups,
+        scored,
+        shaped,
+        advantages,
+        lossAdvantages: samples.flatMap((sample) => [...sample.advantages]),
+        updates: policySums,
+        clipNorm: stage.optimizerOptions.clip_norm,
+        times: { began, sampled, rewarded, updated },
+      }),
       ...(kl === null
         ? {}
         : { "policy/kl": kl.perToken, "policy/kl_completion": kl.perCompletion, "policy/kl_coef": coef }),
-      ...policySums.metrics(stage.optimizerOptions.clip_norm),
       ...valueMetrics(samples),
       ...criticSums.critic(),
-      "optim/updates": stage.optimizer.steps,
-      "memory/tensors": tf.memory().numTensors,
-      "time/rollout_s": sampled - began,
-      "time/reward_s": rewarded - sampled,
-      "time/update_s": updated - rewarded,
-      "time/tokens_per_s":
-        scored.flat().reduce((sum, { tokens }) => sum + tokens.length, 0) / Math.max(1e-9, sampled - began),
     } satisfies MetricValues;
   });
 }
@@ -268,6 +239,7 @@ function updatePolicy(
 ): Promise<UpdateStatistics> {
   const { ppo, policy, rollout } = stage;
   const live = minibatch.filter(({ weight }) => weight > 0);
+  const entropyBonus = ppo.entropy_coef > 0;
   return applyGradients(
     stage,
     splitByLength(live, ppo.micro_batch_rows),
@@ -276,17 +248,25 @@ function updatePolicy(
       const { batch, starts } = padRows(micro.map(tokenRow));
       const perToken = (of: (sample: PpoSample, t: number) => number) =>
         tf.tensor1d(spread(starts, batch.targets.length, (i, t) => of(micro[i]!, t))); // [K]
-      const { loss, statistics } = clippedPolicyLoss(
+      const weights = perToken(({ weight, masked }, t) => (t === masked ? 0 : weight * ppo.minibatches));
+      const { logprobs, entropy } = policy.score(batch, {
+        temperature: rollout.temperature,
+        entropyGradient: entropyBonus,
+      }); // [K]
+      const { loss: surrogate, statistics } = clippedPolicyLoss(
         {
-          logprobs: policy.score(batch, { temperature: rollout.temperature }).logprobs,
+          logprobs,
           oldLogprobs: perToken(({ completion }, t) => completion.logprobs[t]!),
           referenceLogprobs: null,
           advantages: perToken(({ advantages }, t) => advantages[t]!),
-          weights: perToken(({ weight, masked }, t) => (t === masked ? 0 : weight * ppo.minibatches)),
+          weights,
         },
         ppo.clip,
         { coef: 0, estimator: ppo.kl.estimator, place: "reward" },
       );
+      const loss = entropyBonus
+        ? tf.sub<tf.Scalar>(surrogate, entropyTerm(entropy, weights, ppo.entropy_coef))
+        : surrogate;
       const masked = micro.filter((sample) => sample.masked !== null).length;
       return { loss, statistics, tokens: starts.at(-1)! - masked };
     },

@@ -96,6 +96,21 @@ describe("a PPO run", () => {
     const steps = state(checkpointAt(warm, 4))["criticOptimizerSteps"];
     expect(steps).toBe(8);
   });
+
+  it("an entropy bonus keeps it exploring", async () => {
+    const entropy = async (coef: number) => {
+      const runDir = space.path(`ppo entropy ${coef}`);
+      await runTraining(config, {
+        runDir,
+        set: [`algorithm.entropy_coef=${coef}`, "steps=8", "optimizer.lr=0.03"],
+      });
+      return rowsWithoutTime(join(runDir, "metrics.csv")).map((row) => Number(row["policy/entropy"]));
+    };
+    const [without, bonus] = [await entropy(0), await entropy(1)];
+    // the first rollout is before any update
+    expect(bonus[0]).toBe(without[0]);
+    expect(bonus[7]!).toBeGreaterThan(without[7]! + 0.2);
+  });
 });
 
 /** SFT, PPO with an adaptive KL, GRPO, PPO again: the critic goes through. */
