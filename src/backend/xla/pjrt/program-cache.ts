@@ -1,0 +1,76 @@
+/** Compiled programs on disk, so that a second run of the same config starts at once. */
+import { createHash } from "node:crypto";
+import { existsSync, readFileSync, rmSync, statSync } from "node:fs";
+import { arch, cpus, platform } from "node:os";
+import { join } from "node:path";
+import koffi from "koffi";
+import { writeFileAtomic } from "../../../lib/files.ts";
+import type { Pointer } from "../native.ts";
+import { Arena, type PjrtPlugin } from "./api.ts";
+import { serialize } from "./executable.ts";
+
+export interface ProgramCache {
+  key(text: string, options: Uint8Array): string;
+  /** @returns the program, or null when it is not there or does not load any more */
+  load(plugin: PjrtPlugin, client: Pointer, key: string): Pointer | null;
+  /** Keeps a program; a plugin that cannot serialise, or a full disk, leaves nothing behind. */
+  keep(plugin: PjrtPlugin, loaded: Pointer, key: string): void;
+}
+
+/** Machine code fits one processor: its model and features are part of the key. */
+function machine(): string {
+  let flags = "";
+  try {
+    flags = /^(?:flags|Features)\s*:.*$/m.exec(readFileSync("/proc/cpuinfo", "utf8"))?.[0] ?? "";
+  } catch {
+    // not Linux
+  }
+  return [platform(), arch(), cpus()[0]?.model ?? "", cpus().length, flags].join("\n");
+}
+
+/** @param plugin path of the library: its size and time are part of the key, beside the versions it reports */
+export function programCache(
+  folder: string,
+  plugin: string,
+  versions: Readonly<Record<string, string>>,
+): ProgramCache {
+  const { size, mtimeMs } = statSync(plugin);
+  const base = JSON.stringify([plugin, size, mtimeMs, versions, machine()]);
+  const pathOf = (key: string) => join(folder, `${key}.pjrt`);
+  return {
+    key: (text, options) =>
+      createHash("sha256").update(base).update("\0").update(options).update("\0").update(text).digest("hex"),
+    load: (api, client, key) => {
+      const path = pathOf(key);
+      if (!existsSync(path)) return null;
+      const arena = new Arena();
+      try {
+        const bytes = readFileSync(path);
+        const { loaded_executable } = api.call("Executable_DeserializeAndLoad", {
+          client,
+          serialized_executable: arena.keep(bytes),
+          serialized_executable_size: bytes.length,
+        });
+        return loaded_executable;
+      } catch {
+        rmSync(path, { force: true });
+        return null;
+      } finally {
+        arena.release();
+      }
+    },
+    keep: (api, loaded, key) => {
+      try {
+        writeFileAtomic(pathOf(key), serialize(api, loaded, callDeleter));
+      } catch {
+        // the next run compiles again
+      }
+    },
+  };
+}
+
+let deleter: ReturnType<typeof koffi.proto> | undefined;
+function callDeleter(at: Pointer, serialized: Pointer): void {
+  deleter ??= koffi.proto("void", ["uintptr_t"]);
+  if (at !== 0) koffi.call(BigInt(at), deleter, serialized);
+}
