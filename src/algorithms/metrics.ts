@@ -1,5 +1,7 @@
 /** Metrics of a rollout: what was sampled and what it was worth. */
 import { mean, standardDeviation } from "../lib/math.ts";
+import { isDegenerate } from "../rewards/mode-answer.ts";
+import { degenerateDefaults } from "../rewards/options.ts";
 import type { MetricValues } from "../run/metrics.ts";
 import type { Group, ScoredCompletion } from "../types.ts";
 
@@ -32,6 +34,7 @@ export function rolloutColumns(partNames: readonly string[], sized: boolean): st
     "completion/truncated",
     "completion/thinking",
     "completion/distinct",
+    "completion/degenerate",
   ];
 }
 
@@ -88,5 +91,6 @@ export function rolloutMetrics(
     "completion/distinct": mean(
       scored.map((group) => new Set(group.map(({ text }) => text)).size / group.length),
     ),
+    "completion/degenerate": share(({ text }) => isDegenerate(text, degenerateDefaults)),
   };
 }

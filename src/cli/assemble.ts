@@ -179,9 +179,9 @@ export function evaluateOptions(
   return {
     dataset: source.name,
     temperature: options.temperature,
-    top_p: rollout.top_p,
-    top_k: rollout.top_k,
-    min_p: rollout.min_p,
+    top_p: options.top_p ?? rollout.top_p,
+    top_k: options.top_k ?? rollout.top_k,
+    min_p: options.min_p ?? rollout.min_p,
     stop: rollout.stop,
     groupSize: options.samples,
     maxNewTokens: options.max_new_tokens ?? rollout.max_new_tokens,

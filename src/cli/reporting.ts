@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { ConfigError } from "../lib/errors.ts";
 import { writeFileAtomic } from "../lib/files.ts";
 import { buildReport } from "../report/build.ts";
+import { parseEfficiency } from "../report/efficiency.ts";
 import { createPlotter } from "../report/plots.ts";
 import { type RunFiles, readRun } from "../report/read-run.ts";
 import { renderHtml } from "../report/render-html.ts";
@@ -11,25 +12,32 @@ import { renderCsv, renderMarkdown } from "../report/render-text.ts";
 
 /**
  * @param out "-" writes nothing; absent: report.<format> in the run, or in the working directory for several
+ * @param efficiency evaluations of the base model, `standard.csv,direct.csv`; not in CSV reports
  * @returns the file, or null with the text for stdout
  */
 export async function writeReport(
   directories: readonly string[],
   format: "html" | "md" | "csv",
   out?: string,
+  efficiency: string | null = null,
 ): Promise<{ path: string | null; text: string }> {
   const repeated = directories.find((path, i) => directories.indexOf(path) !== i);
   if (repeated !== undefined) throw new ConfigError(`${repeated} is given twice`);
-  const text = await render(directories, format);
+  const text = await render(directories, format, efficiency);
   if (out === "-") return { path: null, text };
   const path = out ?? join(directories.length === 1 ? directories[0]! : ".", `report.${format}`);
   writeFileAtomic(path, text);
   return { path, text };
 }
 
-async function render(directories: readonly string[], format: "html" | "md" | "csv"): Promise<string> {
+async function render(
+  directories: readonly string[],
+  format: "html" | "md" | "csv",
+  efficiency: string | null,
+): Promise<string> {
   if (format === "csv") return renderCsv(directories.map(readForCsv));
-  const document = buildReport(directories, await createPlotter());
+  const reference = efficiency === null ? null : parseEfficiency(efficiency);
+  const document = buildReport(directories, await createPlotter(), reference);
   return format === "html" ? renderHtml(document) : renderMarkdown(document);
 }
 

@@ -160,18 +160,25 @@ const lengths: Rule = ({ model, rollout, algorithm, data, eval: evaluation }, { 
   }
 };
 
-const topK: Rule = ({ model, rollout }, { report }) => {
-  if (!model || !rollout) return;
+const topK: Rule = ({ model, rollout, eval: evaluation }, { report }) => {
+  if (!model) return;
   const { vocabulary, source } = modelFacts(model);
-  if (vocabulary === null || rollout.top_k < vocabulary) return;
+  if (vocabulary === null) return;
   const reason = `the vocabulary has ${vocabulary} tokens (${source}), so it would keep all of them`;
-  report({
-    rule: "top_k",
-    path: "rollout.top_k",
-    uses: ["model.path", "model.init"],
-    reason,
-    fix: "use 0 (off) or fewer",
-  });
+  const keys: [string, number | undefined][] = [
+    ["rollout.top_k", rollout?.top_k],
+    ["eval.top_k", evaluation?.top_k],
+  ];
+  for (const [path, value] of keys) {
+    if (value === undefined || value < vocabulary) continue;
+    report({
+      rule: "top_k",
+      path,
+      uses: ["model.path", "model.init"],
+      reason,
+      fix: "use 0 (off) or fewer",
+    });
+  }
 };
 
 export const modelRules: readonly Rule[] = [oneSource, tokenizer, lora, lengths, topK];

@@ -234,6 +234,22 @@ const greedySamples: Rule = ({ eval: evaluation }, { report }) => {
   });
 };
 
+/** Greedy decoding takes the likeliest token, whatever is kept beside it. */
+const greedyTruncation: Rule = ({ eval: evaluation }, { report }) => {
+  if (!evaluation || evaluation.temperature > 0) return;
+  const off = { top_p: 1, top_k: 0, min_p: 0 };
+  for (const key of ["top_p", "top_k", "min_p"] as const) {
+    if (evaluation[key] === undefined || evaluation[key] === off[key]) continue;
+    report({
+      rule: "greedy_truncation",
+      path: `eval.${key}`,
+      uses: ["eval.temperature"],
+      reason: "at temperature 0 the likeliest token is taken, and nothing else can be kept",
+      fix: "remove it, or use a temperature above 0",
+    });
+  }
+};
+
 const evalNeedsData: Rule = ({ eval: evaluation, data }, { report }) => {
   if (!evaluation || !data || data.eval !== undefined) return;
   const reason = "there is no data.eval to evaluate on";
@@ -292,6 +308,7 @@ export const trainingRules: readonly Rule[] = [
   rewardsPresent,
   lengthPenalty,
   greedySamples,
+  greedyTruncation,
   evalNeedsData,
   modeSamples,
   labels,

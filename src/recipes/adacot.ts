@@ -63,7 +63,7 @@ export const adacot: Method = {
     {
       key: "rollout.top_p",
       value: 1,
-      source: `${SILENT}; its evaluation has 0.7, which is --set for rlpt eval`,
+      source: `${SILENT}; its evaluation has 0.7, which is eval.top_p`,
     },
     { key: "optimizer.lr", value: 1e-6, source: `${SILENT}: usual for PPO on models of 7B` },
     { key: "eval.temperature", value: 1, source: `${PAPER}, appendix E` },

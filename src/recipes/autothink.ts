@@ -108,7 +108,7 @@ export const autothink: Method = {
     },
     { key: "rollout.group_size", value: 8, source: "paper, and code" },
     { key: "rollout.temperature", value: 0.6, source: "code, in training too" },
-    { key: "rollout.top_p", value: 1, source: "code (evaluations of the paper have 0.95)" },
+    { key: "rollout.top_p", value: 1, source: "code" },
     { key: "rollout.top_k", value: 0, source: "code: -1, which is off" },
     { key: "rollout.max_prompt_tokens", value: 1024, source: "code" },
     { key: "algorithm.kind", value: "grpo", source: "paper, section 4" },

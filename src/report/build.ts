@@ -21,6 +21,7 @@ import {
   type Section,
   type Table,
 } from "./document.ts";
+import { type EfficiencyReference, efficiencySection } from "./efficiency.ts";
 import type { Plotter } from "./plots.ts";
 import { numberCell, type Row, type RunFiles, readRun } from "./read-run.ts";
 import { evaluationSteps, sliceKinds, stageStarts } from "./series.ts";
@@ -32,16 +33,21 @@ const MODES = "mode";
 
 /**
  * @param directories of runs, selections (selection.json) and sweeps (pareto.csv), in any mixture
+ * @param efficiency the base model's evaluations, for AutoThink's E-F1
  * @throws ConfigError for a directory that is none of these
  */
-export function buildReport(directories: readonly string[], plot: Plotter): ReportDocument {
+export function buildReport(
+  directories: readonly string[],
+  plot: Plotter,
+  efficiency: EfficiencyReference | null = null,
+): ReportDocument {
   const selections = directories.filter((path) => existsSync(join(path, "selection.json")));
   const sweeps = directories.filter((path) => existsSync(join(path, "pareto.csv")));
   const runs = directories
     .filter((path) => !selections.includes(path) && !sweeps.includes(path))
     .map(readRun);
   const sections = [
-    ...(runs.length === 0 ? [] : runSections(runs, plot)),
+    ...(runs.length === 0 ? [] : runSections(runs, plot, efficiency)),
     ...selections.flatMap((path) => selectionSections(path, plot)),
     ...sweeps.flatMap((path) => sweepSections(path, plot)),
   ];
@@ -60,7 +66,11 @@ function titles(runs: readonly RunFiles[], others: readonly string[]): { title: 
   return { title: `${facts.recipe}: ${facts.result}`, subtitle: run.label };
 }
 
-function runSections(runs: readonly RunFiles[], plot: Plotter): Section[] {
+function runSections(
+  runs: readonly RunFiles[],
+  plot: Plotter,
+  efficiency: EfficiencyReference | null,
+): Section[] {
   const several = runs.length > 1;
   const main = accuracyFigure(runs, plot);
   const sections: Section[] = [
@@ -94,6 +104,7 @@ function runSections(runs: readonly RunFiles[], plot: Plotter): Section[] {
       ),
     ),
   ]);
+  if (efficiency !== null) sections.push(efficiencySection(runs, efficiency));
   add("curves", "Learning curves", figures(learningFigures(runs, plot)));
   add("rewards", "Reward parts", figures(rewardPartFigures(runs, plot)));
   const dead = deadGroupFigures(runs, plot);

@@ -156,6 +156,9 @@ export const mathOptions = z.strictObject({
     .describe("longest comparison of one answer; real ones take under a millisecond"),
 });
 
+/** What text that runs in circles is, in AutoThink's code (math_reward.py); also what metrics count. */
+export const degenerateDefaults = { repeats: 10, longest: 30, word_chars: 120 } as const;
+
 export const modeAnswerOptions = z.strictObject({
   kind: z.literal("mode-answer"),
   ...common,
@@ -211,12 +214,20 @@ export const modeAnswerOptions = z.strictObject({
         .default(true)
         .describe("a wrong direct answer in text that runs in circles costs more"),
       value: z.number().default(-2).describe("its value; AutoThink's code"),
-      repeats: z.int().min(2).default(10).describe("an n-gram this often in a row; AutoThink's code"),
-      longest: z.int().min(1).default(30).describe("words of the longest n-gram; AutoThink's code"),
+      repeats: z
+        .int()
+        .min(2)
+        .default(degenerateDefaults.repeats)
+        .describe("an n-gram this often in a row; AutoThink's code"),
+      longest: z
+        .int()
+        .min(1)
+        .default(degenerateDefaults.longest)
+        .describe("words of the longest n-gram; AutoThink's code"),
       word_chars: z
         .int()
         .min(1)
-        .default(120)
+        .default(degenerateDefaults.word_chars)
         .describe("or one word of this many characters; AutoThink's code"),
     })
     .prefault({})

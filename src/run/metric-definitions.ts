@@ -127,6 +127,12 @@ export const metricDefinitions: readonly MetricDefinition[] = [
     "mean over P of different texts in the group / G",
     "near 1/G: mode collapse",
   ),
+  define(
+    "completion/degenerate",
+    "0..1",
+    "completions in which an n-gram of 1 to 30 words stands 10 times in a row, or a word has 120 characters / B",
+    "text in circles (AutoThink's rule, over the completion only): look at samples.jsonl",
+  ),
 
   define(
     "slice/{slice}/thinking",

@@ -179,7 +179,7 @@ describe("the recipe", () => {
       [60, { gamma: 0.5 }],
       [120, undefined],
     ]);
-    expect(shapingsOf("autothink-biased-no-stage1")).toEqual([[100, undefined]]);
+    expect(shapingsOf("autothink-biased-no-stage1")).toEqual([[160, undefined]]);
   });
 });
 

@@ -13,6 +13,7 @@ interface EvalFlags {
   backend?: string;
   csv?: string;
   completions?: string;
+  efficiency?: string;
   json?: boolean;
 }
 
@@ -31,9 +32,16 @@ export function register(program: Command): void {
     .option("--set <key=value>", "override a key; again for more", collect, [])
     .option("--csv <file>", "also write the table there, in the columns of eval.csv")
     .option("--completions <file>", "also write every completion there, as JSON lines")
+    .option(
+      "--efficiency <standard,direct>",
+      "two evaluations of the base model (--csv), with the standard prompt and made to answer directly: adds AutoThink's E-F1",
+    )
     .option("--json", "machine-readable output")
     .action(async (path: string, flags: EvalFlags) => {
       const { evaluateTarget } = await import("../evaluation.ts");
+      const { efficiencyF1, parseEfficiency } = await import("../../report/efficiency.ts");
+      // before anything is evaluated: its files may be wrong
+      const reference = flags.efficiency === undefined ? null : parseEfficiency(flags.efficiency);
       const short = (["samples", "temperature", "limit"] as const).flatMap((key) =>
         flags[key] === undefined ? [] : [`eval.${key}=${flags[key]}`],
       );
@@ -51,8 +59,19 @@ export function register(program: Command): void {
           if (!flags.json) printNote(text);
         },
       );
-      if (flags.json) printJson({ target: target.name, rows: evaluation.rows });
-      else print(render(target.name, evaluation));
+      const all = evaluation.rows[0]!;
+      const at = { accuracy: Number(all.accuracy), tokens: Number(all.tokens_mean) };
+      const score = reference === null ? null : efficiencyF1(at, reference);
+      if (flags.json) {
+        printJson({
+          target: target.name,
+          rows: evaluation.rows,
+          ...(score === null ? {} : { efficiency_f1: score }),
+        });
+      } else {
+        print(render(target.name, evaluation));
+        if (score !== null) print(`E-F1 ${(100 * score).toFixed(1)}%: accuracy gained, tokens saved`);
+      }
     });
 }
 

@@ -5,6 +5,7 @@ import { colours, print } from "../terminal.ts";
 interface ReportFlags {
   out?: string;
   format?: string;
+  efficiency?: string;
 }
 
 const FORMATS = ["html", "md", "csv"] as const;
@@ -20,10 +21,14 @@ export function register(program: Command): void {
       "where to write; report.html in the run, or in this folder for several; - is stdout",
     )
     .option("--format <format>", "html, md or csv; by the name of --out when absent")
+    .option(
+      "--efficiency <standard,direct>",
+      "two evaluations of the base model (rlpt eval --csv), with the standard prompt and made to answer directly: adds AutoThink's E-F1",
+    )
     .action(async (runs: string[], flags: ReportFlags) => {
       const format = chooseFormat(flags);
       const { writeReport } = await import("../reporting.ts");
-      const { path, text } = await writeReport(runs, format, flags.out);
+      const { path, text } = await writeReport(runs, format, flags.out, flags.efficiency ?? null);
       if (path === null) process.stdout.write(text);
       else print(`${colours.bold("report")} ${path}`);
     });
