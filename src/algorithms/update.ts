@@ -1,5 +1,6 @@
 /** One optimizer step over micro-batches whose losses add up, and its statistics. */
 import * as tf from "@tensorflow/tfjs";
+import { RlptError } from "../lib/errors.ts";
 import type { AdamW } from "../optim/adamw.ts";
 import type { Trainee } from "../policy/interfaces.ts";
 import type { MetricValues } from "../run/metrics.ts";
@@ -23,6 +24,7 @@ export interface UpdateStatistics {
 /**
  * Adds up the gradients of the micro-batches, clips, and makes one AdamW step. Without any micro-batch the
  * gradient is 0: the moments decay, as they would in PyTorch.
+ * @throws RlptError when the loss or the gradient's norm is not finite; the weights are spoilt then
  * @param lossOf builds the loss of one micro-batch; runs inside tidy
  * @param names of the statistics it returns
  */
@@ -76,6 +78,13 @@ export async function applyGradients<T>(
     const norm = optimizer.step(sum, lr);
     total.gradientNorm = (await norm.data())[0]!;
     norm.dispose();
+    if (!Number.isFinite(total.gradientNorm) || !Number.isFinite(total.loss)) {
+      throw new RlptError(
+        `the loss is ${total.loss} and the gradient's norm ${total.gradientNorm}: the run stops before they reach a checkpoint. ` +
+          `Lower optimizer.lr (${lr} in this step) and start from a checkpoint before; ` +
+          "if this is the first step, see with rlpt sample whether the model itself speaks sense.",
+      );
+    }
   } finally {
     tf.dispose([...sum.values()]);
   }

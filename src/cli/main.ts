@@ -19,6 +19,7 @@ import { register as registerSelectData } from "./commands/select-data.ts";
 import { register as registerSweep } from "./commands/sweep.ts";
 import { register as registerTrain } from "./commands/train.ts";
 import { register as registerValidate } from "./commands/validate.ts";
+import { memoryAdvice } from "./out-of-memory.ts";
 import { stopWithParent } from "./parent.ts";
 import { exitQuietlyOnBrokenPipe } from "./terminal.ts";
 
@@ -85,10 +86,12 @@ export async function run(argv: readonly string[]): Promise<number> {
 function reportError(error: unknown, verbose: boolean): void {
   const expected = error instanceof RlptError;
   const message = error instanceof Error ? error.message : String(error);
-  process.stderr.write(`${expected ? "" : "rlpt: unexpected error: "}${message}\n`);
+  const advice = expected ? null : memoryAdvice(message);
+  const text = advice ?? `${expected ? "" : "rlpt: unexpected error: "}${message}`;
+  process.stderr.write(`${text}\n`);
   if (verbose) {
     for (let e: unknown = error; e instanceof Error; e = e.cause) process.stderr.write(`${e.stack}\n`);
-  } else if (!expected) {
+  } else if (!expected && advice === null) {
     process.stderr.write("Run again with --verbose for the stack.\n");
   }
 }

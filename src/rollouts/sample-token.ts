@@ -1,4 +1,5 @@
 /** Sampling one token from logits, on the host. */
+import { RlptError } from "../lib/errors.ts";
 
 export interface SamplingOptions {
   /** Logits are divided by it; 0 is greedy. */
@@ -44,7 +45,10 @@ export function sampleToken(
     if (value > logits[offset + best]! && i !== banned) best = i;
   }
   if (!Number.isFinite(max))
-    throw new RangeError("logits hold no finite maximum: the policy has diverged (NaN)");
+    throw new RlptError(
+      "the policy has diverged: its logits are NaN or infinite. Lower optimizer.lr and start from a checkpoint before; " +
+        "if nothing was trained yet, the model file is broken.",
+    );
   const greedy = options.temperature === 0;
   const inverse = greedy ? 1 : 1 / options.temperature;
   let total = 0;
