@@ -2,7 +2,10 @@
 
 /** @param {{ completion: string }} input @returns {{ value: number, note: string }} */
 export function reward({ completion }) {
-  const lines = completion.split("</think>")[0].split("\n").filter((line) => line.trim() !== "");
+  const lines = completion
+    .split("</think>")[0]
+    .split("\n")
+    .filter((line) => line.trim() !== "");
   const repeats = lines.filter((line, i) => i > 0 && line === lines[i - 1]).length;
   return { value: lines.length === 0 ? 0 : -repeats / lines.length, note: `${repeats} of ${lines.length}` };
 }

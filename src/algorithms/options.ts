@@ -21,9 +21,7 @@ const entropyCoef = z
   .number()
   .min(0)
   .default(0)
-  .describe(
-    "weight of the mean token entropy that the loss rewards, nats; verl's default is 0.001, TRL has none",
-  );
+  .describe("weight of the mean token entropy that the loss rewards, nats; 0 as in verl");
 
 /** Group-relative policy optimisation. */
 export const grpoOptions = z.strictObject({
