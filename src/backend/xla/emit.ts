@@ -1,0 +1,219 @@
+/** From values that are wanted to the text of one StableHLO module. */
+import { type Spec, typeText } from "./executor.ts";
+import type { LoopNode, Value } from "./graph.ts";
+import { literal } from "./hlo.ts";
+
+export interface ModuleText {
+  text: string;
+  /** What the module is called with, in order; buffers, or numbers of the host. */
+  arguments: Value[];
+  outputs: readonly Spec[];
+  operations: number;
+}
+
+type Node = Value | LoopNode;
+
+const isValue = (node: Node): node is Value => "definition" in node;
+
+/** Host numbers of one element are written into the text, unless `asArgument` says that they change. */
+export interface ScalarPolicy {
+  /** @param index of the scalar, in order of appearance */
+  asArgument(index: number, value: Value): boolean;
+}
+
+/** @throws Error when a value's buffer was freed, or a loop's argument is used outside of its loop */
+export function emitModule(outputs: readonly Value[], scalars: ScalarPolicy): ModuleText {
+  const names = new Map<Value, string>();
+  const loopNames = new Map<LoopNode, string>();
+  const inputs: Value[] = [];
+  const lines: string[] = [];
+  let counter = 0;
+  let scalarCount = 0;
+  let operations = 0;
+
+  const inside = dependents(outputs);
+
+  /** Emits what `roots` need and `region` allows, operands first. */
+  function emit(roots: readonly Node[], into: string[], region: LoopNode | null): void {
+    const stack: Node[] = [...roots].reverse();
+    while (stack.length > 0) {
+      const node = stack[stack.length - 1]!;
+      if (done(node)) {
+        stack.pop();
+        continue;
+      }
+      const waiting = operandsOf(node).filter((operand) => !done(operand));
+      if (waiting.length > 0) {
+        for (let i = waiting.length - 1; i >= 0; i--) stack.push(waiting[i]!);
+        continue;
+      }
+      stack.pop();
+      if (isValue(node)) define(node, into, region);
+      else loop(node, into);
+    }
+  }
+
+  const done = (node: Node) => (isValue(node) ? names.has(node) : loopNames.has(node));
+
+  function operandsOf(node: Node): readonly Node[] {
+    if (!isValue(node)) {
+      // what regions take from outside is computed before the loop
+      return [...node.initial, ...(inside.captured.get(node) ?? [])];
+    }
+    const { definition } = node;
+    if (definition.kind === "operation") return definition.operands;
+    if (definition.kind === "result") return [definition.of];
+    return [];
+  }
+
+  function define(value: Value, into: string[], region: LoopNode | null): void {
+    const { definition } = value;
+    switch (definition.kind) {
+      case "operation": {
+        const name = `%${counter++}`;
+        into.push(`${name} = ${definition.emit(definition.operands.map((operand) => names.get(operand)!))}`);
+        names.set(value, name);
+        operations++;
+        return;
+      }
+      case "result":
+        names.set(value, `${loopNames.get(definition.of)!}#${definition.index}`);
+        return;
+      case "host":
+        if (value.size === 1 && !definition.changes && !scalars.asArgument(scalarCount++, value)) {
+          const name = `%${counter++}`;
+          // outside of every region, where all can see it
+          lines.push(
+            `${name} = stablehlo.constant dense<${literal(value.type, Number(definition.data[0]!))}> : ${typeText(value)}`,
+          );
+          names.set(value, name);
+          return;
+        }
+        names.set(value, `%arg${inputs.length}`);
+        inputs.push(value);
+        return;
+      case "buffer":
+        names.set(value, `%arg${inputs.length}`);
+        inputs.push(value);
+        return;
+      case "argument":
+        throw new Error(`an argument of a loop is used outside of it${region === null ? "" : "s region"}`);
+      case "freed":
+        throw new Error(`a tensor ${typeText(value)} was freed before it was computed with`);
+    }
+  }
+
+  function loop(node: LoopNode, into: string[]): void {
+    const name = `%${counter++}`;
+    const types = node.initial.map(typeText).join(", ");
+    const initial = node.initial.map((value) => names.get(value)!);
+    for (const [i, parameter] of node.parameters.entries()) names.set(parameter, `${name}_${i}`);
+    const header = node.parameters
+      .map((parameter, i) => `${names.get(parameter)!} = ${initial[i]}`)
+      .join(", ");
+    const condition: string[] = [];
+    const outer = new Map(names);
+    emit([node.condition], condition, node);
+    const test = names.get(node.condition)!;
+    // what the condition computed is not visible in the body
+    const visible = new Map(outer);
+    const body: string[] = [];
+    restore(names, visible);
+    emit(node.next, body, node);
+    const next = node.next.map((value) => names.get(value)!);
+    restore(names, outer);
+    into.push(
+      `${name}:${node.initial.length} = stablehlo.while(${header}) : ${types}`,
+      " cond {",
+      ...condition,
+      `stablehlo.return ${test} : tensor<i1>`,
+      " } do {",
+      ...body,
+      `stablehlo.return ${next.join(", ")} : ${types}`,
+      " }",
+    );
+    loopNames.set(node, name);
+  }
+
+  emit(outputs, lines, null);
+  const signature = inputs.map((value, i) => `%arg${i}: ${typeText(value)}`).join(", ");
+  const results = outputs.map(typeText).join(", ");
+  const returned = outputs.map((value) => names.get(value)!).join(", ");
+  const text = `module @rlpt {\nfunc.func public @main(${signature}) -> (${results}) {\n${lines.join("\n")}\nreturn ${returned} : ${results}\n}\n}\n`;
+  return {
+    text,
+    arguments: inputs,
+    outputs: outputs.map(({ type, shape }) => ({ type, shape })),
+    operations,
+  };
+}
+
+function restore(names: Map<Value, string>, to: ReadonlyMap<Value, string>): void {
+  names.clear();
+  for (const [value, name] of to) names.set(value, name);
+}
+
+/** For each loop: values that its regions use and that do not depend on its arguments. */
+function dependents(outputs: readonly Value[]): { captured: Map<LoopNode, Value[]> } {
+  const captured = new Map<LoopNode, Value[]>();
+  const seen = new Set<Node>();
+  const stack: Node[] = [...outputs];
+  while (stack.length > 0) {
+    const node = stack.pop()!;
+    if (seen.has(node)) continue;
+    seen.add(node);
+    if (isValue(node)) {
+      const { definition } = node;
+      if (definition.kind === "operation") stack.push(...definition.operands);
+      if (definition.kind === "result") stack.push(definition.of);
+    } else {
+      const outside = capturesOf(node);
+      captured.set(node, outside);
+      stack.push(...node.initial, ...outside);
+    }
+  }
+  return { captured };
+}
+
+function capturesOf(loop: LoopNode): Value[] {
+  const inner = new Map<Value, boolean>();
+  const order: Value[] = [];
+  /** Does it depend on the loop's arguments? Iterative, operands first. */
+  const stack: Value[] = [loop.condition, ...loop.next];
+  const own = new Set(loop.parameters);
+  while (stack.length > 0) {
+    const value = stack[stack.length - 1]!;
+    if (inner.has(value)) {
+      stack.pop();
+      continue;
+    }
+    if (own.has(value)) {
+      inner.set(value, true);
+      stack.pop();
+      continue;
+    }
+    const operands = value.definition.kind === "operation" ? value.definition.operands : [];
+    const waiting = operands.filter((operand) => !inner.has(operand));
+    if (waiting.length > 0) {
+      stack.push(...waiting);
+      continue;
+    }
+    stack.pop();
+    inner.set(
+      value,
+      operands.some((operand) => inner.get(operand)!),
+    );
+    order.push(value);
+  }
+  const used = new Set<Value>();
+  const note = (value: Value) => {
+    if (!inner.get(value)) used.add(value);
+  };
+  for (const value of order) {
+    if (!inner.get(value) || value.definition.kind !== "operation") continue;
+    for (const operand of value.definition.operands) note(operand);
+  }
+  for (const value of [loop.condition, ...loop.next]) note(value);
+  // constants are cheap and cannot fail outside
+  return [...used];
+}

@@ -1,0 +1,267 @@
+/**
+ * A tfjs backend that computes nothing until a number is asked for: kernels add StableHLO operations to a graph, and a read
+ * compiles and runs all that has been asked for since the last one as a single program. Tensors that are not needed any more
+ * by then never exist, and buffers without a holder lend their memory to the program's results.
+ */
+import * as tf from "@tensorflow/tfjs";
+import { BackendError } from "../../lib/errors.ts";
+import { bytesOf, type ElementType, type Executor, elementTypes, type HostArray } from "./executor.ts";
+import { hostValue, Value } from "./graph.ts";
+import { reshape } from "./hlo.ts";
+import { ProgramCache, type ProgramStatistics } from "./programs.ts";
+
+export const xlaBackendName = "xla";
+
+/** Numbers of this size go to the device at once, so that weights do not stand in the host's memory too. */
+const UPLOAD_AT_ONCE = 2 ** 20;
+
+interface Entry {
+  value: Value;
+  dtype: tf.DataType;
+  references: number;
+}
+
+const TYPES: Partial<Record<tf.DataType, ElementType>> = { float32: "f32", int32: "i32", bool: "i1" };
+
+export function elementType(dtype: tf.DataType): ElementType {
+  const type = TYPES[dtype];
+  if (type === undefined) throw new BackendError(`tensors of dtype ${dtype} cannot be compiled`);
+  return type;
+}
+
+function dataType(type: ElementType): tf.DataType {
+  if (type === "i1") return "bool";
+  return type === "f32" || type === "bf16" || type === "f16" ? "float32" : "int32";
+}
+
+export class LazyBackend extends tf.KernelBackend {
+  readonly executor: Executor;
+  /** Operands of matrix products: f32, or rounded to bf16 with sums in f32. */
+  matmulType: "f32" | "bf16" = "f32";
+  private readonly programs: ProgramCache;
+  private readonly entries = new WeakMap<object, Entry>();
+  private entryCount = 0;
+  /** Asked for, held by a tensor, and not computed yet. */
+  private readonly wanted = new Set<Value>();
+  /** Buffers without a holder that the graph may still refer to. */
+  private orphans: Value[] = [];
+  /** Scalars that are arguments of the next program, one per number. */
+  private readonly scalars = new Map<number, Value>();
+
+  constructor(executor: Executor) {
+    super();
+    this.executor = executor;
+    this.programs = new ProgramCache(executor);
+  }
+
+  get statistics(): Readonly<ProgramStatistics> {
+    return this.programs.statistics;
+  }
+
+  /** The value behind a tensor. */
+  take(info: tf.TensorInfo): Value {
+    const { value } = this.entry(info.dataId);
+    return value.shape.length === info.shape.length ? value : reshape(value, info.shape);
+  }
+
+  /** A tensor for a value. */
+  give(value: Value, dtype: tf.DataType = dataType(value.type)): tf.TensorInfo {
+    const dataId = {};
+    this.hold(dataId, value, dtype);
+    return { dataId, shape: value.shape.slice(), dtype };
+  }
+
+  /** A number that changes from step to step: an argument of the program, so that it costs no new one. */
+  changing(number: number): Value {
+    const known = this.scalars.get(number);
+    if (known !== undefined) return known;
+    const value = hostValue("f32", [], Float32Array.of(number), true);
+    this.scalars.set(number, value);
+    return value;
+  }
+
+  override write(values: tf.backend_util.BackendValues, shape: number[], dtype: tf.DataType): object {
+    const dataId = {};
+    this.move(dataId, values, shape, dtype, 1);
+    return dataId;
+  }
+
+  override move(
+    dataId: object,
+    values: tf.backend_util.BackendValues | null,
+    shape: number[],
+    dtype: tf.DataType,
+    refCount: number,
+  ): void {
+    const type = elementType(dtype);
+    const value = hostValue(type, shape, hostArray(values, type, shape));
+    if (bytesOf(value) >= UPLOAD_AT_ONCE) this.upload(value);
+    this.hold(dataId, value, dtype);
+    this.entry(dataId).references = refCount;
+  }
+
+  override async read(dataId: object): Promise<tf.backend_util.BackendValues> {
+    const buffer = this.computed(this.entry(dataId).value);
+    return buffer instanceof Value ? numbersOf(buffer) : asTfjs(await this.executor.read(buffer));
+  }
+
+  override readSync(dataId: object): tf.backend_util.BackendValues {
+    const buffer = this.computed(this.entry(dataId).value);
+    return buffer instanceof Value ? numbersOf(buffer) : asTfjs(this.executor.download(buffer));
+  }
+
+  /** The buffer of a value, computed now if need be; the value itself where its numbers lie on the host. */
+  private computed(value: Value) {
+    if (value.pending) this.flush();
+    const { definition } = value;
+    if (definition.kind === "host") return value;
+    if (definition.kind === "buffer") return definition.buffer;
+    throw new BackendError("a tensor was read inside a traced loop, where it has no value yet");
+  }
+
+  /** Computes everything that tensors wait for, as one program. */
+  flush(): void {
+    if (this.wanted.size === 0) {
+      this.freeOrphans();
+      return;
+    }
+    const outputs = [...this.wanted].sort((a, b) => a.serial - b.serial);
+    const { program, arguments: values } = this.programs.prepare(
+      outputs,
+      (value) => value.holders === 0 && value.definition.kind === "buffer",
+    );
+    const temporary: ReturnType<Executor["upload"]>[] = [];
+    const buffers = values.map((value) => {
+      const { definition } = value;
+      if (definition.kind === "buffer") return definition.buffer;
+      if (definition.kind !== "host") throw new BackendError("a program's argument has no numbers");
+      // scalars may stand in the next program's text: their numbers stay on the host
+      if (value.size > 1 && value.holders > 0) return this.upload(value);
+      const buffer = this.executor.upload(definition.data, value);
+      temporary.push(buffer);
+      return buffer;
+    });
+    const results = program.run(buffers);
+    this.programs.statistics.runs++;
+    for (const [i, value] of outputs.entries()) {
+      value.definition = { kind: "buffer", buffer: results[i]! };
+    }
+    this.wanted.clear();
+    this.scalars.clear();
+    for (const buffer of temporary) buffer.free();
+    this.freeOrphans();
+  }
+
+  private upload(value: Value) {
+    if (value.definition.kind !== "host") throw new BackendError("only numbers of the host can be uploaded");
+    const buffer = this.executor.upload(value.definition.data, value);
+    value.definition = { kind: "buffer", buffer };
+    return buffer;
+  }
+
+  private freeOrphans(): void {
+    for (const value of this.orphans) {
+      if (value.holders > 0 || value.definition.kind !== "buffer") continue;
+      value.definition.buffer.free();
+      value.definition = { kind: "freed" };
+    }
+    this.orphans = [];
+  }
+
+  private hold(dataId: object, value: Value, dtype: tf.DataType): void {
+    this.entries.set(dataId, { value, dtype, references: 1 });
+    this.entryCount++;
+    value.holders++;
+    if (value.pending) this.wanted.add(value);
+  }
+
+  private entry(dataId: object): Entry {
+    const entry = this.entries.get(dataId);
+    if (entry === undefined) throw new BackendError("a tensor of another backend was used with xla");
+    return entry;
+  }
+
+  override disposeData(dataId: object, force = false): boolean {
+    const entry = this.entries.get(dataId);
+    if (entry === undefined) return true;
+    entry.references--;
+    if (!force && entry.references > 0) return false;
+    this.entries.delete(dataId);
+    this.entryCount--;
+    const { value } = entry;
+    if (--value.holders > 0) return true;
+    this.wanted.delete(value);
+    if (value.definition.kind === "buffer") {
+      this.orphans.push(value);
+      if (this.wanted.size === 0) this.freeOrphans();
+    }
+    return true;
+  }
+
+  override refCount(dataId: object): number {
+    return this.entries.get(dataId)?.references ?? 0;
+  }
+
+  override incRef(dataId: object): void {
+    this.entry(dataId).references++;
+  }
+
+  override numDataIds(): number {
+    return this.entryCount;
+  }
+
+  override memory(): { unreliable: boolean } {
+    return { unreliable: true };
+  }
+
+  override floatPrecision(): 32 {
+    return 32;
+  }
+
+  override epsilon(): number {
+    return 1e-7;
+  }
+
+  override timerAvailable(): boolean {
+    return false;
+  }
+
+  override dispose(): void {
+    this.programs.dispose();
+    this.executor.close();
+  }
+}
+
+function hostArray(
+  values: tf.backend_util.BackendValues | null,
+  type: ElementType,
+  shape: readonly number[],
+): HostArray {
+  if (values === null) throw new BackendError("a tensor without numbers cannot be moved to xla");
+  const { array } = elementTypes[type];
+  if (values instanceof array) return values as HostArray;
+  const numbers = Array.from(values as ArrayLike<number>, Number);
+  const size = shape.reduce((product, n) => product * n, 1);
+  if (numbers.length !== size) throw new BackendError(`${numbers.length} numbers for a tensor of ${size}`);
+  return type === "f32"
+    ? Float32Array.from(numbers)
+    : type === "i32"
+      ? Int32Array.from(numbers)
+      : Uint8Array.from(numbers);
+}
+
+function numbersOf({ definition }: Value): tf.backend_util.BackendValues {
+  if (definition.kind !== "host") throw new BackendError("numbers of the host were expected");
+  return asTfjs(definition.data);
+}
+
+function asTfjs(data: HostArray): tf.backend_util.BackendValues {
+  if (data instanceof Float32Array || data instanceof Int32Array || data instanceof Uint8Array) return data;
+  return Float32Array.from(data as ArrayLike<number>);
+}
+
+/** The xla backend where it is the current one. */
+export function currentLazyBackend(): LazyBackend | null {
+  const backend = tf.getBackend() === xlaBackendName ? tf.backend() : null;
+  return backend instanceof LazyBackend ? backend : null;
+}
