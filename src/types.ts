@@ -115,9 +115,45 @@ export interface GenerationSession {
   dispose(): void;
 }
 
+/** How a policy that samples inside its own program does it, row by row; rows of one prompt are consecutive. */
+export interface SamplingRequest {
+  /** Rows per prompt. */
+  repeats: number;
+  maxNewTokens: number;
+  /** 0 is greedy. */
+  temperature: number;
+  top_p: number;
+  top_k: number;
+  min_p: number;
+  eosIds: readonly number[];
+  /** Draw of a row's token number `token`, uniform in [0, 1). */
+  uniform(row: number, token: number): number;
+  /** What a row's token must be, or must not be; only asked for token < `constrainedTokens`. */
+  constraint(row: number, token: number): { force: number } | { ban: number } | undefined;
+  constrainedTokens: number;
+  /** Has the row ended for a reason that only the host sees? Asked between programs. */
+  ended(row: number, tokens: readonly number[]): boolean;
+}
+
+/** One row's tokens up to its end, or more: what follows an end that only the host sees is the caller's to cut. */
+export interface SampledRow {
+  tokens: number[];
+  /** Under softmax(logits / temperature) over all ids, before truncation; nats. */
+  logprobs: number[];
+  /** Of that distribution, nats. */
+  entropies: number[];
+}
+
 /** What a sampler needs of a policy. */
 export interface GenerativePolicy {
   readonly vocabSize: number;
+  /**
+   * Prefill, decoding and sampling as one program, where the backend compiles programs: null elsewhere. The draws are
+   * those of `sampleToken`, but for rounding where two tokens meet.
+   */
+  readonly sampleRows?:
+    | ((prompts: readonly Int32Array[], request: SamplingRequest) => Promise<SampledRow[]>)
+    | null;
   /**
    * Starts decoding. Each prompt is prefilled once and its cache shared by `repeats` consecutive rows.
    * @param prompts P id lists, none empty

@@ -133,9 +133,10 @@ function decoderLayer(
   );
 }
 
-/** Embedded tokens. @returns [R*T, H] */
-export function embed(tokens: Int32Array, view: WeightView): tf.Tensor2D {
-  return embedding(weight<tf.Tensor2D>(view, embeddingName), tf.tensor1d(tokens, "int32"));
+/** Embedded tokens. @param tokens [N] @returns [N, H] */
+export function embed(tokens: Int32Array | tf.Tensor1D, view: WeightView): tf.Tensor2D {
+  const ids = tokens instanceof tf.Tensor ? tokens : tf.tensor1d(tokens, "int32");
+  return embedding(weight<tf.Tensor2D>(view, embeddingName), ids);
 }
 
 /** The output matrix and how it lies: the embedding [V, H] where tied, else the head [H, V]. */
@@ -179,7 +180,9 @@ export function hiddenStates(
       ? rematerialisedLayer(config, n, x, view, context, masks[n]!, options.rematerialise)
       : decoderLayer(config, n, x, view, context, masks[n]!);
   }
-  return finalNorm(config, embedding(x, tf.tensor1d(at, "int32")), view);
+  // every position in order: nothing to pick
+  const chosen = at.length === x.shape[0] && at.every((index, i) => index === i);
+  return finalNorm(config, chosen ? x : embedding(x, tf.tensor1d(at, "int32")), view);
 }
 
 /** Which weights a layer computed again must give gradients to. */

@@ -68,7 +68,11 @@ export async function startSession(
   return new CachedSession(config, view, caches, { slots, lengths, logits, steps: options.maxNewTokens });
 }
 
-function checkPrompts(config: DecoderConfig, prompts: readonly Int32Array[], maxNewTokens: number): void {
+export function checkPrompts(
+  config: DecoderConfig,
+  prompts: readonly Int32Array[],
+  maxNewTokens: number,
+): void {
   if (prompts.length === 0) throw new RlptError("generation needs at least one prompt");
   for (const [i, prompt] of prompts.entries()) {
     if (prompt.length === 0) throw new RlptError(`prompt ${i} is empty; generation needs at least one token`);

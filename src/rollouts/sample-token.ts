@@ -22,7 +22,7 @@ export interface SampledToken {
 
 /**
  * Truncation follows temperature, in the order top_k, top_p, min_p (as in transformers); the draw is by
- * inverse CDF, in id order when nothing is truncated, else from the likeliest down.
+ * inverse CDF, in id order.
  * @param logits row-major [rows, V]; only [offset, offset + size) is read
  * @param u uniform in [0, 1)
  * @param constraint changes what is drawn, not what is reported: logprob and entropy stay the policy's own
@@ -80,9 +80,9 @@ export function sampleToken(
     return { token: best, logprob: logprob(best), entropy }; // rounding left a crumb at the end
   }
 
-  const kept = truncate(logits, offset, size, inverse, max, total, options).filter(
-    ({ token }) => token !== banned,
-  );
+  const kept = truncate(logits, offset, size, inverse, max, total, options)
+    .filter(({ token }) => token !== banned)
+    .sort((a, b) => a.token - b.token);
   const mass = kept.reduce((sum, { weight }) => sum + weight, 0);
   let left = u * mass;
   for (const { token, weight } of kept) {

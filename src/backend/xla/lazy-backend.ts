@@ -71,6 +71,11 @@ export class LazyBackend extends tf.KernelBackend {
     return { dataId, shape: value.shape.slice(), dtype };
   }
 
+  /** A tensor of tfjs for a value. */
+  tensor(value: Value): tf.Tensor {
+    return tf.engine().makeTensorFromTensorInfo(this.give(value));
+  }
+
   /** A number that changes from step to step: an argument of the program, so that it costs no new one. */
   changing(number: number): Value {
     const known = this.scalars.get(number);
@@ -78,6 +83,11 @@ export class LazyBackend extends tf.KernelBackend {
     const value = hostValue("f32", [], Float32Array.of(number), true);
     this.scalars.set(number, value);
     return value;
+  }
+
+  /** The same for an integer. */
+  changingInteger(number: number): Value {
+    return hostValue("i32", [], Int32Array.of(number), true);
   }
 
   override write(values: tf.backend_util.BackendValues, shape: number[], dtype: tf.DataType): object {
