@@ -222,18 +222,17 @@ function update(
     splitByLength(live, grpo.micro_batch_rows),
     lr,
     (micro) => {
-      const { batch, starts } = padRows(
+      const padded = padRows(
         micro.map((s) => ({ prompt: s.promptTokens, completion: s.completion.tokens })),
+        policy.fewShapes,
       );
-      const size = batch.targets.length; // K
-      const old = tf.tensor1d(spread(starts, size, (i, t) => micro[i]!.completion.logprobs[t]!));
-      const advantages = tf.tensor1d(spread(starts, size, (i) => micro[i]!.advantage));
+      const { batch, starts } = padded;
+      const old = tf.tensor1d(spread(padded, (i, t) => micro[i]!.completion.logprobs[t]!));
+      const advantages = tf.tensor1d(spread(padded, (i) => micro[i]!.advantage));
       const weights = tf.tensor1d(
-        spread(starts, size, (i, t) => (t === micro[i]!.masked ? 0 : micro[i]!.weight * minibatches)),
+        spread(padded, (i, t) => (t === micro[i]!.masked ? 0 : micro[i]!.weight * minibatches)),
       );
-      const reference = klInLoss
-        ? tf.tensor1d(spread(starts, size, (i, t) => micro[i]!.reference![t]!))
-        : null;
+      const reference = klInLoss ? tf.tensor1d(spread(padded, (i, t) => micro[i]!.reference![t]!)) : null;
       const { temperature } = stage.rollout;
       const { logprobs, entropy } = policy.score(batch, { temperature, entropyGradient: entropyBonus }); // [K]
       const { loss: surrogate, statistics } = clippedPolicyLoss(

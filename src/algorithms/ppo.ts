@@ -109,7 +109,9 @@ export async function trainPpo(stage: PpoStage): Promise<StageResult> {
 
     // 4. reference logprobs and values, per token
     const references = usesReference ? await referenceLogprobs(stage, groups, ppo.micro_batch_rows) : null;
-    const values = await scorePerToken(groups, ppo.micro_batch_rows, (batch) => critic.values(batch));
+    const values = await scorePerToken(stage.policy, groups, ppo.micro_batch_rows, (batch) =>
+      critic.values(batch),
+    );
 
     // 5. rewards per token, GAE, whitening
     const samples = estimate(stage, groups, scored, shaped.rewards, references, values);
@@ -245,9 +247,10 @@ function updatePolicy(
     splitByLength(live, ppo.micro_batch_rows),
     lr,
     (micro) => {
-      const { batch, starts } = padRows(micro.map(tokenRow));
+      const padded = padRows(micro.map(tokenRow), policy.fewShapes);
+      const { batch, starts } = padded;
       const perToken = (of: (sample: PpoSample, t: number) => number) =>
-        tf.tensor1d(spread(starts, batch.targets.length, (i, t) => of(micro[i]!, t))); // [K]
+        tf.tensor1d(spread(padded, (i, t) => of(micro[i]!, t))); // [K]
       const weights = perToken(({ weight, masked }, t) => (t === masked ? 0 : weight * ppo.minibatches));
       const { logprobs, entropy } = policy.score(batch, {
         temperature: rollout.temperature,
@@ -276,7 +279,7 @@ function updatePolicy(
 
 /** One optimizer step of the critic; no token is masked in it. */
 function updateCritic(
-  { ppo, critic, criticOptimizer }: PpoStage,
+  { ppo, policy, critic, criticOptimizer }: PpoStage,
   minibatch: readonly PpoSample[],
   lr: number,
 ): Promise<UpdateStatistics> {
@@ -286,9 +289,10 @@ function updateCritic(
     splitByLength(live, ppo.micro_batch_rows),
     lr,
     (micro) => {
-      const { batch, starts } = padRows(micro.map(tokenRow));
+      const padded = padRows(micro.map(tokenRow), policy.fewShapes);
+      const { batch, starts } = padded;
       const perToken = (of: (sample: PpoSample, t: number) => number) =>
-        tf.tensor1d(spread(starts, batch.targets.length, (i, t) => of(micro[i]!, t))); // [K]
+        tf.tensor1d(spread(padded, (i, t) => of(micro[i]!, t))); // [K]
       const { loss, statistics } = clippedValueLoss(
         {
           values: critic.values(batch),

@@ -3,7 +3,7 @@ import * as tf from "@tensorflow/tfjs";
 import type { PromptOrder } from "../data/order.ts";
 import { mean } from "../lib/math.ts";
 import { createRng } from "../lib/rng.ts";
-import type { TokenBatch } from "../policy/interfaces.ts";
+import type { TokenBatch, TrainablePolicy } from "../policy/interfaces.ts";
 import type { Shapeable } from "../rewards/shaping.ts";
 import type { ShapingSpec } from "../rewards/shaping-options.ts";
 import { encodePrompt, promptText } from "../rollouts/encode.ts";
@@ -108,7 +108,7 @@ export function referenceLogprobs(
   groups: readonly Group[],
   microBatchRows: number | undefined,
 ): Promise<Float32Array[][]> {
-  return scorePerToken(groups, microBatchRows, (batch) => {
+  return scorePerToken(policy, groups, microBatchRows, (batch) => {
     return policy.score(batch, { temperature: rollout.temperature, reference: true }).logprobs;
   });
 }
@@ -118,6 +118,7 @@ export function referenceLogprobs(
  * @param of gives them for the scored tokens of a batch, [K]; runs inside tidy
  */
 export async function scorePerToken(
+  policy: TrainablePolicy,
   groups: readonly Group[],
   microBatchRows: number | undefined,
   of: (batch: TokenBatch) => tf.Tensor1D,
@@ -128,11 +129,13 @@ export async function scorePerToken(
   const size = microBatchRows ?? rows.length;
   const flat: Float32Array[] = [];
   for (let start = 0; start < rows.length; start += size) {
-    const { batch, starts } = padRows(rows.slice(start, start + size));
+    const { batch, starts, slots } = padRows(rows.slice(start, start + size), policy.fewShapes);
     const tensor = tf.tidy(() => of(batch)); // [K]
     const numbers = await tensor.data<"float32">();
     tensor.dispose();
-    for (let i = 0; i + 1 < starts.length; i++) flat.push(numbers.slice(starts[i], starts[i + 1]));
+    for (const [i, slot] of slots.entries()) {
+      flat.push(numbers.slice(slot, slot + starts[i + 1]! - starts[i]!));
+    }
   }
   let next = 0;
   return groups.map(({ completions }) => completions.map(() => flat[next++]!));

@@ -55,8 +55,9 @@ export async function trainSft(stage: SftStage): Promise<StageResult> {
       microBatches,
       lr,
       (micro) => {
-        const { batch, starts } = packRows(micro, length);
-        const weights = tf.tensor1d(spread(starts, batch.targets.length, () => 1 / targets)); // [K]
+        const padded = packRows(micro, length, policy.fewShapes);
+        const { batch, starts } = padded;
+        const weights = tf.tensor1d(spread(padded, () => 1 / targets)); // [K]
         const { logprobs } = policy.score(batch, { temperature: 1 });
         return { loss: crossEntropyLoss(logprobs, weights), statistics: null, tokens: starts.at(-1)! };
       },

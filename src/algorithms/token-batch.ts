@@ -1,5 +1,5 @@
 /** Rows of tokens to the fixed-shape arrays of one forward pass. */
-import type { TokenBatch } from "../policy/interfaces.ts";
+import type { FewShapes, TokenBatch } from "../policy/interfaces.ts";
 
 /** Tokens a row holds, and which of them carry loss. */
 export interface TokenRow {
@@ -15,27 +15,55 @@ export function bucket(length: number): number {
 
 /**
  * One segment per row, padded on the right.
- * @returns the batch, and where each row's scored tokens lie in it: row i owns scored [starts[i], starts[i+1])
+ * @param few pads rows, lengths and scored tokens to shapes that come again; empty rows behind the real ones
+ * @returns the batch, and where each row's scored tokens lie in it
  */
-export function padRows(rows: readonly TokenRow[]): { batch: TokenBatch; starts: number[] } {
-  return packRows(rows.map((row) => [row]));
+export function padRows(rows: readonly TokenRow[], few: FewShapes | null = null): PaddedBatch {
+  return packRows(
+    rows.map((row) => [row]),
+    undefined,
+    few,
+  );
+}
+
+/** A batch and its scored tokens: where completion `i` of it begins among the scored slots, in `order`. */
+export interface PaddedBatch {
+  batch: TokenBatch;
+  /** Scored tokens before each completion, and their number at the end: completion i has starts[i+1] - starts[i]. */
+  starts: number[];
+  /** Slot of the first scored token of each completion; the others follow. */
+  slots: number[];
+}
+
+/** Rows of a batch where each new shape costs a compilation: powers of two and the halves between them. */
+function rowsOf(count: number): number {
+  if (count <= 2) return Math.max(1, count);
+  const power = 2 ** Math.floor(Math.log2(count));
+  return count === power ? power : count <= power * 1.5 ? power * 1.5 : power * 2;
+}
+
+/** The same for lengths: twice the usual steps. */
+function coarseBucket(length: number): number {
+  const step = length <= 64 ? 16 : length <= 256 ? 32 : length <= 1024 ? 128 : 512;
+  return Math.ceil(length / step) * step;
 }
 
 /**
  * Several segments per row, each seeing only itself.
  * @param packed segments of each row, in order
  * @param rowLength pad to this length; bucketed from the longest row when absent
- * @returns the batch, and per segment (in reading order) where its scored tokens start; one more entry ends the last
+ * @param few see padRows
  */
 export function packRows(
   packed: readonly (readonly TokenRow[])[],
   rowLength?: number,
-): { batch: TokenBatch; starts: number[] } {
+  few: FewShapes | null = null,
+): PaddedBatch {
   const size = ({ prompt, completion }: TokenRow) => prompt.length + completion.length;
   const longest = Math.max(0, ...packed.map((row) => row.reduce((sum, segment) => sum + size(segment), 0)));
-  const length = rowLength ?? bucket(longest);
+  const length = rowLength ?? (few === null ? bucket(longest) : coarseBucket(longest));
   if (longest > length) throw new RangeError(`a row of ${longest} tokens does not fit into ${length}`);
-  const rows = packed.length;
+  const rows = few === null ? packed.length : rowsOf(packed.length);
   const tokens = new Int32Array(rows * length);
   const segments = new Int32Array(rows * length);
   const positions = new Int32Array(rows * length);
@@ -59,17 +87,28 @@ export function packRows(
       starts.push(scoredAt.length);
     }
   }
-  const scored = scoredBucket(scoredAt.length);
-  const batch: TokenBatch = {
-    rows,
-    length,
-    tokens,
-    segments,
-    positions,
-    scoredAt: padded(scoredAt, scored),
-    targets: padded(targets, scored),
-  };
-  return { batch, starts };
+  const common = { rows, length, tokens, segments, positions };
+  const first = starts.slice(0, -1);
+  if (few?.scoreAll) {
+    // every position is scored, in order: nothing is gathered
+    const all = new Int32Array(rows * length);
+    for (const [k, at] of scoredAt.entries()) all[at] = targets[k]!;
+    const batch = {
+      ...common,
+      scoredAt: Int32Array.from({ length: rows * length }, (_, i) => i),
+      targets: all,
+    };
+    return { batch, starts, slots: first.map((k) => scoredAt[k] ?? 0) };
+  }
+  const scored = few === null ? scoredBucket(scoredAt.length) : quarters(scoredAt.length, rows * length);
+  const batch = { ...common, scoredAt: padded(scoredAt, scored), targets: padded(targets, scored) };
+  return { batch, starts, slots: first };
+}
+
+/** A quarter, a half, three quarters or all of a batch's positions. */
+function quarters(count: number, positions: number): number {
+  const step = Math.max(1, Math.ceil(positions / 4));
+  return Math.max(1, Math.ceil(count / step)) * step;
 }
 
 /** Scored tokens are padded too (at index 0, to be weighted 0): to steps of an eighth of their number. */
@@ -86,17 +125,17 @@ function padded(values: readonly number[], length: number): Int32Array {
 
 /**
  * Spreads per-token values over the scored slots; padding is 0.
- * @param values one list per segment, as long as its completion
+ * @param values of each completion and token
+ * @returns [K]
  */
 export function spread(
-  starts: readonly number[],
-  size: number,
-  values: (segment: number, token: number) => number,
+  { batch, starts, slots }: PaddedBatch,
+  values: (completion: number, token: number) => number,
 ): Float32Array {
-  const out = new Float32Array(size);
-  for (let segment = 0; segment + 1 < starts.length; segment++) {
-    for (let k = starts[segment]!; k < starts[segment + 1]!; k++)
-      out[k] = values(segment, k - starts[segment]!);
+  const out = new Float32Array(batch.targets.length);
+  for (const [completion, slot] of slots.entries()) {
+    const length = starts[completion + 1]! - starts[completion]!;
+    for (let t = 0; t < length; t++) out[slot + t] = values(completion, t);
   }
   return out;
 }

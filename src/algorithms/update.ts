@@ -37,34 +37,19 @@ export async function applyGradients<T>(
 ): Promise<UpdateStatistics> {
   const total: UpdateStatistics = { loss: 0, gradientNorm: 0, tokens: 0, statistics: {} };
   const sum = new Map<string, tf.Tensor>();
+  // read behind the optimizer's step: a backend that compiles programs makes one of it all
+  const losses: tf.Scalar[] = [];
+  const statistics: tf.Tensor1D[] = [];
+  let norm: tf.Scalar | null = null;
   try {
-    for (const microBatch of microBatches) {
-      let kept: tf.Tensor1D | null = null;
-      let tokens = 0;
+    for (const [i, microBatch] of microBatches.entries()) {
       const { loss, gradients } = policy.lossAndGradients(() => {
         const result = lossOf(microBatch);
-        kept = result.statistics === null ? null : tf.keep(result.statistics);
-        tokens = result.tokens;
+        if (result.statistics !== null) statistics.push(tf.keep(result.statistics));
+        total.tokens += result.tokens;
         return result.loss;
       });
-      total.loss += (await loss.data())[0]!;
-      loss.dispose();
-      const statistics = kept as tf.Tensor1D | null;
-      if (statistics !== null) {
-        const values = await statistics.data();
-        for (const [i, name] of names.entries()) {
-          const before = total.statistics[name];
-          const value = values[i]!;
-          total.statistics[name] =
-            before === undefined
-              ? value
-              : name.startsWith("largest_")
-                ? Math.max(before, value)
-                : before + value;
-        }
-        statistics.dispose();
-      }
-      total.tokens += tokens;
+      losses.push(loss);
       for (const [name, gradient] of gradients) {
         const before = sum.get(name);
         if (before === undefined) sum.set(name, gradient);
@@ -73,11 +58,15 @@ export async function applyGradients<T>(
           tf.dispose([before, gradient]);
         }
       }
+      if (i + 1 < microBatches.length) policy.settle();
     }
     for (const [name, { shape }] of policy.trainable) if (!sum.has(name)) sum.set(name, tf.zeros(shape));
-    const norm = optimizer.step(sum, lr);
+    norm = optimizer.step(sum, lr);
+    tf.dispose([...sum.values()]);
+    sum.clear();
     total.gradientNorm = (await norm.data())[0]!;
-    norm.dispose();
+    for (const loss of losses) total.loss += (await loss.data())[0]!;
+    for (const values of statistics) addStatistics(total.statistics, names, await values.data());
     if (!Number.isFinite(total.gradientNorm) || !Number.isFinite(total.loss)) {
       throw new RlptError(
         `the loss is ${total.loss} and the gradient's norm ${total.gradientNorm}: the run stops before they reach a checkpoint. ` +
@@ -86,9 +75,23 @@ export async function applyGradients<T>(
       );
     }
   } finally {
-    tf.dispose([...sum.values()]);
+    tf.dispose([...sum.values(), ...losses, ...statistics]);
+    norm?.dispose();
   }
   return total;
+}
+
+function addStatistics(
+  total: Record<string, number>,
+  names: readonly string[],
+  values: ArrayLike<number>,
+): void {
+  for (const [i, name] of names.entries()) {
+    const before = total[name];
+    const value = values[i]!;
+    if (before === undefined) total[name] = value;
+    else total[name] = name.startsWith("largest_") ? Math.max(before, value) : before + value;
+  }
 }
 
 /** Collects the updates of one step into metrics. */

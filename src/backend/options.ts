@@ -1,14 +1,14 @@
 import { z } from "zod";
 
 /** In the order `auto` tries them. */
-export const backendKinds = ["tfjs-node-gpu", "webgpu", "tfjs-node", "wasm", "cpu"] as const;
+export const backendKinds = ["tfjs-node-gpu", "webgpu", "tfjs-node", "xla", "wasm", "cpu"] as const;
 export type BackendKind = (typeof backendKinds)[number];
 
 const kind = z
   .enum(["auto", ...backendKinds])
   .default("auto")
   .describe(
-    "auto takes the first of tfjs-node-gpu, webgpu (with a real GPU), tfjs-node, wasm, cpu that starts and passes its self-test; a named one that cannot start is an error",
+    "auto takes the first of tfjs-node-gpu, webgpu (with a real GPU), tfjs-node, xla, wasm, cpu that starts and passes its self-test; a named one that cannot start is an error",
   );
 
 export const backendObjectOptions = z.strictObject({
@@ -20,12 +20,19 @@ export const backendObjectOptions = z.strictObject({
     .describe(
       "wasm only: auto uses the BLAS library it finds for matrix products, off the built-in kernel; or the path of a library with cblas_sgemm",
     ),
+  library: z
+    .string()
+    .min(1)
+    .default("auto")
+    .describe(
+      "xla only: what compiles and runs programs, a folder with TensorFlow's libraries or a PJRT plugin; auto takes the first that it finds (rlpt doctor shows where it looks)",
+    ),
   threads: z
     .int()
     .min(1)
     .max(1024)
     .optional()
-    .describe("threads of the BLAS library; every core when absent"),
+    .describe("threads of the BLAS library and of compiled programs on the CPU; every core when absent"),
 });
 
 /** The `backend` key: a kind by itself, or an object. */

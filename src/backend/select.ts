@@ -15,7 +15,9 @@ export interface StartOptions {
   kind: "auto" | BackendKind;
   /** wasm only: "auto" (default) takes the library it finds, "off" none, else the path of one. */
   cblas?: string | undefined;
-  /** Threads of the CBLAS library; every core when absent. */
+  /** xla only: "auto" (default), or a folder with TensorFlow's libraries, or a PJRT plugin. */
+  library?: string | undefined;
+  /** Threads of the CBLAS library or of compiled programs; every core when absent. */
   threads?: number | undefined;
 }
 
@@ -109,6 +111,10 @@ async function start(kind: BackendKind, options: StartOptions, auto: boolean): P
     case "webgpu": {
       const { startWebgpu } = await import("./webgpu.ts");
       return startWebgpu({ allowSoftware: !auto });
+    }
+    case "xla": {
+      const { startXla } = await import("./xla/start.ts");
+      return startXla(options);
     }
     case "wasm":
       return startWasm(options);

@@ -30,6 +30,7 @@ export async function assembleBackend(recipe: Pick<Recipe, "backend">): Promise<
   return startBackend({
     kind: recipe.backend.kind,
     cblas: recipe.backend.cblas,
+    library: recipe.backend.library,
     threads: recipe.backend.threads,
   });
 }

@@ -34,6 +34,7 @@ export function createCritic(policy: TrainablePolicy): Critic {
     trainable,
     values: (batch) => tf.reshape(tf.matMul(policy.hidden(batch, trainable), head), [-1]) as tf.Tensor1D,
     lossAndGradients: (loss) => lossAndGradients(trainable, loss),
+    settle: () => policy.settle(),
     dispose() {
       tf.dispose([...trainable.values()]);
     },

@@ -100,12 +100,22 @@ export interface Trainee {
   readonly trainable: ReadonlyMap<string, Variable>;
   /** Loss and gradients of the trainable variables; the caller disposes both. */
   lossAndGradients(loss: () => Scalar): { loss: Scalar; gradients: Map<string, Tensor> };
+  /** Computes what has been asked for so far, on backends that would gather it up to the next read. */
+  settle(): void;
+}
+
+/** How batches are padded where each new shape costs a compilation. */
+export interface FewShapes {
+  /** Every position is scored, those that are not wanted with weight 0: cheap where the vocabulary is small. */
+  scoreAll: boolean;
 }
 
 /** A policy that can be trained. Weights are [in, out] inside, [out, in] in files. */
 export interface TrainablePolicy extends GenerativePolicy, Trainee {
   readonly config: DecoderConfig;
   readonly parameterCount: number;
+  /** Padding of batches; null: as little as possible. */
+  readonly fewShapes: FewShapes | null;
   /** Every weight, or the LoRA matrices. */
   readonly trainable: ReadonlyMap<string, Variable>;
   /** Sync, pure in (weights, batch); call inside tf.tidy. No read-back. */

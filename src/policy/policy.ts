@@ -1,10 +1,11 @@
 /** A policy: weights on the backend, what of them is trained, its reference, and the ways in and out. */
 import * as tf from "@tensorflow/tfjs";
 import { tokenLogprobs } from "../backend/ops.ts";
-import { prefetch, readsSynchronously } from "../backend/read.ts";
+import { compilesPrograms, prefetch, readsSynchronously, settle } from "../backend/read.ts";
+import { currentLazyBackend } from "../backend/xla/lazy-backend.ts";
 import { RlptError } from "../lib/errors.ts";
 import { createRng, type Rng } from "../lib/rng.ts";
-import type { GenerationSession } from "../types.ts";
+import type { GenerationSession, SampledRow, SamplingRequest } from "../types.ts";
 import {
   type Adapter,
   hiddenStates,
@@ -24,6 +25,7 @@ import {
 import { startSession } from "./generation.ts";
 import type {
   DecoderConfig,
+  FewShapes,
   LoraOptions,
   NamedTensor,
   ScoreOptions,
@@ -42,6 +44,7 @@ import {
   loraScale,
 } from "./lora.ts";
 import { parseModelConfig } from "./model-config.ts";
+import { sampleRows } from "./program-generation.ts";
 
 export interface PolicyOptions {
   /** All weights, low-rank adapters on frozen weights, or nothing (evaluation, sampling). */
@@ -203,6 +206,16 @@ class Policy implements DecoderPolicy {
     return lossAndGradients(this.trainable, loss);
   }
 
+  settle(): void {
+    settle();
+  }
+
+  get fewShapes(): FewShapes | null {
+    if (!compilesPrograms()) return null;
+    // the output matrix is then a small part of a token's work
+    return { scoreAll: this.config.vocabSize <= 8 * this.config.hiddenSize };
+  }
+
   freezeReference(): void {
     if (!this.trainsWeights) return;
     this.dropReference();
@@ -237,6 +250,13 @@ class Policy implements DecoderPolicy {
     this.reference = new Map(
       tensors.map(({ name, shape, data }) => [name, tf.keep(tf.tensor(data, [...shape]))]),
     );
+  }
+
+  get sampleRows() {
+    const backend = currentLazyBackend();
+    if (backend === null) return null;
+    return (prompts: readonly Int32Array[], request: SamplingRequest): Promise<SampledRow[]> =>
+      sampleRows(backend, this.config, this.view, prompts, request);
   }
 
   startGeneration(

@@ -87,13 +87,13 @@ async function decodeBatch(
   groups: readonly Row[][],
   options: GenerateOptions,
 ): Promise<void> {
+  if (policy.sampleRows) return sampleInProgram(policy.sampleRows, tokenizer, groups, options);
   const session = await policy.startGeneration(
     groups.map((group) => group[0]!.prompt.tokens),
     { repeats: options.groupSize, maxNewTokens: options.maxNewTokens },
   );
   const eos = new Set(tokenizer.eosIds);
-  // the longest stop string in bytes bounds how many tokens it can span
-  const tail = Math.max(0, ...options.stop.map((text) => Buffer.byteLength(text))) + 4;
+  const tail = stopTail(options);
   try {
     let batch = groups.flat();
     for (let t = 0; ; t++) {
@@ -132,6 +132,59 @@ async function decodeBatch(
   } finally {
     session.dispose();
   }
+}
+
+/** The same where the policy samples inside its own program: the host finds the ends. */
+async function sampleInProgram(
+  sampleRows: NonNullable<GenerativePolicy["sampleRows"]>,
+  tokenizer: Tokenizer,
+  groups: readonly Row[][],
+  options: GenerateOptions,
+): Promise<void> {
+  const rows = groups.flat();
+  const eos = new Set(tokenizer.eosIds);
+  const tail = stopTail(options);
+  /** Takes tokens one by one, as if they had just been sampled. */
+  const take = (row: Row, sampled: readonly number[]): void => {
+    while (row.finishReason === null && row.tokens.length < sampled.length) {
+      const token = sampled[row.tokens.length]!;
+      row.tokens.push(token);
+      row.finishReason = finishReason(row, token, eos, tokenizer, options, tail);
+    }
+  };
+  const { modes } = options;
+  const sampled = await sampleRows(
+    groups.map((group) => group[0]!.prompt.tokens),
+    {
+      repeats: options.groupSize,
+      maxNewTokens: options.maxNewTokens,
+      temperature: options.temperature,
+      top_p: options.top_p,
+      top_k: options.top_k,
+      min_p: options.min_p,
+      eosIds: tokenizer.eosIds,
+      uniform: (row, token) => rows[row]!.random.uniform(token),
+      constraint: (row, token) =>
+        modes === undefined ? undefined : modeConstraint(modes, rows[row]!.place, token),
+      constrainedTokens: modes === undefined ? 0 : Math.max(1, modes.close.length),
+      ended: (row, tokens) => {
+        take(rows[row]!, tokens);
+        return rows[row]!.finishReason !== null;
+      },
+    },
+  );
+  for (const [i, row] of rows.entries()) {
+    const { tokens, logprobs, entropies } = sampled[i]!;
+    take(row, tokens);
+    row.logprobs = logprobs.slice(0, row.tokens.length);
+    row.entropies = entropies.slice(0, row.tokens.length);
+  }
+  options.onTokens?.(rows.reduce((sum, row) => sum + row.tokens.length, 0));
+}
+
+/** Tokens that a stop string can span at most: the longest one in bytes bounds it. */
+function stopTail({ stop }: GenerateOptions): number {
+  return Math.max(0, ...stop.map((text) => Buffer.byteLength(text))) + 4;
 }
 
 function finishReason(

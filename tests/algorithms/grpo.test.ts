@@ -121,7 +121,8 @@ describe("completions without advantage", () => {
     const gradients = (chosen: readonly number[]) => {
       const picked = chosen.map((i) => rows[i]!);
       const result = policy.lossAndGradients(() => {
-        const { batch, starts } = padRows(picked);
+        const padded = padRows(picked);
+        const { batch } = padded;
         const size = batch.targets.length;
         const { logprobs } = policy.score(batch, { temperature: 1 });
         return clippedPolicyLoss(
@@ -129,8 +130,8 @@ describe("completions without advantage", () => {
             logprobs,
             oldLogprobs: tf.tensor1d(new Float32Array(size).fill(-2)),
             referenceLogprobs: null,
-            advantages: tf.tensor1d(spread(starts, size, (i) => picked[i]!.advantage)),
-            weights: tf.tensor1d(spread(starts, size, (i) => weights[chosen[i]!]!)),
+            advantages: tf.tensor1d(spread(padded, (i) => picked[i]!.advantage)),
+            weights: tf.tensor1d(spread(padded, (i) => weights[chosen[i]!]!)),
           },
           { low: 0.2, high: 0.2 },
           { coef: 0, estimator: "k3", place: "loss" },

@@ -15,7 +15,8 @@ export function literal(type: ElementType, value: number): string {
     float[0] = value;
     return `0x${bits[0]!.toString(16).toUpperCase().padStart(8, "0")}`;
   }
-  if (type === "bf16") return Number.isFinite(value) ? value.toExponential(8) : value > 0 ? "0x7F80" : "0xFF80";
+  if (type === "bf16")
+    return Number.isFinite(value) ? value.toExponential(8) : value > 0 ? "0x7F80" : "0xFF80";
   return String(Math.trunc(value));
 }
 
