@@ -225,6 +225,7 @@ function update(
       const padded = padRows(
         micro.map((s) => ({ prompt: s.promptTokens, completion: s.completion.tokens })),
         policy.fewShapes,
+        grpo.micro_batch_rows ?? samples.length,
       );
       const { batch, starts } = padded;
       const old = tf.tensor1d(spread(padded, (i, t) => micro[i]!.completion.logprobs[t]!));

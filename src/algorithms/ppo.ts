@@ -247,7 +247,7 @@ function updatePolicy(
     splitByLength(live, ppo.micro_batch_rows),
     lr,
     (micro) => {
-      const padded = padRows(micro.map(tokenRow), policy.fewShapes);
+      const padded = padRows(micro.map(tokenRow), policy.fewShapes, ppo.micro_batch_rows ?? minibatch.length);
       const { batch, starts } = padded;
       const perToken = (of: (sample: PpoSample, t: number) => number) =>
         tf.tensor1d(spread(padded, (i, t) => of(micro[i]!, t))); // [K]
@@ -289,7 +289,7 @@ function updateCritic(
     splitByLength(live, ppo.micro_batch_rows),
     lr,
     (micro) => {
-      const padded = padRows(micro.map(tokenRow), policy.fewShapes);
+      const padded = padRows(micro.map(tokenRow), policy.fewShapes, ppo.micro_batch_rows ?? minibatch.length);
       const { batch, starts } = padded;
       const perToken = (of: (sample: PpoSample, t: number) => number) =>
         tf.tensor1d(spread(padded, (i, t) => of(micro[i]!, t))); // [K]

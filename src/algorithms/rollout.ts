@@ -129,7 +129,7 @@ export async function scorePerToken(
   const size = microBatchRows ?? rows.length;
   const flat: Float32Array[] = [];
   for (let start = 0; start < rows.length; start += size) {
-    const { batch, starts, slots } = padRows(rows.slice(start, start + size), policy.fewShapes);
+    const { batch, starts, slots } = padRows(rows.slice(start, start + size), policy.fewShapes, size);
     const tensor = tf.tidy(() => of(batch)); // [K]
     const numbers = await tensor.data<"float32">();
     tensor.dispose();

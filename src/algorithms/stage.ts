@@ -108,7 +108,9 @@ export async function runSteps(
   const possible = stage.alarms === null ? [] : alarmsFor(columns);
   const alarmColumns =
     possible.length === 0 ? [] : ["alarms", ...possible.map(({ name }) => alarmColumn(name))];
-  const all = [...columns, ...alarmColumns, ...LOOP_METRICS];
+  const compiles = stage.policy.compilation() !== null;
+  const compileColumns = compiles ? ["time/compile_s", "time/programs"] : [];
+  const all = [...columns, ...alarmColumns, ...LOOP_METRICS, ...compileColumns];
   if (stage.until !== null && !all.includes(stage.until.metric)) {
     throw new ConfigError(
       `stage ${stage.name} ends by ${stage.until.metric}, which it does not measure; it has ${all.join(", ")}`,
@@ -127,6 +129,7 @@ export async function runSteps(
         stage.alarms.history = { ...history, evaluations };
       }
     }
+    let compiled = stage.policy.compilation()?.seconds ?? 0;
     for (let index = stage.stepsDone; index < stage.steps; index++) {
       const before = clock();
       const metrics = await step(index);
@@ -143,7 +146,9 @@ export async function runSteps(
         "time/eval_s": evaluation === null ? null : clock() - after,
         "time/elapsed_s": clock() - began,
         "time/peak_rss_mb": process.resourceUsage().maxRSS / 1024,
+        ...compileMetrics(stage, compiled),
       };
+      compiled = stage.policy.compilation()?.seconds ?? 0;
       logs.metrics(offset + done, row);
       progress.step({ step: offset + done, metrics: row });
       const stop = !ended && (await stage.interrupted());
@@ -155,6 +160,11 @@ export async function runSteps(
   } finally {
     progress.stop();
   }
+}
+
+function compileMetrics({ policy }: Stage, before: number): MetricValues {
+  const now = policy.compilation();
+  return now === null ? {} : { "time/compile_s": now.seconds - before, "time/programs": now.programs };
 }
 
 /** Takes the step into the history, and says which alarms are new. @returns the alarms' columns */

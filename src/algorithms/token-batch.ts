@@ -16,13 +16,19 @@ export function bucket(length: number): number {
 /**
  * One segment per row, padded on the right.
  * @param few pads rows, lengths and scored tokens to shapes that come again; empty rows behind the real ones
+ * @param most rows that a batch of this kind can have
  * @returns the batch, and where each row's scored tokens lie in it
  */
-export function padRows(rows: readonly TokenRow[], few: FewShapes | null = null): PaddedBatch {
+export function padRows(
+  rows: readonly TokenRow[],
+  few: FewShapes | null = null,
+  most = rows.length,
+): PaddedBatch {
   return packRows(
     rows.map((row) => [row]),
     undefined,
     few,
+    most,
   );
 }
 
@@ -35,11 +41,11 @@ export interface PaddedBatch {
   slots: number[];
 }
 
-/** Rows of a batch where each new shape costs a compilation: powers of two and the halves between them. */
-function rowsOf(count: number): number {
-  if (count <= 2) return Math.max(1, count);
-  const power = 2 ** Math.floor(Math.log2(count));
-  return count === power ? power : count <= power * 1.5 ? power * 1.5 : power * 2;
+/** Rows of a batch where each new shape costs a compilation: the most there can be, half of it, a quarter ... */
+function rowsOf(count: number, most: number): number {
+  let rows = Math.max(1, count, most);
+  while (rows > 1 && Math.ceil(rows / 2) >= count) rows = Math.ceil(rows / 2);
+  return rows;
 }
 
 /** The same for lengths: twice the usual steps. */
@@ -52,18 +58,19 @@ function coarseBucket(length: number): number {
  * Several segments per row, each seeing only itself.
  * @param packed segments of each row, in order
  * @param rowLength pad to this length; bucketed from the longest row when absent
- * @param few see padRows
+ * @param few, most see padRows
  */
 export function packRows(
   packed: readonly (readonly TokenRow[])[],
   rowLength?: number,
   few: FewShapes | null = null,
+  most = packed.length,
 ): PaddedBatch {
   const size = ({ prompt, completion }: TokenRow) => prompt.length + completion.length;
   const longest = Math.max(0, ...packed.map((row) => row.reduce((sum, segment) => sum + size(segment), 0)));
   const length = rowLength ?? (few === null ? bucket(longest) : coarseBucket(longest));
   if (longest > length) throw new RangeError(`a row of ${longest} tokens does not fit into ${length}`);
-  const rows = few === null ? packed.length : rowsOf(packed.length);
+  const rows = few === null ? packed.length : rowsOf(packed.length, most);
   const tokens = new Int32Array(rows * length);
   const segments = new Int32Array(rows * length);
   const positions = new Int32Array(rows * length);

@@ -20,6 +20,14 @@ export function settle(): void {
   currentLazyBackend()?.flush();
 }
 
+/** Programs compiled so far and the seconds that took; null on backends that compile nothing. */
+export function compilation(): { programs: number; seconds: number } | null {
+  const statistics = currentLazyBackend()?.statistics;
+  return statistics === undefined
+    ? null
+    : { programs: statistics.compilations, seconds: statistics.compileSeconds };
+}
+
 /** True where each new shape costs a compilation, so that batches are padded to few shapes. */
 export function compilesPrograms(): boolean {
   return currentLazyBackend() !== null;

@@ -114,6 +114,8 @@ export interface FewShapes {
 export interface TrainablePolicy extends GenerativePolicy, Trainee {
   readonly config: DecoderConfig;
   readonly parameterCount: number;
+  /** Programs compiled so far and the seconds that took; null on backends that compile nothing. */
+  compilation(): { programs: number; seconds: number } | null;
   /** Padding of batches; null: as little as possible. */
   readonly fewShapes: FewShapes | null;
   /** Every weight, or the LoRA matrices. */

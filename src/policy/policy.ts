@@ -1,7 +1,7 @@
 /** A policy: weights on the backend, what of them is trained, its reference, and the ways in and out. */
 import * as tf from "@tensorflow/tfjs";
 import { tokenLogprobs } from "../backend/ops.ts";
-import { compilesPrograms, prefetch, readsSynchronously, settle } from "../backend/read.ts";
+import { compilation, compilesPrograms, prefetch, readsSynchronously, settle } from "../backend/read.ts";
 import { currentLazyBackend } from "../backend/xla/lazy-backend.ts";
 import { RlptError } from "../lib/errors.ts";
 import { createRng, type Rng } from "../lib/rng.ts";
@@ -208,6 +208,10 @@ class Policy implements DecoderPolicy {
 
   settle(): void {
     settle();
+  }
+
+  compilation(): { programs: number; seconds: number } | null {
+    return compilation();
   }
 
   get fewShapes(): FewShapes | null {

@@ -319,6 +319,13 @@ export const metricDefinitions: readonly MetricDefinition[] = [
   define("time/reward_s", "s", "of it: scoring", ""),
   define("time/update_s", "s", "of it: forward, backward and optimizer", ""),
   define("time/eval_s", "s", "evaluation after the step", "blank when there was none"),
+  define(
+    "time/compile_s",
+    "s",
+    "compiling programs since the step before; part of the other times",
+    "only where the backend compiles; 0 once every shape has come",
+  ),
+  define("time/programs", "count", "programs compiled so far", "growing: batches of ever new shapes"),
   define("time/checkpoint_s", "s", "checkpoint before the step", "blank when there was none"),
   define(
     "time/tokens_per_s",

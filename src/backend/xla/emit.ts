@@ -107,7 +107,8 @@ export function emitModule(outputs: readonly Value[], scalars: ScalarPolicy): Mo
     const name = `%${counter++}`;
     const types = node.initial.map(typeText).join(", ");
     const initial = node.initial.map((value) => names.get(value)!);
-    for (const [i, parameter] of node.parameters.entries()) names.set(parameter, `%state${name.slice(1)}_${i}`);
+    for (const [i, parameter] of node.parameters.entries())
+      names.set(parameter, `%state${name.slice(1)}_${i}`);
     const header = node.parameters
       .map((parameter, i) => `${names.get(parameter)!} = ${initial[i]}`)
       .join(", ");

@@ -136,12 +136,9 @@ export class LazyBackend extends tf.KernelBackend {
       return;
     }
     const outputs = [...this.wanted].sort((a, b) => a.serial - b.serial);
-    const { program, arguments: values } = this.programs.prepare(
-      outputs,
-      (value) => value.holders === 0 && value.definition.kind === "buffer",
-    );
+    const call = this.programs.prepare(outputs, mayBeReused);
     const temporary: ReturnType<Executor["upload"]>[] = [];
-    const buffers = values.map((value) => {
+    const buffers = call.arguments.map((value) => {
       const { definition } = value;
       if (definition.kind === "buffer") return definition.buffer;
       if (definition.kind !== "host") throw new BackendError("a program's argument has no numbers");
@@ -151,8 +148,7 @@ export class LazyBackend extends tf.KernelBackend {
       temporary.push(buffer);
       return buffer;
     });
-    const results = program.run(buffers);
-    this.programs.statistics.runs++;
+    const results = this.programs.run(call, buffers);
     for (const [i, value] of outputs.entries()) {
       value.definition = { kind: "buffer", buffer: results[i]! };
     }
@@ -268,6 +264,11 @@ function numbersOf({ definition }: Value): tf.backend_util.BackendValues {
 function asTfjs(data: HostArray): tf.backend_util.BackendValues {
   if (data instanceof Float32Array || data instanceof Int32Array || data instanceof Uint8Array) return data;
   return Float32Array.from(data as ArrayLike<number>);
+}
+
+/** Nobody holds it any more. Scalars stay: the next program may want them too. */
+function mayBeReused({ holders, size }: Value): boolean {
+  return holders === 0 && size > 1;
 }
 
 /** The xla backend where it is the current one. */

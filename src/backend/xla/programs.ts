@@ -1,7 +1,8 @@
 /** Compiled programs by their text, so that a step that comes again is not compiled again. */
-import { performance } from "node:perf_hooks";
+import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { emitModule, type ModuleText } from "./emit.ts";
-import type { Executor, Program } from "./executor.ts";
+import type { DeviceBuffer, Executor, Program } from "./executor.ts";
 import type { Value } from "./graph.ts";
 
 export interface CompiledCall {
@@ -12,10 +13,19 @@ export interface CompiledCall {
 
 export interface ProgramStatistics {
   /** Programs compiled so far, and the seconds this took. */
-  compilations: number;
-  compileSeconds: number;
+  readonly compilations: number;
+  readonly compileSeconds: number;
   /** Runs of programs. */
-  runs: number;
+  readonly runs: number;
+}
+
+/** With RLPT_XLA_DUMP=folder every program's text is written there, in the order of compilation. */
+function dump({ text }: ModuleText): void {
+  const folder = process.env["RLPT_XLA_DUMP"];
+  if (folder === undefined) return;
+  mkdirSync(folder, { recursive: true });
+  const number = String(readdirSync(folder).length).padStart(4, "0");
+  writeFileSync(join(folder, `${number}.mlir`), text);
 }
 
 /** What is known of one structure: which of its scalars have changed from one time to the next. */
@@ -26,15 +36,27 @@ interface Structure {
 
 /** Programs of one executor. */
 export class ProgramCache {
-  readonly statistics: ProgramStatistics = { compilations: 0, compileSeconds: 0, runs: 0 };
   private readonly executor: Executor;
   private readonly programs = new Map<string, Program>();
   private readonly structures = new Map<string, Structure>();
-  private readonly onCompile: (program: Program, module: ModuleText) => void;
+  private runs = 0;
 
-  constructor(executor: Executor, onCompile: (program: Program, module: ModuleText) => void = () => {}) {
+  constructor(executor: Executor) {
     this.executor = executor;
-    this.onCompile = onCompile;
+  }
+
+  get statistics(): ProgramStatistics {
+    // some executors compile at the first run and know only then how long it took
+    const compileSeconds = [...this.programs.values()].reduce(
+      (sum, program) => sum + program.compileSeconds,
+      0,
+    );
+    return { compilations: this.programs.size, compileSeconds, runs: this.runs };
+  }
+
+  run({ program }: CompiledCall, buffers: readonly DeviceBuffer[]): DeviceBuffer[] {
+    this.runs++;
+    return program.run(buffers);
   }
 
   /**
@@ -67,13 +89,10 @@ export class ProgramCache {
     let program = this.programs.get(key);
     if (program === undefined) {
       const module = emitModule(outputs, { asArgument: (index) => known.changing.has(index) });
-      const began = performance.now();
+      dump(module);
       program = this.executor.compile(module.text, module.outputs, { donate });
-      this.statistics.compilations++;
-      this.statistics.compileSeconds += (performance.now() - began) / 1000;
       this.programs.set(key, program);
       this.structures.set(abstract.text, known);
-      this.onCompile(program, module);
     }
     return { program, arguments: values };
   }
