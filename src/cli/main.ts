@@ -10,6 +10,7 @@ import { register as registerEval } from "./commands/eval.ts";
 import { register as registerExport } from "./commands/export.ts";
 import { register as registerLabel } from "./commands/label.ts";
 import { register as registerPipeline } from "./commands/pipeline.ts";
+import { register as registerPlan } from "./commands/plan.ts";
 import { register as registerRecipes } from "./commands/recipes.ts";
 import { register as registerReport } from "./commands/report.ts";
 import { register as registerReward } from "./commands/reward.ts";
@@ -41,6 +42,7 @@ export function createProgram(): Command {
     registerPipeline,
     registerSweep,
     registerLabel,
+    registerPlan,
     registerValidate,
     registerRecipes,
     registerReport,

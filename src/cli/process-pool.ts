@@ -165,11 +165,12 @@ export async function trainingArguments(
   const progress = await trainingProgress(runDir, config, options);
   if (progress === "done") return null;
   if (progress === "begun") return ["train", "--resume", runDir];
+  return ["train", config, "--run-dir", runDir, ...loadFlags(options)];
+}
+
+/** Options of a recipe as flags of `rlpt train` and `rlpt plan`. */
+export function loadFlags(options: LoadOptions): string[] {
   return [
-    "train",
-    config,
-    "--run-dir",
-    runDir,
     ...(options.set ?? []).flatMap((set) => ["--set", set]),
     ...(options.steps === undefined ? [] : ["--steps", String(options.steps)]),
     ...(options.seed === undefined ? [] : ["--seed", String(options.seed)]),

@@ -34,6 +34,8 @@ export interface Steering {
   stopAt?: number;
   /** True ends a stage behind `stepsDone` of its steps, as its `until` would. */
   endStage?(stage: number, stepsDone: number): boolean;
+  /** A stage is over; before its checkpoint is written. */
+  stageEnds?(): void;
   /** What is trained in the place of the run's policy: the same, watched. */
   watch?(policy: TrainablePolicy): TrainablePolicy;
   /** Before each optimizer step of the policy: summed over micro-batches, not clipped yet. Borrowed. */
@@ -116,6 +118,7 @@ export async function runStage(
     };
 
     const save = async (stepsDone: number, ended: boolean, evaluation: Evaluation | null): Promise<void> => {
+      if (ended) steering.stageEnds?.();
       run.logs.sync();
       await policy.prepareExport();
       await optimizer.prepareExport();

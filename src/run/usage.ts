@@ -26,6 +26,8 @@ export interface Usage {
   /** From the start of each process to its first step or evaluation, summed. */
   startup_s: number;
   total_s: number;
+  /** Processor time of its processes and their threads. */
+  cpu_s: number;
   stages: StageUsage[];
   disk: { checkpoints: number; checkpoints_bytes: number; rest_bytes: number };
 }
@@ -64,6 +66,7 @@ export function createUsageMeter(
   { began, resumed }: { began: number; resumed: boolean },
 ): UsageMeter {
   const before = resumed ? readUsage(runDir) : null;
+  const cpuBefore = process.cpuUsage();
   let startup: number | null = null;
   let firstStep = true;
   const stages: StageUsage[] = structuredClone(before?.stages ?? []);
@@ -108,12 +111,18 @@ export function createUsageMeter(
         peak_rss_bytes: Math.max(before?.peak_rss_bytes ?? 0, process.resourceUsage().maxRSS * 1024),
         startup_s: (before?.startup_s ?? 0) + (startup ?? 0),
         total_s: (before?.total_s ?? 0) + clock() - began,
+        cpu_s: (before?.cpu_s ?? 0) + cpuSeconds(cpuBefore),
         stages,
         disk: diskUsage(runDir),
       };
       writeWhole(join(runDir, usageName), `${JSON.stringify(usage, null, 2)}\n`);
     },
   };
+}
+
+function cpuSeconds(since: NodeJS.CpuUsage): number {
+  const { user, system } = process.cpuUsage(since);
+  return (user + system) / 1e6;
 }
 
 /** What a run directory takes: whole checkpoints, and everything else but usage.json itself. */

@@ -1,0 +1,136 @@
+/** How many bytes of tensors generation and updates hold at most, and at which shapes. */
+import * as tf from "@tensorflow/tfjs";
+import type { TrainablePolicy } from "../../policy/interfaces.ts";
+import type { GenerationSession } from "../../types.ts";
+
+/** Rows and tokens per row of a pass; a generation's length is prompt and completion. */
+export interface PassShape {
+  rows: number;
+  length: number;
+}
+
+export interface PhasePeak extends PassShape {
+  /** Of tensors alive at the peak, those that stay included; counted from the meter's beginning. */
+  bytes: number;
+}
+
+/** Since the last call; null where there was no such pass. */
+export interface Peaks {
+  update: PhasePeak | null;
+  generation: PhasePeak | null;
+  longestPrompt: number;
+  /** Longest row of an update, and rows of all of them. */
+  longestRow: number;
+  updateRows: number;
+}
+
+export interface TensorMeter {
+  /** The policy, watched. */
+  watch(policy: TrainablePolicy): TrainablePolicy;
+  take(): Peaks;
+  dispose(): void;
+}
+
+/** Counts where tfjs notes its data buffers, so every backend is covered, and shared buffers count once. */
+export function createTensorMeter(): TensorMeter {
+  const { state } = tf.engine() as unknown as {
+    state: { tensorInfo: WeakMap<object, { bytes: number }> };
+  };
+  const { tensorInfo } = state;
+  const { set, delete: remove } = WeakMap.prototype;
+  let bytes = 0;
+  let peak = 0;
+  Object.assign(tensorInfo, {
+    set(id: object, info: { bytes: number }) {
+      if (!tensorInfo.has(id)) bytes += info.bytes;
+      if (bytes > peak) peak = bytes;
+      return set.call(tensorInfo, id, info);
+    },
+    delete(id: object) {
+      bytes -= tensorInfo.get(id)?.bytes ?? 0;
+      return remove.call(tensorInfo, id);
+    },
+  });
+  let update: PhasePeak | null = null;
+  let generation: PhasePeak | null = null;
+  let longestPrompt = 0;
+  let longestRow = 0;
+  let updateRows = 0;
+  const larger = (before: PhasePeak | null, shape: PassShape): PhasePeak =>
+    before === null || peak > before.bytes ? { ...shape, bytes: peak } : before;
+
+  const watch = (policy: TrainablePolicy): TrainablePolicy => {
+    let shape: PassShape = { rows: 0, length: 0 };
+    return Object.create(policy, {
+      score: {
+        value: (...args: Parameters<TrainablePolicy["score"]>) => {
+          const [{ rows, length }] = args;
+          shape = { rows, length };
+          return policy.score(...args);
+        },
+      },
+      lossAndGradients: {
+        value: (loss: Parameters<TrainablePolicy["lossAndGradients"]>[0]) => {
+          peak = bytes;
+          const result = policy.lossAndGradients(loss);
+          update = larger(update, shape);
+          longestRow = Math.max(longestRow, shape.length);
+          updateRows += shape.rows;
+          return result;
+        },
+      },
+      startGeneration: {
+        value: async (...args: Parameters<TrainablePolicy["startGeneration"]>) => {
+          const [prompts, { repeats }] = args;
+          const prompt = Math.max(...prompts.map(({ length }) => length));
+          longestPrompt = Math.max(longestPrompt, prompt);
+          peak = bytes;
+          const session = await policy.startGeneration(...args);
+          return watchSession(session, (steps) => {
+            generation = larger(generation, { rows: prompts.length * repeats, length: prompt + steps });
+          });
+        },
+      },
+    }) as TrainablePolicy;
+  };
+  return {
+    watch,
+    take() {
+      const taken = { update, generation, longestPrompt, longestRow, updateRows };
+      update = null;
+      generation = null;
+      longestRow = 0;
+      updateRows = 0;
+      return taken;
+    },
+    dispose() {
+      // the prototype's own again
+      delete (tensorInfo as Partial<typeof tensorInfo>).set;
+      delete (tensorInfo as { delete?: unknown }).delete;
+    },
+  };
+}
+
+/** @param ended is told how many tokens were fed back when the session is over */
+function watchSession(session: GenerationSession, ended: (steps: number) => void): GenerationSession {
+  let steps = 0;
+  let over = false;
+  return {
+    get logits() {
+      return session.logits;
+    },
+    get rows() {
+      return session.rows;
+    },
+    step(tokens) {
+      steps++;
+      return session.step(tokens);
+    },
+    keep: (rows) => session.keep(rows),
+    dispose() {
+      session.dispose();
+      if (!over) ended(steps);
+      over = true;
+    },
+  };
+}

@@ -1,0 +1,126 @@
+/** What a probe saw of a stage, taken to the config's own sizes. Pure. */
+import { bucket } from "../../algorithms/token-batch.ts";
+import type { RecipeStage } from "../../config/load.ts";
+import type { DecoderConfig } from "../../policy/interfaces.ts";
+import type { StageUsage } from "../../run/usage.ts";
+import type { PassShape, Peaks } from "./meter.ts";
+import { cacheBytes, mostLiveGroups, passWeight, secondsAt } from "./scale.ts";
+import type { StageCost, StageCounts } from "./types.ts";
+
+export interface Observation {
+  rows: number;
+  /** Token limit of its completions. */
+  maxNewTokens: number;
+  evaluation: { prompts: number; probed: number };
+  usage: StageUsage;
+  checkpoint: { last: number; inner: number };
+  counts: StageCounts;
+  peaks: Peaks;
+}
+
+/** @param observations of one stage, the smaller size first */
+export function stageCost(
+  { name, recipe }: RecipeStage,
+  config: DecoderConfig,
+  observations: readonly Observation[],
+): StageCost {
+  const { algorithm, rollout, eval: evaluation } = recipe;
+  const { usage, counts, peaks, checkpoint, maxNewTokens, evaluation: seen } = observations.at(-1)!;
+  const sampled = algorithm.kind !== "sft";
+  const rows = sampled ? rollout.prompts_per_step : algorithm.rows_per_step;
+  const stretch = sampled ? rollout.max_new_tokens / maxNewTokens : 1;
+  const step_s = secondsAt(
+    observations.map((one) => ({ rows: one.rows, seconds: steadyStep(one.usage) })),
+    rows,
+    stretch,
+  );
+  const evaluationLimit = evaluation?.max_new_tokens ?? rollout.max_new_tokens;
+
+  // the largest passes that the config allows
+  const completions = sampled ? rows * rollout.group_size : rows;
+  const updateRows = Math.min(
+    algorithm.micro_batch_rows ?? Number.POSITIVE_INFINITY,
+    sampled ? Math.ceil(completions / algorithm.minibatches) : completions,
+  );
+  const { longestPrompt } = peaks;
+  const largestUpdate: PassShape = {
+    rows: updateRows,
+    length: sampled
+      ? bucket(longestPrompt + rollout.max_new_tokens)
+      : (algorithm.row_length ?? peaks.update?.length ?? 0),
+  };
+  const largestGeneration: PassShape = {
+    rows: Math.max(
+      sampled ? Math.min(completions, rollout.batch_rows ?? completions) : 0,
+      evaluation === undefined ? 0 : Math.min(evaluation.batch_rows, seen.prompts * evaluation.samples),
+    ),
+    length:
+      longestPrompt + Math.max(sampled ? rollout.max_new_tokens : 0, seen.prompts > 0 ? evaluationLimit : 0),
+  };
+  const expectedUpdate: PassShape = {
+    rows: sampled
+      ? Math.max(peaks.update?.rows ?? 0, liveRows(recipe, observations.at(-1)!, updateRows))
+      : updateRows,
+    length: sampled ? bucket(Math.max(peaks.longestRow, 1)) : largestUpdate.length,
+  };
+  const stays = counts.weights + counts.moments + counts.reference + counts.critic;
+  const activations = Math.max(0, (peaks.update?.bytes ?? 0) - stays - counts.gradients);
+  const grown = (shape: PassShape) =>
+    peaks.update === null
+      ? activations
+      : activations * Math.max(1, passWeight(config, shape) / passWeight(config, peaks.update));
+  const generation = Math.max(0, (peaks.generation?.bytes ?? 0) - stays);
+  const cacheGrowth =
+    peaks.generation === null
+      ? 0
+      : cacheBytes(config, largestGeneration) - cacheBytes(config, peaks.generation);
+  return {
+    stage: name,
+    basis: "measured",
+    counts,
+    activations: {
+      seen: activations,
+      bytes: grown(expectedUpdate),
+      limit: grown(largestUpdate),
+      note: peaks.update === null ? "" : shapeWords(expectedUpdate),
+    },
+    generation: {
+      seen: generation,
+      bytes: generation,
+      limit: generation + Math.max(0, cacheGrowth),
+      note: peaks.generation === null ? "" : shapeWords(peaks.generation),
+    },
+    step_s,
+    first_step_s:
+      step_s + Math.max(0, observations[0]!.usage.first_step_s - steadyStep(observations[0]!.usage)),
+    evaluation_s:
+      usage.evaluations === 0 || seen.probed === 0
+        ? 0
+        : (usage.evaluation_s / usage.evaluations) * (seen.prompts / seen.probed) * stretch,
+    checkpoint_s: usage.checkpoints === 0 ? 0 : usage.checkpoint_s / usage.checkpoints,
+    checkpoint_bytes: checkpoint.inner,
+    last_checkpoint_bytes: checkpoint.last,
+  };
+}
+
+/** Rows of the largest update of the stage, were groups as often without a difference as in the probe. */
+function liveRows(
+  recipe: RecipeStage["recipe"],
+  { rows, usage, peaks }: Observation,
+  updateRows: number,
+): number {
+  const { algorithm, rollout, steps } = recipe;
+  if (algorithm.kind === "sft") return updateRows;
+  const all = usage.steps * algorithm.epochs * rows * rollout.group_size;
+  const groups = mostLiveGroups(rollout.prompts_per_step, peaks.updateRows / all, steps);
+  return Math.min(updateRows, Math.ceil((groups * rollout.group_size) / algorithm.minibatches));
+}
+
+/** Mean of the steps behind the first one. */
+export function steadyStep({ steps, steps_s, first_step_s }: StageUsage): number {
+  return steps > 1 ? (steps_s - first_step_s) / (steps - 1) : steps_s;
+}
+
+function shapeWords({ rows, length }: PassShape): string {
+  return `${rows} rows x ${length} tokens`;
+}
