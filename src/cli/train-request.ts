@@ -1,6 +1,6 @@
 /** Flags of `rlpt train` to a request: what runs, and where it goes on. */
 import { join } from "node:path";
-import { loadRecipe, type RecipeStage } from "../config/load.ts";
+import { type LoadOptions, loadRecipe, type RecipeStage } from "../config/load.ts";
 import { printResolved } from "../config/print.ts";
 import type { Recipe } from "../config/schema.ts";
 import { CheckpointError } from "../lib/errors.ts";
@@ -15,16 +15,17 @@ const RESUMABLE = /^(stages\[\d+\]\.)?(steps|run|eval|backend)(\.|$)/;
 export async function prepare(
   config: string | undefined,
   flags: TrainFlags,
-): Promise<{ request: TrainingRequest; plan: string }> {
+): Promise<{ request: TrainingRequest; load: LoadOptions; plan: string }> {
   const file = config ?? join(flags.resume!, "recipe.yaml");
   if (flags.resume !== undefined) readRecipe(flags.resume); // says so when it is no run directory
-  const { stages, givenModel } = loadRecipe(file, {
+  const load: LoadOptions = {
     set: flags.set,
     ...(flags.steps === undefined ? {} : { steps: flags.steps }),
     ...(flags.seed === undefined ? {} : { seed: flags.seed }),
     ...(flags.backend === undefined ? {} : { backend: flags.backend }),
     ...(flags.name === undefined ? {} : { name: flags.name }),
-  });
+  };
+  const { stages, givenModel } = loadRecipe(file, load);
   if (flags.resume !== undefined) {
     const changed = recipeDifferences(readRecipe(flags.resume), printResolved({ stages })).filter(
       ({ path }) => !RESUMABLE.test(path),
@@ -53,6 +54,7 @@ export async function prepare(
       command: process.argv.slice(1),
       now: new Date(),
     },
+    load,
     plan: `${printResolved({ stages })}\n${describePlan(stages, flags)}`,
   };
 }

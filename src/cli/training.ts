@@ -1,9 +1,10 @@
 /** `rlpt train`: a resolved recipe to a run directory, from the start or from its newest checkpoint. */
-import { isAbsolute, relative } from "node:path";
+import { isAbsolute, join, relative } from "node:path";
 import type { Evaluation } from "../algorithms/evaluate.ts";
 import type { StageOutcome } from "../algorithms/stage.ts";
 import type { RecipeStage } from "../config/load.ts";
 import { printResolved } from "../config/print.ts";
+import { writeFileAtomic } from "../lib/files.ts";
 import { VERSION } from "../lib/version.ts";
 import type { TrainablePolicy } from "../policy/interfaces.ts";
 import { newAlarmHistory } from "../run/alarms.ts";
@@ -29,6 +30,8 @@ export interface TrainingRequest {
   command: readonly string[];
   /** For provenance and directory names, never for results. */
   now: Date;
+  /** Text of plan.json, which the run's end is compared with. */
+  plan?: string;
   /** For plans and replays; nothing in an ordinary run. */
   steering?: Steering;
 }
@@ -96,6 +99,7 @@ export async function train(request: TrainingRequest): Promise<TrainingResult> {
   let session: Session | null = null;
   try {
     writeRecipe(runDir, printResolved(request));
+    if (request.plan !== undefined) writeFileAtomic(join(runDir, "plan.json"), request.plan);
     if (request.resume === null) writeProvenance(runDir, provenance);
     else {
       const changes = recordResume(runDir, provenance, run.from?.step ?? 0);

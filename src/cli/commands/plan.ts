@@ -1,5 +1,6 @@
 import { type Command, Option } from "commander";
-import { print, printJson } from "../terminal.ts";
+import { ConfigError } from "../../lib/errors.ts";
+import { print, printJson, printNote } from "../terminal.ts";
 import { collect } from "./validate.ts";
 
 interface PlanFlags {
@@ -8,6 +9,7 @@ interface PlanFlags {
   seed?: string;
   backend?: string;
   format: "text" | "json";
+  sweep?: boolean;
   probeInto?: string;
 }
 
@@ -15,10 +17,7 @@ export function register(program: Command): void {
   program
     .command("plan")
     .description("what a run will take, from a short probe: parameters, memory, time, disk")
-    .argument(
-      "<config>",
-      "YAML file: a recipe, a sweep, or an experiment; or a run, to see how far off its plan was",
-    )
+    .argument("<config>", "recipe or experiment, a YAML file; or a run directory: how far off its plan was")
     .option("--set <key=value>", "override a key, as in train; again for more", collect, [])
     .option("--steps <n>", "short for --set steps=n")
     .option("--seed <n>", "short for --set seed=n")
@@ -26,18 +25,49 @@ export function register(program: Command): void {
     .addOption(
       new Option("--format <format>", "text, or json for scripts").choices(["text", "json"]).default("text"),
     )
+    .option("--sweep", "plan all trials of the config's sweep section, not one run")
     .addOption(new Option("--probe-into <dir>").hideHelp())
-    .action(async (config: string, flags: PlanFlags) => {
-      const { planRun, probeInto } = await import("../plan/plan.ts");
+    .action(async (target: string, flags: PlanFlags) => {
       const options = {
         set: flags.set,
         ...(flags.steps === undefined ? {} : { steps: flags.steps }),
         ...(flags.seed === undefined ? {} : { seed: flags.seed }),
         ...(flags.backend === undefined ? {} : { backend: flags.backend }),
       };
-      if (flags.probeInto !== undefined) return probeInto(config, options, flags.probeInto);
-      const plan = await planRun(config, options);
-      if (flags.format === "json") printJson(plan);
-      else print(JSON.stringify(plan, null, 1));
+      const json = flags.format === "json";
+      if (flags.probeInto !== undefined) {
+        const { probeInto } = await import("../plan/plan.ts");
+        return probeInto(target, options, flags.probeInto);
+      }
+      const { isRunDirectory } = await import("../../run/run-directory.ts");
+      if (isRunDirectory(target)) return showAccuracy(target, json);
+      const { isExperiment } = await import("../experiment.ts");
+      const { planExperiment, planSweep } = await import("../plan/batch.ts");
+      const { renderBatch, renderPlan } = await import("../plan/render.ts");
+      const batch = { note: printNote };
+      if (isExperiment(target)) {
+        const plan = await planExperiment(target, flags.set, batch);
+        return json ? printJson(plan) : print(renderBatch(plan));
+      }
+      if (flags.sweep) {
+        const plan = await planSweep(target, options, batch);
+        return json ? printJson(plan) : print(renderBatch(plan));
+      }
+      const { planRun } = await import("../plan/plan.ts");
+      const plan = await planRun(target, options);
+      if (json) printJson(plan);
+      else print(renderPlan(plan));
     });
+}
+
+async function showAccuracy(runDir: string, json: boolean): Promise<void> {
+  const { planAccuracy } = await import("../../report/plan-accuracy.ts");
+  const rows = planAccuracy(runDir);
+  if (rows === null)
+    throw new ConfigError(`${runDir}: has no usage.json: it wrote no checkpoint yet, or is older`);
+  if (json) return printJson(rows);
+  const { accuracyTable } = await import("../plan/render.ts");
+  print(accuracyTable(rows));
+  if (rows.every(({ planned }) => planned === null))
+    printNote("no plan was made; rlpt train --plan makes one");
 }

@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import type { LoadOptions } from "../../config/load.ts";
 import { ConfigError } from "../../lib/errors.ts";
 import { colours, print, printNote } from "../terminal.ts";
 
@@ -11,6 +12,7 @@ export interface TrainFlags {
   runDir?: string;
   resume?: string;
   dryRun?: boolean;
+  plan?: boolean;
   quiet?: boolean;
   json?: boolean;
 }
@@ -28,6 +30,7 @@ export function register(program: Command): void {
     .option("--run-dir <dir>", "use this run directory; it must be new or empty")
     .option("--resume <dir>", "go on from the newest checkpoint of a run directory")
     .option("--dry-run", "print the resolved recipe and what would be done, then stop")
+    .option("--plan", "first a short probe: what the run will take; at its end, how far off that was")
     .option("--quiet", "warnings and the result only")
     .option("--json", "progress as JSON lines")
     .action(async (config: string | undefined, flags: TrainFlags) => {
@@ -45,11 +48,32 @@ export function register(program: Command): void {
         return;
       }
       const { train } = await import("../training.ts");
-      const result = await train(prepared.request);
+      const plan = flags.plan && flags.resume === undefined ? await planned(config!, prepared.load) : null;
+      if (plan !== null && !flags.quiet && !flags.json) printNote(plan.text);
+      const result = await train({
+        ...prepared.request,
+        ...(plan === null ? {} : { plan: plan.json }),
+      });
       if (flags.json) return;
       print(summary(result));
+      const accuracy = await planLine(result.runDir);
+      if (accuracy !== "") print(`${colours.bold("plan")}       ${accuracy}`);
       if (!flags.quiet) printNote("");
     });
+}
+
+async function planned(config: string, load: LoadOptions): Promise<{ text: string; json: string }> {
+  const { planRun } = await import("../plan/plan.ts");
+  const { renderPlan } = await import("../plan/render.ts");
+  const plan = await planRun(config, load);
+  return { text: `${renderPlan(plan)}\n`, json: `${JSON.stringify(plan, null, 2)}\n` };
+}
+
+/** How far off the run's plan was; "" where none was made. */
+async function planLine(runDir: string): Promise<string> {
+  const { planAccuracy } = await import("../../report/plan-accuracy.ts");
+  const { renderAccuracy } = await import("../plan/render.ts");
+  return renderAccuracy(planAccuracy(runDir) ?? []);
 }
 
 function collect(value: string, before: string[]): string[] {

@@ -1,6 +1,6 @@
 /** `rlpt plan`: what a config's run will take, from a probe in a process of its own. */
 import { spawn } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, rmSync, statfsSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, statfsSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { type LoadOptions, loadRecipe, type RecipeStage } from "../../config/load.ts";
@@ -12,10 +12,17 @@ import type { EngineCosts, Plan } from "./types.ts";
 
 const COSTS = "costs.json";
 
+/** Says what a config's steps cost: a probe on this machine, or a compiler for another. */
+export type CostSource = (config: string, options: LoadOptions) => Promise<EngineCosts>;
+
 /** @throws ConfigFaultsError before anything starts, RlptError when the probe fails */
-export async function planRun(config: string, options: LoadOptions = {}): Promise<Plan> {
+export async function planRun(
+  config: string,
+  options: LoadOptions = {},
+  costsOf: CostSource = probeInChild,
+): Promise<Plan> {
   const { stages } = loadRecipe(config, options);
-  const costs = await probeInChild(config, options);
+  const costs = await costsOf(config, options);
   return estimate(config, stages, costs, freeDisk(stages[0]!.recipe.run.root));
 }
 
@@ -27,7 +34,8 @@ export async function probeInto(config: string, options: LoadOptions, folder: st
   writeFileAtomic(join(folder, COSTS), JSON.stringify(costs));
 }
 
-async function probeInChild(config: string, options: LoadOptions): Promise<EngineCosts> {
+/** Costs by a probe on this machine. */
+export async function probeInChild(config: string, options: LoadOptions): Promise<EngineCosts> {
   const folder = mkdtempSync(join(tmpdir(), "rlpt-plan-"));
   try {
     const args = [...ownCommand(), "plan", config, ...loadFlags(options), "--probe-into", folder];
@@ -71,15 +79,9 @@ function runChild(args: readonly string[]): Promise<{ status: number | null; sai
 }
 
 /** Bytes free on the disk that a folder, perhaps one still to be made, lies on. */
-function freeDisk(folder: string): number {
+export function freeDisk(folder: string): number {
   let path = resolve(folder);
   while (!existsSync(path)) path = dirname(path);
   const { bavail, bsize } = statfsSync(path);
   return bavail * bsize;
-}
-
-export const planName = "plan.json";
-
-export function writePlan(runDir: string, plan: Plan): void {
-  writeFileSync(join(runDir, planName), `${JSON.stringify(plan, null, 2)}\n`);
 }

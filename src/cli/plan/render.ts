@@ -1,0 +1,127 @@
+/** Plans as text. */
+import { offBy, type PlanRow } from "../../report/plan-accuracy.ts";
+import { colours, formatBytes, formatSeconds, table } from "../terminal.ts";
+import type { BatchPlan, Plan } from "./types.ts";
+
+export function renderPlan(plan: Plan): string {
+  const { parameters, memory, disk } = plan;
+  const count = (value: number) => value.toLocaleString("en");
+  const frozen = parameters.frozen === 0 ? "" : `, ${count(parameters.frozen)} frozen`;
+  const lines = [
+    `${colours.bold(plan.config)} on ${plan.engine}`,
+    colours.dim(plan.description),
+    "",
+    `${colours.bold("parameters")}  ${count(parameters.total)}, ${count(parameters.trainable)} trained${frozen}`,
+    "",
+    colours.bold("memory"),
+    table(
+      memory.parts.map(({ name, bytes, note }) => [name, formatBytes(bytes), note]),
+      { indent: 2, align: ["left", "right", "left"] },
+    ),
+    `  ${colours.bold("peak")} ${formatBytes(memory.peak_bytes)}; ${formatBytes(memory.limit_bytes)} if all rows of a step reach their token limit; ${formatBytes(memory.available_bytes)} free: ${verdict(memory.fits)}`,
+    "",
+    colours.bold("time"),
+    table(
+      plan.stages.map((stage) => [
+        stage.stage,
+        stage.algorithm,
+        `${stage.until ? "up to " : ""}${stage.steps}`,
+        formatSeconds(stage.step_s),
+        stage.evaluations === 0
+          ? "-"
+          : `${stage.evaluations} x ${formatSeconds(stage.evaluation_s / stage.evaluations)}`,
+        `${stage.checkpoints} x ${formatSeconds(stage.checkpoint_s / stage.checkpoints)}`,
+        formatSeconds(stage.total_s),
+      ]),
+      {
+        indent: 2,
+        header: ["stage", "algorithm", "steps", "a step", "evaluations", "checkpoints", "in all"],
+        align: ["left", "left", "right", "right", "right", "right", "right"],
+      },
+    ),
+    `  ${colours.bold(formatSeconds(plan.total_s))} in all, ${formatSeconds(plan.cpu_s)} of processor time`,
+    "",
+    `${colours.bold("disk")}  ${formatBytes(disk.checkpoints_bytes + disk.rest_bytes)}: ${disk.checkpoints} checkpoints that stay, ${formatBytes(disk.rest_bytes)} of logs; ${formatBytes(disk.free_bytes)} free`,
+    "",
+    colours.dim(
+      `${plan.basis === "compiled" ? "Estimated" : `Probed for ${formatSeconds(plan.probe_s)}`}: ${plan.how}. Later steps cost more or less as completions grow or shrink, and less as groups have nothing left to learn.`,
+    ),
+  ];
+  return lines.join("\n");
+}
+
+function verdict(fits: Plan["memory"]["fits"]): string {
+  switch (fits) {
+    case "yes":
+      return colours.green("fits");
+    case "below its limits":
+      return colours.yellow(
+        "fits, but not at that limit; lower rollout.batch_rows or algorithm.micro_batch_rows",
+      );
+    case "no":
+      return colours.red(
+        "does not fit; lower rollout.batch_rows or algorithm.micro_batch_rows, or set model.rematerialise",
+      );
+    default: {
+      const unreachable: never = fits;
+      throw new Error(String(unreachable));
+    }
+  }
+}
+
+export function renderBatch(plan: BatchPlan): string {
+  const probes = Object.keys(plan.plans).length;
+  return [
+    `${colours.bold(plan.config)}: ${plan.runs.length} runs, ${plan.concurrency} at a time`,
+    table(
+      plan.runs.map((run) => [
+        run.name,
+        formatSeconds(run.total_s),
+        formatBytes(run.peak_bytes),
+        formatBytes(run.disk_bytes),
+        run.plan === run.name ? "probed" : `as ${run.plan}`,
+      ]),
+      {
+        indent: 2,
+        header: ["run", "time", "peak memory", "disk", ""],
+        align: ["left", "right", "right", "right", "left"],
+      },
+    ),
+    `  ${colours.bold(formatSeconds(plan.total_s))} in all, ${formatBytes(plan.peak_bytes)} of memory, ${formatBytes(plan.disk_bytes)} on disk`,
+    colours.dim(
+      `${probes} ${probes === 1 ? "probe" : "probes"}; each run is taken to have a core of its own.`,
+    ),
+  ].join("\n");
+}
+
+/** One line: what was planned and what it took. */
+export function renderAccuracy(rows: readonly PlanRow[]): string {
+  const words = rows
+    .filter(
+      ({ quantity, planned }) => planned !== null && quantity !== "time per step" && quantity !== "disk",
+    )
+    .map(
+      (row) =>
+        `${row.quantity} ${value(row, row.planned!)}, took ${value(row, row.took)} (${percent(offBy(row))})`,
+    );
+  return words.join("; ");
+}
+
+export function accuracyTable(rows: readonly PlanRow[]): string {
+  return table(
+    rows.map((row) => [
+      row.quantity,
+      row.planned === null ? "-" : value(row, row.planned),
+      value(row, row.took),
+      percent(offBy(row)),
+    ]),
+    { header: ["", "planned", "took", "off by"], align: ["left", "right", "right", "right"] },
+  );
+}
+
+const value = ({ unit }: PlanRow, amount: number): string =>
+  unit === "bytes" ? formatBytes(amount) : formatSeconds(amount);
+
+function percent(off: number | null): string {
+  return off === null ? "" : `${off < 0 ? "" : "+"}${(100 * off).toFixed(0)}%`;
+}

@@ -1,0 +1,74 @@
+/** How far off a run's plan was: plan.json against usage.json, both of its directory. */
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { readText } from "./read-run.ts";
+
+interface Stage {
+  steps: number;
+  steps_s: number;
+}
+
+interface Numbers {
+  total_s: number;
+  cpu_s: number;
+  stages: Stage[];
+}
+
+/** Of plan.json, what is compared. */
+export interface PlannedNumbers extends Numbers {
+  memory: { peak_bytes: number };
+  disk: { checkpoints_bytes: number; rest_bytes: number };
+}
+
+/** Of usage.json. */
+export interface UsedNumbers extends Numbers {
+  peak_rss_bytes: number;
+  disk: { checkpoints_bytes: number; rest_bytes: number };
+}
+
+export interface PlanRow {
+  quantity: "peak memory" | "time per step" | "time in all" | "processor time" | "disk";
+  unit: "bytes" | "s";
+  /** null: the run made another number of steps than was planned. */
+  planned: number | null;
+  took: number;
+}
+
+/** Null where a run has no usage.json; rows without `planned` where it has no plan.json. */
+export function planAccuracy(runDir: string): PlanRow[] | null {
+  const used = readJson<UsedNumbers>(join(runDir, "usage.json"));
+  return used === null ? null : compareWithPlan(readJson<PlannedNumbers>(join(runDir, "plan.json")), used);
+}
+
+export function compareWithPlan(plan: PlannedNumbers | null, used: UsedNumbers): PlanRow[] {
+  const steps = ({ stages }: Numbers) => stages.reduce((sum, stage) => sum + stage.steps, 0);
+  const seconds = ({ stages }: Numbers) => stages.reduce((sum, stage) => sum + stage.steps_s, 0);
+  const whole = plan !== null && steps(plan) === steps(used);
+  const disk = ({ checkpoints_bytes, rest_bytes }: UsedNumbers["disk"]) => checkpoints_bytes + rest_bytes;
+  return [
+    {
+      quantity: "peak memory",
+      unit: "bytes",
+      planned: plan === null ? null : plan.memory.peak_bytes,
+      took: used.peak_rss_bytes,
+    },
+    {
+      quantity: "time per step",
+      unit: "s",
+      planned: plan === null ? null : seconds(plan) / steps(plan),
+      took: seconds(used) / Math.max(1, steps(used)),
+    },
+    { quantity: "time in all", unit: "s", planned: whole ? plan.total_s : null, took: used.total_s },
+    { quantity: "processor time", unit: "s", planned: whole ? plan.cpu_s : null, took: used.cpu_s },
+    { quantity: "disk", unit: "bytes", planned: whole ? disk(plan.disk) : null, took: disk(used.disk) },
+  ];
+}
+
+/** +0.1: the plan was a tenth too high. */
+export function offBy({ planned, took }: PlanRow): number | null {
+  return planned === null || took === 0 ? null : planned / took - 1;
+}
+
+function readJson<T>(path: string): T | null {
+  return existsSync(path) ? readText(path, (text) => JSON.parse(text) as T) : null;
+}
