@@ -6,12 +6,15 @@ import type { BatchPlan, Plan } from "./types.ts";
 export function renderPlan(plan: Plan): string {
   const { parameters, memory, disk } = plan;
   const count = (value: number) => value.toLocaleString("en");
-  const frozen = parameters.frozen === 0 ? "" : `, ${count(parameters.frozen)} frozen`;
+  const trained =
+    parameters.frozen === 0
+      ? "all trained"
+      : `${count(parameters.trainable)} trained, ${count(parameters.frozen)} frozen`;
   const lines = [
     `${colours.bold(plan.config)} on ${plan.engine}`,
     colours.dim(plan.description),
     "",
-    `${colours.bold("parameters")}  ${count(parameters.total)}, ${count(parameters.trainable)} trained${frozen}`,
+    `${colours.bold("parameters")}  ${count(parameters.total)}, ${trained}`,
     "",
     colours.bold("memory"),
     table(
@@ -41,7 +44,7 @@ export function renderPlan(plan: Plan): string {
     ),
     `  ${colours.bold(formatSeconds(plan.total_s))} in all, ${formatSeconds(plan.cpu_s)} of processor time`,
     "",
-    `${colours.bold("disk")}  ${formatBytes(disk.checkpoints_bytes + disk.rest_bytes)}: ${disk.checkpoints} checkpoints that stay, ${formatBytes(disk.rest_bytes)} of logs; ${formatBytes(disk.free_bytes)} free`,
+    `${colours.bold("disk")}  ${formatBytes(disk.checkpoints_bytes + disk.rest_bytes)}: ${disk.checkpoints} ${disk.checkpoints === 1 ? "checkpoint that stays" : "checkpoints that stay"}, ${formatBytes(disk.rest_bytes)} of logs; ${formatBytes(disk.free_bytes)} free`,
     "",
     colours.dim(
       `${plan.basis === "compiled" ? "Estimated" : `Probed for ${formatSeconds(plan.probe_s)}`}: ${plan.how}. Later steps cost more or less as completions grow or shrink, and less as groups have nothing left to learn.`,
