@@ -207,7 +207,12 @@ function report(stage: Stage, step: number, evaluation: Evaluation): void {
   stage.progress.note(`step ${step}: ${evaluation.summary}`);
 }
 
-function promptRows({ rows, prompts }: Evaluation, step: number, stage: string): EvaluationPromptRow[] {
+/** What each prompt got, for eval-prompts.csv. */
+export function promptRows(
+  { rows, prompts }: Evaluation,
+  step: number,
+  stage: string,
+): EvaluationPromptRow[] {
   return prompts.map(({ prompt, completions }) => {
     const modes = completions.flatMap(({ thinks }) => (thinks === null ? [] : [thinks]));
     return {

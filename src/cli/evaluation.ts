@@ -1,9 +1,10 @@
 /** `rlpt eval`: a target, evaluated once. */
-import { writeFileSync } from "node:fs";
 import { stringify } from "csv-stringify/sync";
 import type { Evaluation } from "../algorithms/evaluate.ts";
+import { promptRows } from "../algorithms/stage.ts";
 import { ConfigError } from "../lib/errors.ts";
-import { evaluationColumns } from "../run/logs.ts";
+import { writeFileAtomic } from "../lib/files.ts";
+import { evaluationColumns, evaluationPromptColumns } from "../run/logs.ts";
 import { sampleRecord } from "../run/samples.ts";
 import * as parts from "./assemble.ts";
 import { resolveTarget, type Target } from "./target.ts";
@@ -11,7 +12,7 @@ import { resolveTarget, type Target } from "./target.ts";
 export async function evaluateTarget(
   path: string,
   options: Parameters<typeof resolveTarget>[1],
-  output: { csv: string | null; completions: string | null },
+  output: { csv: string | null; prompts: string | null; completions: string | null },
   note: (text: string) => void,
 ): Promise<{ target: Target; evaluation: Evaluation }> {
   const target = await resolveTarget(path, options);
@@ -33,7 +34,14 @@ export async function evaluateTarget(
     const step = target.checkpoint?.step ?? 0;
     if (output.csv !== null) {
       const rows = evaluation.rows.map((row) => ({ ...row, step, stage: recipe.algorithm.kind }));
-      writeFileSync(output.csv, stringify(rows, { header: true, columns: [...evaluationColumns] }));
+      writeFileAtomic(output.csv, stringify(rows, { header: true, columns: [...evaluationColumns] }));
+    }
+    if (output.prompts !== null) {
+      const rows = promptRows(evaluation, step, recipe.algorithm.kind);
+      writeFileAtomic(
+        output.prompts,
+        stringify(rows, { header: true, columns: [...evaluationPromptColumns] }),
+      );
     }
     if (output.completions !== null) {
       const lines = evaluation.prompts.flatMap(({ prompt, completions }) =>
@@ -41,7 +49,7 @@ export async function evaluateTarget(
           JSON.stringify(sampleRecord(step, recipe.algorithm.kind, prompt, { ...completion, ...score })),
         ),
       );
-      writeFileSync(output.completions, `${lines.join("\n")}\n`);
+      writeFileAtomic(output.completions, `${lines.join("\n")}\n`);
     }
     return { target, evaluation };
   } finally {

@@ -6,39 +6,14 @@ import { z } from "zod";
 import { loadRecipe } from "../config/load.ts";
 import { findPath } from "../config/paths.ts";
 import type { DatasetOptions } from "../config/schema.ts";
+import { folderName as name, type SelectOptions, selectOptions } from "../config/select-options.ts";
 import { ConfigError, describeSystemError } from "../lib/errors.ts";
-
-const name = z
-  .string()
-  .regex(/^[A-Za-z][A-Za-z0-9_-]{0,39}$/, "use a letter, then letters, digits, dash and underscore");
 
 const settings = z
   .record(z.string(), z.unknown())
   .default({})
   // biome-ignore lint/suspicious/noTemplateCurlyInString: this is what users write in their file
   .describe("dotted keys of the config, as in --set; ${seed} and ${draw} stand for the run's");
-
-const selectOptions = z
-  .strictObject({
-    from: name.describe("arm whose recorded rewards are scored; it has one draw"),
-    threshold: z.number().max(1).optional().describe("scores of at least this"),
-    top: z.number().gt(0).max(1).optional().describe("this share of the pool, the best scores"),
-    count: z.int().min(1).optional().describe("this many, the best scores"),
-    random: z
-      .boolean()
-      .default(false)
-      .describe("a uniform subset of that size instead, another for each draw and seed"),
-    round: z.int().min(0).optional().describe("decimals that scores are rounded to; none when absent"),
-    signal: z.enum(["reward", "accuracy"]).default("reward").describe("what curves are made of"),
-    epochs: z.int().min(1).optional().describe("the first epochs only; all when absent"),
-    max_invalid: z.number().min(0).max(1).default(0.2).describe("largest share of prompts without a score"),
-  })
-  .refine(
-    ({ threshold, top, count }) => [threshold, top, count].filter((rule) => rule !== undefined).length === 1,
-    {
-      message: "give one of threshold, top, count",
-    },
-  );
 
 const armOptions = z.strictObject({
   set: settings,
@@ -61,7 +36,6 @@ export const experimentOptions = z.strictObject({
     .describe("pairs of arms: the first minus the second, paired by seed"),
 });
 export type ExperimentOptions = z.infer<typeof experimentOptions>;
-export type SelectOptions = z.infer<typeof selectOptions>;
 
 /** One training run of an experiment. */
 export interface ArmRun {
@@ -128,7 +102,7 @@ export function loadExperiment(
           draw,
           seed,
           id: draws === 1 ? `${arm}-s${seed}` : `${arm}-${draw}-s${seed}`,
-          set: [...flags({ ...options.set, ...set }, seed, draw), ...(overrides.set ?? [])],
+          set: [...filledSettings({ ...options.set, ...set }, { seed, draw }), ...(overrides.set ?? [])],
           select: select ?? null,
         };
       });
@@ -138,12 +112,18 @@ export function loadExperiment(
   return { options, config, runs };
 }
 
-/** `{...}` written with a dollar in settings stands for the run's seed or draw; by itself it is a number. */
-function flags(set: Readonly<Record<string, unknown>>, seed: number, draw: number): string[] {
+/**
+ * Settings as --set takes them. `{name}` behind a dollar stands for the value of that name, such as the run's seed;
+ * a number by itself is a number.
+ */
+export function filledSettings(
+  set: Readonly<Record<string, unknown>>,
+  values: Readonly<Record<string, string | number>>,
+): string[] {
   const fill = (text: string) =>
-    Object.entries({ seed, draw }).reduce((filled, [key, value]) => {
+    Object.entries(values).reduce((filled, [key, value]) => {
       const mark = `$\{${key}}`;
-      return filled.replaceAll(`"${mark}"`, String(value)).replaceAll(mark, String(value));
+      return filled.replaceAll(`"${mark}"`, JSON.stringify(value)).replaceAll(mark, String(value));
     }, text);
   return Object.entries(set).map(([key, value]) => `${key}=${fill(JSON.stringify(value))}`);
 }

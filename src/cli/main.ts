@@ -13,6 +13,7 @@ import { register as registerPipeline } from "./commands/pipeline.ts";
 import { register as registerPlan } from "./commands/plan.ts";
 import { register as registerRecipes } from "./commands/recipes.ts";
 import { register as registerReport } from "./commands/report.ts";
+import { register as registerReproduce } from "./commands/reproduce.ts";
 import { register as registerReward } from "./commands/reward.ts";
 import { register as registerRuns } from "./commands/runs.ts";
 import { register as registerSample } from "./commands/sample.ts";
@@ -41,6 +42,7 @@ export function createProgram(): Command {
     registerSelectData,
     registerPipeline,
     registerSweep,
+    registerReproduce,
     registerLabel,
     registerPlan,
     registerValidate,

@@ -2,15 +2,15 @@
 import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { loadRecipe } from "../config/load.ts";
-import { CheckpointError, InterruptedError, RlptError } from "../lib/errors.ts";
+import type { SelectOptions } from "../config/select-options.ts";
+import { CheckpointError, RlptError } from "../lib/errors.ts";
 import { writeFileAtomic } from "../lib/files.ts";
 import { mean } from "../lib/math.ts";
 import { type MeanInterval, studentInterval } from "../lib/statistics.ts";
 import { csvLine, readCsvTable } from "../run/append-log.ts";
-import { type ArmRun, type Experiment, selectedDataset } from "./experiment.ts";
-import { type Job, logTail, runPool, trainingArguments } from "./process-pool.ts";
-import { selectFromPool, writeSelection } from "./selection.ts";
-import { poolFromRun } from "./selection-pool.ts";
+import { runJobs, selectTrainingData } from "./arm-runs.ts";
+import type { ArmRun, Experiment } from "./experiment.ts";
+import { type Job, trainingArguments } from "./process-pool.ts";
 
 export interface PipelineOptions {
   /** Results go to <root>/<experiment>/. */
@@ -64,7 +64,9 @@ export async function runExperiment(
     const jobs: Job[] = [];
     for (const run of ready) {
       const set =
-        run.select === null ? run.set : [...run.set, await selectFor(run, directory, experiment, options)];
+        run.select === null
+          ? run.set
+          : [...run.set, await selectFor(run, run.select, directory, experiment, options.note)];
       const args = await trainingArguments(join(directory, run.id), experiment.config, {
         set,
         seed: run.seed,
@@ -77,73 +79,35 @@ export async function runExperiment(
           log: join(directory, "logs", `${run.id}.log`),
         });
     }
-    await runJobs(jobs, options);
+    const failed = await runJobs(jobs, options);
+    if (failed.length > 0) throw new RlptError(failed.map(({ told }) => told).join("\n"));
     for (const { id } of ready) finished.add(id);
   }
   return summarise(experiment, directory);
 }
 
-async function runJobs(jobs: readonly Job[], options: PipelineOptions): Promise<void> {
-  const results = await runPool(jobs, {
-    concurrency: options.concurrency,
-    onStart: ({ name, args }) => options.note(`${name}: ${args.includes("--resume") ? "goes on" : "begins"}`),
-    onEnd: ({ name }, { status, seconds }) =>
-      options.note(
-        `${name}: ${status === 0 ? "done" : `ended with status ${status}`} after ${seconds.toFixed(0)} s`,
-      ),
-    onInterrupt: (signal) =>
-      options.note(`${signal}: the runs write a checkpoint and stop; again to stop at once`),
-  });
-  if (results.some(({ status }) => status === null || status === 130)) {
-    throw new InterruptedError("stopped; the same command goes on from the checkpoints");
-  }
-  const failed = jobs.filter((_, i) => results[i]!.status !== 0);
-  if (failed.length > 0) {
-    const told = failed.map(({ name, log }) => `${name} failed; the end of ${log}:\n${indent(logTail(log))}`);
-    throw new RlptError(told.join("\n"));
-  }
-}
-
-const indent = (text: string): string => text.replaceAll(/^/gm, "  ");
-
-/** Selects for one run; the same files come out every time. @returns the override that trains on them */
+/** Selects for one run. @returns the override that trains on it */
 async function selectFor(
   run: ArmRun,
+  select: SelectOptions,
   directory: string,
-  experiment: Experiment,
-  { note }: PipelineOptions,
+  { runs, config }: Experiment,
+  note: (text: string) => void,
 ): Promise<string> {
-  const { from, threshold, top, count, random, round, signal, epochs, max_invalid } = run.select!;
-  const source = experiment.runs.find(({ arm, seed }) => arm === from && seed === run.seed)!;
-  const pool = await poolFromRun(join(directory, source.id), { signal, epochs: epochs ?? null, stage: null });
-  const settings = {
-    rule:
-      threshold !== undefined
-        ? { kind: "threshold" as const, threshold }
-        : top !== undefined
-          ? { kind: "top" as const, share: top }
-          : { kind: "count" as const, count: count! },
-    round: round ?? null,
-    // another draw for every seed, too
-    random: random ? 1000 * run.seed + run.draw : null,
-    maxInvalid: max_invalid,
-    source: { signal, epochs: epochs ?? null, from: source.id },
-  };
-  const selection = selectFromPool(pool, settings);
-  if (selection.size === 0) {
-    throw new CheckpointError(
-      `${run.id}: no problem of ${source.id} reaches the threshold; nothing to train on.`,
-    );
-  }
-  const path = await writeSelection(join(directory, "data", run.id), pool, selection, settings);
-  const kinds = Object.entries(selection.slices)
-    .filter(([name]) => name.startsWith("kind="))
-    .map(([name, { selected, pool: all }]) => `${name.slice(5)} ${selected} of ${all}`);
-  note(
-    `${run.id}: ${selection.size} of ${pool.rows.length} problems${kinds.length > 0 ? ` (${kinds.join(", ")})` : ""}`,
-  );
-  const { recipe } = loadRecipe(experiment.config, { set: source.set, seed: source.seed });
-  return `data.train=${JSON.stringify(selectedDataset(recipe.data.train, path))}`;
+  const source = runs.find(({ arm, seed }) => arm === select.from && seed === run.seed)!;
+  return selectTrainingData({
+    id: run.id,
+    select,
+    seed: run.seed,
+    draw: run.draw,
+    directory: join(directory, "data", run.id),
+    source: {
+      id: source.id,
+      runDir: join(directory, source.id),
+      pool: loadRecipe(config, { set: source.set, seed: source.seed }).recipe.data.train,
+    },
+    note,
+  });
 }
 
 /** Final values from eval.csv of every run; written as results.csv and differences.csv. */

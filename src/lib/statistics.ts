@@ -153,6 +153,8 @@ export interface Difference extends MeanInterval {
   p: number;
   /** Standard error of the mean. */
   standardError: number;
+  /** Degrees of freedom of Student's t that the interval takes its width from. */
+  df: number;
   /** True difference that a comparison like this one finds in 80% of the cases, at 5% two-sided. */
   detectable: number;
   /** "bootstrap" over prompts; "two-way" over prompts and seeds. */
@@ -190,6 +192,7 @@ export function pairedBootstrap(differences: readonly number[], rng: Rng, draws 
     high: at(1 - outside),
     p: Math.min(1, (2 * (Math.min(below, above) + 1)) / (draws + 1)),
     standardError,
+    df: n - 1,
     detectable: detectable(standardError, n - 1),
     method: "bootstrap",
   };
@@ -247,6 +250,7 @@ export function crossedDifference(
     high: centre + half,
     p: standardError === 0 ? Number(centre === 0) : studentTail(centre / standardError, df),
     standardError,
+    df,
     detectable: standardError === 0 ? 0 : detectable(standardError, df),
     method: "two-way",
   };
@@ -257,7 +261,8 @@ const variance = (values: readonly number[]): number => standardDeviation(values
 /** Chance that a standard normal value exceeds z. */
 const normalTail = (z: number): number => studentTail(z, 1e7) / 2;
 
-const detectable = (standardError: number, df: number): number =>
+/** True difference that a two-sided test at 5% finds in 80% of the cases. */
+export const detectable = (standardError: number, df: number): number =>
   (studentQuantile(0.975, df) + studentQuantile(0.8, df)) * standardError;
 
 /** p-values of several comparisons, corrected so that any false one has at most the stated chance. Holm, 1979. */

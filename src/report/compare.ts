@@ -58,8 +58,8 @@ export function compareSides(
       runs.map((run) => [
         run,
         {
-          metric: readTable(run, options.metric, options.slice),
-          accuracy: readTable(run, "accuracy", options.slice),
+          metric: promptValues(run, options.metric, options.slice),
+          accuracy: promptValues(run, "accuracy", options.slice),
         },
       ]),
     ),
@@ -182,8 +182,15 @@ function compareTwo(
   };
 }
 
-/** @throws ConfigError when the run has no results by prompt, or none of this metric and slice */
-function readTable(run: RunFiles, metric: ComparedMetric, slice: string | null): Table {
+/**
+ * What every prompt got in each evaluation of a run: step -> prompt -> mean over its completions.
+ * @throws ConfigError when the run has no results by prompt, or none of this metric and slice
+ */
+export function promptValues(
+  run: Pick<RunFiles, "directory" | "evaluationPrompts">,
+  metric: ComparedMetric,
+  slice: string | null,
+): Table {
   if (run.evaluationPrompts.length === 0) {
     throw new ConfigError(
       `${run.directory}: eval-prompts.csv is missing or empty, and runs are paired by prompt; ` +

@@ -8,7 +8,7 @@ import { run } from "../../src/cli/main.ts";
 import { sampleFrom } from "../../src/cli/sampling.ts";
 import { resolveTarget } from "../../src/cli/target.ts";
 import { openSafetensors } from "../../src/policy/files/safetensors.ts";
-import { evaluationColumns } from "../../src/run/logs.ts";
+import { evaluationColumns, evaluationPromptColumns } from "../../src/run/logs.ts";
 import { runTraining, tinyGrpo, workspace } from "../helpers/tiny-run.ts";
 
 const space = workspace();
@@ -49,7 +49,7 @@ describe("rlpt eval", () => {
     const { evaluation } = await evaluateTarget(
       runDir,
       { which: "latest", set },
-      { csv: null, completions: null },
+      { csv: null, prompts: null, completions: null },
       quiet,
     );
     const rows = parse(readFileSync(join(runDir, "eval.csv")), { columns: true }) as Record<string, string>[];
@@ -60,11 +60,12 @@ describe("rlpt eval", () => {
 
   it("writes the columns of eval.csv and every completion", async () => {
     const csv = space.path("table.csv");
+    const prompts = space.path("prompts.csv");
     const completions = space.path("completions.jsonl");
     const { evaluation } = await evaluateTarget(
       join(runDir, "checkpoints", "000002"),
       { set: [...set, "eval.samples=3"] },
-      { csv, completions },
+      { csv, prompts, completions },
       quiet,
     );
     const rows = parse(readFileSync(csv), { columns: true }) as Record<string, string>[];
@@ -78,6 +79,10 @@ describe("rlpt eval", () => {
       interval: "bootstrap",
     });
     expect(rows.map((row) => row["slice"])).toContain("level=1");
+    const each = parse(readFileSync(prompts), { columns: true }) as Record<string, string>[];
+    expect(Object.keys(each[0]!)).toEqual([...evaluationPromptColumns]);
+    expect(each.map((row) => row["completions"])).toEqual(["3", "3", "3", "3", "3", "3"]);
+    expect(each.reduce((sum, row) => sum + Number(row["correct"]), 0)).toBe(Number(rows[0]!["correct"]));
     const lines = readFileSync(completions, "utf8")
       .trimEnd()
       .split("\n")

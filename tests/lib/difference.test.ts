@@ -75,13 +75,18 @@ describe("pairedBootstrap", () => {
 
 describe("crossedDifference", () => {
   /** Prompts differ in difficulty, in what suits a side, and seeds in luck. */
-  const side = (rng: Rng, name: string, seeds: number, prompts: number, luck: number, taste: number) =>
-    Array.from({ length: seeds }, (_, s) =>
-      Array.from({ length: prompts }, (_, i) => {
-        const easy = 0.5 + taste * (1.5 * rng.fork("prompt").normal(i) + rng.fork(name, "prompt").normal(i));
-        return rng.fork(name, s).uniform(i) < easy + luck * rng.fork(name, "luck").normal(s) ? 1 : 0;
-      }),
+  const side = (rng: Rng, name: string, seeds: number, prompts: number, luck: number, taste: number) => {
+    const [ofPrompt, ofSide] = [rng.fork("prompt"), rng.fork(name, "prompt")];
+    const ease = Array.from(
+      { length: prompts },
+      (_, i) => 0.5 + taste * (1.5 * ofPrompt.normal(i) + ofSide.normal(i)),
     );
+    return Array.from({ length: seeds }, (_, s) => {
+      const draws = rng.fork(name, s);
+      const fortune = luck * rng.fork(name, "luck").normal(s);
+      return ease.map((easy, i) => (draws.uniform(i) < easy + fortune ? 1 : 0));
+    });
+  };
 
   it.each([
     [3, 60, 0.05, 0.15, true],

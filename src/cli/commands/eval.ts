@@ -12,6 +12,7 @@ interface EvalFlags {
   seed?: string;
   backend?: string;
   csv?: string;
+  prompts?: string;
   completions?: string;
   efficiency?: string;
   json?: boolean;
@@ -31,6 +32,7 @@ export function register(program: Command): void {
     .option("--backend <kind>", "short for --set backend.kind=...")
     .option("--set <key=value>", "override a key; again for more", collect, [])
     .option("--csv <file>", "also write the table there, in the columns of eval.csv")
+    .option("--prompts <file>", "also write what each prompt got, in the columns of eval-prompts.csv")
     .option("--completions <file>", "also write every completion there, as JSON lines")
     .option(
       "--efficiency <standard,direct>",
@@ -54,7 +56,7 @@ export function register(program: Command): void {
           ...(flags.seed === undefined ? {} : { seed: flags.seed }),
           ...(flags.backend === undefined ? {} : { backend: flags.backend }),
         },
-        { csv: flags.csv ?? null, completions: flags.completions ?? null },
+        { csv: flags.csv ?? null, prompts: flags.prompts ?? null, completions: flags.completions ?? null },
         (text) => {
           if (!flags.json) printNote(text);
         },

@@ -1,0 +1,136 @@
+import type { Command } from "commander";
+import { ConfigError, RlptError } from "../../lib/errors.ts";
+import type { Claim } from "../claim.ts";
+import { colours, print, printJson, printNote, table } from "../terminal.ts";
+
+interface ReproduceFlags {
+  all?: boolean;
+  seeds?: string;
+  jobs?: string;
+  root: string;
+  set: string[];
+  dryRun?: boolean;
+  json?: boolean;
+}
+
+export function register(program: Command): void {
+  program
+    .command("reproduce")
+    .description(
+      "a paper's claim in miniature: its arms over several seeds, then SUPPORTED, NOT SUPPORTED or INCONCLUSIVE",
+    )
+    .argument("[claim...]", "claims by name, or files of your own; without any they are listed")
+    .option("--all", "every claim that comes with rlpt, as one table")
+    .option("--seeds <list>", "instead of the claim's, such as 1,2,3,4,5")
+    .option("--jobs <n>", "runs at once; one per core by default")
+    .option("--root <dir>", "runs go to <dir>/runs, verdicts to <dir>/<claim>", "runs/reproduce")
+    .option("--set <key=value>", "override a key in every arm; again for more", collect, [])
+    .option("--dry-run", "list the runs, then stop")
+    .option("--json", "machine-readable output")
+    .addHelpText(
+      "after",
+      "\nExit status: 0 SUPPORTED, 3 NOT SUPPORTED, 4 INCONCLUSIVE; of several the first of 3, 4, 0.",
+    )
+    .action(async (named: string[], flags: ReproduceFlags) => {
+      const { claimFiles, findClaim, loadClaim } = await import("../claim.ts");
+      if (flags.all && named.length > 0) throw new ConfigError("--all runs every claim: name none beside it");
+      const seeds = flags.seeds?.split(",").map((text) => wholeNumber(text.trim(), "--seeds"));
+      const repeated = seeds?.find((seed, i) => seeds.indexOf(seed) !== i);
+      if (repeated !== undefined) throw new ConfigError(`--seeds ${flags.seeds}: ${repeated} is there twice`);
+      const listing = !flags.all && named.length === 0;
+      const files = flags.all || listing ? claimFiles() : named.map(findClaim);
+      const claims = files.map((file) =>
+        loadClaim(file, { set: flags.set, ...(seeds === undefined ? {} : { seeds }) }),
+      );
+      const twice = claims.find(({ name }, i) => claims.findIndex((one) => one.name === name) !== i);
+      if (twice !== undefined)
+        throw new ConfigError(`${twice.name}: two claims of this name would share a folder`);
+      if (listing) return list(claims, flags);
+      if (flags.dryRun) return dryRun(claims, flags);
+      await run(claims, flags);
+    });
+}
+
+const collect = (value: string, before: string[]): string[] => [...before, value];
+
+function wholeNumber(text: string, flag: string): number {
+  if (!/^\d+$/.test(text)) throw new ConfigError(`${flag} ${text}: give whole numbers`);
+  return Number(text);
+}
+
+async function list(claims: readonly Claim[], flags: ReproduceFlags): Promise<void> {
+  const { lastVerdict } = await import("../reproduce.ts");
+  const { trainingArms } = await import("../claim-plan.ts");
+  const { verdictColour } = await import("../reproduction-text.ts");
+  const rows = claims.map((claim) => ({
+    claim: claim.name,
+    title: claim.options.claim,
+    arms: trainingArms(claim),
+    seeds: claim.options.seeds.length,
+    paper: claim.options.source.paper,
+    verdict: lastVerdict(flags.root, claim.name),
+  }));
+  if (flags.json) return printJson(rows);
+  print(
+    table(
+      rows.map((row) => [
+        row.claim,
+        row.verdict === null ? "-" : verdictColour(row.verdict),
+        `${row.title} (${row.paper})`,
+      ]),
+      { header: ["claim", "verdict", "what is claimed"] },
+    ),
+  );
+  print(
+    colours.dim(
+      `\nrlpt reproduce <claim> runs one, rlpt reproduce --all runs them all; verdicts are those in ${flags.root}`,
+    ),
+  );
+}
+
+async function dryRun(claims: readonly Claim[], flags: ReproduceFlags): Promise<void> {
+  const { planClaims } = await import("../claim-plan.ts");
+  const plans = await planClaims(claims, flags.root);
+  const runs = [...new Set(plans.flatMap((plan) => plan.runs))];
+  const evaluations = [...new Set(plans.flatMap((plan) => plan.evaluations))];
+  const of = (id: string) =>
+    plans
+      .filter((plan) => [...plan.runs, ...plan.evaluations].some((one) => one.id === id))
+      .map(({ claim }) => claim.name);
+  const rows = [...runs, ...evaluations].map(({ id, set }) => ({ id, claims: of(id), set }));
+  if (flags.json) return printJson(rows);
+  print(
+    table(
+      rows.map((row) => [row.id, row.claims.join(" "), row.set.join(" ")]),
+      { header: ["run", "claims", "set"] },
+    ),
+  );
+  print(`${runs.length} runs, ${evaluations.length} further evaluations`);
+}
+
+async function run(claims: readonly Claim[], flags: ReproduceFlags): Promise<void> {
+  const { defaultConcurrency } = await import("../process-pool.ts");
+  const { reproduce } = await import("../reproduce.ts");
+  const { exitStatus } = await import("../../report/verdict.ts");
+  const { reproductions, failed } = await reproduce(claims, {
+    root: flags.root,
+    concurrency:
+      flags.jobs === undefined ? defaultConcurrency() : Math.max(1, wholeNumber(flags.jobs, "--jobs")),
+    note: (text) => {
+      if (!flags.json) printNote(text);
+    },
+  });
+  const verdicts = reproductions.map(({ verdict }) => verdict);
+  if (flags.json) printJson(claims.length === 1 ? (reproductions[0] ?? null) : reproductions);
+  else if (reproductions.length > 0) {
+    const { renderReproduction, renderTable } = await import("../reproduction-text.ts");
+    const text = claims.length === 1 ? renderReproduction(reproductions[0]!) : renderTable(reproductions);
+    print(text);
+  }
+  if (failed.length > 0) {
+    const told = failed.map(({ claim, told }) => `${claim}: no verdict, as a run failed\n${told}`);
+    throw new RlptError(told.join("\n"));
+  }
+  const worst = (["NOT SUPPORTED", "INCONCLUSIVE"] as const).find((one) => verdicts.includes(one));
+  process.exitCode = exitStatus[worst ?? "SUPPORTED"];
+}

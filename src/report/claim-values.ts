@@ -1,0 +1,141 @@
+/** What the arms of a claim reached, prompt by prompt and run by run, from the files of their evaluations. */
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { CheckpointError } from "../lib/errors.ts";
+import { mean } from "../lib/math.ts";
+import { type ComparedMetric, comparedMetrics, promptValues } from "./compare.ts";
+import { numberCell, type Row, readTable } from "./read-run.ts";
+import { type Effect, promptEffect, runEffect } from "./verdict.ts";
+
+/** Metrics that every prompt has a value of; others are columns of eval.csv. */
+export const promptMetrics: readonly string[] = comparedMetrics;
+
+/** Values between 0 and 1, and null for those without a bound. */
+const rangeOf = (metric: string): number | null => (["tokens", "reward"].includes(metric) ? null : 1);
+
+/** A folder with eval.csv and eval-prompts.csv, and which of its evaluations counts. */
+export interface Measurement {
+  directory: string;
+  at: "start" | "end";
+}
+
+/** An arm by seed: one measurement for each draw and variant. */
+export type ArmMeasurements = ReadonlyMap<number, readonly Measurement[]>;
+
+export interface Quantity {
+  metric: string;
+  slice: string;
+  times: number;
+}
+
+/** The numbers behind one condition: prompts in the order of their names, or a single row for a metric by run. */
+export interface ConditionValues {
+  unit: "prompt" | "run";
+  seeds: readonly number[];
+  /** Blank for a metric by run. */
+  prompts: readonly string[];
+  /** [seeds][prompts], averaged over draws and variants. */
+  first: readonly (readonly number[])[];
+  /** Null where the condition has no `minus`. */
+  second: readonly (readonly number[])[] | null;
+  effect: Effect;
+}
+
+interface Evaluations {
+  directory: string;
+  evaluations: readonly Row[];
+  evaluationPrompts: readonly Row[];
+}
+
+const cache = new Map<string, Evaluations>();
+
+function readEvaluations(directory: string): Evaluations {
+  const known = cache.get(directory);
+  if (known !== undefined) return known;
+  const read = (name: string): readonly Row[] => {
+    const path = join(directory, name);
+    if (!existsSync(path)) throw new CheckpointError(`${path} is missing; the run did not evaluate.`);
+    return readTable(path).rows;
+  };
+  const found = { directory, evaluations: read("eval.csv"), evaluationPrompts: read("eval-prompts.csv") };
+  cache.set(directory, found);
+  return found;
+}
+
+/** Prompt -> value of one run at its first or last evaluation. */
+function byPrompt({ directory, at }: Measurement, { metric, slice }: Quantity): Map<string, number> {
+  const table = promptValues(
+    readEvaluations(directory),
+    metric as ComparedMetric,
+    slice === "all" ? null : slice,
+  );
+  const steps = [...table.keys()];
+  return table.get(at === "start" ? Math.min(...steps) : Math.max(...steps))!;
+}
+
+/** The one value of a run, and how many prompts it stands on. */
+function byRun({ directory, at }: Measurement, { metric, slice }: Quantity): [number, number] {
+  const rows = readEvaluations(directory).evaluations.filter((row) => row["slice"] === slice);
+  const row = at === "start" ? rows[0] : rows.at(-1);
+  const value = numberCell(row, metric);
+  if (value === null)
+    throw new CheckpointError(`${join(directory, "eval.csv")}: has no ${metric} for slice ${slice}.`);
+  return [value, numberCell(row, "prompts")!];
+}
+
+/** A prompt that several draws or variants evaluated counts once, with its mean. */
+function averaged(measurements: readonly Measurement[], quantity: Quantity): Map<string, number> {
+  const all = new Map<string, number[]>();
+  for (const one of measurements)
+    for (const [id, value] of byPrompt(one, quantity)) all.set(id, [...(all.get(id) ?? []), value]);
+  return new Map([...all].map(([id, values]) => [id, mean(values)]));
+}
+
+/**
+ * Values of both arms on the prompts that all their runs share, and the effect: first minus `times` second.
+ * @throws CheckpointError when an evaluation lacks what is asked for, or no prompts are shared
+ */
+export function conditionValues(
+  first: ArmMeasurements,
+  second: ArmMeasurements | null,
+  quantity: Quantity,
+): ConditionValues {
+  const seeds = [...first.keys()];
+  const sides = second === null ? [first] : [first, second];
+  if (!promptMetrics.includes(quantity.metric)) {
+    const read = sides.map((arm) => seeds.map((seed) => arm.get(seed)!.map((one) => byRun(one, quantity))));
+    const values = read.map((side) => side.map((runs) => [mean(runs.map(([value]) => value))]));
+    const prompts = Math.min(...read.flat(2).map(([, count]) => count));
+    const [a, b] = values;
+    const differences = a!.map(([value], s) => value! - quantity.times * (b?.[s]?.[0] ?? 0));
+    return {
+      unit: "run",
+      seeds,
+      prompts: [""],
+      first: a!,
+      second: b ?? null,
+      effect: runEffect(differences, prompts, rangeOf(quantity.metric)),
+    };
+  }
+  const tables = sides.map((arm) => seeds.map((seed) => averaged(arm.get(seed)!, quantity)));
+  const prompts = [...tables[0]![0]!.keys()]
+    .filter((id) => tables.flat().every((table) => table.has(id)))
+    .sort();
+  if (prompts.length < 2) {
+    const folders = sides.map((arm) => arm.get(seeds[0]!)![0]!.directory);
+    throw new CheckpointError(
+      `${folders.join(" and ")}: ${prompts.length} evaluated prompts in common, and an effect needs two or more; ` +
+        "evaluate all arms and seeds with one data.eval",
+    );
+  }
+  const [a, b] = tables.map((side) => side.map((table) => prompts.map((id) => table.get(id)!)));
+  const differences = a!.map((row, s) => row.map((value, i) => value - quantity.times * (b?.[s]?.[i] ?? 0)));
+  return {
+    unit: "prompt",
+    seeds,
+    prompts,
+    first: a!,
+    second: b ?? null,
+    effect: promptEffect(differences, rangeOf(quantity.metric)),
+  };
+}

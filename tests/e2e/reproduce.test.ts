@@ -1,0 +1,237 @@
+import { existsSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { parse } from "csv-parse/sync";
+import { afterAll, describe, expect, it, vi } from "vitest";
+import { claimFiles, findClaim, loadClaim } from "../../src/cli/claim.ts";
+import { planClaims } from "../../src/cli/claim-plan.ts";
+import { run } from "../../src/cli/main.ts";
+import { reproduce } from "../../src/cli/reproduce.ts";
+import { ConfigError } from "../../src/lib/errors.ts";
+import { studentQuantile } from "../../src/lib/statistics.ts";
+import type { Reproduction } from "../../src/report/verdict-record.ts";
+import { tinyGrpo, workspace } from "../helpers/tiny-run.ts";
+
+const space = workspace();
+afterAll(space.remove);
+
+const sized = tinyGrpo.replace("levels: [1, 2] }", "levels: [1, 2], size: 6 }");
+space.write("tiny.yaml", `backend: wasm\n${sized}`);
+
+const head = "statement: s\nsource: { paper: p, where: w }\nseeds: [1, 2]\nconfig: tiny.yaml\n";
+const arms = `
+  trained: {}
+  still: { set: { optimizer.lr: 1.0e-9 } }
+  start: { start_of: trained }
+  sharper: { evaluate: trained, set: { eval.temperature: 0.2 } }
+  chosen: { select: { from: trained, count: 3, random: true, max_invalid: 1 }, draws: 2 }
+`;
+const claim = (name: string, conditions: string, more = "") =>
+  space.write(`${name}.yaml`, `claim: ${name}\n${head}${more}arms: ${arms}conditions:\n${conditions}`);
+
+const holds = claim(
+  "holds",
+  "  - { say: not much longer, metric: tokens, of: trained, minus: still, direction: below, margin: 9 }\n" +
+    "  - { say: not much less, metric: accuracy, slice: level=1, of: chosen, minus: start, direction: above, margin: -3 }\n" +
+    "  - { say: cut no more than always, metric: truncated, of: sharper, direction: below, margin: 9 }\n",
+);
+const fails = claim(
+  "fails",
+  "  - { say: far longer, metric: tokens, of: trained, minus: still, times: 0.5, direction: above, margin: 90 }\n",
+);
+
+const root = space.path("out");
+const options = { root, concurrency: 2, note: () => {} };
+
+async function command(...args: string[]): Promise<{ status: number; out: string; err: string }> {
+  let [out, err] = ["", ""];
+  const stdout = vi.spyOn(process.stdout, "write").mockImplementation((text) => {
+    out += String(text);
+    return true;
+  });
+  const stderr = vi.spyOn(process.stderr, "write").mockImplementation((text) => {
+    err += String(text);
+    return true;
+  });
+  try {
+    return { status: await run(["node", "rlpt", ...args]), out, err };
+  } finally {
+    stdout.mockRestore();
+    stderr.mockRestore();
+    process.exitCode = 0;
+  }
+}
+
+/** Mean, standard error and interval from values.csv alone: two-way analysis of variance, written anew. */
+function byHand(file: string, condition: number, times: number, seeds: readonly number[]) {
+  const rows = (parse(readFileSync(file), { columns: true }) as Record<string, string>[]).filter(
+    (row) => row["condition"] === String(condition),
+  );
+  const x = rows.map((row) =>
+    seeds.map((s) => Number(row[`first_s${s}`]) - times * Number(row[`second_s${s}`])),
+  );
+  const [n, k] = [x.length, seeds.length];
+  const total = x.flat().reduce((sum, value) => sum + value, 0);
+  const ofPrompt = x.map((row) => row.reduce((sum, value) => sum + value, 0));
+  const ofSeed = seeds.map((_, s) => x.reduce((sum, row) => sum + row[s]!, 0));
+  const correction = (total * total) / (n * k);
+  const square = (values: readonly number[]) => values.reduce((sum, value) => sum + value * value, 0);
+  const prompts = (square(ofPrompt) / k - correction) / (n - 1);
+  const luck = (square(ofSeed) / n - correction) / (k - 1);
+  const rest = (square(x.flat()) - correction - prompts * (n - 1) - luck * (k - 1)) / ((n - 1) * (k - 1));
+  const variance = Math.max(prompts + luck - rest, prompts) / (n * k);
+  const df = (prompts + luck) ** 2 / (prompts ** 2 / (n - 1) + luck ** 2 / (k - 1));
+  const half = studentQuantile(0.975, df) * Math.sqrt(variance);
+  const mean = total / (n * k);
+  return { mean, low: mean - half, high: mean + half };
+}
+
+describe("rlpt reproduce", () => {
+  it("runs arms once for all claims, judges, and leaves what the verdict can be recomputed from", async () => {
+    const claims = [holds, fails].map((file) => loadClaim(file));
+    const told: string[] = [];
+    const { reproductions, failed } = await reproduce(claims, {
+      ...options,
+      note: (text) => told.push(text),
+    });
+    expect(failed).toEqual([]);
+    expect(reproductions.map(({ verdict }) => verdict)).toEqual(["SUPPORTED", "NOT SUPPORTED"]);
+    // trained, still and two draws of chosen, for each of two seeds, whatever the number of claims
+    expect(readdirSync(join(root, "runs")).length).toBe(8);
+    expect(readdirSync(join(root, "evaluations")).length).toBe(2);
+    expect(told.filter((text) => text.endsWith("begins")).length).toBe(10);
+
+    const [first] = reproductions;
+    expect(JSON.parse(readFileSync(join(root, "holds", "verdict.json"), "utf8"))).toEqual(
+      JSON.parse(JSON.stringify(first)),
+    );
+    for (const [one, count] of [
+      [reproductions[0]!, 1],
+      [reproductions[1]!, 1],
+    ] as const) {
+      const condition = one.conditions[count - 1]!;
+      const hand = byHand(join(one.directory, "values.csv"), count, condition.times, one.seeds);
+      expect(condition.effect).toBeCloseTo(hand.mean, 10);
+      expect(condition.low!).toBeCloseTo(hand.low, 8);
+      expect(condition.high!).toBeCloseTo(hand.high, 8);
+      expect(condition.effect).toBeCloseTo(
+        condition.by_seed.reduce((sum, { effect }) => sum + effect, 0) / 2,
+        10,
+      );
+    }
+    expect(first!.conditions[2]).toMatchObject({ unit: "run", prompts: 0, second: null });
+
+    // the values are those of the runs' own files
+    const trained = first!.runs.find(({ arm, seed }) => arm === "trained" && seed === 2)!;
+    const evaluations = parse(readFileSync(join(trained.directory, "eval.csv")), { columns: true }) as Record<
+      string,
+      string
+    >[];
+    const last = evaluations.filter(({ slice }) => slice === "all").at(-1)!;
+    expect(first!.conditions[0]!.by_seed[1]!.first).toBeCloseTo(Number(last["tokens_mean"]), 10);
+  });
+
+  it("runs nothing twice, takes up what was begun, and comes to the same bytes", async () => {
+    const verdict = () => readFileSync(join(root, "holds", "verdict.json"), "utf8");
+    const before = verdict();
+    const { runs, evaluations } = (await planClaims([loadClaim(holds)], root))[0]!;
+    const [gone, cut, kept] = runs.filter(({ select }) => select === null).map(({ runDir }) => runDir);
+    const touched = statSync(join(kept!, "eval.csv")).mtimeMs;
+    rmSync(gone!, { recursive: true });
+    rmSync(join(cut!, "checkpoints", "000004"), { recursive: true });
+    rmSync(join(evaluations[0]!.directory, "eval-prompts.csv"));
+    const told: string[] = [];
+    await reproduce([loadClaim(holds)], { ...options, note: (text) => told.push(text) });
+    expect(told.filter((text) => /begins|goes on/.test(text)).sort()).toEqual(
+      [
+        `${gone!.split("/").at(-1)}: begins`,
+        `${cut!.split("/").at(-1)}: goes on`,
+        `${evaluations[0]!.id}: begins`,
+      ].sort(),
+    );
+    expect(statSync(join(kept!, "eval.csv")).mtimeMs).toBe(touched);
+    expect(verdict()).toBe(before);
+  });
+
+  it("has an exit status for each verdict, a table for several claims, a list without one", async () => {
+    const shown = await command("reproduce", fails, "--root", root, "--no-color");
+    expect(shown.status).toBe(3);
+    expect(shown.out).toMatch(/NOT SUPPORTED: "far longer" fails/);
+    expect(shown.out).toMatch(/metric +arm +seed 1 +seed 2 +mean/);
+    expect((await command("reproduce", holds, "--root", root)).status).toBe(0);
+    const both = await command("reproduce", holds, fails, "--root", root, "--json");
+    expect(both.status).toBe(3);
+    expect((JSON.parse(both.out) as Reproduction[]).map(({ claim: name }) => name)).toEqual([
+      "holds",
+      "fails",
+    ]);
+    const single = await command("reproduce", holds, "--root", root, "--seeds", "1");
+    expect(single.status).toBe(4);
+    expect(single.out).toContain("one seed says nothing about others");
+    const list = await command("reproduce", "--root", root);
+    expect(list.status).toBe(0);
+    for (const file of claimFiles()) expect(list.out).toContain(file.split("/").at(-1)!.replace(".yaml", ""));
+  });
+
+  it("tells of a run that failed, and judges the claims that do not need it", async () => {
+    const broken = claim(
+      "broken",
+      "  - { say: x, metric: tokens, of: worse, direction: above, margin: 0 }\n",
+    );
+    const text = readFileSync(broken, "utf8").replace(
+      "  trained: {}",
+      "  trained: {}\n  worse: { set: { rollout.max_prompt_tokens: 1 } }",
+    );
+    space.write("broken.yaml", text);
+    const both = await command("reproduce", fails, broken, "--root", root, "--seeds", "1");
+    expect(both.status).toBe(1);
+    expect(both.err).toContain("broken: no verdict, as a run failed");
+    expect(both.out).toContain("INCONCLUSIVE");
+    expect(existsSync(join(root, "broken", "verdict.json"))).toBe(false);
+  });
+});
+
+describe("claim files", () => {
+  it("that come with rlpt are in order, and share runs", async () => {
+    const claims = claimFiles().map((file) => loadClaim(file));
+    expect(claims.length).toBeGreaterThanOrEqual(9);
+    const plans = await planClaims(claims, root);
+    const all = plans.flatMap(({ runs }) => runs);
+    expect(new Set(all).size).toBeLessThan(all.length);
+    expect(new Set(all.map(({ id }) => id)).size).toBe(new Set(all).size);
+  });
+
+  it("are refused with every fault, its line and a way out", () => {
+    const wrong = (text: string): string => {
+      try {
+        loadClaim(space.write("wrong.yaml", text));
+      } catch (error) {
+        expect(error).toBeInstanceOf(ConfigError);
+        return (error as Error).message.replaceAll(space.path(""), "");
+      }
+      return "nothing";
+    };
+    const base = `claim: c\n${head}`;
+    const good = "conditions: [{ say: s, metric: tokens, of: a, direction: above }]\n";
+    expect(wrong(`${base}arms: { a: { sett: {} } }\n${good}`)).toContain(
+      "wrong.yaml:6  arms.a.sett is not a key; did you mean set?",
+    );
+    expect(wrong(`${base}arms: { a: {} }\n${good.replace("of: a", "of: b")}`)).toContain(
+      'wrong.yaml:7  conditions.0.of = "b": there is no such arm; there are a.',
+    );
+    expect(wrong(`${base}arms: { a: {} }\n${good.replace("tokens", "accuarcy")}`)).toContain(
+      'conditions.0.metric = "accuarcy": it is no metric of an evaluation; did you mean accuracy?',
+    );
+    expect(wrong(`${base.replace("tiny", "tinny")}arms: { a: {} }\n${good}`)).toContain(
+      'wrong.yaml:5  config = "tinny.yaml": this file does not exist; did you mean tiny.yaml?',
+    );
+    expect(wrong(`${base}arms: { a: { set: { optimizer.rate: 1 } } }\n${good}`)).toMatch(
+      /arms.a: its recipe is wrong; correct its set, or the config:\n.*optimizer.rate/,
+    );
+    const many = wrong(
+      `${base}arms:\n  a: { start_of: b }\n  b: { evaluate: a }\n  c: { start_of: d, draws: 2 }\n${good}`,
+    );
+    expect(many.split("\n").length).toBe(4);
+    expect(many).toContain('arms.b.evaluate = "a": a trains nothing; name an arm with a config.');
+    expect(() => findClaim("limr-selecton")).toThrow("did you mean limr-selection?");
+  });
+});

@@ -1,0 +1,189 @@
+import { describe, expect, it } from "vitest";
+import { createRng, type Rng } from "../../src/lib/rng.ts";
+import { studentInterval } from "../../src/lib/statistics.ts";
+import { type Effect, judge, promptEffect, type Requirement, runEffect } from "../../src/report/verdict.ts";
+
+const SIMULATIONS = 2000;
+
+interface World {
+  seeds: number;
+  prompts: number;
+  /** Standard deviation of a seed's luck, the same for all its prompts. */
+  luck: number;
+  /** Standard deviation of what suits a prompt. */
+  taste: number;
+}
+
+/** Differences of two arms that answer rightly or not, [seeds][prompts]; the first is better by `gain` on average. */
+function differences(rng: Rng, { seeds, prompts, luck, taste }: World, gain: number): number[][] {
+  const ease = Array.from({ length: prompts }, (_, i) => 0.5 + 0.15 * rng.fork("ease").normal(i));
+  const liking = ease.map((_, i) => taste * rng.fork("taste").normal(i));
+  return Array.from({ length: seeds }, (_, s) => {
+    const fortune = luck * rng.fork("luck").normal(s);
+    const [a, b] = [rng.fork("a", s), rng.fork("b", s)];
+    return ease.map(
+      (easy, i) =>
+        Number(a.uniform(i) < easy + gain / 2 + fortune / 2 + liking[i]! / 2) -
+        Number(b.uniform(i) < easy - gain / 2 - fortune / 2 - liking[i]! / 2),
+    );
+  });
+}
+
+/** Shares of the three verdicts over many simulated reproductions. */
+function verdictShares(
+  simulate: (rng: Rng) => { effect: Effect; requirement: Requirement }[],
+  simulations = SIMULATIONS,
+) {
+  const counts = { SUPPORTED: 0, "NOT SUPPORTED": 0, INCONCLUSIVE: 0 };
+  for (let i = 0; i < simulations; i++) counts[judge(simulate(createRng(i))).verdict]++;
+  const share = (count: number) => count / simulations;
+  return {
+    supported: share(counts.SUPPORTED),
+    notSupported: share(counts["NOT SUPPORTED"]),
+    inconclusive: share(counts.INCONCLUSIVE),
+  };
+}
+
+const more = { direction: "above", margin: 0 } as const;
+
+const worlds: readonly World[] = [
+  { seeds: 3, prompts: 100, luck: 0.04, taste: 0.1 },
+  { seeds: 3, prompts: 100, luck: 0, taste: 0 },
+  { seeds: 5, prompts: 60, luck: 0.1, taste: 0.1 },
+];
+
+describe.each(worlds)(
+  "the verdict with $seeds seeds, $prompts prompts, luck $luck, taste $taste",
+  (world) => {
+    const effectOf = (rng: Rng, gain: number) => promptEffect(differences(rng, world, gain), 1);
+
+    it("supports equal arms in at most 5% and refutes them in at most 5%; its intervals cover the truth", () => {
+      let covered = 0;
+      const { supported, notSupported } = verdictShares((rng) => {
+        const effect = effectOf(rng, 0);
+        if (effect.low <= 0 && 0 <= effect.high) covered++;
+        return [{ effect, requirement: more }];
+      });
+      expect(supported).toBeLessThanOrEqual(0.05);
+      expect(notSupported).toBeLessThanOrEqual(0.05);
+      expect(covered / SIMULATIONS).toBeGreaterThan(0.93);
+      // where seeds bring no luck at all the intervals are too wide: .978
+      expect(covered / SIMULATIONS).toBeLessThan(world.luck === 0 ? 0.985 : 0.97);
+    });
+
+    it("supports an effect of twice the detectable one in at least 95%, refutes its opposite as often", () => {
+      // what comparisons of equal arms state, on average
+      let sum = 0;
+      for (let i = 0; i < 200; i++) sum += effectOf(createRng(10_000 + i), 0).detectable;
+      const planted = (2 * sum) / 200;
+      const shares = (gain: number) =>
+        verdictShares((rng) => [{ effect: effectOf(rng, gain), requirement: more }]);
+      expect(shares(planted).supported).toBeGreaterThanOrEqual(0.95);
+      expect(shares(-planted).notSupported).toBeGreaterThanOrEqual(0.95);
+    });
+  },
+);
+
+describe("claims of several conditions", () => {
+  const world = { seeds: 3, prompts: 100, luck: 0.04, taste: 0.1 };
+  /** Conditions about prompts of their own, with seeds of their own: the worst case for "any one fails". */
+  const several = (gains: readonly number[], margin: number) => (rng: Rng) =>
+    gains.map((gain, i) => ({
+      effect: promptEffect(differences(rng.fork(i), world, gain), 1),
+      requirement: { direction: "above" as const, margin },
+    }));
+
+  it("are supported by chance less often than a single one, and refuted no more often", () => {
+    const { supported, notSupported } = verdictShares(several([0, 0, 0, 0], 0), 1000);
+    expect(supported).toBeLessThanOrEqual(0.01);
+    expect(notSupported).toBeLessThanOrEqual(0.05);
+  });
+
+  it("are refuted in at most 5% where one holds by nothing and the others by far; supported no more", () => {
+    const { supported, notSupported } = verdictShares(several([0, 0.5, 0.5], 0), 1000);
+    expect(supported).toBeLessThanOrEqual(0.05);
+    expect(notSupported).toBeLessThanOrEqual(0.05);
+  });
+
+  it("ask for no loss: equal arms pass a margin of twice the detectable difference, a loss of the margin does not", () => {
+    let sum = 0;
+    for (let i = 0; i < 200; i++) sum += several([0], 0)(createRng(20_000 + i))[0]!.effect.detectable;
+    const margin = (-2 * sum) / 200;
+    expect(verdictShares(several([0, 0], margin), 1000).supported).toBeGreaterThanOrEqual(0.95);
+    expect(verdictShares(several([margin], margin), 1000).supported).toBeLessThanOrEqual(0.05);
+  });
+});
+
+describe("judge", () => {
+  const effect = (mean: number, standardError: number, df = 10): Effect => {
+    const half = 2.2281 * standardError; // t at 97.5%, 10 degrees of freedom
+    return {
+      mean,
+      low: mean - half,
+      high: mean + half,
+      standardError,
+      df,
+      detectable: 0,
+      seeds: 3,
+      prompts: 9,
+    };
+  };
+  const above = (margin: number): Requirement => ({ direction: "above", margin });
+  const verdict = (...claims: [Effect, Requirement][]) =>
+    judge(claims.map(([one, requirement]) => ({ effect: one, requirement }))).verdict;
+
+  it("follows the interval, whichever side is asked for", () => {
+    expect(verdict([effect(0.1, 0.04), above(0)])).toBe("SUPPORTED");
+    expect(verdict([effect(0.1, 0.05), above(0)])).toBe("INCONCLUSIVE");
+    expect(verdict([effect(-0.1, 0.04), above(0)])).toBe("NOT SUPPORTED");
+    expect(verdict([effect(-0.1, 0.04), { direction: "below", margin: 0 }])).toBe("SUPPORTED");
+    expect(verdict([effect(0.1, 0.04), above(0.05)])).toBe("INCONCLUSIVE");
+    expect(verdict([effect(-0.01, 0.004), above(-0.02)])).toBe("SUPPORTED");
+  });
+
+  it("asks all conditions to hold, and more of the one that fails when there are several", () => {
+    const [good, open, bad] = [effect(0.1, 0.04), effect(0.1, 0.05), effect(-0.1, 0.04)];
+    expect(verdict([good, above(0)], [good, above(0)])).toBe("SUPPORTED");
+    expect(verdict([good, above(0)], [open, above(0)])).toBe("INCONCLUSIVE");
+    // t = -2.5 with 10 degrees of freedom: p = 0.0157, beyond 0.025 but not beyond 0.0125
+    expect(verdict([bad, above(0)], [good, above(0)])).toBe("INCONCLUSIVE");
+    expect(verdict([effect(-0.1, 0.03), above(0)], [good, above(0)])).toBe("NOT SUPPORTED");
+  });
+
+  it("knows nothing from one seed, and everything where nothing varies", () => {
+    expect(verdict([promptEffect([[1, 1, 1, 1]], 1), above(0)])).toBe("INCONCLUSIVE");
+    expect(verdict([runEffect([0.3], 100, 1), above(0)])).toBe("INCONCLUSIVE");
+    const same = promptEffect(
+      [
+        [3, 3, 3],
+        [3, 3, 3],
+      ],
+      null,
+    );
+    expect(same).toMatchObject({ mean: 3, low: 3, high: 3 });
+    expect(verdict([same, above(2)])).toBe("SUPPORTED");
+    expect(verdict([same, above(3)])).toBe("INCONCLUSIVE");
+    expect(verdict([same, above(4)])).toBe("NOT SUPPORTED");
+  });
+});
+
+describe("effects", () => {
+  it("of 0 thoughts about 200 prompts keep an interval: two pseudo-prompts stand against them", () => {
+    const none = Array.from({ length: 3 }, () => Array.from({ length: 200 }, () => 0));
+    const { mean, high, df } = promptEffect(none, 1);
+    expect(mean).toBe(0);
+    expect(df).toBe(199);
+    // 1.972 / sqrt(200 * 202), between the Wilson bound .019 and 0
+    expect(high).toBeCloseTo(0.00981, 4);
+    expect(promptEffect(none, null).high).toBe(0);
+  });
+
+  it("by run are Student's t over seeds, with that floor", () => {
+    const values = [0.2, 0.25, 0.3];
+    const { low, high } = studentInterval(values);
+    const effect = runEffect(values, 1000, 1);
+    expect(effect.low).toBeCloseTo(low, 3);
+    expect(effect.high).toBeCloseTo(high, 3);
+    expect(runEffect([0.2, 0.2, 0.2], 1000, 1).standardError).toBeCloseTo(0.000999, 6);
+  });
+});
