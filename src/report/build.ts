@@ -199,7 +199,7 @@ function summaryTable(runs: readonly RunFiles[]): Table {
     ["steps", ({ steps }) => String(steps)],
     ["stages", ({ stages }) => stages],
     ["time", ({ seconds: time }) => duration(time)],
-    ["held-out accuracy, first -> last [95%]", ({ result }) => result.replace(/^accuracy /, "")],
+    ["accuracy held out, first -> last [95%]", ({ result }) => result.replace(/^accuracy /, "")],
   ];
   if (runs.length === 1) {
     return {

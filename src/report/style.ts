@@ -46,7 +46,7 @@ pre{margin:0;font:12px/1.4 ui-monospace,Menlo,Consolas,monospace;white-space:pre
 .right{color:var(--right)}.wrong{color:var(--wrong)}
 [hidden]{display:none!important}
 @media (max-width:600px){.broad{display:none}.narrow{display:block}header,main{padding:0 12px}header{padding-top:16px}h1{font-size:21px}th,td{padding:5px 8px}
-td.t{min-width:150px}td.t:first-child{min-width:0}}
+td.t{min-width:220px}td.t:first-child,th.t:first-child{min-width:96px;white-space:normal;overflow-wrap:break-word;padding-right:8px}}
 @media print{.filters,nav{display:none}}
 `;
 
