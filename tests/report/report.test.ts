@@ -103,6 +103,12 @@ describe("rlpt report", () => {
     // levels in the order of numbers
     const legend = [...document.querySelectorAll("#slices figure .legend")][0]!.textContent;
     expect(legend).toBe("level=2level=10");
+    // and what bars show, in numbers
+    const bars = [...document.querySelectorAll("#slices tr")].map((row) =>
+      [...row.querySelectorAll("th,td")].map(({ textContent }) => textContent),
+    );
+    expect(bars[0]!.slice(0, 2)).toEqual(["level", "accuracy before training"]);
+    expect(bars[2]).toEqual(["10", "11.0%", "60.0%", "90.0%", "40.0%", "14.5", "13.25"]);
   });
 
   it("shows the difference of two configs, and of equal ones none", async () => {
