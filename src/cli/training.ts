@@ -92,16 +92,18 @@ export async function train(request: TrainingRequest): Promise<TrainingResult> {
       time: request.now,
       ...(request.runDir === null ? {} : { directory: request.runDir }),
     });
+  // before anything else lies in it: killed from here on, the directory is a run that can be taken up
+  if (request.resume === null) writeRecipe(runDir, printResolved(request));
   const run = await openRun(runDir, { note: (text) => note(text, "warning") });
   const interrupt = createInterrupt((signal) =>
     note(`${signal}: finishing the step and writing a checkpoint; again to stop at once`, "warning"),
   );
   let session: Session | null = null;
   try {
-    writeRecipe(runDir, printResolved(request));
     if (request.plan !== undefined) writeFileAtomic(join(runDir, "plan.json"), request.plan);
     if (request.resume === null) writeProvenance(runDir, provenance);
     else {
+      writeRecipe(runDir, printResolved(request));
       const changes = recordResume(runDir, provenance, run.from?.step ?? 0);
       for (const change of changes) {
         note(`${change}; results may differ from an uninterrupted run`, "warning");

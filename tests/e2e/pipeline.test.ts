@@ -81,6 +81,19 @@ describe("a pool of commands", () => {
     expect(await ended).toBe(130);
     expect(await trainingProgress(runDir, config, { steps: 100000 })).toBe("begun");
   });
+
+  it("a child whose parent dies while it starts ends before it trains", async () => {
+    const runDir = space.path("orphan from the start");
+    const child = spawn(
+      process.execPath,
+      [...ownCommand(), "train", config, "--run-dir", runDir, "--steps", "100000"],
+      { stdio: ["ignore", "ignore", "ignore", "ipc"] },
+    );
+    const ended = new Promise((resolve) => child.on("exit", (code, signal) => resolve(signal ?? code)));
+    child.disconnect();
+    expect(await ended).toBe("SIGTERM");
+    expect(existsSync(runDir)).toBe(false);
+  });
 });
 
 describe("an experiment", () => {

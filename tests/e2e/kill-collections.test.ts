@@ -1,0 +1,147 @@
+/** `rlpt pipeline` and `rlpt sweep`, killed with all their children at any moment, and started again. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { readdirSync, readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, expect, it } from "vitest";
+import { createRng } from "../../src/lib/rng.ts";
+import { checkpointBytes, rowsWithoutTime, tinyGrpo, workspace } from "../helpers/tiny-run.ts";
+
+const space = workspace();
+afterAll(space.remove);
+
+const STEPS = 12;
+const tiny = tinyGrpo
+  .replace("levels: [1, 2] }", "levels: [1, 2], size: 6 }")
+  .replace("steps: 4", `steps: ${STEPS}`)
+  .replace("checkpoint_every: 2, keep_last: 9", "checkpoint_every: 1, keep_last: 2");
+space.write("tiny.yaml", `backend: wasm\n${tiny}`);
+
+const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+
+function start(args: readonly string[]): {
+  child: ChildProcess;
+  ended: Promise<number | null>;
+  said: () => string;
+} {
+  const child = spawn(process.execPath, ["bin/rlpt.js", ...args], { stdio: ["ignore", "pipe", "pipe"] });
+  let text = "";
+  for (const stream of [child.stdout!, child.stderr!]) stream.on("data", (part) => (text += String(part)));
+  const ended = new Promise<number | null>((resolve) => {
+    child.once("exit", (code) => resolve(code));
+  });
+  return { child, ended, said: () => text };
+}
+
+/** Processes that have the folder in their command line: the command, and the runs that it started. */
+function processesOf(folder: string): number[] {
+  return readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .flatMap((name) => {
+      try {
+        return readFileSync(`/proc/${name}/cmdline`, "utf8").includes(folder) ? [Number(name)] : [];
+      } catch {
+        return [];
+      }
+    });
+}
+
+function kill(pid: number): void {
+  try {
+    process.kill(pid, "SIGKILL");
+  } catch {
+    // it has ended by itself
+  }
+}
+
+/**
+ * Kills the command at random moments, in turn with all that it started and alone: then its children write a
+ * checkpoint and end by themselves. @returns how often it was killed
+ */
+async function runWithKills(args: readonly string[], folder: string, most: number): Promise<number> {
+  const rng = createRng(5).fork("kills");
+  for (let kills = 0; ; kills++) {
+    const { child, ended, said } = start(args);
+    const late = pause(500 + rng.integer(1500, kills)).then(() => "late");
+    if (kills === most || (await Promise.race([late, ended])) !== "late") {
+      expect(await ended, said()).toBe(0);
+      return kills;
+    }
+    child.kill("SIGKILL");
+    if (kills % 2 === 0) processesOf(folder).forEach(kill);
+    await ended;
+    for (let i = 0; i < 400 && processesOf(folder).length > 0; i++) await pause(25);
+    expect(processesOf(folder)).toEqual([]);
+  }
+}
+
+function expectSameRuns(folder: string, calm: string, ids: readonly string[]): void {
+  const last = join("checkpoints", String(STEPS).padStart(6, "0"));
+  for (const id of ids) {
+    for (const file of ["metrics.csv", "eval.csv", "prompts.csv"]) {
+      expect(rowsWithoutTime(join(folder, id, file)), `${id}/${file}`).toEqual(
+        rowsWithoutTime(join(calm, id, file)),
+      );
+    }
+    expect(checkpointBytes(join(folder, id, last)), id).toEqual(checkpointBytes(join(calm, id, last)));
+  }
+}
+
+it("a pipeline ends with the same bytes, selections included, whatever was killed", {
+  timeout: 180_000,
+}, async () => {
+  const file = space.write(
+    "experiment.yaml",
+    `experiment: tiny
+config: tiny.yaml
+seeds: [1]
+arms:
+  full: {}
+  selected: { select: { from: full, top: 0.5 } }
+  random: { select: { from: full, top: 0.5, random: true } }
+compare: [[selected, random]]
+`,
+  );
+  const at = (root: string) => ["pipeline", file, "--root", space.path(root), "--jobs", "2"];
+  const calm = start(at("calm"));
+  expect(await calm.ended, calm.said()).toBe(0);
+  const folder = space.path("killed/tiny");
+  expect(await runWithKills(at("killed"), space.path("killed"), 5)).toBeGreaterThanOrEqual(3);
+  expectSameRuns(folder, space.path("calm/tiny"), ["full-s1", "selected-s1", "random-s1"]);
+  for (const name of [
+    "results.csv",
+    "differences.csv",
+    "data/selected-s1/scores.csv",
+    "data/selected-s1/selected.jsonl",
+  ]) {
+    expect(readFileSync(join(folder, name), "utf8"), name).toBe(
+      readFileSync(join(space.path("calm/tiny"), name), "utf8"),
+    );
+  }
+  // what is finished is not run again
+  const times = ["full-s1", "selected-s1"].map((id) => statSync(join(folder, id, "metrics.csv")).mtimeMs);
+  const again = start(at("killed"));
+  expect(await again.ended).toBe(0);
+  expect(again.said().match(/done already/g)).toHaveLength(3);
+  expect(["full-s1", "selected-s1"].map((id) => statSync(join(folder, id, "metrics.csv")).mtimeMs)).toEqual(
+    times,
+  );
+});
+
+it("so does a sweep", { timeout: 180_000 }, async () => {
+  const config = space.write(
+    "sweep.yaml",
+    `${tiny.replace("exact, extract: whole", "exact, extract: whole, name: right")}
+backend: wasm
+sweep: { grid: { optimizer.lr: [0.01, 0.02] } }
+`.replace("levels: [1], size: 6", "levels: [1], size: 6, prompt: ellipsis"),
+  );
+  const at = (out: string) => ["sweep", config, "--out", space.path(out)];
+  const calm = start(at("sweep calm"));
+  expect(await calm.ended, calm.said()).toBe(0);
+  const folder = space.path("sweep killed");
+  expect(await runWithKills(at("sweep killed"), folder, 3)).toBeGreaterThanOrEqual(2);
+  expectSameRuns(folder, space.path("sweep calm"), ["optimizer.lr=0.01-s3", "optimizer.lr=0.02-s3"]);
+  expect(readFileSync(join(folder, "pareto.csv"), "utf8")).toBe(
+    readFileSync(join(space.path("sweep calm"), "pareto.csv"), "utf8"),
+  );
+});
