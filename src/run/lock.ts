@@ -21,11 +21,12 @@ export interface RunLock {
 
 export const lockName = "run.lock";
 
-/** Field 22 of /proc/<pid>/stat; null where there is no such file. */
-function processStart(pid: number): string | null {
+/** Fields 3 and 22 of /proc/<pid>/stat; null where there is no such file. */
+function processStatus(pid: number): { state: string; started: string } | null {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-    return stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19] ?? null;
+    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    return { state: fields[0]!, started: fields[19]! };
   } catch {
     return null;
   }
@@ -37,8 +38,11 @@ function isAlive(owner: LockOwner): boolean {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ESRCH") return false;
   }
-  const started = processStart(owner.pid);
-  return owner.started === null || started === null || started === owner.started;
+  const now = processStatus(owner.pid);
+  if (now === null) return true;
+  // dead, and not yet waited for: in containers nobody may ever do that
+  if (now.state === "Z" || now.state === "X") return false;
+  return owner.started === null || now.started === owner.started;
 }
 
 function readOwner(path: string): { text: string; owner: LockOwner | null } | null {
@@ -90,7 +94,7 @@ export function lockRun(runDir: string, note: (text: string) => void = () => {})
   const mine: LockOwner = {
     pid: process.pid,
     host: hostname(),
-    started: processStart(process.pid),
+    started: processStatus(process.pid)?.started ?? null,
     token: randomBytes(8).toString("hex"),
   };
   const text = `${JSON.stringify(mine)}\n`;

@@ -1,6 +1,6 @@
 /** `rlpt pipeline` and `rlpt sweep`, killed with all their children at any moment, and started again. */
 import { type ChildProcess, spawn } from "node:child_process";
-import { readdirSync, readFileSync, statSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, expect, it } from "vitest";
 import { createRng } from "../../src/lib/rng.ts";
@@ -53,16 +53,34 @@ function kill(pid: number): void {
   }
 }
 
+/** Steps of the newest checkpoints of all runs in the folder. */
+function progress(folder: string): number {
+  if (!existsSync(folder)) return 0;
+  return readdirSync(folder).reduce((sum, run) => {
+    const checkpoints = join(folder, run, "checkpoints");
+    const steps = existsSync(checkpoints)
+      ? readdirSync(checkpoints).filter((name) => /^\d+$/.test(name))
+      : [];
+    return sum + Math.max(0, ...steps.map(Number));
+  }, 0);
+}
+
 /**
- * Kills the command at random moments, in turn with all that it started and alone: then its children write a
- * checkpoint and end by themselves. @returns how often it was killed
+ * Kills the command a few steps after it has begun, in turn with all that it started and alone: then its children
+ * write a checkpoint and end by themselves. @param folder of the runs @returns how often it was killed
  */
 async function runWithKills(args: readonly string[], folder: string, most: number): Promise<number> {
   const rng = createRng(5).fork("kills");
   for (let kills = 0; ; kills++) {
+    const before = progress(folder);
     const { child, ended, said } = start(args);
-    const late = pause(500 + rng.integer(1500, kills)).then(() => "late");
-    if (kills === most || (await Promise.race([late, ended])) !== "late") {
+    if (kills === most) {
+      expect(await ended, said()).toBe(0);
+      return kills;
+    }
+    const target = before + 1 + rng.integer(4, kills);
+    while (child.exitCode === null && progress(folder) < target) await pause(2);
+    if (child.exitCode !== null) {
       expect(await ended, said()).toBe(0);
       return kills;
     }
@@ -105,7 +123,7 @@ compare: [[selected, random]]
   const calm = start(at("calm"));
   expect(await calm.ended, calm.said()).toBe(0);
   const folder = space.path("killed/tiny");
-  expect(await runWithKills(at("killed"), space.path("killed"), 5)).toBeGreaterThanOrEqual(3);
+  expect(await runWithKills(at("killed"), folder, 4)).toBe(4);
   expectSameRuns(folder, space.path("calm/tiny"), ["full-s1", "selected-s1", "random-s1"]);
   for (const name of [
     "results.csv",
@@ -139,7 +157,7 @@ sweep: { grid: { optimizer.lr: [0.01, 0.02] } }
   const calm = start(at("sweep calm"));
   expect(await calm.ended, calm.said()).toBe(0);
   const folder = space.path("sweep killed");
-  expect(await runWithKills(at("sweep killed"), folder, 3)).toBeGreaterThanOrEqual(2);
+  expect(await runWithKills(at("sweep killed"), folder, 2)).toBe(2);
   expectSameRuns(folder, space.path("sweep calm"), ["optimizer.lr=0.01-s3", "optimizer.lr=0.02-s3"]);
   expect(readFileSync(join(folder, "pareto.csv"), "utf8")).toBe(
     readFileSync(join(space.path("sweep calm"), "pareto.csv"), "utf8"),

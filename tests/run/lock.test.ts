@@ -1,4 +1,4 @@
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
@@ -44,6 +44,26 @@ test.skipIf(process.platform !== "linux")("a pid that now names another process 
   lockRun(runDir).release();
   expect(readdirSync(runDir)).toEqual([]);
 });
+
+test.skipIf(process.platform !== "linux")(
+  "a dead process that nobody has waited for is a dead one",
+  async () => {
+    // the shell's child ends, and what the shell became never waits for it
+    const parent = spawn("sh", ["-c", "sleep 0 & echo $!; exec sleep 20"], {
+      stdio: ["ignore", "pipe", "ignore"],
+    });
+    try {
+      const pid = Number(await new Promise((resolve) => parent.stdout.once("data", resolve)));
+      const state = () => readFileSync(`/proc/${pid}/stat`, "utf8").replace(/.*\) /, "")[0];
+      while (state() !== "Z") await new Promise((resolve) => setTimeout(resolve, 5));
+      owner({ pid });
+      lockRun(runDir).release();
+      expect(readdirSync(runDir)).toEqual([]);
+    } finally {
+      parent.kill();
+    }
+  },
+);
 
 test("another machine's lock and an unreadable one are never taken", () => {
   owner({ host: "elsewhere", pid: 1 });
