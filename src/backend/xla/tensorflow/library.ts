@@ -11,6 +11,7 @@ import {
   protoVarint,
   viewOf,
 } from "../native.ts";
+import { libraryNames } from "./names.ts";
 
 /** TF_DataType of tensorflow/c/tf_datatype.h. */
 export const dataTypes = {
@@ -25,12 +26,6 @@ export const dataTypes = {
   u32: 22,
   u64: 23,
 } as const;
-
-/** Names of the two libraries on this platform: the C API is in both, the second is what the first needs. */
-export const libraryNames: readonly [string, string] =
-  process.platform === "darwin"
-    ? ["libtensorflow_cc.2.dylib", "libtensorflow_framework.2.dylib"]
-    : ["libtensorflow_cc.so.2", "libtensorflow_framework.so.2"];
 
 const signatures = {
   TF_Version: ["str"],

@@ -1,0 +1,114 @@
+/** Compiling for cards that are not here: what a program would take of one, and what its devices would exchange. */
+import { withDonation } from "../donation.ts";
+import type { ProgramCost, ProgramMemory } from "../executor.ts";
+import { Arena, openPlugin, type PjrtPlugin } from "./api.ts";
+import { compileOptions, type XlaFlags } from "./compile-options.ts";
+import { costOf, memoryOf, optimizedProgram } from "./executable.ts";
+import type { FoundPlugin } from "./find.ts";
+import { type GpuTarget, targetConfig } from "./targets.ts";
+
+export interface AheadProgram {
+  /** Bytes of one card, as the compiler planned them. */
+  readonly memory: ProgramMemory | null;
+  readonly cost: ProgramCost | null;
+  readonly compileSeconds: number;
+  /** Instructions of the compiled program by which cards exchange data, with their number; none on one card. */
+  readonly collectives: Readonly<Record<string, number>>;
+}
+
+export interface AheadOptions {
+  readonly plugin: FoundPlugin;
+  readonly target: GpuTarget;
+  /** Cards of one machine that the program is cut for; default 1. */
+  readonly cards?: number;
+  /** Arguments that the program may reuse, as for an executor. */
+  readonly donate?: readonly number[];
+  readonly flags?: XlaFlags;
+}
+
+/**
+ * @param module StableHLO text
+ * @throws BackendError with the compiler's message
+ */
+export function compileAhead(module: string, options: AheadOptions): AheadProgram {
+  const plugin = openPlugin(options.plugin.path);
+  const cards = options.cards ?? 1;
+  const begin = process.hrtime.bigint();
+  const topology = createTopology(plugin, options.target, cards);
+  const arena = new Arena();
+  try {
+    const code = arena.text(withDonation(module, options.donate ?? []));
+    const format = arena.text("mlir");
+    const wanted = compileOptions(cards, {
+      // kernels cannot be timed without the card: the compiler's own estimates choose
+      xla_gpu_autotune_level: 0,
+      ...(options.plugin.cudaTools !== null && { xla_gpu_cuda_data_dir: options.plugin.cudaTools }),
+      ...options.flags,
+    });
+    const { executable } = plugin.call("Compile", {
+      topology,
+      program: arena.struct("Program", {
+        code: code.at,
+        code_size: code.size,
+        format: format.at,
+        format_size: format.size,
+      }),
+      compile_options: arena.keep(wanted),
+      compile_options_size: wanted.length,
+    });
+    const compileSeconds = Number(process.hrtime.bigint() - begin) / 1e9;
+    const program = {
+      memory: memoryOf(plugin, executable),
+      cost: costOf(plugin, executable),
+      compileSeconds,
+      collectives: cards === 1 ? {} : collectivesIn(optimizedProgram(plugin, executable)),
+    };
+    plugin.call("Executable_Destroy", { executable });
+    return program;
+  } finally {
+    arena.release();
+    plugin.call("TopologyDescription_Destroy", { topology });
+  }
+}
+
+function createTopology(plugin: PjrtPlugin, target: GpuTarget, cards: number): number {
+  const arena = new Arena();
+  const name = arena.text(target.description);
+  // slices x hosts of a slice x devices of a host
+  const values = arena.namedValues({ target_config: targetConfig(target), topology: `1x1x${cards}` });
+  const { topology } = plugin.call("TopologyDescription_Create", {
+    topology_name: name.at,
+    topology_name_size: name.size,
+    create_options: values.at,
+    num_options: values.count,
+  });
+  arena.release();
+  return topology;
+}
+
+const collectiveOpcodes = [
+  "all-reduce",
+  "all-reduce-start",
+  "all-gather",
+  "all-gather-start",
+  "reduce-scatter",
+  "all-to-all",
+  "collective-permute",
+  "collective-permute-start",
+] as const;
+
+/** HloInstructionProto.opcode: a string, field 2. */
+const OPCODE_TAG = 0x12;
+
+/** Counts instructions in a serialised HloModuleProto without reading all of it: an opcode stands behind its tag. */
+export function collectivesIn(hlo: Uint8Array): Record<string, number> {
+  const bytes = Buffer.from(hlo.buffer, hlo.byteOffset, hlo.byteLength);
+  const counts: Record<string, number> = {};
+  for (const opcode of collectiveOpcodes) {
+    const pattern = Buffer.from([OPCODE_TAG, opcode.length, ...Buffer.from(opcode)]);
+    let count = 0;
+    for (let at = bytes.indexOf(pattern); at >= 0; at = bytes.indexOf(pattern, at + 1)) count++;
+    if (count > 0) counts[opcode] = count;
+  }
+  return counts;
+}
