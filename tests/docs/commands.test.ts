@@ -48,7 +48,7 @@ function run(folder: string, { script, before, add }: DocBlock): { status: numbe
     cwd: folder,
     encoding: "utf8",
     env: { ...process.env, PATH: [shims, process.env["PATH"]].join(delimiter), NO_COLOR: "1" },
-    timeout: 60_000,
+    timeout: 120_000,
     input: "",
   });
   return { status: done.status, output: `${text}\n${done.stdout}${done.stderr}` };
@@ -62,7 +62,9 @@ for (const { name, blocks } of documents) {
     });
     for (const block of blocks) {
       const title = `line ${block.line}: ${block.script.split("\n").find((line) => !line.startsWith("#")) ?? ""}`;
-      if (block.skip !== null) it.skip(`${title} ${skipMark}${block.skip}]`, () => {});
+      const missing = block.needs !== null && (process.env[block.needs] ?? "") === "";
+      const skip = missing ? `${block.needs} names no model; .ci/run fetches it` : block.skip;
+      if (skip !== null) it.skip(`${title} ${skipMark}${skip}]`, () => {});
       else
         it(title, () => {
           const { status, output } = run(folder, block);
@@ -100,7 +102,7 @@ describe("the documentation", () => {
 
   it("tells a wrong command from a right one", () => {
     const folder = clone("wrong");
-    const block = { line: 1, skip: null, before: [], add: "" };
+    const block = { line: 1, skip: null, needs: null, before: [], add: "" };
     expect(run(folder, { ...block, script: "npx rlpt recipes ls" }).status).toBe(0);
     expect(run(folder, { ...block, script: "npx rlpt recipes sl" }).status).toBe(2);
     expect(
@@ -112,10 +114,10 @@ describe("the documentation", () => {
 
   it("may say of a block why it is not run, what it needs, and how it gets shorter", () => {
     const page =
-      "<!-- test: before: mkdir a -->\n<!-- test: add: --json -->\n```sh\nls a\n```\n<!-- test: skip: needs a GPU -->\n```sh\nx\n```\n```yaml\na: 1\n```\n";
+      "<!-- test: before: mkdir a -->\n<!-- test: add: --json -->\n```sh\nls a\n```\n<!-- test: skip: needs a GPU -->\n<!-- test: needs: CARD -->\n```sh\nx\n```\n```yaml\na: 1\n```\n";
     expect(docBlocks("page", page)).toEqual([
-      { line: 3, script: "ls a", skip: null, before: ["mkdir a"], add: "--json" },
-      { line: 7, script: "x", skip: "needs a GPU", before: [], add: "" },
+      { line: 3, script: "ls a", skip: null, needs: null, before: ["mkdir a"], add: "--json" },
+      { line: 8, script: "x", skip: "needs a GPU", needs: "CARD", before: [], add: "" },
     ]);
     expect(() => docBlocks("page", "<!-- test: skip: x -->\ntext\n")).toThrow(
       "page:2: a marker must stand above",

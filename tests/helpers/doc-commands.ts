@@ -7,6 +7,8 @@ export interface DocBlock {
   script: string;
   /** Why it is not run; null when it is. */
   skip: string | null;
+  /** Environment variable without which it is not run; null for none. */
+  needs: string | null;
   /** Commands that make what the block takes for granted. */
   before: readonly string[];
   /** Words added to every `rlpt` of the block, to make it shorter. */
@@ -15,11 +17,12 @@ export interface DocBlock {
 
 /** Fences that hold commands. Others, such as yaml or plain output, are not run. */
 const SHELL = new Set(["sh", "bash", "shell", "console", "zsh"]);
-const MARKER = /^<!-- test: (skip|before|add): (.+) -->$/;
+const MARKER = /^<!-- test: (skip|needs|before|add): (.+) -->$/;
 
 /**
  * A block is fenced with ```sh. Lines right above it may say, unseen by readers:
- * `<!-- test: skip: why -->`, `<!-- test: before: command -->`, `<!-- test: add: words -->`.
+ * `<!-- test: skip: why -->`, `<!-- test: needs: VARIABLE -->`, `<!-- test: before: command -->`,
+ * `<!-- test: add: words -->`.
  * @throws Error for a marker that belongs to no block, and for shell fences of another name
  */
 export function docBlocks(name: string, markdown: string): DocBlock[] {
@@ -51,6 +54,7 @@ export function docBlocks(name: string, markdown: string): DocBlock[] {
         line: i + 1,
         script: lines.slice(i + 1, end).join("\n"),
         skip: values("skip")[0] ?? null,
+        needs: values("needs")[0] ?? null,
         before: values("before"),
         add: values("add").join(" "),
       });
