@@ -9,9 +9,11 @@ export const itemsOptions = z.strictObject({
       "pretraining: an endless mixture that a base model learns from; few_shot: some items of each base class of a dataset, drawn once by the run's seed; test: items of every dataset, the same for all runs",
     ),
   mode: z
-    .enum(["direct", "think", "mixed"])
+    .enum(["direct", "think", "mixed", "answer_first"])
     .default("direct")
-    .describe("which answer the prompt's last word asks for; mixed draws one by think_share"),
+    .describe(
+      "which answer the prompt's last word asks for; mixed draws one by think_share; answer_first is asked by the word of think, and pretraining then shows the answer before the thought",
+    ),
   think_share: z.number().min(0).max(1).default(0.5).describe("share of [think] prompts when mode is mixed"),
   dataset: z
     .int()

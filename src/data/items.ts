@@ -5,7 +5,7 @@
  *
  *   d3 b2 b0 a3 f4 f4 e3 | G5 s1 , G3 s7 , G2 s5 , G1 s1 [direct]
  *
- * Answers: `G2 s5`, or `<think> e3 f4 a3 </think> <answer> G2 s5 </answer>`.
+ * Answers: `G2 s5`, or `<think> e3 f4 a3 </think> <answer> G2 s5 </answer>`, or with the answer first.
  */
 import { createRng, type Rng } from "../lib/rng.ts";
 import type { Prompt, PromptSource } from "../types.ts";
@@ -49,21 +49,26 @@ export function fitOf(glimpses: readonly Glimpse[], { values }: ItemClass): numb
   return glimpses.filter(({ attribute, value }) => values[attribute] === value).length;
 }
 
-/** Restates 2 to 6 attributes, one glimpse each, and answers by what was restated. */
-function thinkingTarget(
-  seen: readonly Glimpse[],
-  candidates: readonly ItemClass[],
-  faults: ItemsOptions["imperfections"],
-  rng: Rng,
-): string {
+/** 2 to 6 attributes, one glimpse each, in any order. */
+function restate(seen: readonly Glimpse[], rng: Rng): Glimpse[] {
   const count = 2 + rng.integer(ATTRIBUTES.length - 1, 0);
-  const restated = rng
+  return rng
     .fork("attributes")
     .permutation(ATTRIBUTES.length)
     .map((attribute) => seen.filter((glimpse) => glimpse.attribute === attribute))
     .filter((views) => views.length > 0)
     .slice(0, count)
     .map((views, place) => views[rng.fork("view").integer(views.length, place)]!);
+}
+
+/** Restates what it saw, and answers by what was restated. */
+function thinkingTarget(
+  seen: readonly Glimpse[],
+  candidates: readonly ItemClass[],
+  faults: ItemsOptions["imperfections"],
+  rng: Rng,
+): string {
+  const restated = restate(seen, rng);
   const best = Math.max(...candidates.map((one) => fitOf(restated, one)));
   const tied = candidates.filter((one) => fitOf(restated, one) === best);
   const answer = tied[rng.integer(tied.length, 1)]!.name;
@@ -85,6 +90,26 @@ function directTarget(
   const wrong = rng.uniform(0) < faults.wrong_label;
   const { name } = wrong ? candidates[rng.integer(candidates.length, 1)]! : item;
   return rng.uniform(9) < faults.preamble ? `its ${name}` : name;
+}
+
+/** Answers as if asked directly, then restates what it saw: a reason that the answer does not depend on. */
+function answerFirstTarget(
+  item: ItemClass,
+  seen: readonly Glimpse[],
+  candidates: readonly ItemClass[],
+  faults: ItemsOptions["imperfections"],
+  rng: Rng,
+): string {
+  const wrong = rng.uniform(0) < faults.wrong_label;
+  const { name } = wrong ? candidates[rng.integer(candidates.length, 1)]! : item;
+  const reason = restate(seen, rng.fork("reason")).map(glimpseWord);
+  const fault = rng.fork("faults");
+  return [
+    ...(fault.uniform(1) < faults.no_answer_tags ? [name] : ["<answer>", name, "</answer>"]),
+    "<think>",
+    ...reason,
+    ...(fault.uniform(0) < faults.no_think_end ? [] : ["</think>"]),
+  ].join(" ");
 }
 
 interface Question {
@@ -120,7 +145,7 @@ function toPrompt({ id, item, candidates, glimpses, thinks, slices }: Question):
 }
 
 function wantsThought({ mode, think_share }: ItemsOptions, rng: Rng): boolean {
-  return mode === "mixed" ? rng.uniform(0) < think_share : mode === "think";
+  return mode === "mixed" ? rng.uniform(0) < think_share : mode !== "direct";
 }
 
 /** Lists of 4 to 8 classes, half of them from all 64, half from a block of 4 genera x 4 species. */
@@ -144,10 +169,15 @@ function pretrainingPrompt(index: number, options: ItemsOptions, rng: Rng): Prom
     thinks,
     slices: { mode: thinks ? "think" : "direct" },
   });
-  const write = thinks
-    ? thinkingTarget(glimpses, candidates, options.imperfections, rng.fork("target"))
-    : directTarget(item, candidates, options.imperfections, rng.fork("target"));
-  return { ...prompt, target: write };
+  const { imperfections: faults, mode } = options;
+  const draw = rng.fork("target");
+  const target =
+    mode === "answer_first"
+      ? answerFirstTarget(item, glimpses, candidates, faults, draw)
+      : thinks
+        ? thinkingTarget(glimpses, candidates, faults, draw)
+        : directTarget(item, candidates, faults, draw);
+  return { ...prompt, target };
 }
 
 /** Item `index` of the training set: class by class, `shots` each. Its target is the bare label. */

@@ -132,6 +132,35 @@ describe("pretraining", () => {
     }
     expect([...lengths.keys()].sort()).toEqual([2, 3, 4, 5, 6]);
   });
+
+  it("answers first when asked to, right in 87%, and gives reasons that it saw and the answer ignores", () => {
+    const first = source({ use: "pretraining", mode: "answer_first" });
+    const samples = Array.from({ length: 1500 }, (_, i) => first.at(i));
+    const pattern = /^<answer> (G\d s\d) <\/answer> <think> ((?:[a-f]\d ?)+)<\/think>$/;
+    const whole = samples.flatMap((prompt) => {
+      const found = pattern.exec(prompt.target!);
+      return found === null ? [] : [{ prompt, name: found[1]!, reason: found[2]!.trim() }];
+    });
+    // .94 have their end of thought, .94 their answer tags
+    expect(whole.length / 1500).toBeCloseTo(0.94 ** 2, 1);
+    expect(samples.every((prompt) => text(prompt).endsWith("[think]"))).toBe(true);
+    // .85, and a candidate drawn for the others is right 1 time in 6
+    const right = whole.filter(({ prompt, name }) => name === prompt.answer).length / whole.length;
+    expect(right).toBeGreaterThan(0.85);
+    expect(right).toBeLessThan(0.9);
+    for (const { prompt, reason } of whole) {
+      const seen = text(prompt).split(" | ")[0]!.split(" ");
+      expect(reason.split(" ").every((word) => seen.includes(word))).toBe(true);
+      expect(new Set(reason.split(" ").map((word) => word[0])).size).toBe(reason.split(" ").length);
+    }
+    const best = whole.filter(({ prompt, name, reason }) => {
+      const choices = prompt.fields["choices"] as string[];
+      const fits = choices.map((one) => fitOf(glimpsesOf(reason), byName.get(one)!));
+      return fitOf(glimpsesOf(reason), byName.get(name)!) === Math.max(...fits);
+    });
+    // an answer that followed from the reason would fit it best every time
+    expect(best.length / whole.length).toBeLessThan(0.9);
+  });
 });
 
 describe("few shots", () => {

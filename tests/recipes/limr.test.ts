@@ -59,7 +59,7 @@ it("says of every setting where it is from", () => {
   for (const { key, source } of limr.settings) expect(source, key).toMatch(/paper|code/);
 });
 
-it.each(["limr", "limr-too-hard", "limr-no-bad-kind"])(
+it.each(["limr", "limr-too-hard", "limr-mostly-too-hard", "limr-no-bad-kind"])(
   "experiment %s: three epochs, equal steps, a pool a seed",
   (name) => {
     const { config, runs } = loadExperiment(`configs/experiments/${name}.yaml`);
