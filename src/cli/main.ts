@@ -12,6 +12,7 @@ import { register as registerLabel } from "./commands/label.ts";
 import { register as registerPipeline } from "./commands/pipeline.ts";
 import { register as registerPlan } from "./commands/plan.ts";
 import { register as registerRecipes } from "./commands/recipes.ts";
+import { register as registerReplay } from "./commands/replay.ts";
 import { register as registerReport } from "./commands/report.ts";
 import { register as registerReproduce } from "./commands/reproduce.ts";
 import { register as registerReward } from "./commands/reward.ts";
@@ -49,6 +50,7 @@ export function createProgram(): Command {
     registerRecipes,
     registerReport,
     registerCompare,
+    registerReplay,
     registerRuns,
     registerReward,
     registerDoctor,

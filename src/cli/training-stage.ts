@@ -140,7 +140,8 @@ export async function runStage(
         logs: run.logs.counts(),
       });
       session.newest = written.directory;
-      await pruneCheckpoints(run.directory, { keepLast: recipe.run.keep_last, best: recipe.run.keep_best });
+      const { keep_last: keepLast, keep_every: keepEvery, keep_best: best } = recipe.run;
+      await pruneCheckpoints(run.directory, { keepLast, keepEvery, best });
     };
     const trained = steering.watch?.(policy) ?? policy;
     const stopAt = steering.stopAt ?? Number.POSITIVE_INFINITY;

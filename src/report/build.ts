@@ -21,7 +21,7 @@ import {
   type Table,
 } from "./document.ts";
 import { type EfficiencyReference, efficiencySection } from "./efficiency.ts";
-import { offBy, type PlanRow, planAccuracy } from "./plan-accuracy.ts";
+import { costBlocks } from "./plan-accuracy.ts";
 import type { Plotter } from "./plots.ts";
 import { numberCell, type Row, type RunFiles, readRun } from "./read-run.ts";
 import { sampleBlocks } from "./sample-cards.ts";
@@ -308,36 +308,6 @@ function evaluationBlocks(run: RunFiles, several: boolean): Block[] {
           .filter((row) => row["slice"] === "all")
           .map((row) => [row["step"]!, row["stage"]!, ...cells(row)]),
         text: [1],
-      },
-    },
-  ];
-}
-
-/** What each run took, and how far off its plan was where one was made. */
-function costBlocks(runs: readonly RunFiles[]): Block[] {
-  const show = ({ unit }: PlanRow, value: number | null): string =>
-    value === null ? "" : unit === "bytes" ? `${number(value / 2 ** 20)} MiB` : `${number(value)} s`;
-  const rows = runs.flatMap((run) =>
-    (planAccuracy(run.directory) ?? []).map((row) => {
-      const off = offBy(row);
-      return [
-        run.label,
-        row.quantity,
-        show(row, row.took),
-        show(row, row.planned),
-        off === null ? "" : percent(off),
-      ];
-    }),
-  );
-  if (rows.length === 0) return [];
-  const planned = rows.some((cells) => cells[3] !== "");
-  return [
-    {
-      kind: "table",
-      table: {
-        header: ["run", "", "took", ...(planned ? ["planned", "plan off by"] : [])],
-        rows: planned ? rows : rows.map((cells) => cells.slice(0, 3)),
-        text: [0, 1],
       },
     },
   ];

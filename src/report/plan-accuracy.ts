@@ -1,7 +1,8 @@
 /** How far off a run's plan was: plan.json against usage.json, both of its directory. */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { readText } from "./read-run.ts";
+import { type Block, number, percent } from "./document.ts";
+import { type RunFiles, readText } from "./read-run.ts";
 
 interface Stage {
   steps: number;
@@ -71,4 +72,34 @@ export function offBy({ planned, took }: PlanRow): number | null {
 
 function readJson<T>(path: string): T | null {
   return existsSync(path) ? readText(path, (text) => JSON.parse(text) as T) : null;
+}
+
+/** What each run took, and how far off its plan was where one was made. */
+export function costBlocks(runs: readonly RunFiles[]): Block[] {
+  const show = ({ unit }: PlanRow, value: number | null): string =>
+    value === null ? "" : unit === "bytes" ? `${number(value / 2 ** 20)} MiB` : `${number(value)} s`;
+  const rows = runs.flatMap((run) =>
+    (planAccuracy(run.directory) ?? []).map((row) => {
+      const off = offBy(row);
+      return [
+        run.label,
+        row.quantity,
+        show(row, row.took),
+        show(row, row.planned),
+        off === null ? "" : percent(off),
+      ];
+    }),
+  );
+  if (rows.length === 0) return [];
+  const planned = rows.some((cells) => cells[3] !== "");
+  return [
+    {
+      kind: "table",
+      table: {
+        header: ["run", "", "took", ...(planned ? ["planned", "plan off by"] : [])],
+        rows: planned ? rows : rows.map((cells) => cells.slice(0, 3)),
+        text: [0, 1],
+      },
+    },
+  ];
 }

@@ -327,12 +327,13 @@ function isWhole(directory: string): Promise<boolean> {
 }
 
 /**
- * Removes all but the newest `keepLast` and the best. Call after a new one is written.
+ * Removes all but the newest `keepLast`, those of every `keepEvery` steps, and the best. Call after a new one is
+ * written.
  * @returns the steps that were removed
  */
 export async function pruneCheckpoints(
   runDir: string,
-  options: { keepLast: number; best?: Best | null },
+  options: { keepLast: number; keepEvery?: number | undefined; best?: Best | null },
 ): Promise<number[]> {
   const steps: number[] = [];
   // a torn one must not take the place of a whole one
@@ -341,6 +342,8 @@ export async function pruneCheckpoints(
   const kept = new Set(steps.slice(-options.keepLast));
   const best = options.best ? await bestCheckpoint(runDir, options.best) : null;
   if (best !== null) kept.add(best.step);
+  const { keepEvery } = options;
+  if (keepEvery !== undefined) for (const step of steps) if (step % keepEvery === 0) kept.add(step);
   const removed = steps.filter((step) => !kept.has(step));
   for (const step of removed) removeCheckpoint(checkpointDirectory(runDir, step));
   return removed;

@@ -18,6 +18,13 @@ export const runOptions = z.strictObject({
     .default(50)
     .describe("steps between checkpoints; the last step and Ctrl-C always write one"),
   keep_last: z.int().min(1).default(2).describe("newest checkpoints that stay on disk"),
+  keep_every: z
+    .int()
+    .min(1)
+    .optional()
+    .describe(
+      "checkpoints of steps that it divides stay too: what rlpt replay starts from; a step far behind one is made again from the run's beginning when absent",
+    ),
   keep_best: z
     .strictObject({
       metric: z.string().min(1).default("accuracy").describe("which evaluation metric decides"),

@@ -140,6 +140,16 @@ describe("an estimate", () => {
     });
   });
 
+  it("counts the checkpoints that keep_every leaves", () => {
+    const kept = (keep_every: number) => {
+      const { recipe } = stages[0]!;
+      const stage = { ...stages[0]!, recipe: { ...recipe, run: { ...recipe.run, keep_every } } };
+      return estimate("c", [stage], costs([cost("grpo")]), 1e9).disk.checkpoints;
+    };
+    // of 20, 40, ... 100: two, the best, and at most these
+    expect([7, 100, 40, 20].map(kept)).toEqual([3, 4, 5, 5]);
+  });
+
   it("adds to the probe's peak what the run's largest step holds besides", () => {
     const { memory } = estimate("c", stages, costs([cost("grpo")]), 1e9);
     expect(memory.peak_bytes).toBe(210 * MB);

@@ -186,6 +186,12 @@ describe("which stay", () => {
     expect(readdirSync(join(runDir, "checkpoints"))).toEqual(["000006"]);
   });
 
+  test("those of every so many steps stay", async () => {
+    for (const step of [1, 2, 3, 4, 5, 6, 7]) await write(step);
+    expect(await pruneCheckpoints(runDir, { keepLast: 1, keepEvery: 3 })).toEqual([1, 2, 4, 5]);
+    expect(checkpointSteps(runDir)).toEqual([3, 6, 7]);
+  });
+
   test("a torn one does not push out the last whole one", async () => {
     await write(4);
     await write(5);

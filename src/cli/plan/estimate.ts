@@ -117,7 +117,8 @@ function planDisk(
   const { run, data } = stages[0]!.recipe;
   const written = planned.reduce((sum, { checkpoints }) => sum + checkpoints, 0);
   const best = run.keep_best !== null && data.eval !== undefined ? 1 : 0;
-  const kept = Math.min(written, run.keep_last + best);
+  const anchors = run.keep_every === undefined ? 0 : anchorSteps(planned, stages, run.keep_every);
+  const kept = Math.min(written, run.keep_last + best + anchors);
   const last = costs.stages.at(-1)!;
   const steps = planned.reduce((sum, stage) => sum + stage.steps, 0);
   const evaluations = planned.reduce((sum, stage) => sum + stage.evaluations, 0);
@@ -128,4 +129,19 @@ function planDisk(
       steps * costs.step_log_bytes + evaluations * costs.evaluation_log_bytes + costs.fixed_log_bytes,
     free_bytes: free,
   };
+}
+
+/** Checkpoints that stay because `run.keep_every` divides their step. */
+function anchorSteps(planned: readonly StagePlan[], stages: readonly RecipeStage[], every: number): number {
+  let offset = 0;
+  let count = 0;
+  for (const [i, { steps }] of planned.entries()) {
+    const { checkpoint_every } = stages[i]!.recipe.run;
+    for (let step = 1; step <= steps; step++) {
+      const written = step % checkpoint_every === 0 || step === steps;
+      if (written && (offset + step) % every === 0) count++;
+    }
+    offset += steps;
+  }
+  return count;
 }

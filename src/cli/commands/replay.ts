@@ -1,0 +1,54 @@
+import type { Command } from "commander";
+import { ConfigError } from "../../lib/errors.ts";
+import { print, printJson, printNote } from "../terminal.ts";
+import { collect } from "./validate.ts";
+
+interface ReplayFlags {
+  step: string;
+  set: string[];
+  rows: string;
+  csv?: string;
+  json?: boolean;
+}
+
+export function register(program: Command): void {
+  program
+    .command("replay")
+    .description("make one step of a run again, and see what other settings would have changed")
+    .argument("<run>", "run directory")
+    .requiredOption("--step <n>", "which one, as in metrics.csv")
+    .option("--set <key=value>", "learn from the same batch with this setting; again for more", collect, [])
+    .option("--rows <n>", "completions in the table", "16")
+    .option("--csv <file>", "write rewards and advantages of every completion there")
+    .option("--json", "machine-readable output")
+    .action(async (runDir: string, flags: ReplayFlags) => {
+      const { replay } = await import("../replay/replay.ts");
+      const { advantageRecords, renderReplay } = await import("../replay/render.ts");
+      const rows = wholeNumber("--rows", flags.rows, 0);
+      const result = await replay({
+        runDir,
+        step: wholeNumber("--step", flags.step, 1),
+        set: flags.set,
+        note: printNote,
+      });
+      if (flags.csv !== undefined) {
+        const { stringify } = await import("csv-stringify/sync");
+        const { writeFileSync } = await import("node:fs");
+        writeFileSync(flags.csv, stringify(advantageRecords(result), { header: true }));
+      }
+      if (flags.json) printJson(result);
+      else print(renderReplay(result, rows));
+      const { weights, metrics, samples } = result.stored;
+      // a replay that gives something else is a failure, whatever was asked of it
+      if (weights === false || (metrics ?? []).length > 0 || (samples?.differing ?? 0) > 0)
+        process.exitCode = 1;
+    });
+}
+
+function wholeNumber(flag: string, text: string, least: number): number {
+  const value = Number(text);
+  if (!Number.isSafeInteger(value) || value < least || text.trim() === "") {
+    throw new ConfigError(`${flag} ${text}: give a whole number from ${least}`);
+  }
+  return value;
+}
