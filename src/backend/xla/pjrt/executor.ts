@@ -93,7 +93,7 @@ export function openPjrtExecutor(options: PjrtExecutorOptions): Executor {
   };
 
   return {
-    name: `XLA by PJRT ${plugin.version} on ${platform === "other" ? name : platform}`,
+    name: `XLA through PJRT ${plugin.version}`,
     platform,
     devices: kinds,
     versions,
