@@ -3,6 +3,8 @@ import { decisionQuality } from "../lib/classification.ts";
 import { mean } from "../lib/math.ts";
 import type { Rng } from "../lib/rng.ts";
 import { bootstrapMean, majority, passAtK, wilson } from "../lib/statistics.ts";
+import { summariseConsistency } from "../rewards/contradiction.ts";
+import type { ContradictionOptions } from "../rewards/options.ts";
 import { encodePrompt, promptText } from "../rollouts/encode.ts";
 import { type GenerateOptions, generate } from "../rollouts/generate.ts";
 import type { EvaluationRow } from "../run/logs.ts";
@@ -11,6 +13,8 @@ import type { Score, Scorer } from "./stage.ts";
 
 export interface EvaluatedPrompt {
   prompt: Prompt;
+  /** As the policy read it. */
+  text: string;
   completions: { completion: Completion; score: Score; thinks: boolean | null }[];
 }
 
@@ -28,6 +32,8 @@ export interface EvaluateOptions extends GenerateOptions {
   /** First prompts of the source; all when null. */
   limit: number | null;
   maxPromptTokens: number;
+  /** Where thoughts and answers are compared; null where no reward part does. */
+  contradiction: Pick<ContradictionOptions, "choices" | "evidence"> | null;
 }
 
 /**
@@ -67,6 +73,7 @@ export async function evaluate(
   let next = 0;
   const prompts = groups.map(({ prompt, completions }) => ({
     prompt,
+    text: promptText(tokenizer, prompt),
     completions: completions.map((completion) => {
       const i = next++;
       return { completion, score: scores[i]!, thinks: scores[i]!.thinks };
@@ -147,9 +154,35 @@ function evaluationRow(
     tokens_mean: mean(all.map(({ completion }) => completion.tokens.length)),
     thinking: modes.length === 0 ? null : modes.filter(({ thinks }) => thinks).length / modes.length,
     ...triggerQuality(prompts),
+    ...contradictions(prompts, options),
     truncated: share(({ completion }) => completion.finishReason === "length"),
     unparsed: share(({ score }) => score.status === "unparsed"),
     error: share(({ score }) => score.status === "error" || score.status === "timeout"),
+  };
+}
+
+/** How often the thought speaks for another candidate than the answer names, and which of them is right then. */
+function contradictions(
+  prompts: readonly EvaluatedPrompt[],
+  { contradiction }: EvaluateOptions,
+): Record<"contradiction" | "contradiction_thought" | "contradiction_answer", number | null> {
+  const inputs =
+    contradiction === null
+      ? []
+      : prompts.flatMap(({ prompt: { fields, answer }, text, completions }) =>
+          completions.map(({ completion }) => ({
+            completion: completion.text,
+            promptText: text,
+            fields,
+            answer,
+          })),
+        );
+  const summary = contradiction === null ? null : summariseConsistency(inputs, contradiction);
+  const none = summary === null || summary.compared === 0;
+  return {
+    contradiction: none ? null : summary.inconsistent / summary.compared,
+    contradiction_thought: none ? null : summary.thoughtAccuracy,
+    contradiction_answer: none ? null : summary.answerAccuracy,
   };
 }
 
@@ -191,8 +224,14 @@ function describe(row: Omit<EvaluationRow, "step" | "stage">): string {
       : "";
   const quality = typeof row.trigger_f1 === "number" ? `, trigger F1 ${row.trigger_f1.toFixed(3)}` : "";
   const thinking = row.thinking === null ? "" : `, thinking ${percent(row.thinking)}${quality}`;
+  const { contradiction: apart, contradiction_thought: thought, contradiction_answer: answer } = row;
+  const which =
+    typeof thought === "number"
+      ? ` (thought right in ${percent(thought)}, answer in ${percent(answer)} of them)`
+      : "";
+  const consistency = typeof apart === "number" ? `, thought against answer ${percent(apart)}${which}` : "";
   return (
     `accuracy ${percent(row.accuracy)} [${percent(row.accuracy_low)}, ${percent(row.accuracy_high)}]${several}, ` +
-    `${Number(row.tokens_mean).toFixed(1)} tokens${thinking} (${row.completions} completions of ${row.prompts} prompts)`
+    `${Number(row.tokens_mean).toFixed(1)} tokens${thinking}${consistency} (${row.completions} completions of ${row.prompts} prompts)`
   );
 }

@@ -189,6 +189,7 @@ export function evaluateOptions(
     batchRows: options.batch_rows,
     limit: options.limit ?? null,
     maxPromptTokens: longestPrompt(recipe, policy),
+    contradiction: recipe.rewards.find((part) => part.kind === "contradiction") ?? null,
   };
 }
 

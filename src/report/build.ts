@@ -266,6 +266,7 @@ function evaluationBlocks(run: RunFiles, several: boolean): Block[] {
   const steps = evaluationSteps(run.evaluations);
   const last = steps.at(-1);
   if (last === undefined) return [];
+  const contradicts = run.evaluations.some((row) => numberCell(row, "contradiction") !== null);
   const header = [
     "accuracy",
     "95% interval",
@@ -274,6 +275,7 @@ function evaluationBlocks(run: RunFiles, several: boolean): Block[] {
     "reward",
     "tokens",
     "thinking",
+    ...(contradicts ? ["contradicting", "thought right", "answer right"] : []),
     "truncated",
     "unparsed",
   ];
@@ -285,6 +287,9 @@ function evaluationBlocks(run: RunFiles, several: boolean): Block[] {
     number(numberCell(row, "reward_mean")),
     number(numberCell(row, "tokens_mean")),
     percent(numberCell(row, "thinking")),
+    ...(contradicts
+      ? ["", "_thought", "_answer"].map((end) => percent(numberCell(row, `contradiction${end}`)))
+      : []),
     percent(numberCell(row, "truncated")),
     percent(numberCell(row, "unparsed")),
   ];
@@ -292,7 +297,7 @@ function evaluationBlocks(run: RunFiles, several: boolean): Block[] {
   return [
     {
       kind: "table",
-      caption: `${several ? `${run.label}: last` : "Last"} evaluation, step ${last}, ${final[0]?.["dataset"] ?? ""}. Intervals: ${final[0]?.["interval"] ?? "none"}, 95%.`,
+      caption: `${several ? `${run.label}: last` : "Last"} evaluation, step ${last}, ${final[0]?.["dataset"] ?? ""}. Intervals: ${final[0]?.["interval"] ?? "none"}, 95%.${contradicts ? " Contradicting: the thought speaks for another candidate than the answer names; of these, how often each of the two is right." : ""}`,
       table: {
         header: ["slice", ...header],
         rows: final.map((row) => [row["slice"]!, ...cells(row)]),

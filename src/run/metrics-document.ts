@@ -28,7 +28,7 @@ ${table(metricDefinitions)}
 
 ## The other files
 
-- \`eval.csv\`: a row for each evaluation and slice. \`slice\` is \`all\` or \`name=value\`; \`prompts\`, \`completions\` and \`correct\` are counts; \`accuracy_low\` and \`accuracy_high\` bound the 95% interval that \`interval\` names.
+- \`eval.csv\`: a row for each evaluation and slice. \`slice\` is \`all\` or \`name=value\`; \`prompts\`, \`completions\` and \`correct\` are counts; \`accuracy_low\` and \`accuracy_high\` bound the 95% interval that \`interval\` names; \`trigger_*\` say how thinking follows the labels; \`contradiction\` is the share of comparable completions whose thought speaks for another candidate than the answer names, \`contradiction_thought\` and \`contradiction_answer\` how often each of the two is right in them.
 - \`samples.jsonl\`: a line for each completion that was kept: prompt, text, tokens, finish reason, reward, status, and every reward part with its value, status and note.
 - \`prompts.csv\`: a row for each prompt of each step: how often it was drawn (\`epoch\`, from 0), its completions, mean reward, accuracy and unparsed share.
 `;

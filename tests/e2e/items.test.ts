@@ -1,6 +1,7 @@
-import { rmSync } from "node:fs";
+import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, expect, it } from "vitest";
+import { evaluateTarget } from "../../src/cli/evaluation.ts";
 import { checkpointBytes, rowsWithoutTime, runTraining, workspace } from "../helpers/tiny-run.ts";
 
 const space = workspace();
@@ -37,4 +38,40 @@ it("CLS-RL's laboratory run says base, new and other, and goes on from a checkpo
   }
   const last = join("checkpoints", "000004");
   expect(checkpointBytes(join(parted, last))).toEqual(checkpointBytes(join(whole, last)));
+});
+
+it("an evaluation says how often thought and answer differ, and which of them is right then", async () => {
+  const completions = space.path("completions.jsonl");
+  const { evaluation } = await evaluateTarget(
+    "configs/cls-rl.yaml",
+    { set: ["data.eval.items_per_cell=100", "backend.kind=wasm"] },
+    { csv: null, prompts: null, completions },
+    () => {},
+  );
+  // counted anew from what the reward part noted: "thought G1 s4 or G3 s7; answer G1 s4"
+  const told = readFileSync(completions, "utf8")
+    .trimEnd()
+    .split("\n")
+    .map((line) => JSON.parse(line) as { answer: string; parts: Record<string, { note?: string }> })
+    .flatMap(({ answer: gold, parts }) => {
+      const found = /^thought (.*); answer (.*)$/.exec(parts["contradiction"]!.note!);
+      return found === null ? [] : [{ gold, thought: found[1]!.split(" or "), answer: found[2]! }];
+    });
+  const apart = told.filter(({ thought, answer }) => !thought.includes(answer));
+  expect(told.length).toBeGreaterThan(200);
+  expect(apart.length).toBeGreaterThan(5);
+  const row = evaluation.rows[0]!;
+  expect(row.contradiction).toBeCloseTo(apart.length / told.length, 10);
+  const share = (right: (one: (typeof apart)[0]) => number) =>
+    apart.reduce((sum, one) => sum + right(one), 0) / apart.length;
+  expect(row.contradiction_answer).toBeCloseTo(
+    share(({ gold, answer }) => Number(gold === answer)),
+    10,
+  );
+  expect(row.contradiction_thought).toBeCloseTo(
+    share(({ gold, thought }) => (thought.includes(gold) ? 1 / thought.length : 0)),
+    10,
+  );
+  expect(evaluation.summary).toMatch(/thought against answer \d+\.\d% \(thought right in/);
+  expect(evaluation.rows.find(({ slice }) => slice === "split=new")!.contradiction).not.toBeNull();
 });

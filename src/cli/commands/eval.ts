@@ -84,6 +84,7 @@ function collect(value: string, before: string[]): string[] {
 function render(name: string, { rows }: Evaluation): string {
   const percent = (value: unknown) => (typeof value === "number" ? `${(100 * value).toFixed(1)}%` : "-");
   const k = Number(rows[0]!.k);
+  const contradicts = typeof rows[0]!.contradiction === "number";
   const head = [
     "slice",
     "prompts",
@@ -92,6 +93,7 @@ function render(name: string, { rows }: Evaluation): string {
     ...(k > 1 ? [`pass@${k}`, `maj@${k}`] : []),
     "tokens",
     "thinking",
+    ...(contradicts ? ["contradicting"] : []),
     "cut",
     "unparsed",
   ];
@@ -103,8 +105,12 @@ function render(name: string, { rows }: Evaluation): string {
     ...(k > 1 ? [percent(row.pass_at_k), percent(row.maj_at_k)] : []),
     Number(row.tokens_mean).toFixed(1),
     percent(row.thinking),
+    ...(contradicts ? [percent(row.contradiction)] : []),
     percent(row.truncated),
     percent(row.unparsed),
   ]);
-  return `${colours.bold(`${name} on ${rows[0]!.dataset}`)}\n${table(body, { header: head })}`;
+  const legend = contradicts
+    ? `\n${colours.dim("contradicting: the thought speaks for another candidate than the answer names, of those that can be compared;")}\n${colours.dim(`then the thought is right in ${percent(rows[0]!.contradiction_thought)}, the answer in ${percent(rows[0]!.contradiction_answer)}`)}`
+    : "";
+  return `${colours.bold(`${name} on ${rows[0]!.dataset}`)}\n${table(body, { header: head })}${legend}`;
 }
