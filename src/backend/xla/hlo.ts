@@ -8,15 +8,18 @@ import { LoopNode, operation, type Value } from "./graph.ts";
 const float = new Float32Array(1);
 const bits = new Uint32Array(float.buffer);
 
-/** A number as StableHLO writes it, exact for every float32. */
+/** A number as StableHLO writes it, exact for every float32; integers are cut to their range, NaN to 0. */
 export function literal(type: ElementType, value: number): string {
   if (type === "i1") return value ? "true" : "false";
   if (type === "f32") {
     float[0] = value;
     return `0x${bits[0]!.toString(16).toUpperCase().padStart(8, "0")}`;
   }
-  if (type === "bf16")
+  if (type === "bf16") {
+    if (Number.isNaN(value)) return "0x7FC0";
     return Number.isFinite(value) ? value.toExponential(8) : value > 0 ? "0x7F80" : "0xFF80";
+  }
+  if (type === "i32") return String(Math.trunc(Math.min(2 ** 31 - 1, Math.max(-(2 ** 31), value || 0))));
   return String(Math.trunc(value));
 }
 
@@ -288,7 +291,7 @@ export function reverse(x: Value, dimensions: readonly number[]): Value {
 const INITIAL = {
   add: () => 0,
   multiply: () => 1,
-  maximum: (type: ElementType) => (type === "i32" ? -(2 ** 31) : -Infinity),
+  maximum: (type: ElementType) => (type === "i1" ? 0 : type === "i32" ? -(2 ** 31) : -Infinity),
   minimum: (type: ElementType) => (type === "i32" ? 2 ** 31 - 1 : Infinity),
   or: () => 0,
   and: () => 1,

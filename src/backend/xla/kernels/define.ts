@@ -1,6 +1,7 @@
 /** How kernels of the xla backend are written: values in, values out. */
 import * as tf from "@tensorflow/tfjs";
 import type { Value } from "../graph.ts";
+import { convert } from "../hlo.ts";
 import { type LazyBackend, xlaBackendName } from "../lazy-backend.ts";
 
 // biome-ignore lint/suspicious/noExplicitAny: kernels' attributes have a type each
@@ -22,6 +23,13 @@ export interface KernelResult {
   dtype?: tf.DataType;
 }
 
+const defined = new Set<string>();
+
+/** Names of the kernels that can be compiled. */
+export function definedKernels(): readonly string[] {
+  return [...defined];
+}
+
 /**
  * Registers a kernel.
  * @param compute values of the inputs and attributes to one value, or to a list where the kernel has several outputs
@@ -30,6 +38,7 @@ export function defineKernel(
   kernelName: string,
   compute: (inputs: KernelInputs, attrs: Attributes, backend: LazyBackend) => Value | Value[],
 ): void {
+  defined.add(kernelName);
   tf.registerKernel({
     kernelName,
     backendName: xlaBackendName,
@@ -63,4 +72,9 @@ export function axesOf(axis: number | readonly number[] | null | undefined, rank
     if (a < -rank || a >= rank) throw new RangeError(`axis ${a} of a tensor of rank ${rank}`);
     return a < 0 ? a + rank : a;
   });
+}
+
+/** Bools as integers, which can be counted with. */
+export function numeric(x: Value): Value {
+  return x.type === "i1" ? convert(x, "i32") : x;
 }

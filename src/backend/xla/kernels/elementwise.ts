@@ -22,7 +22,8 @@ import {
   type UnaryName,
   unary,
 } from "../hlo.ts";
-import { defineKernel } from "./define.ts";
+import { elementType } from "../lazy-backend.ts";
+import { defineKernel, type KernelInputs, numeric } from "./define.ts";
 
 const ORDER: readonly ElementType[] = ["i1", "i32", "bf16", "f32"];
 
@@ -32,21 +33,31 @@ function promoted(a: Value, b: Value): [Value, Value] {
   return [convert(a, wider), convert(b, wider)];
 }
 
-const numeric = (x: Value) => (x.type === "i1" ? convert(x, "i32") : x);
 const floating = (x: Value) => (x.type === "f32" ? x : convert(x, "f32"));
+/** Zero of a type. */
+const nil = (x: Value) => constant(x.type, 0);
 
-/** The quotient's floor; integers by way of floats, exact up to 2^24 as on tfjs's other backends. */
+/** The quotient's floor, an integer as in tfjs, of floats too; 0 where there is none. */
 function floorDivide(a: Value, b: Value): Value {
-  if (a.type === "f32") return unary("floor", divide(a, b));
-  return convert(unary("floor", divide(floating(a), floating(b))), a.type);
+  if (a.type === "f32") {
+    const quotient = unary("floor", divide(a, b));
+    return convert(select(finite(quotient), quotient, nil(quotient)), "i32");
+  }
+  const down = convert(oppositeSign(binary("remainder", a, b), b), a.type);
+  return select(compare("EQ", b, nil(b)), nil(b), subtract(divide(a, b), down));
 }
 
-/** The remainder with the divisor's sign. */
+/** The remainder with the divisor's sign; of integers 0 where the divisor is. */
 function floorModulo(a: Value, b: Value): Value {
   const rest = binary("remainder", a, b);
-  const zero = constant(a.type, 0);
-  const differs = compare("NE", compare("LT", rest, zero), compare("LT", b, zero));
-  return select(and(differs, compare("NE", rest, zero)), add(rest, b), rest);
+  const moved = select(oppositeSign(rest, b), add(rest, b), rest);
+  return a.type === "f32" ? moved : select(compare("EQ", b, nil(b)), nil(b), moved);
+}
+
+/** Is there a remainder of another sign than the divisor's? */
+function oppositeSign(rest: Value, b: Value): Value {
+  const differs = compare("NE", compare("LT", rest, nil(rest)), compare("LT", b, nil(b)));
+  return and(differs, compare("NE", rest, nil(rest)));
 }
 
 /** tfjs's erf: Abramowitz and Stegun 7.1.26, on every backend the same polynomial. */
@@ -63,28 +74,33 @@ function erf(x: Value): Value {
 }
 
 export function registerElementwise(): void {
+  const pair = (input: KernelInputs) => promoted(numeric(input("a")), numeric(input("b")));
   const arithmetic = (kernel: string, name: BinaryName) =>
-    defineKernel(kernel, (input) => {
-      const [a, b] = promoted(numeric(input("a")), numeric(input("b")));
-      return binary(name, a, b);
-    });
+    defineKernel(kernel, (input) => binary(name, ...pair(input)));
   arithmetic("Add", "add");
   arithmetic("Sub", "subtract");
   arithmetic("Multiply", "multiply");
   arithmetic("Pow", "power");
-  arithmetic("Maximum", "maximum");
-  arithmetic("Minimum", "minimum");
-  arithmetic("Atan2", "atan2");
-  defineKernel("RealDiv", (input) =>
-    divide(...(promoted(floating(input("a")), floating(input("b"))) as [Value, Value])),
-  );
-  defineKernel("FloorDiv", (input) => floorDivide(...promoted(input("a"), input("b"))));
-  defineKernel("Mod", (input) => floorModulo(...promoted(input("a"), input("b"))));
+  for (const [kernel, name] of [
+    ["Maximum", "maximum"],
+    ["Minimum", "minimum"],
+  ] as const) {
+    // XLA's processor code keeps a NaN of the first operand only
+    defineKernel(kernel, (input) => {
+      const [a, b] = pair(input);
+      const extreme = binary(name, a, b);
+      return a.type === "f32" ? select(compare("NE", b, b), b, extreme) : extreme;
+    });
+  }
+  defineKernel("Atan2", (input) => binary("atan2", floating(input("a")), floating(input("b"))));
+  defineKernel("RealDiv", (input) => divide(floating(input("a")), floating(input("b"))));
+  defineKernel("FloorDiv", (input) => floorDivide(...pair(input)));
+  defineKernel("Mod", (input) => floorModulo(...pair(input)));
   defineKernel("SquaredDifference", (input) => {
-    const difference = subtract(...promoted(input("a"), input("b")));
+    const difference = subtract(...pair(input));
     return multiply(difference, difference);
   });
-  defineKernel("AddN", (input) => input.all().reduce(add));
+  defineKernel("AddN", (input) => input.all().map(numeric).reduce(add));
 
   const comparison = (kernel: string, direction: Comparison) =>
     defineKernel(kernel, (input) => compare(direction, ...promoted(input("a"), input("b"))));
@@ -101,7 +117,7 @@ export function registerElementwise(): void {
 
   /** Kept in the input's type where tfjs keeps it, in f32 where it gives floats. */
   const each = (kernel: string, name: UnaryName, keepsType = false) =>
-    defineKernel(kernel, (input) => unary(name, keepsType ? input("x") : floating(input("x"))));
+    defineKernel(kernel, (input) => unary(name, keepsType ? numeric(input("x")) : floating(input("x"))));
   each("Neg", "negate", true);
   each("Abs", "abs", true);
   each("Sign", "sign", true);
@@ -116,28 +132,31 @@ export function registerElementwise(): void {
   each("Tan", "tan");
   each("Tanh", "tanh");
   each("Sigmoid", "logistic");
-  each("Floor", "floor");
-  each("Ceil", "ceil");
-  each("Round", "round_nearest_even");
-  defineKernel("Square", (input) => multiply(input("x"), input("x")));
+  /** Integers are whole already. */
+  const whole = (kernel: string, name: UnaryName) =>
+    defineKernel(kernel, (input) => (input("x").type === "f32" ? unary(name, input("x")) : input("x")));
+  whole("Floor", "floor");
+  whole("Ceil", "ceil");
+  whole("Round", "round_nearest_even");
+  defineKernel("Square", (input) => multiply(numeric(input("x")), numeric(input("x"))));
   defineKernel("Reciprocal", (input) => divide(constant("f32", 1), floating(input("x"))));
   defineKernel("Erf", (input) => erf(floating(input("x"))));
   defineKernel("Softplus", (input) => {
     // log(1 + e^x) without overflow
-    const x = input("x");
+    const x = floating(input("x"));
     const tail = unary("log_plus_one", unary("exponential", unary("negate", unary("abs", x))));
     return add(maximum(x, constant("f32", 0)), tail);
   });
-  defineKernel("Relu", (input) => maximum(input("x"), constant(input("x").type, 0)));
+  defineKernel("Relu", (input) => maximum(numeric(input("x")), nil(numeric(input("x")))));
   defineKernel("Relu6", (input) =>
-    minimum(maximum(input("x"), constant(input("x").type, 0)), constant(input("x").type, 6)),
+    minimum(maximum(numeric(input("x")), nil(numeric(input("x")))), constant(numeric(input("x")).type, 6)),
   );
   defineKernel("LeakyRelu", (input, { alpha }) => {
-    const x = input("x");
+    const x = floating(input("x"));
     return select(compare("GT", x, constant("f32", 0)), x, multiply(x, constant("f32", alpha)));
   });
   defineKernel("Elu", (input) => {
-    const x = input("x");
+    const x = floating(input("x"));
     return select(compare("GE", x, constant("f32", 0)), x, unary("exponential_minus_one", x));
   });
   defineKernel("Step", (input, { alpha }) => {
@@ -150,7 +169,7 @@ export function registerElementwise(): void {
     return select(compare("NE", x, x), x, slope);
   });
   defineKernel("ClipByValue", (input, { clipValueMin, clipValueMax }) => {
-    const x = input("x");
+    const x = numeric(input("x"));
     return minimum(maximum(x, constant(x.type, clipValueMin)), constant(x.type, clipValueMax));
   });
   defineKernel("IsNan", (input) => compare("NE", input("x"), input("x")));
@@ -162,7 +181,7 @@ export function registerElementwise(): void {
   defineKernel("Cast", (input, { dtype }) => {
     const x = input("x");
     if (dtype === "bool") return compare("NE", x, constant(x.type, 0));
-    return convert(x, dtype === "float32" ? "f32" : "i32");
+    return convert(x, elementType(dtype));
   });
   defineKernel("Select", (input) => {
     const [t, e] = promoted(input("t"), input("e"));

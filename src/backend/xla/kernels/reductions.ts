@@ -11,15 +11,17 @@ import {
   divide,
   dotGeneral,
   iota,
+  or,
+  pad,
   reduce,
-  reshape,
   scale,
   select,
+  slice,
   subtract,
   unary,
 } from "../hlo.ts";
 import type { LazyBackend } from "../lazy-backend.ts";
-import { axesOf, defineKernel } from "./define.ts";
+import { axesOf, defineKernel, numeric } from "./define.ts";
 
 /** softmax over the last axis */
 export function softmax(x: Value): Value {
@@ -41,8 +43,9 @@ export function matmul(
 ): Value {
   const leading = broadcastShape(x.shape.slice(0, -2), y.shape.slice(0, -2));
   const rank = leading.length;
+  const whole = x.type === "i32" && y.type === "i32";
   const operand = (value: Value) =>
-    convert(broadcast(value, [...leading, ...value.shape.slice(-2)]), matmulType);
+    convert(broadcast(value, [...leading, ...value.shape.slice(-2)]), whole ? "i32" : matmulType);
   const batch = leading.map((_, i) => i);
   return dotGeneral(
     operand(x),
@@ -51,20 +54,45 @@ export function matmul(
       batching: [batch, batch],
       contracting: [[transposeX ? rank : rank + 1], [transposeY ? rank + 1 : rank]],
     },
-    "f32",
+    whole ? "i32" : "f32",
   );
 }
 
+/** Sums of prefixes, in log2(n) additions of the whole. */
+function prefixSums(x: Value, axis: number, exclusive: boolean, backwards: boolean): Value {
+  const n = x.shape[axis]!;
+  const moved = (value: Value, by: number) => {
+    const kept = value.shape.map((size, i) => (i === axis ? size - by : size));
+    const begin = value.shape.map((_, i) => (i === axis && backwards ? by : 0));
+    const paddings = value.shape.map((_, i): [number, number] =>
+      i !== axis ? [0, 0] : backwards ? [0, by] : [by, 0],
+    );
+    return pad(slice(value, begin, kept), paddings, 0);
+  };
+  let sum = exclusive && n > 0 ? moved(x, 1) : x;
+  for (let by = 1; by < n; by *= 2) sum = add(sum, moved(sum, by));
+  return sum;
+}
+
+/** NaN where there is one: XLA's processor code may lose it. */
+function extreme(name: "maximum" | "minimum", x: Value, axes: readonly number[], keep: boolean): Value {
+  const found = reduce(name, x, axes, keep);
+  if (x.type !== "f32") return found;
+  return select(reduce("or", compare("NE", x, x), axes, keep), constant("f32", Number.NaN), found);
+}
+
+/** First index of the extreme; of the first NaN where there is one. */
 function argument(x: Value, axis: number, name: "maximum" | "minimum"): Value {
-  const best = reduce(name, x, [axis], true);
+  const best = extreme(name, x, [axis], true);
   const positions = iota("i32", x.shape, axis);
-  const candidates = select(compare("EQ", x, best), positions, constant("i32", x.shape[axis]!));
+  const hit = or(compare("EQ", x, best), compare("NE", x, x));
+  const candidates = select(hit, positions, constant("i32", x.shape[axis]!));
   return reduce("minimum", candidates, [axis]);
 }
 
 export function registerReductions(): void {
   defineKernel("Sum", (input, { axis, keepDims }) => {
-    const x = input("x").type === "i1" ? convert(input("x"), "i32") : input("x");
+    const x = numeric(input("x"));
     return reduce("add", x, axesOf(axis, x.shape.length), keepDims);
   });
   defineKernel("Mean", (input, { axis, keepDims }) => {
@@ -74,17 +102,15 @@ export function registerReductions(): void {
     return scale(reduce("add", x, axes, keepDims), 1 / count);
   });
   defineKernel("Prod", (input, { axis, keepDims }) => {
-    const x = input("x");
+    const x = numeric(input("x"));
     return reduce("multiply", x, axesOf(axis, x.shape.length), keepDims);
   });
-  defineKernel("Max", (input, { reductionIndices, keepDims }) => {
-    const x = input("x");
-    return reduce("maximum", x, axesOf(reductionIndices, x.shape.length), keepDims);
-  });
-  defineKernel("Min", (input, { axis, keepDims }) => {
-    const x = input("x");
-    return reduce("minimum", x, axesOf(axis, x.shape.length), keepDims);
-  });
+  defineKernel("Max", (input, { reductionIndices, keepDims }) =>
+    extreme("maximum", input("x"), axesOf(reductionIndices, input("x").shape.length), keepDims),
+  );
+  defineKernel("Min", (input, { axis, keepDims }) =>
+    extreme("minimum", input("x"), axesOf(axis, input("x").shape.length), keepDims),
+  );
   defineKernel("All", (input, { axis, keepDims }) => {
     const x = input("x");
     return reduce("and", x, axesOf(axis, x.shape.length), keepDims);
@@ -123,24 +149,8 @@ export function registerReductions(): void {
     const product = matmul(input("a"), input("b"), transposeA, transposeB, backend);
     return input.has("bias") ? add(product, input("bias")) : product;
   });
-  defineKernel("Cumsum", (input, { axis, exclusive, reverse }, backend) => {
-    // sums of prefixes as a product with a triangle of ones: short axes only, as models have them
-    const x = convert(input("x"), "f32");
-    const rank = x.shape.length;
-    const at = axesOf(axis, rank)[0]!;
-    if (at !== rank - 1) throw new RangeError("cumsum over another axis than the last cannot be traced");
-    const n = x.shape[at]!;
-    const row = iota("i32", [n, n], 0);
-    const column = iota("i32", [n, n], 1);
-    const direction = reverse ? (exclusive ? "GT" : "GE") : exclusive ? "LT" : "LE";
-    const triangle = convert(compare(direction, row, column), "f32");
-    const flat = reshape(x, [x.size / Math.max(1, n), n]);
-    return convert(
-      reshape(
-        matmul(flat, triangle, false, false, { ...backend, matmulType: "f32" } as LazyBackend),
-        x.shape,
-      ),
-      input("x").type,
-    );
+  defineKernel("Cumsum", (input, { axis, exclusive, reverse }) => {
+    const x = numeric(input("x"));
+    return prefixSums(x, axesOf(axis, x.shape.length)[0]!, exclusive, reverse);
   });
 }

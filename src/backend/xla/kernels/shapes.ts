@@ -58,8 +58,10 @@ export function registerShapes(): void {
   defineKernel("Concat", (input, { axis }) => {
     const parts = input.all();
     const at = axesOf(axis, parts[0]!.shape.length)[0]!;
-    const filled = parts.filter(({ size }) => size > 0);
-    return filled.length === 0 ? parts[0]! : concatenate(filled, at);
+    return concatenate(
+      parts.map((part) => convert(part, parts[0]!.type)),
+      at,
+    );
   });
   defineKernel("Pack", (input, { axis }) => {
     const parts = input.all();
