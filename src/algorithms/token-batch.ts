@@ -107,15 +107,14 @@ export function packRows(
     };
     return { batch, starts, slots: first.map((k) => scoredAt[k] ?? 0) };
   }
-  const scored = few === null ? scoredBucket(scoredAt.length) : quarters(scoredAt.length, rows * length);
+  const scored = few === null ? scoredBucket(scoredAt.length) : halves(scoredAt.length, rows * length);
   const batch = { ...common, scoredAt: padded(scoredAt, scored), targets: padded(targets, scored) };
   return { batch, starts, slots: first };
 }
 
-/** A quarter, a half, three quarters or all of a batch's positions. */
-function quarters(count: number, positions: number): number {
-  const step = Math.max(1, Math.ceil(positions / 4));
-  return Math.max(1, Math.ceil(count / step)) * step;
+/** A half or all of a batch's positions. */
+function halves(count: number, positions: number): number {
+  return count <= Math.ceil(positions / 2) ? Math.ceil(positions / 2) : positions;
 }
 
 /** Scored tokens are padded too (at index 0, to be weighted 0): to steps of an eighth of their number. */

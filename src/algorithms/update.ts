@@ -41,8 +41,10 @@ export async function applyGradients<T>(
   const losses: tf.Scalar[] = [];
   const statistics: tf.Tensor1D[] = [];
   let norm: tf.Scalar | null = null;
+  const accumulates = microBatches.length > 1;
   try {
-    for (const [i, microBatch] of microBatches.entries()) {
+    if (accumulates) for (const [name, { shape }] of policy.trainable) sum.set(name, tf.zeros(shape));
+    for (const microBatch of microBatches) {
       const { loss, gradients } = policy.lossAndGradients(() => {
         const result = lossOf(microBatch);
         if (result.statistics !== null) statistics.push(tf.keep(result.statistics));
@@ -58,7 +60,8 @@ export async function applyGradients<T>(
           tf.dispose([before, gradient]);
         }
       }
-      if (i + 1 < microBatches.length) policy.settle();
+      // one program serves every micro-batch, and its memory is free before the next
+      if (accumulates) policy.settle();
     }
     for (const [name, { shape }] of policy.trainable) if (!sum.has(name)) sum.set(name, tf.zeros(shape));
     norm = optimizer.step(sum, lr);

@@ -39,6 +39,12 @@ export function capacities(maxNewTokens: number): number[] {
   return borders;
 }
 
+/** Slots of the prompts' cache: few sizes, so that programs are used again. */
+function slotsFor(longest: number): number {
+  const step = longest <= 64 ? 16 : longest <= 512 ? 64 : 256;
+  return Math.ceil(longest / step) * step;
+}
+
 interface Row {
   /** Of the request; -1 fills up a program's rows. */
   index: number;
@@ -93,7 +99,7 @@ class ProgramRun {
   private rows: Row[];
   private caches: LayerCaches[] = [];
   /** Token of each row that has not been fed yet. [P*G] */
-  private current = new Int32Array();
+  private current: Int32Array;
   /** Tokens of each row so far. */
   private tokens = 0;
 
@@ -111,7 +117,7 @@ class ProgramRun {
     this.prompts = prompts;
     this.request = request;
     this.sampled = sampled;
-    this.slots = Math.max(8, Math.ceil(Math.max(...prompts.map((prompt) => prompt.length)) / 16) * 16);
+    this.slots = slotsFor(Math.max(...prompts.map((prompt) => prompt.length)));
     this.groups = ladder(prompts.length);
     this.groupSize = request.repeats;
     this.rows = Array.from({ length: this.groups * this.groupSize }, (_, i) => {
@@ -120,6 +126,7 @@ class ProgramRun {
         ? { index: i, prompt, ended: false }
         : { index: -1, prompt: 0, ended: true };
     });
+    this.current = new Int32Array(this.rows.length);
   }
 
   async all(): Promise<void> {

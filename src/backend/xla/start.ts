@@ -1,5 +1,7 @@
 /** Puts an executor behind tfjs. */
+import { join } from "node:path";
 import * as tf from "@tensorflow/tfjs";
+import { cacheDir } from "../../lib/cache.ts";
 import { BackendUnavailable, type StartedBackend } from "../unavailable.ts";
 import type { Executor } from "./executor.ts";
 import { registerXlaKernels } from "./kernels/register.ts";
@@ -37,6 +39,11 @@ async function openExecutor({ library, threads }: XlaOptions): Promise<Executor>
   const folder = library === undefined || library === "auto" ? process.env["RLPT_TENSORFLOW"] : library;
   if (folder === undefined) {
     throw new BackendUnavailable("no library that compiles programs was found", null);
+  }
+  if (/\.(so|dylib|dll)$/.test(folder)) {
+    const { openPjrtExecutor } = await import("./pjrt/executor.ts");
+    const cache = join(cacheDir(), "programs");
+    return openPjrtExecutor({ plugin: folder, cache, ...(threads === undefined ? {} : { threads }) });
   }
   const { openTensorFlowExecutor } = await import("./tensorflow/executor.ts");
   return openTensorFlowExecutor({ folder, ...(threads === undefined ? {} : { threads }) });
