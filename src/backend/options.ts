@@ -1,14 +1,24 @@
 import { z } from "zod";
 
-/** In the order `auto` tries them. */
-export const backendKinds = ["tfjs-node-gpu", "webgpu", "tfjs-node", "xla", "wasm", "cpu"] as const;
+export const backendKinds = ["xla", "tfjs-node-gpu", "webgpu", "tfjs-node", "wasm", "cpu"] as const;
 export type BackendKind = (typeof backendKinds)[number];
+
+/** What `auto` tries, in this order: compiled programs on a GPU first, on the CPU before what computes op by op there. */
+export const autoOrder: readonly { kind: BackendKind; device?: "gpu" | "cpu" }[] = [
+  { kind: "xla", device: "gpu" },
+  { kind: "tfjs-node-gpu" },
+  { kind: "webgpu" },
+  { kind: "xla", device: "cpu" },
+  { kind: "tfjs-node" },
+  { kind: "wasm" },
+  { kind: "cpu" },
+];
 
 const kind = z
   .enum(["auto", ...backendKinds])
   .default("auto")
   .describe(
-    "auto takes the first of tfjs-node-gpu, webgpu (with a real GPU), tfjs-node, xla, wasm, cpu that starts and passes its self-test; a named one that cannot start is an error",
+    "auto takes the first of xla on a GPU, tfjs-node-gpu, webgpu (with a real GPU), xla on the CPU, tfjs-node, wasm, cpu that starts and passes its self-test; a named one that cannot start is an error",
   );
 
 export const backendObjectOptions = z.strictObject({

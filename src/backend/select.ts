@@ -3,7 +3,7 @@ import { createRequire } from "node:module";
 import { availableParallelism, cpus } from "node:os";
 import * as tf from "@tensorflow/tfjs";
 import { BackendError } from "../lib/errors.ts";
-import { type BackendKind, backendKinds } from "./options.ts";
+import { autoOrder, type BackendKind } from "./options.ts";
 import { type SelfTestResult, selfTest } from "./self-test.ts";
 import { startTensorFlow } from "./tfjs-node.ts";
 import { BackendUnavailable, type StartedBackend } from "./unavailable.ts";
@@ -17,6 +17,8 @@ export interface StartOptions {
   cblas?: string | undefined;
   /** xla only: "auto" (default), or a folder with TensorFlow's libraries, or a PJRT plugin. */
   library?: string | undefined;
+  /** xla only: where its programs run; a GPU where there is one when absent. */
+  device?: "gpu" | "cpu" | undefined;
   /** Threads of the CBLAS library or of compiled programs; every core when absent. */
   threads?: number | undefined;
 }
@@ -34,6 +36,8 @@ export interface BackendInfo {
   selfTest: SelfTestResult;
   /** wasm only: what multiplies matrices. */
   matmul?: "cblas" | "simd";
+  /** xla only: what its programs run on: cpu, cuda ... */
+  platform?: string;
 }
 
 /**
@@ -56,9 +60,9 @@ export async function startBackend(options: StartOptions): Promise<BackendInfo> 
     }
   }
   const tried: BackendInfo["tried"] = [];
-  for (const kind of backendKinds) {
+  for (const { kind, device } of autoOrder) {
     try {
-      return { ...(await startAndCheck(kind, options, true)), tried };
+      return { ...(await startAndCheck(kind, { ...options, device }, true)), tried };
     } catch (error) {
       if (!(error instanceof BackendUnavailable)) throw error;
       tried.push({ kind, reason: error.reason, fix: error.fix });
@@ -101,7 +105,7 @@ async function checkedSelfTest(): Promise<SelfTestResult> {
   }
 }
 
-type Started = StartedBackend & { matmul?: "cblas" | "simd" };
+type Started = StartedBackend & { matmul?: "cblas" | "simd"; platform?: string };
 
 async function start(kind: BackendKind, options: StartOptions, auto: boolean): Promise<Started> {
   switch (kind) {
@@ -114,7 +118,8 @@ async function start(kind: BackendKind, options: StartOptions, auto: boolean): P
     }
     case "xla": {
       const { startXla } = await import("./xla/start.ts");
-      return startXla(options);
+      const { library, threads, device = "auto" } = options;
+      return startXla({ library, threads, device });
     }
     case "wasm":
       return startWasm(options);

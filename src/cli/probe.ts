@@ -1,7 +1,7 @@
 /** Tries backends, each in a process of its own: a driver that crashes or hangs then costs one row, not the command. */
 import { spawn } from "node:child_process";
 import { join } from "node:path";
-import type { BackendKind } from "../backend/options.ts";
+import { autoOrder, type BackendKind } from "../backend/options.ts";
 import type { BackendInfo } from "../backend/select.ts";
 import { packageRoot } from "../lib/version.ts";
 
@@ -95,7 +95,12 @@ export async function probeBackends(kinds: readonly BackendKind[]): Promise<Prob
 
 /** What `auto` would take. A software WebGPU adapter starts when forced, but `auto` does not want it. */
 export function autoChoice(results: readonly ProbeResult[]): ProbeResult | undefined {
-  return results.find((result) => result.usable && !isSoftware(result.info));
+  for (const { kind, device } of autoOrder) {
+    const result = results.find((each) => each.kind === kind);
+    if (result === undefined || !result.usable || isSoftware(result.info)) continue;
+    if (device === undefined || (device === "cpu") === (result.info.platform === "cpu")) return result;
+  }
+  return undefined;
 }
 
 export function isSoftware(info: BackendInfo): boolean {
