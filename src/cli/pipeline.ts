@@ -134,10 +134,16 @@ export function summarise({ options, runs }: Experiment, directory: string): Pip
     const differences = options.seeds.map((seed) => of(first, seed) - of(second, seed));
     return { first, second, differences, interval: studentInterval(differences) };
   });
+  // no column twice
+  const withTokens = options.metric !== "tokens_mean";
   writeFileAtomic(
     join(directory, "results.csv"),
-    csvLine(["arm", "draw", "seed", "step", options.metric, "tokens_mean"]) +
-      results.map((one) => csvLine([one.arm, one.draw, one.seed, one.step, one.value, one.tokens])).join(""),
+    csvLine(["arm", "draw", "seed", "step", options.metric, ...(withTokens ? ["tokens_mean"] : [])]) +
+      results
+        .map((one) =>
+          csvLine([one.arm, one.draw, one.seed, one.step, one.value, ...(withTokens ? [one.tokens] : [])]),
+        )
+        .join(""),
   );
   writeFileAtomic(
     join(directory, "differences.csv"),
