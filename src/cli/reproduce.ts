@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { RlptError } from "../lib/errors.ts";
 import { writeFileAtomic } from "../lib/files.ts";
-import { conditionValues } from "../report/claim-values.ts";
+import { conditionValues, type EvaluationReader, evaluationReader } from "../report/claim-values.ts";
 import { judge, type Verdict, verdicts } from "../report/verdict.ts";
 import { type Reproduction, valueLines, verdictRecord } from "../report/verdict-record.ts";
 import { readProvenance } from "../run/provenance.ts";
@@ -21,7 +21,7 @@ export interface ReproduceOptions {
 
 export interface ReproduceResult {
   reproductions: Reproduction[];
-  /** Claims without a verdict, as a run of theirs failed. */
+  /** Claims without a verdict: a run of theirs failed, or did not measure what is asked for. */
   failed: { claim: string; told: string }[];
 }
 
@@ -37,10 +37,19 @@ export async function reproduce(
   const plans = await planClaims(claims, options.root);
   const lost = await runAll(plans, options);
   const result: ReproduceResult = { reproductions: [], failed: [] };
+  const read = evaluationReader();
   for (const plan of plans) {
     const missing = [...plan.runs, ...plan.evaluations].flatMap(({ id }) => lost.get(id) ?? []);
-    if (missing.length > 0) result.failed.push({ claim: plan.claim.name, told: missing.join("\n") });
-    else result.reproductions.push(conclude(plan));
+    if (missing.length > 0) {
+      result.failed.push({ claim: plan.claim.name, told: missing.join("\n") });
+      continue;
+    }
+    try {
+      result.reproductions.push(conclude(plan, read));
+    } catch (error) {
+      if (!(error instanceof RlptError)) throw error;
+      result.failed.push({ claim: plan.claim.name, told: error.message });
+    }
   }
   return result;
 }
@@ -123,7 +132,7 @@ function evaluationJobs(
 }
 
 /** The verdict on a claim whose runs are done, written as verdict.json and values.csv. */
-function conclude(plan: ClaimPlan): Reproduction {
+function conclude(plan: ClaimPlan, read: EvaluationReader): Reproduction {
   const { claim, arms, sources, directory } = plan;
   const conditions = claim.options.conditions.map((condition) => ({
     condition,
@@ -131,6 +140,7 @@ function conclude(plan: ClaimPlan): Reproduction {
       arms.get(condition.of)!,
       condition.minus === undefined ? null : arms.get(condition.minus)!,
       condition,
+      read,
     ),
   }));
   const judgement = judge(

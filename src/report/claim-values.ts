@@ -41,41 +41,52 @@ export interface ConditionValues {
   effect: Effect;
 }
 
-interface Evaluations {
+export interface Evaluations {
   directory: string;
   evaluations: readonly Row[];
   evaluationPrompts: readonly Row[];
 }
 
-const cache = new Map<string, Evaluations>();
+/** Reads the evaluations of a folder. */
+export type EvaluationReader = (directory: string) => Evaluations;
 
-function readEvaluations(directory: string): Evaluations {
-  const known = cache.get(directory);
-  if (known !== undefined) return known;
-  const read = (name: string): readonly Row[] => {
-    const path = join(directory, name);
-    if (!existsSync(path)) throw new CheckpointError(`${path} is missing; the run did not evaluate.`);
-    return readTable(path).rows;
+/** A reader that reads every file once: arms are part of several conditions. */
+export function evaluationReader(): EvaluationReader {
+  const known = new Map<string, Evaluations>();
+  return (directory) => {
+    const read = (name: string): readonly Row[] => {
+      const path = join(directory, name);
+      if (!existsSync(path)) throw new CheckpointError(`${path} is missing; the run did not evaluate.`);
+      return readTable(path).rows;
+    };
+    const found = known.get(directory) ?? {
+      directory,
+      evaluations: read("eval.csv"),
+      evaluationPrompts: read("eval-prompts.csv"),
+    };
+    known.set(directory, found);
+    return found;
   };
-  const found = { directory, evaluations: read("eval.csv"), evaluationPrompts: read("eval-prompts.csv") };
-  cache.set(directory, found);
-  return found;
 }
 
 /** Prompt -> value of one run at its first or last evaluation. */
-function byPrompt({ directory, at }: Measurement, { metric, slice }: Quantity): Map<string, number> {
-  const table = promptValues(
-    readEvaluations(directory),
-    metric as ComparedMetric,
-    slice === "all" ? null : slice,
-  );
+function byPrompt(
+  { directory, at }: Measurement,
+  { metric, slice }: Quantity,
+  read: EvaluationReader,
+): Map<string, number> {
+  const table = promptValues(read(directory), metric as ComparedMetric, slice === "all" ? null : slice);
   const steps = [...table.keys()];
   return table.get(at === "start" ? Math.min(...steps) : Math.max(...steps))!;
 }
 
 /** The one value of a run, and how many prompts it stands on. */
-function byRun({ directory, at }: Measurement, { metric, slice }: Quantity): [number, number] {
-  const rows = readEvaluations(directory).evaluations.filter((row) => row["slice"] === slice);
+function byRun(
+  { directory, at }: Measurement,
+  { metric, slice }: Quantity,
+  read: EvaluationReader,
+): [number, number] {
+  const rows = read(directory).evaluations.filter((row) => row["slice"] === slice);
   const row = at === "start" ? rows[0] : rows.at(-1);
   const value = numberCell(row, metric);
   if (value === null)
@@ -84,10 +95,14 @@ function byRun({ directory, at }: Measurement, { metric, slice }: Quantity): [nu
 }
 
 /** A prompt that several draws or variants evaluated counts once, with its mean. */
-function averaged(measurements: readonly Measurement[], quantity: Quantity): Map<string, number> {
+function averaged(
+  measurements: readonly Measurement[],
+  quantity: Quantity,
+  read: EvaluationReader,
+): Map<string, number> {
   const all = new Map<string, number[]>();
   for (const one of measurements)
-    for (const [id, value] of byPrompt(one, quantity)) all.set(id, [...(all.get(id) ?? []), value]);
+    for (const [id, value] of byPrompt(one, quantity, read)) all.set(id, [...(all.get(id) ?? []), value]);
   return new Map([...all].map(([id, values]) => [id, mean(values)]));
 }
 
@@ -99,11 +114,14 @@ export function conditionValues(
   first: ArmMeasurements,
   second: ArmMeasurements | null,
   quantity: Quantity,
+  readFiles: EvaluationReader = evaluationReader(),
 ): ConditionValues {
   const seeds = [...first.keys()];
   const sides = second === null ? [first] : [first, second];
   if (!promptMetrics.includes(quantity.metric)) {
-    const read = sides.map((arm) => seeds.map((seed) => arm.get(seed)!.map((one) => byRun(one, quantity))));
+    const read = sides.map((arm) =>
+      seeds.map((seed) => arm.get(seed)!.map((one) => byRun(one, quantity, readFiles))),
+    );
     const values = read.map((side) => side.map((runs) => [mean(runs.map(([value]) => value))]));
     const prompts = Math.min(...read.flat(2).map(([, count]) => count));
     const [a, b] = values;
@@ -117,7 +135,7 @@ export function conditionValues(
       effect: runEffect(differences, prompts, rangeOf(quantity.metric)),
     };
   }
-  const tables = sides.map((arm) => seeds.map((seed) => averaged(arm.get(seed)!, quantity)));
+  const tables = sides.map((arm) => seeds.map((seed) => averaged(arm.get(seed)!, quantity, readFiles)));
   const prompts = [...tables[0]![0]!.keys()]
     .filter((id) => tables.flat().every((table) => table.has(id)))
     .sort();

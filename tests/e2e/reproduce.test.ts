@@ -184,9 +184,17 @@ describe("rlpt reproduce", () => {
     space.write("broken.yaml", text);
     const both = await command("reproduce", fails, broken, "--root", root, "--seeds", "1");
     expect(both.status).toBe(1);
-    expect(both.err).toContain("broken: no verdict, as a run failed");
+    expect(both.err).toContain("broken: no verdict");
     expect(both.out).toContain("INCONCLUSIVE");
+    expect(both.err).toContain("failed; the end of");
     expect(existsSync(join(root, "broken", "verdict.json"))).toBe(false);
+    const unmeasured = claim(
+      "unmeasured",
+      "  - { say: x, metric: tokens, slice: level=9, of: still, direction: above, margin: 0 }\n",
+    );
+    const slice = await command("reproduce", unmeasured, "--root", root, "--seeds", "1");
+    expect(slice.status).toBe(1);
+    expect(slice.err).toContain("has no tokens of slice level=9; it has level=1");
   });
 });
 

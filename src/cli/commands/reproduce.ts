@@ -128,7 +128,7 @@ async function run(claims: readonly Claim[], flags: ReproduceFlags): Promise<voi
     print(text);
   }
   if (failed.length > 0) {
-    const told = failed.map(({ claim, told }) => `${claim}: no verdict, as a run failed\n${told}`);
+    const told = failed.map(({ claim, told }) => `${claim}: no verdict\n${told}`);
     throw new RlptError(told.join("\n"));
   }
   const worst = (["NOT SUPPORTED", "INCONCLUSIVE"] as const).find((one) => verdicts.includes(one));
