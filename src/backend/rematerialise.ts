@@ -1,6 +1,8 @@
 /** Trading time for memory: a function whose intermediate tensors are computed again in the backward pass. */
 import * as tf from "@tensorflow/tfjs";
 import { differentiable, together } from "./fused.ts";
+import { currentLazyBackend } from "./xla/lazy-backend.ts";
+import { gradientsApart } from "./xla/loops.ts";
 
 /**
  * fn(inputs, constants), of which only the arguments are kept for the backward pass; there `fn` runs again,
@@ -25,7 +27,12 @@ export function rematerialise(
     (dy, saved) => {
       const again = saved.slice(0, inputs.length);
       const rest = saved.slice(inputs.length);
-      return together(Object.keys(named), () => nestedGradients(() => fn(again, rest), again, dy));
+      return together(Object.keys(named), () => {
+        const gradients = (from: tf.Tensor[], slope: tf.Tensor) =>
+          nestedGradients(() => fn(from, rest), from, slope);
+        const compiling = currentLazyBackend();
+        return compiling === null ? gradients(again, dy) : gradientsApart(compiling, again, dy, gradients);
+      });
     },
   );
 }

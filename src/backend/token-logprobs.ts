@@ -1,5 +1,6 @@
 /** Log-probabilities of chosen tokens without ever holding [tokens, vocabulary]. */
 import * as tf from "@tensorflow/tfjs";
+import { byRows } from "./by-rows.ts";
 import { differentiable, runFused, together } from "./fused.ts";
 
 /** Most logits that stand in memory at once: 2^23 floats, 32 MiB (170 tokens of a 49,152-word vocabulary). */
@@ -49,13 +50,14 @@ export function tokenLogprobs(
   const both = differentiable(
     weightGradient ? { hidden, outputWeight } : { hidden },
     (save) => {
-      const parts = slices(tokens, slice).map(([start, size]) =>
-        tf.tidy(() => {
-          const logits = tf.matMul(rowsOf(hidden, start, size), outputWeight, false, transposed);
-          return tokenStats(logits as tf.Tensor2D, tf.slice(targets, start, size), temperature); // [size, 3]
-        }),
-      );
-      const stats = joinRows(parts, 3); // [K, 3]
+      const { rows: stats } = byRows(
+        [hidden, targets],
+        { size: slice, width: 3, sumShape: null },
+        ([h, t]) => {
+          const logits = tf.matMul(h as tf.Tensor2D, outputWeight, false, transposed) as tf.Tensor2D;
+          return { rows: tokenStats(logits, t as tf.Tensor1D, temperature), sum: null };
+        },
+      ); // [K, 3]
       save([hidden, outputWeight, targets, column(stats, 2), column(stats, 1)]);
       return tf.slice(stats, [0, 0], [tokens, 2]);
     },
@@ -66,58 +68,31 @@ export function tokenLogprobs(
           tf.Tensor2D,
           ...[tf.Tensor1D, tf.Tensor1D, tf.Tensor1D],
         ];
-        const slope = column(dy, 0); // [K]
-        const entropySlope = column(dy, 1); // [K]
-        const hiddenGradients: tf.Tensor2D[] = [];
-        let weightSum: tf.Tensor2D | null = null;
-        for (const [start, size] of slices(tokens, slice)) {
-          const before: tf.Tensor2D | null = weightSum;
-          const gradients: tf.Tensor2D[] = tf.tidy(() => {
-            const part = rowsOf(h, start, size);
+        const inputs = [h, t, lse, column(dy, 0), entropy, column(dy, 1)];
+        const { rows: dhidden, sum: weightSum } = byRows(
+          inputs,
+          { size: slice, width, sumShape: weightGradient ? w.shape : null },
+          (slices, before) => {
+            const part = slices[0] as tf.Tensor2D;
+            const [id, partLse, slope, partEntropy, entropySlope] = slices.slice(1) as tf.Tensor1D[];
             const logits = tf.matMul(part, w, false, transposed) as tf.Tensor2D;
-            const partLse = tf.slice(lse, start, size);
-            let dlogits = tokenLogprobGradient(
-              logits,
-              tf.slice(t, start, size),
-              partLse,
-              tf.slice(slope, start, size),
-              temperature,
-            );
+            let dlogits = tokenLogprobGradient(logits, id!, partLse!, slope!, temperature);
             if (entropyGradient) {
-              const own = [tf.slice(entropy, start, size), tf.slice(entropySlope, start, size)] as const;
-              dlogits = tf.add(dlogits, tokenEntropyGradient(logits, partLse, ...own, temperature));
+              const own = [partEntropy!, entropySlope!] as const;
+              dlogits = tf.add(dlogits, tokenEntropyGradient(logits, partLse!, ...own, temperature));
             }
-            const dpart = tf.matMul(dlogits, w, false, !transposed) as tf.Tensor2D;
-            if (!weightGradient) return [dpart];
-            const dw = (
-              transposed ? tf.matMul(dlogits, part, true, false) : tf.matMul(part, dlogits, true, false)
-            ) as tf.Tensor2D;
-            return [dpart, before ? tf.add(before, dw) : dw];
-          });
-          hiddenGradients.push(gradients[0]!);
-          before?.dispose();
-          weightSum = gradients[1] ?? null;
-        }
-        const dhidden = joinRows(hiddenGradients, width);
+            const rows = tf.matMul(dlogits, w, false, !transposed) as tf.Tensor2D;
+            if (!weightGradient) return { rows, sum: null };
+            const dw = transposed
+              ? tf.matMul(dlogits, part, true, false)
+              : tf.matMul(part, dlogits, true, false);
+            return { rows, sum: before ? tf.add(before, dw) : dw };
+          },
+        );
         return weightGradient ? [dhidden, weightSum ?? tf.zerosLike(w)] : [dhidden];
       }),
   );
   return { logprobs: column(both, 0), entropy: column(both, 1) };
-}
-
-function joinRows(parts: tf.Tensor2D[], width: number): tf.Tensor2D {
-  if (parts.length === 0) return tf.zeros([0, width]);
-  return parts.length === 1 ? parts[0]! : (tf.concat(parts, 0) as tf.Tensor2D);
-}
-
-function slices(tokens: number, size: number): [start: number, size: number][] {
-  const parts: [number, number][] = [];
-  for (let start = 0; start < tokens; start += size) parts.push([start, Math.min(size, tokens - start)]);
-  return parts;
-}
-
-function rowsOf(x: tf.Tensor2D, start: number, size: number): tf.Tensor2D {
-  return start === 0 && size === x.shape[0] ? x : tf.slice(x, [start, 0], [size, -1]);
 }
 
 function column(x: tf.Tensor, index: number): tf.Tensor1D {

@@ -1,18 +1,19 @@
 /** An executor of compiled programs for tests: XLA's CPU plugin for PJRT, else TensorFlow's library. */
-import { existsSync } from "node:fs";
-import type { DeviceBuffer, Executor } from "../../src/backend/xla/executor.ts";
+import type { DeviceBuffer, Executor, Program } from "../../src/backend/xla/executor.ts";
 import { openPjrtExecutor } from "../../src/backend/xla/pjrt/executor.ts";
+import { findPlugins } from "../../src/backend/xla/pjrt/find.ts";
 import { openTensorFlowExecutor } from "../../src/backend/xla/tensorflow/executor.ts";
+import { findTensorFlow } from "../../src/backend/xla/tensorflow/find.ts";
 
-const plugin = process.env["RLPT_PJRT_PLUGIN"];
-const folder = process.env["RLPT_TENSORFLOW"];
+const plugins = findPlugins();
+const plugin = (plugins.find(({ platform }) => platform === "cpu") ?? null)?.path;
+const folder = plugin === undefined ? findTensorFlow().found?.folder : undefined;
 
-export const xlaHere =
-  (plugin !== undefined && existsSync(plugin)) || (folder !== undefined && existsSync(folder));
+export const xlaHere = plugin !== undefined || folder !== undefined;
 
-export const xlaMissing =
-  "no library that compiles programs; set RLPT_PJRT_PLUGIN to a PJRT plugin or RLPT_TENSORFLOW to TensorFlow's folder";
+export const xlaMissing = "no library that compiles programs; rlpt backend install xla-cpu";
 
+/** On one thread. */
 export function openTestExecutor(): Executor {
   if (plugin !== undefined) return openPjrtExecutor({ plugin, threads: 1 });
   return openTensorFlowExecutor({ folder: folder!, threads: 1 });
@@ -26,6 +27,8 @@ export interface Watched {
   /** Arguments given to donation, per compiled program. */
   donations: (readonly number[])[];
   runs(): number;
+  /** The program compiled last. */
+  last(): Program;
   /** Buffers that are neither freed nor donated. */
   live(): number;
 }
@@ -40,12 +43,14 @@ export function watched(inner: Executor): Watched {
   const modules: string[] = [];
   const donations: (readonly number[])[] = [];
   let runs = 0;
+  let last: Program | null = null;
   const executor: Executor = {
     ...inner,
     compile(module, outputs, options) {
       modules.push(module);
       donations.push(options?.donate ?? []);
       const program = inner.compile(module, outputs, options);
+      last = program;
       return {
         outputs,
         memory: program.memory,
@@ -68,6 +73,7 @@ export function watched(inner: Executor): Watched {
     modules,
     donations,
     runs: () => runs,
+    last: () => last!,
     live: () => {
       for (const buffer of buffers) if (buffer.consumed) buffers.delete(buffer);
       return buffers.size;

@@ -397,11 +397,6 @@ export function scatterAdd(rows: number, indices: Value, updates: Value): Value 
   );
 }
 
-/** The same value, which XLA must not merge with an equal one: what is computed again stays computed again. */
-export function barrier(x: Value): Value {
-  return operation(x.type, x.shape, [x], ([a]) => `stablehlo.optimization_barrier ${a} : ${typeText(x)}`);
-}
-
 /** `state = body(state)` while `condition(state)`; both may use values from outside. */
 export function whileLoop(
   initial: readonly Value[],

@@ -5,7 +5,6 @@
 import type { Value } from "../graph.ts";
 import {
   add,
-  barrier,
   broadcast,
   compare,
   concatenate,
@@ -45,8 +44,6 @@ function inverseNorm(x: Value, epsilon: number): Value {
 }
 
 export function registerFused(): void {
-  defineKernel("RlptBarrier", (input) => barrier(input("x")));
-
   defineKernel("RlptRmsNorm", (input, { epsilon }) => {
     const x = input("x");
     return multiply(multiply(x, inverseNorm(x, epsilon)), input("w"));

@@ -38,7 +38,7 @@ function platformOf(path: string): Platform {
   if (/cuda/i.test(name)) return "cuda";
   if (/rocm/i.test(name)) return "rocm";
   if (/oneapi|sycl|xpu/i.test(name)) return "oneapi";
-  if (/metal|mps/i.test(name)) return "metal";
+  if (/metal|(^|[_/-])mps/i.test(name)) return "metal";
   return /cpu/i.test(name) ? "cpu" : "other";
 }
 

@@ -50,7 +50,6 @@ const unaryFloat: Record<string, Real | { fn: Real; attrs?: object; absolute?: n
     attrs: { clipValueMin: -0.5, clipValueMax: 1.25 },
   },
   Identity: (x) => x,
-  RlptBarrier: { fn: (x) => x, cpu: false },
   StopGradient: { fn: (x) => x, cpu: false },
   ZerosLike: () => 0,
   OnesLike: () => 1,
