@@ -38,6 +38,8 @@ const WATCHED = [
   "policy/entropy",
   "tokens/completion_mean",
   "completion/thinking",
+  "mode/thinking/tokens",
+  "mode/direct/tokens",
   "group/all_right",
   "group/all_wrong",
   "group/all_truncated",
@@ -155,7 +157,8 @@ export function withEvaluation(
 
 /** Mean of a metric over rows that have it; null when none has. */
 function average(rows: readonly AlarmRow[], name: Watched): number | null {
-  const values = rows.flatMap((row) => (row[name] === null ? [] : [row[name]]));
+  // rows of checkpoints that knew fewer metrics lack some
+  const values = rows.flatMap((row) => row[name] ?? []);
   return values.length === 0 ? null : mean(values);
 }
 
@@ -163,6 +166,23 @@ function average(rows: readonly AlarmRow[], name: Watched): number | null {
 function windows({ first, last }: AlarmHistory, name: Watched): { was: number; is: number } | null {
   const [was, is] = [average(first, name), average(last, name)];
   return was === null || is === null ? null : { was, is };
+}
+
+/**
+ * First and present mean length, the present one as it would be with the first window's share of thinking: a policy
+ * that thinks more often is longer without writing a token more when it does.
+ */
+function lengths(history: AlarmHistory): { was: number; is: number } | null {
+  const all = windows(history, "tokens/completion_mean");
+  const share = average(history.first, "completion/thinking");
+  const modes = (["mode/thinking/tokens", "mode/direct/tokens"] as const).map((name) => {
+    const [was, is] = [average(history.first, name), average(history.last, name)];
+    return was === null ? null : { was, is: is ?? was };
+  });
+  const [thinking, direct] = modes;
+  if (all === null || share === null || !thinking || !direct) return all;
+  const mixed = (of: "was" | "is") => share * thinking[of] + (1 - share) * direct[of];
+  return { was: mixed("was"), is: mixed("is") };
 }
 
 const percent = (share: number) => `${(100 * share).toFixed(1)}%`;
@@ -271,11 +291,11 @@ export const alarms: readonly Alarm[] = [
   {
     name: "length_drift",
     needs: ["tokens/completion_mean", "accuracy"],
-    threshold: `completions ${LENGTH_RATIO} times as long as in the first window while accuracy gained less than ${LENGTH_ACCURACY}, or as much shorter while it lost more than that`,
+    threshold: `completions ${LENGTH_RATIO} times as long as in the first window while accuracy gained less than ${LENGTH_ACCURACY}, or as much shorter while it lost more than that; with both modes measured, at the first window's share of thinking`,
     meaning: "Length itself is being learnt: what changes does not buy right answers.",
     remedy: "Look for a reward that grows with length (or penalises it), and for normalisation by length.",
     test: (history) => {
-      const length = windows(history, "tokens/completion_mean");
+      const length = lengths(history);
       const accuracy = windows(history, "accuracy");
       if (length === null || accuracy === null) return null;
       const gain = accuracy.is - accuracy.was;

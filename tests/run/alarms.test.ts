@@ -1,6 +1,4 @@
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { parse } from "csv-parse/sync";
 import { describe, expect, it } from "vitest";
 import { createRng, type Rng } from "../../src/lib/rng.ts";
 import { wilson } from "../../src/lib/statistics.ts";
@@ -17,66 +15,45 @@ import {
 } from "../../src/run/alarms.ts";
 import { renderAlarmsDocument } from "../../src/run/alarms-document.ts";
 import type { MetricValues } from "../../src/run/metrics.ts";
+import { recordedStage, replay, type Slices } from "../helpers/alarm-replay.ts";
 
-type Slices = Record<string, unknown>[];
-
-const number = (text: string): number | null => (text === "" ? null : Number(text));
-
-/** A recorded stage: metrics by step, evaluations by step. */
-function recorded(name: string): { steps: MetricValues[]; evaluations: Map<number, Slices>; start: number } {
-  const read = (file: string) =>
-    parse(readFileSync(join("tests/fixtures/alarms", name, file)), { columns: true }) as Record<
-      string,
-      string
-    >[];
-  const rows = read("metrics.csv");
-  const evaluations = new Map<number, Slices>();
-  for (const { step, slice, ...rest } of read("eval.csv")) {
-    const values = Object.fromEntries(Object.entries(rest).map(([key, text]) => [key, number(text)]));
-    evaluations.set(Number(step), [...(evaluations.get(Number(step)) ?? []), { slice, ...values }]);
-  }
-  const steps = rows.map((row) =>
-    Object.fromEntries(Object.entries(row).map(([key, text]) => [key, number(text)])),
-  );
-  return { steps, evaluations, start: Number(rows[0]!["step"]) };
-}
-
-/** @returns first step of the stage at which each alarm was raised */
-function replay(name: string, through = (history: AlarmHistory): AlarmHistory => history) {
-  const { steps, evaluations, start } = recorded(name);
-  const possible = alarmsFor(Object.keys(steps[0]!));
-  let history = newAlarmHistory();
-  const before = evaluations.get(start - 1);
-  if (before) history = { ...history, evaluations: withEvaluation(history.evaluations, before) };
-  const seen: Record<string, number> = {};
-  for (const [i, metrics] of steps.entries()) {
-    history = through(withStep(history, metrics, evaluations.get(start + i) ?? null));
-    for (const alarm of raised(history, possible)) seen[alarm.name] ??= i + 1;
-  }
-  return seen;
-}
+const recorded = (name: string) => {
+  const folder = join("tests/fixtures/alarms", name);
+  return recordedStage(join(folder, "metrics.csv"), join(folder, "eval.csv"));
+};
 
 describe("recorded runs of the laboratory", () => {
-  it.each(["healthy", "ellipsis"])("%s raises none", (name) => {
-    expect(replay(name)).toEqual({});
+  it.each(["healthy", "ellipsis", "balanced", "thinks-more", "boundary-kept"])("%s raises none", (name) => {
+    expect(replay(recorded(name))).toEqual({});
   });
 
   it.each([
+    ["collapse", "mode_collapse"],
+    ["boundary", "boundary_collapse"],
+    ["boundary", "mode_collapse"],
     ["short", "reward_hacking"],
     ["short", "length_drift"],
     ["short", "entropy_collapse"],
     ["short", "dead_groups_unparsed"],
     ["short", "accuracy_collapse"],
     ["long", "length_drift"],
+    ["solved", "dead_groups_right"],
     ["unreadable", "dead_groups_wrong"],
+    ["cut", "dead_groups_truncated"],
   ])("%s raises %s", (name, alarm) => {
-    expect(replay(name)).toHaveProperty(alarm);
+    expect(replay(recorded(name))).toHaveProperty(alarm);
+  });
+
+  it("a collapse for good is told from its beginning to the end of the run", () => {
+    const { mode_collapse: steps } = replay(recorded("collapse"));
+    expect(steps![0]).toBe(41);
+    expect(steps!.length).toBe(160 - 41 + 1);
   });
 
   it("a history that went through a checkpoint raises the same", () => {
-    for (const name of ["short", "ellipsis"]) {
+    for (const name of ["short", "ellipsis", "collapse"]) {
       const throughJson = (history: AlarmHistory) => JSON.parse(JSON.stringify(history)) as AlarmHistory;
-      expect(replay(name, throughJson)).toEqual(replay(name));
+      expect(replay(recorded(name), throughJson)).toEqual(replay(recorded(name)));
     }
   });
 });
@@ -181,6 +158,21 @@ describe("thresholds", () => {
     expect(step(row(0.5, 20, 0.6), row(0.5, 13, 0.5))).toEqual(["length_drift"]);
     expect(step(row(0.5, 20, 0.6), row(0.5, 20, 0.29))).toEqual(["accuracy_collapse"]);
     expect(step(row(0.5, 20, 0.1), row(0.5, 20, 0.01))).toEqual([]);
+  });
+
+  it("length: thinking more often is no drift, longer thoughts are", () => {
+    const row = (share: number, thought: number | null, direct: number | null, all: number) => ({
+      "completion/thinking": share,
+      "mode/thinking/tokens": thought,
+      "mode/direct/tokens": direct,
+      "tokens/completion_mean": all,
+      accuracy: 0.6,
+    });
+    expect(step(row(0.2, 20, 5, 8), row(0.8, 20, 5, 17))).toEqual([]);
+    expect(step(row(0.2, 20, 5, 8), row(0.2, 50, 5, 14))).toEqual(["length_drift"]);
+    // a mode that is gone is as long as it was
+    expect(step(row(0.8, 20, 5, 17), { ...row(0.06, null, 5, 5), accuracy: 0.5 })).toEqual([]);
+    expect(step(row(1, 20, null, 20), row(1, 31, null, 31))).toEqual(["length_drift"]);
   });
 
   it("dead groups are named by their most particular cause", () => {
