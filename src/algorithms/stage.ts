@@ -204,6 +204,7 @@ function reached({ until, watched }: Stage, metrics: MetricValues): boolean {
 function report(stage: Stage, step: number, evaluation: Evaluation): void {
   stage.logs.evaluation(evaluation.rows.map((row) => ({ ...row, step, stage: stage.name }) as EvaluationRow));
   stage.logs.evaluationPrompts(promptRows(evaluation, step, stage.name));
+  stage.progress.evaluation?.(step, evaluation.metrics);
   stage.progress.note(`step ${step}: ${evaluation.summary}`);
 }
 

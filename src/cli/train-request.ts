@@ -4,9 +4,9 @@ import { type LoadOptions, loadRecipe, type RecipeStage } from "../config/load.t
 import { printResolved } from "../config/print.ts";
 import type { Recipe } from "../config/schema.ts";
 import { CheckpointError } from "../lib/errors.ts";
-import { createProgress } from "../run/progress.ts";
 import { readRecipe, recipeDifferences } from "../run/run-directory.ts";
 import type { TrainFlags } from "./commands/train.ts";
+import { terminalProgress } from "./terminal-progress.ts";
 import type { TrainingRequest } from "./training.ts";
 
 /** Keys a resumed run may change: they move no number of the steps already done. */
@@ -40,9 +40,10 @@ export async function prepare(
       );
     }
   }
-  const progress = createProgress({
-    stream: process.stderr,
+  const progress = terminalProgress({
     mode: flags.json ? "json" : flags.quiet ? "quiet" : "auto",
+    title: stages[0]!.recipe.run.name ?? "run",
+    stages: stages.map(({ name }) => name),
   });
   return {
     request: {

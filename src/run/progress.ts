@@ -1,6 +1,8 @@
 /** What a run says while it goes on. Nothing here writes by itself: the sink is given. */
-import cliProgress from "cli-progress";
 import type { MetricValues } from "./metrics.ts";
+import { formatDuration, type PanelStyle } from "./panel.ts";
+import { panelProgress } from "./panel-progress.ts";
+import { createRate, seconds } from "./rate.ts";
 
 export interface ProgressRow {
   /** Steps done since the run began. */
@@ -16,6 +18,10 @@ export interface Progress {
    */
   start(total: number, stageName: string, done?: number): void;
   step(row: ProgressRow): void;
+  /** An evaluation of all prompts, by column of eval.csv. */
+  evaluation?(step: number, metrics: Readonly<Record<string, number>>): void;
+  /** Something about the run that holds for now: shown beside its name; "" takes it away. */
+  remark?(text: string): void;
   /** A line of its own. A warning is shown even when quiet. */
   note(text: string, level?: "info" | "warning"): void;
   /** The stage is over; what was shown last stays on the screen. */
@@ -31,42 +37,18 @@ export interface ProgressStream {
 
 export interface ProgressOptions {
   stream: ProgressStream;
-  /** "auto": a bar on a terminal, plain lines elsewhere. */
+  /** "auto": a panel on a terminal, plain lines elsewhere. */
   mode?: "auto" | "lines" | "json" | "quiet";
   /** Seconds that lie between two plain lines at least; the last step always has one. Default 2. */
   interval?: number;
   /** Seconds; for tests. */
   now?: () => number;
-}
-
-/** 75 -> "1m15s", 7500 -> "2h05m". @param seconds >= 0 */
-export function formatDuration(seconds: number): string {
-  if (!Number.isFinite(seconds)) return "?";
-  const whole = Math.round(seconds);
-  const two = (value: number): string => String(value).padStart(2, "0");
-  if (whole < 60) return `${whole}s`;
-  if (whole < 3600) return `${Math.floor(whole / 60)}m${two(whole % 60)}s`;
-  return `${Math.floor(whole / 3600)}h${two(Math.floor((whole % 3600) / 60))}m`;
-}
-
-/** Steps per second over the last steps, so that a slow first step (compilation) is forgotten. */
-function createRate(now: () => number) {
-  const window = 20;
-  let marks: { step: number; time: number }[] = [];
-  return {
-    start(step: number) {
-      marks = [{ step, time: now() }];
-    },
-    /** @returns steps/s, 0 while unknown */
-    mark(step: number): number {
-      marks.push({ step, time: now() });
-      // the first mark ends before the first step, which is the slow one
-      if (marks.length > window || marks.length === 3) marks.shift();
-      const first = marks[0]!;
-      const last = marks.at(-1)!;
-      return last.time > first.time ? (last.step - first.step) / (last.time - first.time) : 0;
-    },
-  };
+  /** Of the panel: the run's name, and its stages in order. */
+  title?: string;
+  stages?: readonly string[];
+  style?: PanelStyle;
+  /** The terminal shows block characters. */
+  unicode?: boolean;
 }
 
 /** Metrics worth a glance, in this order, those that the stage has. */
@@ -103,7 +85,7 @@ export function createProgress(options: ProgressOptions): Progress {
     case "lines":
       return lineProgress(options);
     case "auto":
-      return options.stream.isTTY === true ? barProgress(options) : lineProgress(options);
+      return options.stream.isTTY === true ? panelProgress(options) : lineProgress(options);
     default: {
       const unreachable: never = mode;
       throw new Error(`unknown progress mode ${String(unreachable)}`);
@@ -135,6 +117,7 @@ function jsonProgress(stream: ProgressStream): Progress {
       line("start", { step: done, total });
     },
     step: ({ step, metrics }) => line("step", { step, total, metrics }),
+    evaluation: (step, metrics) => line("evaluation", { step, metrics }),
     note: (text, level = "info") => line("note", { level, text }),
     stop: () => line("stop", {}),
   };
@@ -154,7 +137,7 @@ function lineProgress({ stream, interval = 2, now = seconds }: ProgressOptions):
       stream.write(`${stage}: ${done === 0 ? "" : `from step ${done}, `}to step ${total}\n`);
     },
     step({ step, metrics }) {
-      const speed = rate.mark(step);
+      const speed = rate.mark(step, metrics);
       if (now() - lastLine < interval && step < total) return;
       lastLine = now();
       const left = speed === 0 ? "" : `${formatDuration((total - step) / speed)} left`;
@@ -165,65 +148,3 @@ function lineProgress({ stream, interval = 2, now = seconds }: ProgressOptions):
     stop: () => {},
   };
 }
-
-function barProgress({ stream, now = seconds }: ProgressOptions): Progress {
-  const rate = createRate(now);
-  let bars: cliProgress.MultiBar | undefined;
-  let bar: cliProgress.SingleBar | undefined;
-  let total = 0;
-  let lastDraw = Number.NEGATIVE_INFINITY;
-  const stop = (): void => {
-    bars?.stop();
-    bars = undefined;
-    bar = undefined;
-  };
-  return {
-    start(last, stage, done = 0) {
-      stop();
-      total = last;
-      rate.start(done);
-      bars = new cliProgress.MultiBar(
-        {
-          format: `${stage} [{bar}] {value}/{total}  {summary}{rate}{left}`,
-          stream: stream as NodeJS.WritableStream,
-          barsize: (stream.columns ?? 80) < 100 ? 12 : 24,
-          barCompleteChar: "=",
-          barIncompleteChar: " ",
-          hideCursor: false,
-          linewrap: false,
-          // its own signal handler would let the first Ctrl-C pass and keep the second from working
-          gracefulExit: false,
-          fps: 5,
-        },
-        cliProgress.Presets.legacy,
-      );
-      bar = bars.create(total, done, { summary: "", rate: "", left: "" });
-      bars.update();
-    },
-    step({ step, metrics }) {
-      const speed = rate.mark(step);
-      const summary = summarise(metrics);
-      bar?.update(step, {
-        summary: summary === "" ? "" : `${summary}  `,
-        rate: speed === 0 ? "" : `${formatRate(speed)}  `,
-        left: speed === 0 ? "" : `${formatDuration((total - step) / speed)} left`,
-      });
-      // computing keeps timers from firing, so draw from here
-      if (now() - lastDraw >= 0.1 || step >= total) {
-        lastDraw = now();
-        bars?.update();
-      }
-    },
-    note(text) {
-      if (bars === undefined) {
-        stream.write(`${text}\n`);
-        return;
-      }
-      bars.log(`${text}\n`);
-      bars.update();
-    },
-    stop,
-  };
-}
-
-const seconds = (): number => performance.now() / 1000;

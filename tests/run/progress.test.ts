@@ -1,11 +1,7 @@
 import { stripVTControlCharacters } from "node:util";
 import { describe, expect, test } from "vitest";
-import {
-  createProgress,
-  formatDuration,
-  type ProgressOptions,
-  type ProgressStream,
-} from "../../src/run/progress.ts";
+import { formatDuration } from "../../src/run/panel.ts";
+import { createProgress, type ProgressOptions, type ProgressStream } from "../../src/run/progress.ts";
 
 function setUp(mode: NonNullable<ProgressOptions["mode"]>, isTTY = false) {
   const written: string[] = [];
@@ -14,6 +10,19 @@ function setUp(mode: NonNullable<ProgressOptions["mode"]>, isTTY = false) {
   const clock = { now: 0 };
   const progress = createProgress({ stream, mode, now: () => clock.now, interval: 2 });
   return { progress, clock, text: () => stripVTControlCharacters(written.join("")), written };
+}
+
+/** Lines that a terminal shows after this text. */
+function onScreen(text: string): string[] {
+  const lines = [""];
+  const control = "\u001b\\[";
+  for (const part of text.split(new RegExp(`(${control}\\d+A${control}0J|\\n)`))) {
+    const up = /\[(\d+)A/.exec(part);
+    if (up !== null) lines.splice(lines.length - 1 - Number(up[1]), Infinity, "");
+    else if (part === "\n") lines.push("");
+    else lines[lines.length - 1] += stripVTControlCharacters(part);
+  }
+  return lines.slice(0, -1);
 }
 
 const row = (step: number) => ({
@@ -81,8 +90,9 @@ test("json: an object a line", () => {
 });
 
 describe("a terminal", () => {
-  test("has a bar with the numbers; notes keep their own lines; nothing is written after stop", async () => {
-    const { progress, clock, text, written } = setUp("auto", true);
+  test("has a panel that is drawn again in its place; notes stay above it; nothing is written after stop", async () => {
+    const { progress, clock, written } = setUp("auto", true);
+    const screen = () => onScreen(written.join(""));
     progress.note("before");
     progress.start(4, "grpo");
     clock.now = 1;
@@ -90,19 +100,46 @@ describe("a terminal", () => {
     clock.now = 2;
     progress.step(row(2));
     progress.note("checkpoint written");
+    progress.evaluation!(2, { accuracy: 0.625, accuracy_low: 0.5, accuracy_high: 0.75 });
     clock.now = 4;
     progress.step(row(4));
     progress.stop();
-    const shown = text();
-    expect(shown.startsWith("before\n")).toBe(true);
-    expect(shown).toContain("grpo [============            ] 2/4  reward 0.200  accuracy 50.0%");
-    expect(shown).toContain("checkpoint written\n");
-    expect(shown).toContain("4/4  reward 0.400");
-    expect(shown).toContain("1.0 steps/s  2s left");
-    expect(shown.endsWith("\n")).toBe(true);
+    expect(screen()).toEqual([
+      "before",
+      "checkpoint written",
+      "  grpo",
+      `${"=".repeat(60)}  4/4  1.0 steps/s  done`,
+      "reward       0.400  _.^                 accuracy     50.0%  ---                 tokens/s     1,234",
+      "held-out     62.5% [50.0%, 75.0%] at step 2",
+      "alarms   -",
+    ]);
     const { length } = written;
     await new Promise((resolve) => setTimeout(resolve, 300));
     expect(written).toHaveLength(length);
+  });
+
+  test("draws ten times a second at most, and the last step always", () => {
+    const { progress, clock, written } = setUp("auto", true);
+    progress.start(100, "grpo");
+    const { length } = written;
+    for (let step = 1; step <= 100; step++) {
+      clock.now += 0.01;
+      progress.step(row(step));
+    }
+    expect(written.length - length).toBeLessThanOrEqual(12);
+    expect(onScreen(written.join("")).join("\n")).toContain("100/100");
+  });
+
+  test("a narrower window: lines that it broke are taken away too", () => {
+    const written: string[] = [];
+    const stream = { write: (text: string) => written.push(text), isTTY: true, columns: 120 };
+    const progress = createProgress({ stream, mode: "auto", now: () => 0 });
+    progress.start(4, "grpo");
+    written.length = 0;
+    stream.columns = 30;
+    progress.note("n");
+    // the bar of 60 characters and its words takes three rows of 30 columns
+    expect(written[0]!.startsWith("\u001b[5A\u001b[0J")).toBe(true);
   });
 
   test("leaves signals to the run", () => {
