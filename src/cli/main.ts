@@ -22,6 +22,7 @@ import { register as registerSelectData } from "./commands/select-data.ts";
 import { register as registerSweep } from "./commands/sweep.ts";
 import { register as registerTrain } from "./commands/train.ts";
 import { register as registerValidate } from "./commands/validate.ts";
+import { register as registerWatch } from "./commands/watch.ts";
 import { memoryAdvice } from "./out-of-memory.ts";
 import { stopWithParent } from "./parent.ts";
 import { exitQuietlyOnBrokenPipe } from "./terminal.ts";
@@ -51,6 +52,7 @@ export function createProgram(): Command {
     registerReport,
     registerCompare,
     registerReplay,
+    registerWatch,
     registerRuns,
     registerReward,
     registerDoctor,

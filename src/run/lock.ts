@@ -61,6 +61,15 @@ function readOwner(path: string): { text: string; owner: LockOwner | null } | nu
   }
 }
 
+/** Does a process write the run? `gone`: one did, and left its lock behind. One on another host counts as alive. */
+export function lockState(runDir: string): "free" | "held" | "gone" {
+  const found = readOwner(join(runDir, lockName));
+  if (found === null) return "free";
+  const { owner } = found;
+  if (owner === null || owner.host !== hostname()) return "held";
+  return isAlive(owner) ? "held" : "gone";
+}
+
 /** Creates `path` with its content in one move; false when it exists. */
 function createWhole(path: string, text: string): boolean {
   const aside = `${path}.${process.pid}.${randomBytes(4).toString("hex")}`;
