@@ -18,6 +18,7 @@ export function panelProgress({
 }: ProgressOptions): Progress {
   const rate = createRate(now);
   const history = new Map<string, number[]>();
+  const steps: number[] = [];
   let state: PanelState | null = null;
   let shown: readonly string[] = [];
   /** Where the stage before this one ended. */
@@ -44,7 +45,13 @@ export function panelProgress({
     shown = lines;
     lastDraw = now();
   };
-  const remember = (metrics: MetricValues): void => {
+  const remember = (step: number, metrics: MetricValues): void => {
+    while ((steps.at(-1) ?? 0) >= step) {
+      // a resumed run makes them again
+      steps.pop();
+      for (const values of history.values()) values.length = Math.min(values.length, steps.length);
+    }
+    steps.push(step);
     for (const name of courses) {
       const value = metrics[name];
       if (typeof value !== "number" || !Number.isFinite(value)) continue;
@@ -73,14 +80,15 @@ export function panelProgress({
     },
     step({ step, metrics }) {
       if (state === null) return;
-      remember(metrics);
+      remember(step, metrics);
       state = { ...state, step, metrics, rate: rate.mark(step, metrics) };
       // computing keeps timers from firing, so draw from here
       if (now() - lastDraw >= APART || step >= state.last) draw();
     },
     evaluation(step, { accuracy, accuracy_low: low, accuracy_high: high }) {
-      if (state === null || typeof accuracy !== "number") return;
+      if (typeof accuracy !== "number") return;
       evaluation = { step, accuracy, low: low ?? null, high: high ?? null };
+      if (state === null) return;
       state = { ...state, evaluation };
       draw();
     },

@@ -128,6 +128,12 @@ function lineProgress({ stream, interval = 2, now = seconds }: ProgressOptions):
   let stage = "";
   let total = 0;
   let lastLine = Number.NEGATIVE_INFINITY;
+  /** The newest step's line, where it is not written yet. */
+  let waiting = "";
+  const write = (): void => {
+    if (waiting !== "") stream.write(waiting);
+    waiting = "";
+  };
   return {
     start(last, name, done = 0) {
       stage = name;
@@ -138,13 +144,14 @@ function lineProgress({ stream, interval = 2, now = seconds }: ProgressOptions):
     },
     step({ step, metrics }) {
       const speed = rate.mark(step, metrics);
-      if (now() - lastLine < interval && step < total) return;
-      lastLine = now();
       const left = speed === 0 ? "" : `${formatDuration((total - step) / speed)} left`;
       const parts = [`${stage} ${step}/${total}`, summarise(metrics), formatRate(speed), left];
-      stream.write(`${parts.filter((part) => part !== "").join("  ")}\n`);
+      waiting = `${parts.filter((part) => part !== "").join("  ")}\n`;
+      if (now() - lastLine < interval && step < total) return;
+      lastLine = now();
+      write();
     },
     note: (text) => void stream.write(`${text}\n`),
-    stop: () => {},
+    stop: write,
   };
 }

@@ -64,6 +64,25 @@ describe("plain lines", () => {
   });
 });
 
+test("plain lines end with the last step that was made, early or not", () => {
+  const { progress, text } = setUp("lines");
+  progress.start(9, "grpo");
+  for (const step of [1, 2, 3]) progress.step(row(step));
+  progress.stop();
+  expect(text().trimEnd().split("\n").at(-1)).toMatch(/^grpo 3\/9 /);
+});
+
+test("the rate is of the time that rows were made in, where they say it", () => {
+  const { progress, text } = setUp("lines");
+  progress.start(100, "grpo");
+  // read at once, long after
+  for (const step of [1, 2, 3, 4]) {
+    progress.step({ step, metrics: { "time/elapsed_s": 10 + 2 * step } });
+  }
+  progress.stop();
+  expect(text().trimEnd().split("\n").at(-1)).toBe("grpo 4/100  2.0 s/step  3m12s left");
+});
+
 test("quiet shows warnings alone", () => {
   const { progress, text } = setUp("quiet");
   progress.start(2, "grpo");
@@ -128,6 +147,27 @@ describe("a terminal", () => {
     }
     expect(written.length - length).toBeLessThanOrEqual(12);
     expect(onScreen(written.join("")).join("\n")).toContain("100/100");
+  });
+
+  test("steps that a resumed run makes again replace the ones that were lost", () => {
+    const { progress, written } = setUp("auto", true);
+    progress.evaluation!(0, { accuracy: 0.5 });
+    const show = (from: number, values: readonly number[]) => {
+      progress.start(9, "grpo", from);
+      for (const [i, value] of values.entries()) {
+        progress.step({ step: from + i + 1, metrics: { "reward/mean": value } });
+      }
+      progress.stop();
+    };
+    show(0, [0, 1, 1, 1]);
+    show(2, [0.5]);
+    expect(onScreen(written.join("")).slice(-4)).toEqual([
+      expect.stringContaining("3/9"),
+      "reward       0.500  _^-",
+      // an evaluation before the first step is not forgotten
+      "held-out     50.0% at step 0",
+      "alarms   -",
+    ]);
   });
 
   test("a narrower window: lines that it broke are taken away too", () => {
