@@ -22,6 +22,7 @@ import type { GrpoOptions } from "./options.ts";
 import {
   decisionTokens,
   isScored,
+  precisionGap,
   type RolloutStage,
   referenceLogprobs,
   sampleGroups,
@@ -71,6 +72,7 @@ export async function trainGrpo(stage: GrpoStage): Promise<StageResult> {
     // 2. sample a group of G completions for each
     const began = clock();
     const groups = await sampleGroups(stage, prompts, step);
+    const gap = await precisionGap(stage, groups, step, grpo.micro_batch_rows);
     const sampled = clock();
 
     // 3. score every completion
@@ -121,6 +123,7 @@ export async function trainGrpo(stage: GrpoStage): Promise<StageResult> {
         advantages,
         lossAdvantages: advantages.flat(),
         updates: sums,
+        precisionGap: gap,
         clipNorm: stage.optimizerOptions.clip_norm,
         times: { began, sampled, rewarded, updated },
       }),

@@ -29,6 +29,7 @@ import type { PpoOptions } from "./options.ts";
 import {
   decisionTokens,
   isScored,
+  precisionGap,
   type RolloutStage,
   referenceLogprobs,
   sampleGroups,
@@ -100,6 +101,7 @@ export async function trainPpo(stage: PpoStage): Promise<StageResult> {
     // 2. sample G completions for each
     const began = clock();
     const groups = await sampleGroups(stage, prompts, step);
+    const gap = await precisionGap(stage, groups, step, ppo.micro_batch_rows);
     const sampled = clock();
 
     // 3. score every completion; shape the scores by group and batch
@@ -159,6 +161,7 @@ export async function trainPpo(stage: PpoStage): Promise<StageResult> {
         advantages,
         lossAdvantages: samples.flatMap((sample) => [...sample.advantages]),
         updates: policySums,
+        precisionGap: gap,
         clipNorm: stage.optimizerOptions.clip_norm,
         times: { began, sampled, rewarded, updated },
       }),

@@ -113,6 +113,32 @@ export function referenceLogprobs(
   });
 }
 
+/** Steps between two measurements of what rounding of products does to logprobs. */
+const GAP_EVERY = 20;
+
+/**
+ * Mean and largest |logprob as sampled - logprob with float32 products| over the first rows of the rollout, nats;
+ * null where products are not rounded, and in steps between.
+ * @param microBatchRows rows measured; those of one prompt when absent
+ */
+export async function precisionGap(
+  { policy, rollout }: RolloutStage,
+  groups: readonly Group[],
+  step: number,
+  microBatchRows: number | undefined,
+): Promise<{ mean: number; largest: number } | null> {
+  if (policy.precision === "f32" || step % GAP_EVERY !== 0) return null;
+  const rows = microBatchRows ?? rollout.group_size;
+  const some = groups.slice(0, Math.max(1, Math.floor(rows / rollout.group_size)));
+  const exact = await scorePerToken(policy, some, rows, (batch) => {
+    return policy.score(batch, { temperature: rollout.temperature, exact: true }).logprobs;
+  });
+  const gaps = some.flatMap(({ completions }, p) =>
+    completions.flatMap(({ logprobs }, g) => [...logprobs].map((x, t) => Math.abs(x - exact[p]![g]![t]!))),
+  );
+  return { mean: mean(gaps), largest: Math.max(...gaps) };
+}
+
 /**
  * One number for each sampled token of a rollout, without gradients. [P][G][T]
  * @param of gives them for the scored tokens of a batch, [K]; runs inside tidy

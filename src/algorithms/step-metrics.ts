@@ -21,6 +21,8 @@ export interface SampledStep {
   /** As the loss had them: one a completion, or one a token. */
   lossAdvantages: readonly number[];
   updates: UpdateSums;
+  /** From `precisionGap`. */
+  precisionGap: { mean: number; largest: number } | null;
   /** Gradient norm limit of the updates. */
   clipNorm: number | null;
   /** Seconds: when the rollout began, when it was sampled, scored, and the update done. */
@@ -37,6 +39,7 @@ export interface StepMetrics {
 export function stepMetrics(stage: RolloutStage, own: readonly string[]): StepMetrics {
   const { size } = stage.train;
   const slices = slicesOf(stage.train);
+  const rounds = stage.policy.precision !== "f32";
   const columns = [
     ...rolloutColumns(stage.partNames, size !== null),
     ...sliceColumns(slices),
@@ -53,6 +56,7 @@ export function stepMetrics(stage: RolloutStage, own: readonly string[]): StepMe
     "policy/clip_high",
     "policy/update_kl",
     "policy/sampler_gap",
+    ...(rounds ? ["policy/precision_gap", "policy/precision_gap_max"] : []),
     "policy/logprob_mean",
     ...own,
     "time/rollout_s",
@@ -62,7 +66,18 @@ export function stepMetrics(stage: RolloutStage, own: readonly string[]): StepMe
   ];
   return {
     columns,
-    of({ position, groups, scored, shaped, advantages, lossAdvantages, updates, clipNorm, times }) {
+    of({
+      position,
+      groups,
+      scored,
+      shaped,
+      advantages,
+      lossAdvantages,
+      updates,
+      precisionGap,
+      clipNorm,
+      times,
+    }) {
       const tokens = scored.flat().reduce((sum, { tokens }) => sum + tokens.length, 0);
       const sampling = times.sampled - times.began;
       return {
@@ -76,6 +91,12 @@ export function stepMetrics(stage: RolloutStage, own: readonly string[]): StepMe
         "policy/entropy": tokenMean(scored, ({ entropies }) => entropies),
         "policy/logprob_mean": tokenMean(scored, ({ logprobs }) => logprobs),
         ...updates.metrics(clipNorm),
+        ...(rounds
+          ? {
+              "policy/precision_gap": precisionGap?.mean ?? null,
+              "policy/precision_gap_max": precisionGap?.largest ?? null,
+            }
+          : {}),
         "optim/updates": stage.optimizer.steps,
         "memory/tensors": tf.memory().numTensors,
         "time/rollout_s": sampling,

@@ -37,6 +37,12 @@ export const backendObjectOptions = z.strictObject({
     .describe(
       "xla only: what compiles and runs programs, a folder with TensorFlow's libraries or a PJRT plugin; auto takes the first that it finds (rlpt doctor shows where it looks)",
     ),
+  precision: z
+    .enum(["f32", "tf32", "bf16"])
+    .default("f32")
+    .describe(
+      "xla only: how operands of matrix products are rounded; sums, weights, moments and everything else stay f32. tf32 keeps 10 bits on GPUs and is f32 on CPUs; bf16 keeps 7, fast where a processor has bf16 units. policy/precision_gap says what that does to logprobs",
+    ),
   threads: z
     .int()
     .min(1)

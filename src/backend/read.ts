@@ -28,6 +28,17 @@ export function compilation(): { programs: number; seconds: number } | null {
     : { programs: statistics.compilations, seconds: statistics.compileSeconds };
 }
 
+/** Rounding of operands of matrix products; f32 but where a compiled backend was told otherwise. */
+export function productPrecision(): "f32" | "tf32" | "bf16" {
+  return currentLazyBackend()?.precision ?? "f32";
+}
+
+/** `fn` with products of float32 operands, whatever the backend was told. */
+export function withExactProducts<T>(fn: () => T): T {
+  const backend = currentLazyBackend();
+  return backend === null ? fn() : backend.withPrecision("f32", fn);
+}
+
 /** True where each new shape costs a compilation, so that batches are padded to few shapes. */
 export function compilesPrograms(): boolean {
   return currentLazyBackend() !== null;

@@ -17,6 +17,8 @@ export interface StartOptions {
   cblas?: string | undefined;
   /** xla only: "auto" (default), or a folder with TensorFlow's libraries, or a PJRT plugin. */
   library?: string | undefined;
+  /** xla only: rounding of operands of matrix products; f32 when absent. */
+  precision?: "f32" | "tf32" | "bf16" | undefined;
   /** xla only: where its programs run; a GPU where there is one when absent. */
   device?: "gpu" | "cpu" | undefined;
   /** Threads of the CBLAS library or of compiled programs; every core when absent. */
@@ -77,6 +79,12 @@ async function startAndCheck(
   options: StartOptions,
   auto: boolean,
 ): Promise<Omit<BackendInfo, "tried">> {
+  if (kind !== "xla" && options.precision !== undefined && options.precision !== "f32") {
+    throw new BackendUnavailable(
+      `backend.precision ${options.precision} needs compiled programs`,
+      "use backend xla",
+    );
+  }
   const started = await start(kind, options, auto);
   if (tf.getBackend() !== started.tfName) {
     throw new BackendUnavailable(`tfjs is on ${tf.getBackend()} instead of ${started.tfName}`, null);
@@ -118,8 +126,8 @@ async function start(kind: BackendKind, options: StartOptions, auto: boolean): P
     }
     case "xla": {
       const { startXla } = await import("./xla/start.ts");
-      const { library, threads, device = "auto" } = options;
-      return startXla({ library, threads, device });
+      const { library, threads, device = "auto", precision } = options;
+      return startXla({ library, threads, device, precision });
     }
     case "wasm":
       return startWasm(options);

@@ -31,6 +31,7 @@ export async function assembleBackend(recipe: Pick<Recipe, "backend">): Promise<
     kind: recipe.backend.kind,
     cblas: recipe.backend.cblas,
     library: recipe.backend.library,
+    precision: recipe.backend.precision,
     threads: recipe.backend.threads,
   });
 }

@@ -92,6 +92,8 @@ export interface ScoreOptions {
   reference?: boolean;
   /** The entropy is differentiable too. */
   entropyGradient?: boolean;
+  /** Products of float32 operands, whatever `precision` says. */
+  exact?: boolean;
 }
 
 /** What an optimizer step needs of a policy or a critic. */
@@ -114,6 +116,8 @@ export interface FewShapes {
 export interface TrainablePolicy extends GenerativePolicy, Trainee {
   readonly config: DecoderConfig;
   readonly parameterCount: number;
+  /** Rounding of operands of matrix products. */
+  readonly precision: "f32" | "tf32" | "bf16";
   /** Programs compiled so far and the seconds that took; null on backends that compile nothing. */
   compilation(): { programs: number; seconds: number } | null;
   /** Padding of batches; null: as little as possible. */

@@ -1,7 +1,15 @@
 /** A policy: weights on the backend, what of them is trained, its reference, and the ways in and out. */
 import * as tf from "@tensorflow/tfjs";
 import { tokenLogprobs } from "../backend/ops.ts";
-import { compilation, compilesPrograms, prefetch, readsSynchronously, settle } from "../backend/read.ts";
+import {
+  compilation,
+  compilesPrograms,
+  prefetch,
+  productPrecision,
+  readsSynchronously,
+  settle,
+  withExactProducts,
+} from "../backend/read.ts";
 import { currentLazyBackend } from "../backend/xla/lazy-backend.ts";
 import { RlptError } from "../lib/errors.ts";
 import { createRng, type Rng } from "../lib/rng.ts";
@@ -175,7 +183,12 @@ class Policy implements DecoderPolicy {
     return this.config.vocabSize;
   }
 
+  get precision(): "f32" | "tf32" | "bf16" {
+    return productPrecision();
+  }
+
   score(batch: TokenBatch, options: ScoreOptions): TokenScores {
+    if (options.exact) return withExactProducts(() => this.score(batch, { ...options, exact: false }));
     const view = options.reference ? this.referenceView() : this.view;
     const rematerialise = options.reference ? null : this.rematerialisation;
     const hidden = hiddenStates(this.config, batch, batch.scoredAt, view, { rematerialise });

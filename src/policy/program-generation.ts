@@ -407,8 +407,8 @@ class ProgramRun {
     );
     const product = (a: Value, b: Value, transposed: boolean) =>
       hlo.dotGeneral(
-        hlo.convert(a, backend.matmulType),
-        hlo.convert(b, backend.matmulType),
+        hlo.convert(a, backend.products.type),
+        hlo.convert(b, backend.products.type),
         {
           batching: [
             [0, 1],
@@ -417,6 +417,7 @@ class ProgramRun {
           contracting: [[3], [transposed ? 3 : 2]],
         },
         "f32",
+        backend.products.exact,
       );
     const ungroup = (x: Value, last: number) =>
       hlo.reshape(

@@ -254,6 +254,13 @@ export const metricDefinitions: readonly MetricDefinition[] = [
     "largest |logprob recomputed - logprob while sampling| before the first update",
     "above 1e-3: two engines disagree",
   ),
+  define(
+    "policy/precision_gap",
+    "nats",
+    "mean |logprob as sampled - logprob with float32 products|, on the first rows of every 20th step",
+    "only with backend.precision tf32 or bf16; near 0.02 is usual for bf16, above 0.1 the ratios lose their meaning",
+  ),
+  define("policy/precision_gap_max", "nats", "the largest of these differences", ""),
   define("policy/logprob_mean", "nats", "mean logprob of the sampled tokens", ""),
 
   define(

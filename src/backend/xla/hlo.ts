@@ -327,19 +327,24 @@ export interface DotDimensions {
   contracting: readonly [readonly number[], readonly number[]];
 }
 
-/** Products summed over `contracting`; the result's dimensions are batching, rest of x, rest of y. */
+/**
+ * Products summed over `contracting`; the result's dimensions are batching, rest of x, rest of y.
+ * @param exact f32 operands are not rounded to TF32
+ */
 export function dotGeneral(
   x: Value,
   y: Value,
   { batching, contracting }: DotDimensions,
   type: ElementType = x.type,
+  exact = false,
 ): Value {
   const rest = (value: Value, side: 0 | 1) =>
     value.shape.filter((_, i) => !batching[side].includes(i) && !contracting[side].includes(i));
   const shape = [...batching[0].map((i) => x.shape[i]!), ...rest(x, 0), ...rest(y, 1)];
   const to = typeText({ type, shape });
   const batchText = batching[0].length === 0 ? "" : `batching_dims = [${batching[0]}] x [${batching[1]}], `;
-  const contractText = `contracting_dims = [${contracting[0]}] x [${contracting[1]}]`;
+  const precision = exact ? ", precision = [HIGHEST, HIGHEST]" : "";
+  const contractText = `contracting_dims = [${contracting[0]}] x [${contracting[1]}]${precision}`;
   return operation(
     type,
     shape,

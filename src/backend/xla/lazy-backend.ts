@@ -15,6 +15,9 @@ export const xlaBackendName = "xla";
 /** Numbers of this size go to the device at once, so that weights do not stand in the host's memory too. */
 const UPLOAD_AT_ONCE = 2 ** 20;
 
+/** Rounding of operands of matrix products. */
+export type Precision = "f32" | "tf32" | "bf16";
+
 interface Entry {
   value: Value;
   dtype: tf.DataType;
@@ -36,8 +39,7 @@ function dataType(type: ElementType): tf.DataType {
 
 export class LazyBackend extends tf.KernelBackend {
   readonly executor: Executor;
-  /** Operands of matrix products: f32, or rounded to bf16 with sums in f32. */
-  matmulType: "f32" | "bf16" = "f32";
+  precision: Precision = "f32";
   private readonly programs: ProgramCache;
   private readonly entries = new WeakMap<object, Entry>();
   private entryCount = 0;
@@ -52,6 +54,24 @@ export class LazyBackend extends tf.KernelBackend {
     super();
     this.executor = executor;
     this.programs = new ProgramCache(executor);
+  }
+
+  /** How operands of matrix products are written; sums are f32 in any case. */
+  get products(): { type: "f32" | "bf16"; exact: boolean } {
+    // CPUs multiply f32 as f32; GPUs round it to TF32 unless told
+    const exact = this.precision === "f32" && this.executor.platform !== "cpu";
+    return { type: this.precision === "bf16" ? "bf16" : "f32", exact };
+  }
+
+  /** `fn` with other rounding of products. */
+  withPrecision<T>(precision: Precision, fn: () => T): T {
+    const before = this.precision;
+    this.precision = precision;
+    try {
+      return fn();
+    } finally {
+      this.precision = before;
+    }
   }
 
   get statistics(): Readonly<ProgramStatistics> {

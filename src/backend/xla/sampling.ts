@@ -168,7 +168,7 @@ function position(weights: Value, target: Value): Value {
   const [rows, width] = weights.shape as [number, number];
   const square = [width, width];
   const triangle = convert(compare("LE", iota("i32", square, 0), iota("i32", square, 1)), "f32");
-  const running = dotGeneral(weights, triangle, { batching: [[], []], contracting: [[1], [0]] });
+  const running = dotGeneral(weights, triangle, { batching: [[], []], contracting: [[1], [0]] }, "f32", true);
   const passed = compare("LE", running, broadcast(reshape(target, [rows, 1]), [rows, width]));
   const index = reduce("add", convert(passed, "i32"), [1]);
   const last = reduce(

@@ -3,7 +3,7 @@ import * as tf from "@tensorflow/tfjs";
 import type { StartedBackend } from "../unavailable.ts";
 import type { Executor } from "./executor.ts";
 import { registerXlaKernels } from "./kernels/register.ts";
-import { LazyBackend, xlaBackendName } from "./lazy-backend.ts";
+import { LazyBackend, type Precision, xlaBackendName } from "./lazy-backend.ts";
 import { openExecutor } from "./open.ts";
 import { selfTestExecutor } from "./self-test.ts";
 
@@ -12,6 +12,7 @@ export interface XlaOptions {
   library?: string | undefined;
   threads?: number | undefined;
   device?: "auto" | "gpu" | "cpu";
+  precision?: Precision | undefined;
 }
 
 /** @throws BackendUnavailable when there is no library, or it does not open */
@@ -19,6 +20,7 @@ export async function startXla({
   library = "auto",
   threads,
   device = "auto",
+  precision = "f32",
 }: XlaOptions): Promise<StartedBackend & { platform: string }> {
   const named =
     library === "auto"
@@ -28,11 +30,15 @@ export async function startXla({
         : { tensorflow: library };
   const { executor } = await openExecutor({ device, threads, ...named });
   selfTestExecutor(executor);
-  await startLazyBackend(executor);
+  const backend = await startLazyBackend(executor);
   return {
+    // the self-test asks for f32
+    arm: () => {
+      backend.precision = precision;
+    },
     tfName: xlaBackendName,
     device: executor.devices[0] ?? executor.platform,
-    description: `compiled programs by ${executor.name}`,
+    description: `compiled programs by ${executor.name}${precision === "f32" ? "" : `, products in ${precision}`}`,
     versions: { ...executor.versions },
     platform: executor.platform,
   };

@@ -39,13 +39,13 @@ export function matmul(
   y: Value,
   transposeX: boolean,
   transposeY: boolean,
-  { matmulType }: LazyBackend,
+  { products }: LazyBackend,
 ): Value {
   const leading = broadcastShape(x.shape.slice(0, -2), y.shape.slice(0, -2));
   const rank = leading.length;
   const whole = x.type === "i32" && y.type === "i32";
   const operand = (value: Value) =>
-    convert(broadcast(value, [...leading, ...value.shape.slice(-2)]), whole ? "i32" : matmulType);
+    convert(broadcast(value, [...leading, ...value.shape.slice(-2)]), whole ? "i32" : products.type);
   const batch = leading.map((_, i) => i);
   return dotGeneral(
     operand(x),
@@ -55,6 +55,7 @@ export function matmul(
       contracting: [[transposeX ? rank : rank + 1], [transposeY ? rank + 1 : rank]],
     },
     whole ? "i32" : "f32",
+    products.exact,
   );
 }
 
