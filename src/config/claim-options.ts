@@ -28,7 +28,9 @@ const conditionOptions = z.strictObject({
   metric: z
     .string()
     .min(1)
-    .describe("accuracy, thinking, tokens or reward, by prompt; or a column of eval.csv, by run"),
+    .describe(
+      "accuracy, thinking, tokens, reward or trigger_*, by prompt; or another column of eval.csv, by run",
+    ),
   slice: z.string().min(1).default("all").describe("of these prompts only, such as level=3"),
   of: folderName.describe("arm whose value it is about"),
   minus: folderName

@@ -4,11 +4,12 @@ import { join } from "node:path";
 import { CheckpointError } from "../lib/errors.ts";
 import { mean } from "../lib/math.ts";
 import { type ComparedMetric, comparedMetrics, promptValues } from "./compare.ts";
+import { decisionMetrics, decisionValues } from "./decision-values.ts";
 import { numberCell, type Row, readTable } from "./read-run.ts";
 import { type Effect, promptEffect, runEffect } from "./verdict.ts";
 
 /** Metrics that every prompt has a value of; others are columns of eval.csv. */
-export const promptMetrics: readonly string[] = comparedMetrics;
+export const promptMetrics: readonly string[] = [...comparedMetrics, ...decisionMetrics];
 
 /** Values between 0 and 1, and null for those without a bound. */
 const rangeOf = (metric: string): number | null => (["tokens", "reward"].includes(metric) ? null : 1);
@@ -75,7 +76,21 @@ function byPrompt(
   { metric, slice }: Quantity,
   read: EvaluationReader,
 ): Map<string, number> {
-  const table = promptValues(read(directory), metric as ComparedMetric, slice === "all" ? null : slice);
+  const evaluations = read(directory);
+  if (decisionMetrics.includes(metric)) {
+    const all = evaluations.evaluationPrompts;
+    const step = (at === "start" ? all[0] : all.at(-1))?.["step"];
+    const wanted = (row: Row) => slice === "all" || row["slices"]!.split(";").includes(slice);
+    const values = decisionValues(
+      all.filter((row) => row["step"] === step && wanted(row)),
+      metric,
+    );
+    if (values.size > 0) return values;
+    throw new CheckpointError(
+      `${join(directory, "eval-prompts.csv")}: has no labels needs_thinking for slice ${slice}, which ${metric} asks for.`,
+    );
+  }
+  const table = promptValues(evaluations, metric as ComparedMetric, slice === "all" ? null : slice);
   const steps = [...table.keys()];
   return table.get(at === "start" ? Math.min(...steps) : Math.max(...steps))!;
 }
