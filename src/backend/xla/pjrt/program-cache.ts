@@ -1,6 +1,6 @@
 /** Compiled programs on disk, so that a second run of the same config starts at once. */
 import { createHash } from "node:crypto";
-import { existsSync, readFileSync, rmSync, statSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, rmSync, statSync, utimesSync } from "node:fs";
 import { arch, cpus, platform } from "node:os";
 import { join } from "node:path";
 import koffi from "koffi";
@@ -46,6 +46,8 @@ export function programCache(
       const arena = new Arena();
       try {
         const bytes = readFileSync(path);
+        const now = new Date();
+        utimesSync(path, now, now); // what is used stays
         const { loaded_executable } = api.call("Executable_DeserializeAndLoad", {
           client,
           serialized_executable: arena.keep(bytes),
@@ -62,11 +64,32 @@ export function programCache(
     keep: (api, loaded, key) => {
       try {
         writeFileAtomic(pathOf(key), serialize(api, loaded, callDeleter));
+        dropOldest(folder, LARGEST_BYTES);
       } catch {
         // the next run compiles again
       }
     },
   };
+}
+
+/** Programs kept, bytes; some 250 of a model with 30 layers. */
+const LARGEST_BYTES = 2 ** 30;
+
+/** Removes the files that have not been used for longest, until the others are below the limit. */
+export function dropOldest(folder: string, limit: number): void {
+  const files = readdirSync(folder)
+    .filter((name) => name.endsWith(".pjrt"))
+    .map((name) => {
+      const path = join(folder, name);
+      const { size, mtimeMs } = statSync(path);
+      return { path, size, mtimeMs };
+    })
+    .sort((a, b) => b.mtimeMs - a.mtimeMs);
+  let kept = 0;
+  for (const { path, size } of files) {
+    kept += size;
+    if (kept > limit) rmSync(path, { force: true });
+  }
 }
 
 let deleter: ReturnType<typeof koffi.proto> | undefined;
