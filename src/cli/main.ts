@@ -5,6 +5,7 @@ import { VERSION } from "../lib/version.ts";
 import { register as registerBackend } from "./commands/backend.ts";
 import { register as registerBench } from "./commands/bench.ts";
 import { register as registerCompare } from "./commands/compare.ts";
+import { register as registerCompletion } from "./commands/completion.ts";
 import { register as registerDoctor } from "./commands/doctor.ts";
 import { register as registerEval } from "./commands/eval.ts";
 import { register as registerExport } from "./commands/export.ts";
@@ -58,6 +59,7 @@ export function createProgram(): Command {
     registerDoctor,
     registerBackend,
     registerBench,
+    registerCompletion,
   ]) {
     register(program);
   }

@@ -190,3 +190,14 @@ export function allKeyPaths(schema: JsonSchema, prefix: readonly string[] = []):
   const fromItems = schema.items ? allKeyPaths(schema.items, [...prefix, "N"]) : [];
   return [...new Set([...own, ...fromVariants, ...fromItems])];
 }
+
+/** Every key path that leads to a value, dotted; those of any variant of a union, list items left out. */
+export function keyPaths(schema: JsonSchema, prefix = ""): string[] {
+  const inner = [schema, ...variants(schema)].flatMap(({ properties = {} }) =>
+    Object.entries(properties).flatMap(([key, child]) =>
+      keyPaths(child, prefix === "" ? key : `${prefix}.${key}`),
+    ),
+  );
+  if (inner.length > 0) return [...new Set(inner)];
+  return prefix === "" ? [] : [prefix];
+}
