@@ -3,7 +3,7 @@
  * (`tensorflow/`) and PJRT plugins (`pjrt/`); the tracer above it knows neither.
  */
 
-/** StableHLO's names of element types. `i1` takes a byte an element. */
+/** Element types; in StableHLO's text unsigned ones are `ui32` and so on. `i1` takes a byte an element. */
 export type ElementType = "f32" | "bf16" | "f16" | "i32" | "u32" | "i64" | "u64" | "i8" | "u8" | "i1";
 
 export type HostArray =
@@ -141,7 +141,8 @@ export function bytesOf(spec: Spec): number {
   return sizeOf(spec.shape) * elementTypes[spec.type].bytes;
 }
 
-/** `tensor<2x3xf32>`. */
+/** `tensor<2x3xf32>`; MLIR writes unsigned integers as `ui32`. */
 export function typeText(spec: Spec): string {
-  return `tensor<${spec.shape.map((size) => `${size}x`).join("")}${spec.type}>`;
+  const type = spec.type.replace(/^u/, "ui");
+  return `tensor<${spec.shape.map((size) => `${size}x`).join("")}${type}>`;
 }
