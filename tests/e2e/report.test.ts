@@ -12,6 +12,7 @@ import { createRng } from "../../src/lib/rng.ts";
 import { compareSides } from "../../src/report/compare.ts";
 import { escapeHtml } from "../../src/report/render-html.ts";
 import { optionalPart } from "../helpers/optional.ts";
+import { writeSelection, writeSweep, writeTransferRun } from "../helpers/picture-files.ts";
 import { runTraining, tinyGrpo, tinyStages, workspace } from "../helpers/tiny-run.ts";
 
 const chromium = ["/usr/bin/chromium", "/usr/bin/google-chrome"].find((path) => existsSync(path));
@@ -66,7 +67,10 @@ it("lists runs, and removes only what is a run", () => {
 });
 
 /** The page after its scripts have run, and what the browser said. */
-function browse(file: string): { document: ReturnType<typeof parseHTML>["document"]; complaints: string[] } {
+function browse(
+  file: string,
+  ...more: string[]
+): { document: ReturnType<typeof parseHTML>["document"]; complaints: string[] } {
   const flags = [
     "--headless",
     "--no-sandbox",
@@ -77,7 +81,7 @@ function browse(file: string): { document: ReturnType<typeof parseHTML>["documen
   const profile = `--user-data-dir=${space.path("profile")}`;
   const { stdout, stderr } = spawnSync(
     chromium!,
-    [...flags, profile, "--dump-dom", pathToFileURL(file).href],
+    [...flags, ...more, profile, "--dump-dom", pathToFileURL(file).href],
     {
       encoding: "utf8",
       maxBuffer: 1 << 26,
@@ -129,6 +133,39 @@ optionalPart(
         ]),
     );
   }, 120_000);
+
+  it.each(["0", "1"])(
+    "pictures of papers render, and no name in a Pareto plot covers another (scheme %s)",
+    async (scheme) => {
+      const runs = [
+        writeTransferRun(root, { name: "sft", dataset: 0, seed: 1, lr: 0.1 }, [0.9, 0.3, 0.6, 0.4]),
+        writeTransferRun(root, { name: "rl", dataset: 0, seed: 1, lr: 0.1 }, [0.8, 0.7, 0.8, 0.6]),
+      ];
+      const folders = [writeSelection(space.path(`sel${scheme}`)), writeSweep(space.path(`sweep${scheme}`))];
+      const { text } = await writeReport([...runs, ...folders], "html", "-");
+      // boxes as the browser lays them out: pairs of names in a plot that meet
+      const measure = `<script>
+      const box = (e) => e.getBoundingClientRect();
+      const names = [...document.querySelectorAll('[id^="sweep"] .broad svg g[aria-label="text"] text')].map(box);
+      const meet = (a, b) => a.left < b.right && b.left < a.right && a.top < b.bottom - 2 && b.top < a.bottom - 2;
+      document.body.dataset.names = names.length;
+      document.body.dataset.covered = names.filter((a, i) => names.some((b, j) => j > i && meet(a, b))).length;
+      document.body.dataset.drawn = [...document.querySelectorAll("#transfer svg, [id^=sel] svg")].filter((e) => box(e).height > 100).length;
+      document.body.dataset.paper = getComputedStyle(document.body).backgroundColor;
+    </script>`;
+      const file = space.write(`pictures${scheme}.html`, text.replace("</body>", `${measure}</body>`));
+      const { document, complaints } = browse(
+        file,
+        "--window-size=1280,2000",
+        `--blink-settings=preferredColorScheme=${scheme}`,
+      );
+      expect(complaints).toEqual([]);
+      expect({ ...document.body.dataset }).toMatchObject({ names: "7", covered: "0", drawn: "5" });
+      // 0 is dark
+      expect(document.body.dataset["paper"]).toBe(scheme === "0" ? "rgb(18, 22, 28)" : "rgb(246, 247, 249)");
+    },
+    120_000,
+  );
 
   it("says so when a script fails, and filters completions", async () => {
     const { text } = await writeReport([staged, first], "html", "-");

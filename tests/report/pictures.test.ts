@@ -1,5 +1,4 @@
 /** The pictures of the papers: base/new bars and matrices (CLS-RL), scores and curves (LIMR), names in a Pareto plot. */
-import { mkdirSync, writeFileSync } from "node:fs";
 import { parseHTML } from "linkedom";
 import { afterAll, describe, expect, it } from "vitest";
 import { writeReport } from "../../src/cli/reporting.ts";
@@ -7,25 +6,15 @@ import { armNames, plotNames } from "../../src/report/arms.ts";
 import { readRun } from "../../src/report/read-run.ts";
 import { placeLabels, scatterRange } from "../../src/report/scatter-labels.ts";
 import { distinctPaths, shownPath, withoutFolders } from "../../src/report/shown-path.ts";
+import { writeSelection, writeTransferRun } from "../helpers/picture-files.ts";
 import { writeRun } from "../helpers/run-files.ts";
 import { workspace } from "../helpers/tiny-run.ts";
 
 const space = workspace();
 afterAll(space.remove);
 
-const head =
-  "step,stage,dataset,slice,prompts,completions,correct,accuracy,accuracy_low,accuracy_high,interval,reward_mean,tokens_mean,thinking,truncated,unparsed";
-/** Accuracies of base, new, D0, D1 at one step. */
-const evaluation = (step: number, [base, fresh, d0, d1]: readonly number[]) =>
-  Object.entries({ all: base, "split=base": base, "split=new": fresh, "dataset=D0": d0, "dataset=D1": d1 })
-    .map(([slice, value]) => `${step},s,items,${slice},10,10,5,${value},0,1,wilson,0,3,0,0,0`)
-    .join("\n");
 const transferRun = (name: string, dataset: number, seed: number, lr: number, after: readonly number[]) =>
-  writeRun(space.path(`${name}-lr${lr}-D${dataset}-s${seed}`), {
-    recipe: `seed: ${seed}\nmodel: { path: /home/somebody/models/base }\noptimizer: { lr: ${lr} }\nrun: { name: ${name} }\ndata: { train: { kind: items, dataset: ${dataset} }, eval: { kind: items, mode: direct } }\n`,
-    metrics: "step,stage,reward/mean\n1,s,0.5\n",
-    evaluations: `${head}\n${evaluation(0, [0.5, 0.5, 0.5, 0.5])}\n${evaluation(1, after)}\n`,
-  });
+  writeTransferRun(space.path("."), { name, dataset, seed, lr }, after);
 
 describe("base and new classes", () => {
   const runs = [
@@ -66,13 +55,7 @@ describe("base and new classes", () => {
 });
 
 it("a selection's bars count every score once, and its curves tell too easy from too hard", async () => {
-  const directory = space.path("selection");
-  mkdirSync(directory);
-  writeFileSync(`${directory}/selection.json`, JSON.stringify({ pool: 6, selected: 2, without_score: 1 }));
-  writeFileSync(
-    `${directory}/scores.csv`,
-    "id,score,selected,epochs_seen,epoch_0,epoch_1\na,0.8,1,2,0.5,0.75\nb,0.15,1,2,0.5,0.5\nc,0.15,0,2,0.25,0.5\nd,0,0,2,1,1\ne,-7,0,2,0,0.25\nf,,0,0,,\n",
-  );
+  const directory = writeSelection(space.path("selection"));
   const { document } = parseHTML((await writeReport([directory], "html", "-")).text);
   const bars = [...document.querySelectorAll("#selection-selection figure:first-child title")].map(
     ({ textContent }) => textContent,
