@@ -25,10 +25,11 @@ export async function runJobs(
   let ended = 0;
   const results = await runPool(jobs, {
     concurrency,
-    onStart: ({ name, args }) => note(`${name}: ${args.includes("--resume") ? "goes on" : "begins"}`),
-    onEnd: ({ name }, { status, seconds }) =>
+    onStart: ({ name, label, args }) =>
+      note(`${label ?? name}: ${args.includes("--resume") ? "goes on" : "begins"}`),
+    onEnd: ({ name, label }, { status, seconds }) =>
       note(
-        `${name}: ${status === 0 ? "done" : `ended with status ${status}`} after ${seconds.toFixed(0)} s` +
+        `${label ?? name}: ${status === 0 ? "done" : `ended with status ${status}`} after ${seconds.toFixed(0)} s` +
           (jobs.length > 1 ? ` (${++ended} of ${jobs.length})` : ""),
       ),
     onInterrupt: (signal) => note(`${signal}: the runs write a checkpoint and stop; again to stop at once`),

@@ -15,6 +15,8 @@ import { filledSettings } from "./experiment.ts";
 export interface PlannedRun {
   /** `<config>-s<seed>-<hash>`: recipe, weights, data and selection decide it. */
   id: string;
+  /** Claims and arms it is for, as people know it: "limr-selection: random". */
+  uses: Set<string>;
   config: string;
   set: readonly string[];
   seed: number;
@@ -129,10 +131,13 @@ async function planRun(
     ...(from === null ? [] : [from.id, JSON.stringify(ruleAlone), rule!.random ? String(draw) : ""]),
   ];
   const id = `${basename(config, extname(config))}-s${seed}-${shortHash(content.join("\n"))}`;
+  const use = `${claim.name}: ${arm}`;
   const known = shared.runs.get(id);
+  known?.uses.add(use);
   if (known !== undefined) return known;
   const run: PlannedRun = {
     id,
+    uses: new Set([use]),
     config,
     set,
     seed,

@@ -17,6 +17,8 @@ import { isRunDirectory, readRecipe, recipeDifferences } from "../run/run-direct
 export interface Job {
   /** For messages; unique within a pool. */
   name: string;
+  /** What progress calls it; the name when absent. */
+  label?: string;
   /** Arguments after `rlpt`. */
   args: readonly string[];
   /** Where its output goes, appended to. */

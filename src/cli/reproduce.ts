@@ -68,10 +68,8 @@ async function runAll(
   // 1. what depends on nothing
   const first: Job[] = [];
   for (const run of runs) if (run.select === null) first.push(...(await trainingJob(run, run.set, options)));
-  const total = first.length;
-  options.note(
-    `${runs.length} runs and ${evaluations.length} further evaluations; ${total} of the runs that need no other are left`,
-  );
+  const more = evaluations.length === 0 ? "" : ` and ${evaluations.length} evaluations of their checkpoints`;
+  options.note(`${runs.length} runs${more}; ${first.length} of them begin or go on now`);
   record(await runJobs(first, options));
 
   // 2. runs on data that those selected, and other looks at checkpoints that are there
@@ -104,6 +102,10 @@ async function runAll(
   return lost;
 }
 
+/** "limr-selection: random, seed 2 (limr-s2-0123456789)" */
+const labelOf = ({ uses, seed, id }: PlannedRun): string =>
+  `${[...uses].slice(0, 2).join(" and ")}${uses.size > 2 ? " ..." : ""}, seed ${seed} (${id})`;
+
 const logOf = (id: string, { root }: ReproduceOptions): string => join(root, "logs", `${id}.log`);
 
 async function trainingJob(
@@ -112,7 +114,9 @@ async function trainingJob(
   options: ReproduceOptions,
 ): Promise<Job[]> {
   const args = await trainingArguments(run.runDir, run.config, { set, seed: run.seed });
-  return args === null ? [] : [{ name: run.id, args: [...args, "--quiet"], log: logOf(run.id, options) }];
+  return args === null
+    ? []
+    : [{ name: run.id, label: labelOf(run), args: [...args, "--quiet"], log: logOf(run.id, options) }];
 }
 
 function evaluationJobs(
@@ -127,7 +131,7 @@ function evaluationJobs(
     if (told !== undefined || (existsSync(csv!) && existsSync(prompts!))) return [];
     const flags = set.flatMap((one) => ["--set", one]);
     const args = ["eval", run.runDir, ...flags, "--csv", csv!, "--prompts", prompts!];
-    return [{ name: id, args, log: logOf(id, options) }];
+    return [{ name: id, label: `${labelOf(run)}, evaluated again`, args, log: logOf(id, options) }];
   });
 }
 

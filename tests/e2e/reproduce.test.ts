@@ -99,6 +99,7 @@ describe("rlpt reproduce", () => {
     expect(readdirSync(join(root, "runs")).length).toBe(8);
     expect(readdirSync(join(root, "evaluations")).length).toBe(2);
     expect(told.filter((text) => text.endsWith("begins")).length).toBe(10);
+    expect(told.join("\n")).toMatch(/^holds: still and fails: still, seed 2 \(tiny-s2-\w{10}\): begins$/m);
 
     const [first] = reproductions;
     expect(JSON.parse(readFileSync(join(root, "holds", "verdict.json"), "utf8"))).toEqual(
@@ -141,12 +142,12 @@ describe("rlpt reproduce", () => {
     rmSync(join(evaluations[0]!.directory, "eval-prompts.csv"));
     const told: string[] = [];
     await reproduce([loadClaim(holds)], { ...options, note: (text) => told.push(text) });
-    expect(told.filter((text) => /begins|goes on/.test(text)).sort()).toEqual(
-      [
-        `${gone!.split("/").at(-1)}: begins`,
-        `${cut!.split("/").at(-1)}: goes on`,
-        `${evaluations[0]!.id}: begins`,
-      ].sort(),
+    const begun = told.flatMap(
+      (text) => /\(([^)]+)\).*: (begins|goes on)$/.exec(text)?.slice(1).join(" ") ?? [],
+    );
+    const name = (path: string) => path.split("/").at(-1)!;
+    expect(begun.sort()).toEqual(
+      [`${name(gone!)} begins`, `${name(cut!)} goes on`, `${evaluations[0]!.run.id} begins`].sort(),
     );
     expect(statSync(join(kept!, "eval.csv")).mtimeMs).toBe(touched);
     expect(verdict()).toBe(before);
