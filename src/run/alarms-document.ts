@@ -21,5 +21,7 @@ While it trains, \`rlpt\` compares the last ${WINDOW} steps with the first ${WIN
 
 No alarm is raised before step ${2 * WINDOW} of a stage. Thresholds are constants in src/run/alarms.ts; "first window" and "now" are means over ${WINDOW} steps. Evaluations are compared from stage to stage where both evaluate the same problems in the same way. What alarms remember lies in every checkpoint, so that a resumed run raises the same ones.
 
+How often they are right: of 500 simulated runs in which nothing changes, half of them with the quickstart's batches and evaluations, half with 32 completions a step and 100 evaluated, 4 raise one in 200 steps. Of recorded runs of the laboratory, 32 completions a step and 100 evaluated for 40 steps, none of 8 that learn and none of 8 that stand still raises one; of 24 whose reward pays for length, for form, or for repeated lines, all do, at step 31 the latest. tests/run/alarm-rates.test.ts holds this; \`node tools/record-alarm-runs.mjs\` makes the runs again.
+
 ${alarms.map(section).join("\n")}`;
 }

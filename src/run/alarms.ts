@@ -14,6 +14,8 @@ export const PAYS = 0.2;
 /** Boundary collapse: the gap between slices must once have been so wide, and have lost this share of it. */
 export const BOUNDARY_GAP = 0.3;
 export const BOUNDARY_LEFT = 0.5;
+/** Standard errors that it must have lost: small evaluations have wide gaps by chance, and the widest is a pick. */
+export const BOUNDARY_ERRORS = 4;
 /** Entropy collapse: share of the first entropy that is left, while accuracy is below the bound. */
 export const ENTROPY_LEFT = 0.1;
 export const ENTROPY_ACCURACY = 0.9;
@@ -65,6 +67,9 @@ export interface AlarmEvaluations {
   /** Largest minus smallest thinking rate over the slices. */
   gap: number | null;
   widestGap: number | null;
+  /** Standard errors of the two; absent in checkpoints of older versions. */
+  gapError?: number | null;
+  widestGapError?: number | null;
   /** Accuracy of each mode when it was last seen often enough. */
   thinking: number | null;
   direct: number | null;
@@ -104,7 +109,12 @@ export function newAlarmHistory(evaluations?: AlarmEvaluations): AlarmHistory {
 
 /** What a stage starts with when the one before evaluated in the same way: its last evaluation. */
 export function nextStageHistory({ evaluations }: AlarmHistory): AlarmHistory {
-  return newAlarmHistory({ ...evaluations, best: evaluations.last, widestGap: evaluations.gap });
+  return newAlarmHistory({
+    ...evaluations,
+    best: evaluations.last,
+    widestGap: evaluations.gap,
+    widestGapError: evaluations.gapError ?? null,
+  });
 }
 
 /** The history with one more step in it. @param slices of the evaluation after the step; null without one */
@@ -143,16 +153,30 @@ export function withEvaluation(
   };
   const rates = large
     .filter(({ slice }) => slice !== "all" && !String(slice).startsWith("mode="))
-    .flatMap(({ thinking }) => (typeof thinking === "number" ? [thinking] : []));
-  const gap = rates.length < 2 ? null : Math.max(...rates) - Math.min(...rates);
+    .flatMap(({ thinking, completions }) =>
+      typeof thinking === "number" ? [{ rate: thinking, completions: Number(completions) }] : [],
+    )
+    .sort((a, b) => a.rate - b.rate);
+  const [lowest, highest] = [rates[0], rates.at(-1)];
+  const gap = rates.length < 2 ? null : highest!.rate - lowest!.rate;
+  const gapError = gap === null ? null : Math.hypot(rateError(lowest!), rateError(highest!));
+  const widest = gap !== null && gap > (before.widestGap ?? -1);
   return {
     best: before.best === null || last.accuracy > before.best.accuracy ? last : before.best,
     last,
     gap,
-    widestGap: gap === null ? before.widestGap : Math.max(gap, before.widestGap ?? 0),
+    gapError,
+    widestGap: widest ? gap : before.widestGap,
+    widestGapError: widest ? gapError : (before.widestGapError ?? null),
     thinking: mode("thinking", before.thinking),
     direct: mode("direct", before.direct),
   };
+}
+
+/** Standard error of a rate of n; with one more of either kind, so that it is not 0 at the ends. */
+function rateError({ rate, completions: n }: { rate: number; completions: number }): number {
+  const p = (rate * n + 1) / (n + 2);
+  return Math.sqrt((p * (1 - p)) / n);
 }
 
 /** Mean of a metric over rows that have it; null when none has. */
@@ -216,14 +240,15 @@ export const alarms: readonly Alarm[] = [
   {
     name: "boundary_collapse",
     needs: ["completion/thinking"],
-    threshold: `largest minus smallest thinking rate over the slices of an evaluation (${SLICE_COMPLETIONS} completions or more each): once ${BOUNDARY_GAP} or more, now below ${BOUNDARY_LEFT} of its widest`,
+    threshold: `largest minus smallest thinking rate over the slices of an evaluation (${SLICE_COMPLETIONS} completions or more each): once ${BOUNDARY_GAP} or more, now below ${BOUNDARY_LEFT} of its widest, and by ${BOUNDARY_ERRORS} standard errors of the two`,
     meaning:
       "The policy no longer tells problems that need thought from those that do not: training data of one kind drives the decision for all.",
     remedy:
       "Mask the decision token (algorithm.mask_decision), mix problems of both kinds into the stage, or penalise needless thought (rewards of kind trigger).",
-    test: ({ evaluations: { gap, widestGap } }) => {
+    test: ({ evaluations: { gap, widestGap, gapError, widestGapError } }) => {
       if (gap === null || widestGap === null || widestGap < BOUNDARY_GAP) return null;
       if (gap >= BOUNDARY_LEFT * widestGap) return null;
+      if (widestGap - gap < BOUNDARY_ERRORS * Math.hypot(gapError ?? 0, widestGapError ?? 0)) return null;
       return `thinking rates of the slices lie ${percent(gap)} apart, once ${percent(widestGap)}`;
     },
   },
