@@ -1,14 +1,24 @@
 import { z } from "zod";
 
-export const backendKinds = ["xla", "tfjs-node-gpu", "webgpu", "tfjs-node", "wasm", "cpu"] as const;
+export const backendKinds = [
+  "xla",
+  "tensorflow",
+  "tfjs-node-gpu",
+  "webgpu",
+  "tfjs-node",
+  "wasm",
+  "cpu",
+] as const;
 export type BackendKind = (typeof backendKinds)[number];
 
 /** What `auto` tries, in this order: compiled programs on a GPU first, on the CPU before what computes op by op there. */
 export const autoOrder: readonly { kind: BackendKind; device?: "gpu" | "cpu" }[] = [
   { kind: "xla", device: "gpu" },
+  { kind: "tensorflow", device: "gpu" },
   { kind: "tfjs-node-gpu" },
   { kind: "webgpu" },
   { kind: "xla", device: "cpu" },
+  { kind: "tensorflow", device: "cpu" },
   { kind: "tfjs-node" },
   { kind: "wasm" },
   { kind: "cpu" },
@@ -18,7 +28,7 @@ const kind = z
   .enum(["auto", ...backendKinds])
   .default("auto")
   .describe(
-    "auto takes the first of xla on a GPU, tfjs-node-gpu, webgpu (with a real GPU), xla on the CPU, tfjs-node, wasm, cpu that starts and passes its self-test; a named one that cannot start is an error",
+    "auto takes the first of xla and tensorflow on a GPU, tfjs-node-gpu, webgpu (with a real GPU), xla and tensorflow on the CPU, tfjs-node, wasm, cpu that starts and passes its self-test; a named one that cannot start is an error",
   );
 
 export const backendObjectOptions = z.strictObject({
@@ -35,7 +45,7 @@ export const backendObjectOptions = z.strictObject({
     .min(1)
     .default("auto")
     .describe(
-      "xla only: what compiles and runs programs, a folder with TensorFlow's libraries or a PJRT plugin; auto takes the first that it finds (rlpt doctor shows where it looks)",
+      "xla: what compiles and runs programs, a folder with TensorFlow's libraries or a PJRT plugin; tensorflow: such a folder; auto takes the first that it finds (rlpt doctor shows where it looks)",
     ),
   precision: z
     .enum(["f32", "tf32", "bf16"])
@@ -48,7 +58,7 @@ export const backendObjectOptions = z.strictObject({
     .min(1)
     .max(1024)
     .optional()
-    .describe("threads of the BLAS library and of compiled programs on the CPU; every core when absent"),
+    .describe("threads of the BLAS library, and of xla and tensorflow on the CPU; every core when absent"),
 });
 
 /** The `backend` key: a kind by itself, or an object. */

@@ -15,11 +15,11 @@ export interface StartOptions {
   kind: "auto" | BackendKind;
   /** wasm only: "auto" (default) takes the library it finds, "off" none, else the path of one. */
   cblas?: string | undefined;
-  /** xla only: "auto" (default), or a folder with TensorFlow's libraries, or a PJRT plugin. */
+  /** xla and tensorflow: "auto" (default), or a folder with TensorFlow's libraries, or a PJRT plugin. */
   library?: string | undefined;
   /** xla only: rounding of operands of matrix products; f32 when absent. */
   precision?: "f32" | "tf32" | "bf16" | undefined;
-  /** xla only: where its programs run; a GPU where there is one when absent. */
+  /** xla and tensorflow: where they compute; a GPU where there is one when absent. */
   device?: "gpu" | "cpu" | undefined;
   /** Threads of the CBLAS library or of compiled programs; every core when absent. */
   threads?: number | undefined;
@@ -128,6 +128,11 @@ async function start(kind: BackendKind, options: StartOptions, auto: boolean): P
       const { startXla } = await import("./xla/start.ts");
       const { library, threads, device = "auto", precision } = options;
       return startXla({ library, threads, device, precision });
+    }
+    case "tensorflow": {
+      const { startTensorFlowLibrary } = await import("./tensorflow.ts");
+      const { library, threads, device } = options;
+      return startTensorFlowLibrary({ library, threads, device });
     }
     case "wasm":
       return startWasm(options);

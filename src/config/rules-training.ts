@@ -286,14 +286,26 @@ const labels: Rule = ({ data, rewards, algorithm }, { report }) => {
   }
 };
 
-const wasmOnly: Rule = ({ backend }, { report }) => {
-  if (!backend || backend.kind === "auto" || backend.kind === "wasm") return;
-  const reason = `the ${backend.kind} backend makes no use of a BLAS library of ours`;
-  const fix = "use kind: wasm, or remove it";
-  if (backend.cblas !== "auto")
-    report({ rule: "wasm_only", path: "backend.cblas", uses: ["backend.kind"], reason, fix });
-  if (backend.threads !== undefined)
-    report({ rule: "wasm_only", path: "backend.threads", uses: ["backend.kind"], reason, fix });
+/** Kinds that each of backend's keys is for. */
+const backendKeys = {
+  cblas: { kinds: ["wasm"], why: "makes no use of a BLAS library of ours" },
+  library: { kinds: ["xla", "tensorflow"], why: "opens no such library" },
+  threads: { kinds: ["wasm", "xla", "tensorflow"], why: "cannot be told how many threads to use" },
+} as const;
+
+const backendKeysUsed: Rule = ({ backend }, { report }) => {
+  if (!backend || backend.kind === "auto") return;
+  for (const [key, { kinds, why }] of Object.entries(backendKeys)) {
+    const value = backend[key as keyof typeof backendKeys];
+    if (value === undefined || value === "auto" || kinds.some((kind) => kind === backend.kind)) continue;
+    report({
+      rule: "backend_key",
+      path: `backend.${key}`,
+      uses: ["backend.kind"],
+      reason: `the ${backend.kind} backend ${why}`,
+      fix: `use kind: ${kinds.join(" or ")}, or remove it`,
+    });
+  }
 };
 
 export const trainingRules: readonly Rule[] = [
@@ -312,5 +324,5 @@ export const trainingRules: readonly Rule[] = [
   evalNeedsData,
   modeSamples,
   labels,
-  wasmOnly,
+  backendKeysUsed,
 ];

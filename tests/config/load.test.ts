@@ -53,7 +53,7 @@ describe("defaults", () => {
   test("every section is there, and the run is named after the file", () => {
     const recipe = load(base);
     expect(recipe.rollout.group_size).toBe(8);
-    expect(recipe.backend).toEqual({ kind: "auto", cblas: "auto" });
+    expect(recipe.backend).toEqual({ kind: "auto", cblas: "auto", library: "auto" });
     expect(recipe.run.name).toBe("my-config");
     expect(recipe.eval).toBeUndefined();
   });
@@ -104,7 +104,7 @@ describe("flags", () => {
     expect(messageOf(() => load(base, { steps: "0", backend: "wsam" }))).toBe(
       [
         "--steps 0  steps = 0: it must be at least 1; write a whole number >= 1.",
-        '--backend wsam  backend.kind = "wsam": there is no such choice (known: auto, tfjs-node-gpu, webgpu, tfjs-node, wasm, cpu); did you mean wasm?',
+        '--backend wsam  backend.kind = "wsam": there is no such choice (known: auto, xla, tensorflow, tfjs-node-gpu, webgpu, tfjs-node, wasm, cpu); did you mean wasm?',
       ].join("\n"),
     );
   });

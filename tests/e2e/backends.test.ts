@@ -2,6 +2,7 @@ import { spawn } from "node:child_process";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { findCblas } from "../../src/backend/wasm/cblas.ts";
+import { tensorflowFolder, tensorflowMissing } from "../helpers/engines.ts";
 import { optionalPart } from "../helpers/optional.ts";
 import { swiftShader, swiftShaderMissing } from "../helpers/swiftshader.ts";
 import { rowsWithoutTime, workspace } from "../helpers/tiny-run.ts";
@@ -71,6 +72,16 @@ optionalPart(
 )(() => {
   it("agrees on two quickstart steps", () =>
     agrees("cblas", ["--backend", "wasm", "--set", `backend.cblas=${library!.path}`]));
+});
+
+const tensorflow = tensorflowFolder();
+optionalPart(
+  "TensorFlow op by op",
+  tensorflow !== null,
+  tensorflowMissing,
+)(() => {
+  it("agrees on two quickstart steps", () =>
+    agrees("tensorflow", ["--backend", "tensorflow", "--set", `backend.library=${tensorflow}`]));
 });
 
 // a minute and more each on two cores; .ci/run sets RLPT_SLOW
