@@ -17,6 +17,8 @@ export interface StartOptions {
   cblas?: string | undefined;
   /** xla and tensorflow: "auto" (default), or a folder with TensorFlow's libraries, or a PJRT plugin. */
   library?: string | undefined;
+  /** Of the model, where it is known: `auto` does not compile programs on the CPU for the smallest. */
+  parameters?: number | undefined;
   /** xla only: rounding of operands of matrix products; f32 when absent. */
   precision?: "f32" | "tf32" | "bf16" | undefined;
   /** xla and tensorflow: where they compute; a GPU where there is one when absent. */
@@ -42,6 +44,9 @@ export interface BackendInfo {
   platform?: string;
 }
 
+/** Parameters from which compiling pays on a CPU; docs/decisions/0006. */
+const SMALLEST_COMPILED = 500_000;
+
 /**
  * Sets the tfjs backend of this process. May be called again for another kind.
  * @throws BackendError when a named backend cannot start or fails its self-test: there is no fallback then
@@ -63,6 +68,11 @@ export async function startBackend(options: StartOptions): Promise<BackendInfo> 
   }
   const tried: BackendInfo["tried"] = [];
   for (const { kind, device } of autoOrder) {
+    if (kind === "xla" && device === "cpu" && (options.parameters ?? Infinity) < SMALLEST_COMPILED) {
+      const reason = "a model this small is trained op by op before its programs are compiled";
+      tried.push({ kind, reason, fix: null });
+      continue;
+    }
     try {
       return { ...(await startAndCheck(kind, { ...options, device }, true)), tried };
     } catch (error) {

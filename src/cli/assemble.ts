@@ -26,14 +26,25 @@ import type { PromptSource } from "../types.ts";
 
 export type Note = (text: string, level?: "info" | "warning") => void;
 
-export async function assembleBackend(recipe: Pick<Recipe, "backend">): Promise<BackendInfo> {
+/**
+ * @param model whose size decides whether `auto` compiles programs on the CPU; null for work too short for that
+ */
+export async function assembleBackend(
+  recipe: Pick<Recipe, "backend">,
+  model: ModelFiles | null,
+): Promise<BackendInfo> {
   return startBackend({
+    parameters: model === null ? 0 : parametersOf(model),
     kind: recipe.backend.kind,
     cblas: recipe.backend.cblas,
     library: recipe.backend.library,
     precision: recipe.backend.precision,
     threads: recipe.backend.threads,
   });
+}
+
+function parametersOf({ weights }: ModelFiles): number {
+  return weights.names.reduce((sum, name) => sum + weights.shape(name).reduce((a, b) => a * b, 1), 0);
 }
 
 /** Opens the model that `model:` names, or draws one from the seed. */

@@ -22,9 +22,9 @@ export async function evaluateTarget(
       `${target.name}: the recipe has no data.eval; add one with --set data.eval.path=file.jsonl`,
     );
   }
-  const backend = await parts.assembleBackend(recipe);
-  note(`backend ${backend.kind}: ${backend.description}`);
   const files = await parts.openRecipeModel(recipe, note);
+  const backend = await parts.assembleBackend(recipe, files);
+  note(`backend ${backend.kind}: ${backend.description}`);
   const policy = parts.assemblePolicy(recipe, files, { trainable: false, reference: false });
   files.weights.close();
   const source = await parts.assembleSource(recipe.data.eval, recipe, "eval", note);

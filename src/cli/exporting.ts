@@ -22,7 +22,7 @@ export async function exportModel(
     throw new ConfigError(`${directory} is not empty: give another directory`);
   }
   const { recipe } = await resolveTarget(path, { which: options.checkpoint });
-  await parts.assembleBackend(recipe);
+  await parts.assembleBackend(recipe, null);
   const files = await parts.openRecipeModel(recipe, note);
   const policy = parts.assemblePolicy(recipe, files, { trainable: false, reference: false });
   // aside first, so that a half-written model is never taken for one

@@ -53,9 +53,9 @@ export async function train(request: TrainingRequest): Promise<TrainingResult> {
   const began = clock();
 
   // 1. everything that can be wrong with files is found before a run directory exists
-  const backend = await parts.assembleBackend(recipe);
-  note(`backend ${backend.kind}: ${backend.description}`);
   const files = await parts.openRecipeModel(recipe, note);
+  const backend = await parts.assembleBackend(recipe, files);
+  note(`backend ${backend.kind}: ${backend.description}`);
   const policy = parts.assemblePolicy(recipe, files, { trainable: true, reference: false });
   files.weights.close();
   for (const stage of stages) {

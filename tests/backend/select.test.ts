@@ -58,6 +58,14 @@ describe("startBackend", () => {
     expect(info.selfTest.passed).toBe(true);
   });
 
+  it("auto compiles nothing on the CPU for the smallest models", async () => {
+    const info = await startBackend({ kind: "auto", parameters: 145_000 });
+    expect(["xla"]).not.toContain(info.platform === "cpu" ? info.kind : "");
+    expect(info.tried.map(({ kind, reason }) => `${kind}: ${reason}`)).toContain(
+      "xla: a model this small is trained op by op before its programs are compiled",
+    );
+  });
+
   it("refuses a backend that computes wrongly, and auto goes on to the next", async () => {
     await startBackend({ kind: "wasm", cblas: "off" });
     const neg = tf.getKernel("Neg", "wasm") as { kernelFunc: tf.KernelFunc };
