@@ -23,6 +23,16 @@ const entropyCoef = z
   .default(0)
   .describe("weight of the mean token entropy that the loss rewards, nats; 0 as in verl");
 
+/** How often a rollout is used. */
+const passOptions = {
+  epochs: z.int().min(1).default(1).describe("passes over each rollout"),
+  minibatches: z
+    .int()
+    .min(1)
+    .default(1)
+    .describe("optimizer steps per pass; with 1 x 1 the ratio is 1 and nothing clips"),
+};
+
 /** Group-relative policy optimisation. */
 export const grpoOptions = z.strictObject({
   kind: z.literal("grpo"),
@@ -36,12 +46,7 @@ export const grpoOptions = z.strictObject({
     .default(false)
     .describe("leave completions cut at the token limit out of the loss (DAPO's overlong filtering)"),
   mask_decision: maskDecisionOptions.prefault({}),
-  epochs: z.int().min(1).default(1).describe("passes over each rollout"),
-  minibatches: z
-    .int()
-    .min(1)
-    .default(1)
-    .describe("optimizer steps per pass; with 1 x 1 the ratio is 1 and nothing clips"),
+  ...passOptions,
   micro_batch_rows: microBatchRows,
 });
 
@@ -82,12 +87,7 @@ export const ppoOptions = z.strictObject({
   aggregation: aggregationOptions,
   entropy_coef: entropyCoef,
   mask_decision: maskDecisionOptions.prefault({}),
-  epochs: z.int().min(1).default(1).describe("passes over each rollout"),
-  minibatches: z
-    .int()
-    .min(1)
-    .default(1)
-    .describe("optimizer steps per pass; with 1 x 1 the ratio is 1 and nothing clips"),
+  ...passOptions,
   micro_batch_rows: microBatchRows,
 });
 
