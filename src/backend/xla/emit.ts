@@ -31,7 +31,7 @@ export function emitModule(outputs: readonly Value[], scalars: ScalarPolicy): Mo
   let scalarCount = 0;
   let operations = 0;
 
-  const inside = dependents(outputs);
+  const captured = new Map<LoopNode, readonly Value[]>();
 
   /** Emits what `roots` need and `region` allows, operands first. */
   function emit(roots: readonly Node[], into: string[], region: LoopNode | null): void {
@@ -58,7 +58,7 @@ export function emitModule(outputs: readonly Value[], scalars: ScalarPolicy): Mo
   function operandsOf(node: Node): readonly Node[] {
     if (!isValue(node)) {
       // what regions take from outside is computed before the loop
-      return [...node.initial, ...(inside.captured.get(node) ?? [])];
+      return [...node.initial, ...capturesOf(node, captured)];
     }
     const { definition } = node;
     if (definition.kind === "operation") return definition.operands;
@@ -114,15 +114,17 @@ export function emitModule(outputs: readonly Value[], scalars: ScalarPolicy): Mo
       .join(", ");
     const condition: string[] = [];
     const outer = new Map(names);
+    const outerLoops = new Map(loopNames);
     emit([node.condition], condition, node);
     const test = names.get(node.condition)!;
     // what the condition computed is not visible in the body
-    const visible = new Map(outer);
     const body: string[] = [];
-    restore(names, visible);
+    restore(names, outer);
+    restore(loopNames, outerLoops);
     emit(node.next, body, node);
     const next = node.next.map((value) => names.get(value)!);
     restore(names, outer);
+    restore(loopNames, outerLoops);
     into.push(
       `${name}:${node.initial.length} = stablehlo.while(${header}) : ${types}`,
       " cond {",
@@ -149,72 +151,48 @@ export function emitModule(outputs: readonly Value[], scalars: ScalarPolicy): Mo
   };
 }
 
-function restore(names: Map<Value, string>, to: ReadonlyMap<Value, string>): void {
+function restore<K>(names: Map<K, string>, to: ReadonlyMap<K, string>): void {
   names.clear();
-  for (const [value, name] of to) names.set(value, name);
+  for (const [node, name] of to) names.set(node, name);
 }
 
-/** For each loop: values that its regions use and that do not depend on its arguments. */
-function dependents(outputs: readonly Value[]): { captured: Map<LoopNode, Value[]> } {
-  const captured = new Map<LoopNode, Value[]>();
-  const seen = new Set<Node>();
-  const stack: Node[] = [...outputs];
-  while (stack.length > 0) {
-    const node = stack.pop()!;
-    if (seen.has(node)) continue;
-    seen.add(node);
-    if (isValue(node)) {
-      const { definition } = node;
-      if (definition.kind === "operation") stack.push(...definition.operands);
-      if (definition.kind === "result") stack.push(definition.of);
-    } else {
-      const outside = capturesOf(node);
-      captured.set(node, outside);
-      stack.push(...node.initial, ...outside);
-    }
-  }
-  return { captured };
-}
-
-function capturesOf(loop: LoopNode): Value[] {
-  const inner = new Map<Value, boolean>();
-  const order: Value[] = [];
+/**
+ * Values that a loop's regions use and that do not depend on its arguments: they are computed before it.
+ * @param known of loops that have been asked for
+ */
+function capturesOf(loop: LoopNode, known: Map<LoopNode, readonly Value[]>): readonly Value[] {
+  const before = known.get(loop);
+  if (before !== undefined) return before;
+  const operandsOf = ({ definition }: Value): readonly Value[] => {
+    if (definition.kind === "operation") return definition.operands;
+    // a loop within
+    if (definition.kind === "result") return [...definition.of.initial, ...capturesOf(definition.of, known)];
+    return [];
+  };
   /** Does it depend on the loop's arguments? Iterative, operands first. */
-  const stack: Value[] = [loop.condition, ...loop.next];
-  const own = new Set(loop.parameters);
+  const depends = new Map<Value, boolean>(loop.parameters.map((parameter) => [parameter, true]));
+  const roots = [loop.condition, ...loop.next];
+  const used = new Set<Value>();
+  const stack: Value[] = [...roots];
   while (stack.length > 0) {
     const value = stack[stack.length - 1]!;
-    if (inner.has(value)) {
+    if (depends.has(value)) {
       stack.pop();
       continue;
     }
-    if (own.has(value)) {
-      inner.set(value, true);
-      stack.pop();
-      continue;
-    }
-    const operands = value.definition.kind === "operation" ? value.definition.operands : [];
-    const waiting = operands.filter((operand) => !inner.has(operand));
+    const operands = operandsOf(value);
+    const waiting = operands.filter((operand) => !depends.has(operand));
     if (waiting.length > 0) {
       stack.push(...waiting);
       continue;
     }
     stack.pop();
-    inner.set(
-      value,
-      operands.some((operand) => inner.get(operand)!),
-    );
-    order.push(value);
+    const own = operands.some((operand) => depends.get(operand)!);
+    depends.set(value, own);
+    if (own) for (const operand of operands) if (!depends.get(operand)!) used.add(operand);
   }
-  const used = new Set<Value>();
-  const note = (value: Value) => {
-    if (!inner.get(value)) used.add(value);
-  };
-  for (const value of order) {
-    if (!inner.get(value) || value.definition.kind !== "operation") continue;
-    for (const operand of value.definition.operands) note(operand);
-  }
-  for (const value of [loop.condition, ...loop.next]) note(value);
-  // constants are cheap and cannot fail outside
-  return [...used];
+  for (const root of roots) if (!depends.get(root)!) used.add(root);
+  const result = [...used];
+  known.set(loop, result);
+  return result;
 }

@@ -3,6 +3,7 @@ import type { Value } from "./graph.ts";
 import {
   add,
   and,
+  binary,
   bitcast,
   broadcast,
   compare,
@@ -15,14 +16,15 @@ import {
   maximum,
   minimum,
   multiply,
+  or,
   pad,
   reduce,
   reshape,
   scale,
   select,
-  shift,
   subtract,
   unary,
+  whileLoop,
 } from "./hlo.ts";
 
 export interface SamplingParameters {
@@ -71,15 +73,15 @@ export function sampleRow(
   const ids = iota("i32", [rows, vocabulary], 1);
   const column = (x: Value) => reshape(x, [rows, 1]);
   const banned = constraint === null ? null : compare("EQ", ids, column(constraint.ban));
-  const without = (x: Value) => (banned === null ? x : select(banned, constant("f32", 0), x));
-  // mass of the likeliest token that may be drawn is largest; ties go to the lowest id
-  const allowed = banned === null ? mass : select(banned, constant("f32", -1), mass);
-  const best = reduce(
-    "minimum",
-    select(compare("EQ", allowed, reduce("maximum", allowed, [1], true)), ids, constant("i32", vocabulary)),
-    [1],
-  );
-  let token = greedy ? best : drawFrom(without(truncated(mass, total, options)), uniform);
+  const best = likeliest(z, ids, banned);
+  let token = best;
+  if (!greedy) {
+    const kept = truncated(mass, total, ids, options);
+    const weights = banned === null ? kept : select(banned, constant("f32", 0), kept);
+    // nothing is left where all that was likely is banned
+    const some = compare("GT", reduce("maximum", weights, [1]), constant("f32", 0));
+    token = select(some, drawFrom(weights, uniform), best);
+  }
   if (constraint !== null) {
     token = select(compare("GE", constraint.force, constant("i32", 0)), constraint.force, token);
   }
@@ -93,44 +95,82 @@ export function sampleRow(
   };
 }
 
+/** The largest that is not banned, ties to the lowest id; id 0 or 1 where nothing is possible. @param z [B, V] */
+function likeliest(z: Value, ids: Value, banned: Value | null): Value {
+  const vocabulary = constant("i32", z.shape[1]!);
+  const allowed = banned === null ? z : select(banned, constant("f32", -Infinity), z);
+  const largest = compare("EQ", allowed, reduce("maximum", allowed, [1], true));
+  const hit = banned === null ? largest : and(largest, unary("not", banned));
+  return reduce("minimum", select(hit, ids, vocabulary), [1]);
+}
+
 /** Weights with those outside of top_k, top_p and min_p set to 0. @param mass exp(z), its maximum 1. [B, V] */
-function truncated(mass: Value, total: Value, { top_k, top_p, min_p }: SamplingParameters): Value {
+function truncated(
+  mass: Value,
+  total: Value,
+  ids: Value,
+  { top_k, top_p, min_p }: SamplingParameters,
+): Value {
   let kept = mass;
   let sum = total;
-  const keep = (threshold: Value) => {
-    kept = select(compare("GE", kept, threshold), kept, constant("f32", 0));
-  };
+  const only = (which: Value) => select(which, kept, constant("f32", 0));
   if (top_k > 0 && top_k < mass.shape[1]!) {
-    const count = (candidates: Value) => reduce("add", convert(candidates, "f32"), [1]);
-    keep(largestThreshold(kept, (above) => compare("GE", count(above), constant("f32", top_k))));
+    const count = (chosen: Value) => reduce("add", convert(chosen, "f32"), [1]);
+    kept = only(firstEnough(kept, ids, (chosen) => compare("GE", count(chosen), constant("f32", top_k))));
     sum = reduce("add", kept, [1]);
   }
   if (top_p < 1) {
     const wanted = scale(sum, top_p);
-    const source = kept;
-    const massOf = (above: Value) => reduce("add", select(above, source, constant("f32", 0)), [1]);
-    keep(largestThreshold(kept, (above) => compare("GE", massOf(above), wanted)));
+    const massOf = (chosen: Value) => reduce("add", only(chosen), [1]);
+    kept = only(firstEnough(kept, ids, (chosen) => compare("GE", massOf(chosen), wanted)));
   }
-  if (min_p > 0) keep(constant("f32", min_p));
+  if (min_p > 0) kept = only(compare("GE", kept, constant("f32", min_p)));
   return kept;
 }
 
 /**
- * The largest weight t such that `enough(weights >= t)`, by bisection on the bits: those of positive floats are in
- * the order of the numbers.
- * @param enough of the tokens above a threshold [B, V] to a decision per row [B]; true for all tokens
- * @returns [B, 1]
+ * The likeliest tokens, ties by id, up to the first that makes them enough.
+ * @param enough of a choice of tokens [B, V] to a decision per row [B]; more tokens are never less
+ * @returns i1, [B, V]
  */
-function largestThreshold(weights: Value, enough: (above: Value) => Value): Value {
-  const rows = weights.shape[0]!;
-  let found = constant("i32", 0, [rows]);
-  for (let bit = 29; bit >= 0; bit--) {
-    const candidate = shift(found, 2 ** bit);
-    const threshold = bitcast(candidate, "f32");
-    const above = compare("GE", weights, reshape(threshold, [rows, 1]));
-    found = select(enough(above), candidate, found);
-  }
-  return reshape(bitcast(found, "f32"), [rows, 1]);
+function firstEnough(weights: Value, ids: Value, enough: (chosen: Value) => Value): Value {
+  const [rows, vocabulary] = weights.shape as [number, number];
+  const column = (x: Value) => reshape(x, [rows, 1]);
+  const none = constant("i32", 0, [rows]);
+  // weights are at most 1, and the bits of positive floats are in the order of the numbers
+  const bits = largest(none, constant("i32", 2 ** 29), (candidate) =>
+    enough(compare("GE", weights, column(bitcast(candidate, "f32")))),
+  );
+  const threshold = column(bitcast(bits, "f32"));
+  const above = compare("GT", weights, threshold);
+  const ties = compare("EQ", weights, threshold);
+  // most often there is one
+  const several = compare("GT", reduce("add", convert(ties, "f32"), [1]), constant("f32", 1));
+  const matters = and(several, compare("GT", bits, none));
+  const highest = 2 ** Math.floor(Math.log2(Math.max(1, vocabulary - 1)));
+  const first = select(reduce("or", matters, [0]), constant("i32", highest), constant("i32", 0));
+  const upTo = (id: Value, direction: "LT" | "LE") =>
+    or(above, and(ties, compare(direction, ids, column(id))));
+  const last = largest(none, first, (candidate) => unary("not", enough(upTo(candidate, "LT"))));
+  return or(above, and(ties, or(compare("LE", ids, column(last)), unary("not", column(matters)))));
+}
+
+/**
+ * The largest sum of `step` and the halves of it such that `holds`, per row, by bisection; 0 where none does.
+ * @param step a power of two, or 0 for no search, scalar
+ * @param holds for all numbers up to some number, [B] to [B]
+ */
+function largest(none: Value, step: Value, holds: (candidate: Value) => Value): Value {
+  const one = constant("i32", 1);
+  const [found] = whileLoop(
+    [none, step],
+    ([, size]) => compare("GT", size!, constant("i32", 0)),
+    ([before, size]) => {
+      const candidate = add(before!, size!);
+      return [select(holds(candidate), candidate, before!), binary("shift_right_logical", size!, one)];
+    },
+  );
+  return found!;
 }
 
 /** Inverse CDF in id order. @param weights [B, V], not negative @param uniform [B] @returns [B], i32 */
