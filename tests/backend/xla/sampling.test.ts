@@ -125,8 +125,6 @@ optionalPart(
 
   it.each([
     [24, false],
-    [24, true],
-    [300, false],
     [300, true],
     [5000, true],
   ])("of %d tokens, constrained %s: the host's token, logprob and entropy", (vocabulary, constrained) => {
