@@ -165,7 +165,7 @@ optionalPart(
   it.each<[string, Asked]>([
     ["one prompt, groups of one", { prompts: prompts.slice(0, 1), options: { groupSize: 1 } }],
     ["groups of one", { options: { groupSize: 1 } }],
-    ["greedy, in batches", { options: { temperature: 0, batchRows: 3 } }],
+    ["greedy, in batches", { options: { temperature: 0, batchRows: 6 } }],
     ["truncated", { options: { temperature: 0.7, top_k: 8, top_p: 0.9, min_p: 0.02 } }],
     ["forced modes", { options: { modes: { direct: 1, thinking: 1, close: [7, 9] } } }],
   ])("%s", async (_, asked) => {
