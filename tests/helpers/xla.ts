@@ -24,7 +24,7 @@ export interface Watched {
   executor: Executor;
   /** Texts of the programs that were compiled, in order. */
   modules: string[];
-  /** Arguments given to donation, per compiled program. */
+  /** Arguments given to donation, per run. */
   donations: (readonly number[])[];
   runs(): number;
   /** The program compiled last. */
@@ -48,7 +48,6 @@ export function watched(inner: Executor): Watched {
     ...inner,
     compile(module, outputs, options) {
       modules.push(module);
-      donations.push(options?.donate ?? []);
       const program = inner.compile(module, outputs, options);
       last = program;
       return {
@@ -61,6 +60,7 @@ export function watched(inner: Executor): Watched {
         },
         run(args) {
           runs++;
+          donations.push(options?.donate ?? []);
           return program.run(args).map(note);
         },
         free: () => program.free(),

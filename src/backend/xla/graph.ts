@@ -50,6 +50,13 @@ export class Value implements Spec {
   }
 }
 
+let depth = 0;
+
+/** Is a loop's condition or body being written, where tensors have no numbers? */
+export function insideLoop(): boolean {
+  return depth > 0;
+}
+
 /** `stablehlo.while`: state in, state out. Regions may use values of the outer graph. */
 export class LoopNode {
   readonly initial: readonly Value[];
@@ -67,8 +74,13 @@ export class LoopNode {
   ) {
     this.initial = initial;
     this.parameters = initial.map(({ type, shape }) => new Value(type, shape, { kind: "argument" }));
-    this.condition = condition(this.parameters);
-    this.next = body(this.parameters);
+    depth++;
+    try {
+      this.condition = condition(this.parameters);
+      this.next = body(this.parameters);
+    } finally {
+      depth--;
+    }
     for (const [i, value] of this.next.entries()) {
       const before = initial[i]!;
       if (typeText(value) !== typeText(before)) {

@@ -5,10 +5,18 @@
  */
 import * as tf from "@tensorflow/tfjs";
 import { BackendError } from "../../lib/errors.ts";
-import { bytesOf, type ElementType, type Executor, elementTypes, type HostArray } from "./executor.ts";
-import { hostValue, Value } from "./graph.ts";
+import { calledFrom } from "./caller.ts";
+import {
+  bytesOf,
+  type DeviceBuffer,
+  type ElementType,
+  type Executor,
+  elementTypes,
+  type HostArray,
+} from "./executor.ts";
+import { hostValue, insideLoop, Value } from "./graph.ts";
 import { reshape } from "./hlo.ts";
-import { ProgramCache, type ProgramStatistics } from "./programs.ts";
+import { type CompiledCall, ProgramCache, type ProgramStatistics } from "./programs.ts";
 
 export const xlaBackendName = "xla";
 
@@ -47,8 +55,8 @@ export class LazyBackend extends tf.KernelBackend {
   private readonly wanted = new Set<Value>();
   /** Buffers without a holder that the graph may still refer to. */
   private orphans: Value[] = [];
-  /** Scalars that are arguments of the next program, one per number. */
-  private readonly scalars = new Map<number, Value>();
+  /** Scalars that are arguments of the next program. */
+  private readonly scalars = new Map<string, Value>();
 
   constructor(executor: Executor) {
     super();
@@ -80,8 +88,7 @@ export class LazyBackend extends tf.KernelBackend {
 
   /** The value behind a tensor. */
   take(info: tf.TensorInfo): Value {
-    const { value } = this.entry(info.dataId);
-    return value.shape.length === info.shape.length ? value : reshape(value, info.shape);
+    return reshape(this.entry(info.dataId).value, info.shape);
   }
 
   /** A tensor for a value. */
@@ -96,12 +103,16 @@ export class LazyBackend extends tf.KernelBackend {
     return tf.engine().makeTensorFromTensorInfo(this.give(value));
   }
 
-  /** A number that changes from step to step: an argument of the program, so that it costs no new one. */
-  changing(number: number): Value {
-    const known = this.scalars.get(number);
+  /**
+   * A number that changes from step to step: an argument of the program, so that it costs no new one.
+   * @param purpose equal numbers of one purpose are one argument; of several they are not, since they may differ next time
+   */
+  changing(number: number, purpose: string): Value {
+    const key = `${purpose} ${number}`;
+    const known = this.scalars.get(key);
     if (known !== undefined) return known;
     const value = hostValue("f32", [], Float32Array.of(number), true);
-    this.scalars.set(number, value);
+    this.scalars.set(key, value);
     return value;
   }
 
@@ -146,36 +157,48 @@ export class LazyBackend extends tf.KernelBackend {
     const { definition } = value;
     if (definition.kind === "host") return value;
     if (definition.kind === "buffer") return definition.buffer;
-    throw new BackendError("a tensor was read inside a traced loop, where it has no value yet");
+    throw new BackendError(`a tensor was read that has no value${calledFrom()}`);
   }
 
   /** Computes everything that tensors wait for, as one program. */
   flush(): void {
+    if (insideLoop()) {
+      throw new BackendError(
+        `a tensor was read inside a traced loop, where it has no value yet${calledFrom()}`,
+      );
+    }
     if (this.wanted.size === 0) {
       this.freeOrphans();
       return;
     }
     const outputs = [...this.wanted].sort((a, b) => a.serial - b.serial);
     const call = this.programs.prepare(outputs, mayBeReused);
-    const temporary: ReturnType<Executor["upload"]>[] = [];
-    const buffers = call.arguments.map((value) => {
-      const { definition } = value;
-      if (definition.kind === "buffer") return definition.buffer;
-      if (definition.kind !== "host") throw new BackendError("a program's argument has no numbers");
-      // scalars may stand in the next program's text: their numbers stay on the host
-      if (value.size > 1 && value.holders > 0) return this.upload(value);
-      const buffer = this.executor.upload(definition.data, value);
-      temporary.push(buffer);
-      return buffer;
-    });
-    const results = this.programs.run(call, buffers);
+    const results = this.runWith(call);
     for (const [i, value] of outputs.entries()) {
       value.definition = { kind: "buffer", buffer: results[i]! };
     }
     this.wanted.clear();
     this.scalars.clear();
-    for (const buffer of temporary) buffer.free();
     this.freeOrphans();
+  }
+
+  private runWith(call: CompiledCall): DeviceBuffer[] {
+    const temporary: DeviceBuffer[] = [];
+    try {
+      const buffers = call.arguments.map((value) => {
+        const { definition } = value;
+        if (definition.kind === "buffer") return definition.buffer;
+        if (definition.kind !== "host") throw new BackendError("a program's argument has no numbers");
+        // scalars may stand in the next program's text: their numbers stay on the host
+        if (value.size > 1 && value.holders > 0) return this.upload(value);
+        const buffer = this.executor.upload(definition.data, value);
+        temporary.push(buffer);
+        return buffer;
+      });
+      return this.programs.run(call, buffers);
+    } finally {
+      for (const buffer of temporary) buffer.free();
+    }
   }
 
   private upload(value: Value) {

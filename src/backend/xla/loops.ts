@@ -26,7 +26,7 @@ export function gradientsApart(
   dy: tf.Tensor,
   gradients: (inputs: tf.Tensor[], dy: tf.Tensor) => tf.Tensor[],
 ): tf.Tensor[] {
-  const turns = backend.changing(1);
+  const turns = backend.changing(1, "turns");
   const initial = [constant("f32", 0), ...[...inputs, dy].map((tensor) => backend.take(tensor))];
   const [, ...results] = whileLoop(
     initial,

@@ -119,9 +119,9 @@ export function registerFused(): void {
 
   defineKernel("RlptAdamW", (input, attrs, backend) => {
     const { beta1, beta2, epsilon } = attrs;
-    const [decay, stepSize, secondScale] = [attrs.decay, attrs.stepSize, attrs.secondScale].map((number) =>
-      backend.changing(number),
-    ) as [Value, Value, Value];
+    const decay = backend.changing(attrs.decay, "decay");
+    const stepSize = backend.changing(attrs.stepSize, "step size");
+    const secondScale = backend.changing(attrs.secondScale, "second scale");
     const g = input("g");
     const m = add(scale(input("m"), beta1), scale(g, 1 - beta1));
     const v = add(scale(input("v"), beta2), scale(multiply(g, g), 1 - beta2));

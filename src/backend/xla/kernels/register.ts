@@ -1,6 +1,7 @@
 /** All kernels of the xla backend, and what is said of those that it lacks. */
 import * as tf from "@tensorflow/tfjs";
 import { BackendError } from "../../../lib/errors.ts";
+import { calledFrom } from "../caller.ts";
 import { xlaBackendName } from "../lazy-backend.ts";
 import { registerElementwise } from "./elementwise.ts";
 import { registerFused } from "./fused.ts";
@@ -27,13 +28,9 @@ function refuse(kernelName: string): void {
     kernelName,
     backendName: xlaBackendName,
     kernelFunc: () => {
-      const caller = (new Error().stack ?? "")
-        .split("\n")
-        .slice(1)
-        .find((line) => !/node_modules|kernels.register/.test(line));
       throw new BackendError(
-        `the operation ${kernelName} cannot be compiled: the xla backend has no kernel for it` +
-          `${caller === undefined ? "" : ` (called ${caller.trim()})`}. Fix: write it with operations of src/backend/ops.ts, or use backend wasm.`,
+        `the operation ${kernelName} cannot be compiled: the xla backend has no kernel for it${calledFrom()}. ` +
+          "Fix: write it with operations of src/backend/ops.ts, or use backend wasm.",
       );
     },
   });
