@@ -179,7 +179,16 @@ describe("the recipe", () => {
       [60, { gamma: 0.5 }],
       [120, undefined],
     ]);
+    // the collapse and what prevents it: as many steps, and the mean per completion that makes it last
     expect(shapingsOf("autothink-biased-no-stage1")).toEqual([[160, undefined]]);
+    expect(shapingsOf("autothink-biased")).toMatchObject([
+      [80, { kind: "mode-balance", lambda: 4 }],
+      [80, undefined],
+    ]);
+    for (const name of ["autothink-biased", "autothink-biased-no-stage1"]) {
+      for (const { recipe } of loadRecipe(`configs/${name}.yaml`).stages)
+        expect(recipe.algorithm).toMatchObject({ aggregation: "sequence" });
+    }
   });
 });
 
