@@ -40,7 +40,7 @@ export interface BackendInfo {
   selfTest: SelfTestResult;
   /** wasm only: what multiplies matrices. */
   matmul?: "cblas" | "simd";
-  /** xla only: what its programs run on: cpu, cuda ... */
+  /** xla and tensorflow: what they compute on: cpu, cuda ... */
   platform?: string;
 }
 

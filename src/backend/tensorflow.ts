@@ -20,7 +20,9 @@ interface KernelBackend {
 }
 
 /** @throws BackendUnavailable when the package, the library, or (device gpu) a GPU is missing */
-export async function startTensorFlowLibrary(options: TensorFlowOptions = {}): Promise<StartedBackend> {
+export async function startTensorFlowLibrary(
+  options: TensorFlowOptions = {},
+): Promise<StartedBackend & { platform: string }> {
   const name = packages.find((each) => findPackage(each) !== null);
   if (name === undefined) {
     throw new BackendUnavailable(
@@ -66,6 +68,7 @@ export async function startTensorFlowLibrary(options: TensorFlowOptions = {}): P
     tfName: "tensorflow",
     device: gpu ? tensorflow.devices.find(({ type }) => type === "GPU")!.name : "CPU",
     description: `TensorFlow ${tensorflow.version} op by op, kernels of ${name}`,
+    platform: gpu ? "cuda" : "cpu",
     versions: {
       tensorflow: tensorflow.version,
       [name]: (require(`${name}/package.json`) as { version: string }).version,

@@ -2,6 +2,7 @@
 import { spawnSync } from "node:child_process";
 import { availableParallelism, cpus, freemem, totalmem } from "node:os";
 import { type BackendKind, backendKinds } from "../backend/options.ts";
+import type { ListedEngine } from "../backend/xla/open.ts";
 import { cacheDir } from "../lib/cache.ts";
 import { VERSION } from "../lib/version.ts";
 import { autoChoice, type ProbeResult, probeBackends } from "./probe.ts";
@@ -22,6 +23,8 @@ export interface Diagnosis {
   backends: ProbeResult[];
   chosen: BackendKind | null;
   cblas: { found: string | null; tried: { path: string; reason: string }[] };
+  /** Libraries that run compiled programs (backend xla), and where they were looked for. */
+  engines: { found: ListedEngine[]; looked: string[] };
   advice: { command: string | null; text: string };
 }
 
@@ -44,6 +47,7 @@ export async function diagnose(): Promise<Diagnosis> {
     backends,
     chosen: choice?.kind ?? null,
     cblas,
+    engines: await lookForEngines(),
     advice: advise(choice, backends, gpus),
   };
 }
@@ -65,6 +69,12 @@ async function lookForCblas(): Promise<Diagnosis["cblas"]> {
     const reason = error instanceof Error ? error.message.split("\n")[0]! : String(error);
     return { found: null, tried: [{ path: "koffi (native libraries)", reason }] };
   }
+}
+
+async function lookForEngines(): Promise<Diagnosis["engines"]> {
+  const { listEngines } = await import("../backend/xla/open.ts");
+  const { engines, looked } = listEngines();
+  return { found: engines, looked };
 }
 
 /** NVIDIA cards by name, where their driver's tool is there. */

@@ -32,7 +32,7 @@ optionalPart(
 
   it("starts as a backend, passes the self-test, and leaves no tensor behind", async () => {
     const info = await startBackend({ kind: "tensorflow", library: folder });
-    expect(info).toMatchObject({ kind: "tensorflow", selfTest: { passed: true } });
+    expect(info).toMatchObject({ kind: "tensorflow", platform: "cpu", selfTest: { passed: true } });
     expect(info.versions["tensorflow"]).toMatch(/^2\./);
     const { binding } = tf.backend() as unknown as { binding: NodeBinding };
     const before = binding.getNumOfTensors();

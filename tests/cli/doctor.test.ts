@@ -23,6 +23,11 @@ describe("autoChoice", () => {
     expect(autoChoice([fails("tfjs-node-gpu"), gpu, works("wasm")])).toBe(gpu);
     expect(autoChoice([software, works("wasm"), works("cpu")])?.kind).toBe("wasm");
     expect(autoChoice([fails("wasm"), fails("cpu")])).toBeUndefined();
+    const onCpu = [works("xla", { platform: "cpu" }), works("tensorflow", { platform: "cpu" }), gpu];
+    expect(autoChoice(onCpu)).toBe(gpu);
+    expect(autoChoice(onCpu.slice(0, 2))).toBe(onCpu[0]);
+    const card = works("tensorflow", { platform: "cuda" });
+    expect(autoChoice([onCpu[0]!, card, gpu])).toBe(card);
   });
 });
 

@@ -54,7 +54,8 @@ function platformArguments(): string[] {
   return [];
 }
 
-const licence = String.raw`\.dist-info/(.*/)?(LICENSE|NOTICE|THIRD_PARTY)[^/]*$|/License\.txt$`;
+/** Kept beside the libraries: terms, and METADATA, by which the version is known. */
+const licence = String.raw`\.dist-info/(.*/)?(LICENSE|NOTICE|THIRD_PARTY|METADATA)[^/]*$|/License\.txt$`;
 const licenceFile = new RegExp(licence);
 const keepAll = new RegExp(
   String.raw`\.(so|dylib)(\.\d+)*$|/bin/ptxas$|/bin/nvlink$|libdevice[^/]*\.bc$|${licence}`,

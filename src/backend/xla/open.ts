@@ -115,6 +115,34 @@ function candidates(options: OpenExecutorOptions): { list: Candidate[]; looked: 
   return { list: wanted, looked: search.looked };
 }
 
+export interface ListedEngine {
+  readonly what: string;
+  readonly path: string;
+  /** Where it comes from: "installed by rlpt", "Python environment", "named". */
+  readonly origin: string;
+  /** Why it cannot compute here, or null; and what it can do all the same. */
+  readonly lacks: string | null;
+}
+
+/** Every library that is found, for `rlpt doctor`. Loads nothing. */
+export function listEngines(): { engines: ListedEngine[]; looked: string[] } {
+  const plugins = findPlugins().map(({ path, platform, origin, version, cudaTools }): ListedEngine => {
+    const ahead = cudaTools === null ? "" : "; it compiles for cards that are not here";
+    return {
+      what: `PJRT plugin for ${platform}${version === null ? "" : ` ${version}`}`,
+      path,
+      origin,
+      lacks: hasDriver(platform) ? null : `no driver of such a device is here${ahead}`,
+    };
+  });
+  const { found, looked } = findTensorFlow();
+  const tensorflow =
+    found === null
+      ? []
+      : [{ what: "TensorFlow's library", path: found.folder, origin: found.origin, lacks: null }];
+  return { engines: [...plugins, ...tensorflow], looked };
+}
+
 /** How to get one. */
 export const howToGetExecutor =
   "rlpt backend install xla-cpu (XLA for the CPU, 63 MB), or cuda12, cuda13, rocm for a GPU; rlpt doctor lists what is found";

@@ -16,7 +16,7 @@ export function register(program: Command): void {
 }
 
 function render(diagnosis: import("../doctor.ts").Diagnosis): string {
-  const { machine, backends, chosen, cblas, advice } = diagnosis;
+  const { machine, backends, chosen, cblas, engines, advice } = diagnosis;
   const heading = (text: string) => colours.bold(text);
   const lines = [heading("Machine")];
   lines.push(
@@ -57,6 +57,17 @@ function render(diagnosis: import("../doctor.ts").Diagnosis): string {
     const tried = looked.map(({ path, reason }) => [path, reason]);
     if (others > 0) tried.push([`${others} places`, "not there (rlpt doctor --json lists them)"]);
     lines.push(table(tried, { indent: 4 }));
+  }
+  lines.push("", heading("Compiled programs (xla)"));
+  if (engines.found.length > 0) {
+    const found = engines.found.map(({ what, path, origin, lacks }) => [
+      what,
+      `${path} (${origin})${lacks === null ? "" : `\n${colours.dim(lacks)}`}`,
+    ]);
+    lines.push(table(found, { indent: 2 }));
+  } else {
+    lines.push("  neither a PJRT plugin nor TensorFlow's library was found");
+    lines.push(colours.dim("  fix: rlpt backend install xla-cpu (63 MB); cuda12, cuda13 or rocm for a GPU"));
   }
   lines.push("", heading("Choice"));
   lines.push(chosen === null ? colours.red("  no backend works") : `  auto takes ${colours.green(chosen)}`);
