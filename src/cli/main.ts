@@ -4,6 +4,7 @@ import { RlptError } from "../lib/errors.ts";
 import { VERSION } from "../lib/version.ts";
 import { register as registerBackend } from "./commands/backend.ts";
 import { register as registerBench } from "./commands/bench.ts";
+import { register as registerBenchPeers } from "./commands/bench-peers.ts";
 import { register as registerCompare } from "./commands/compare.ts";
 import { register as registerCompletion } from "./commands/completion.ts";
 import { register as registerDoctor } from "./commands/doctor.ts";
@@ -60,6 +61,7 @@ export function createProgram(): Command {
     registerBackend,
     registerBench,
     registerCompletion,
+    registerBenchPeers,
   ]) {
     register(program);
   }

@@ -8,6 +8,7 @@ export const engineNames = [
   "wasm-stock",
   "wasm-simd",
   "wasm-cblas",
+  "xla",
   "tfjs-node",
   "tfjs-node-gpu",
   "webgpu",

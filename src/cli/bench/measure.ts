@@ -98,7 +98,10 @@ export async function forwardBackward(
   }
 }
 
-/** Prefill and all steps; the logits are read back as a sampler needs them, tokens are fixed. */
+/**
+ * Prefill and all steps. The logits are read back as a sampler needs them and tokens are fixed, or a program samples
+ * by itself where the backend compiles one.
+ */
 async function generate(policy: DecoderPolicy, shape: BenchShape): Promise<void> {
   const { prompts, repeats, promptTokens, newTokens } = shape.generation;
   const rng = createRng(3).fork("bench", shape.name);
@@ -106,6 +109,23 @@ async function generate(policy: DecoderPolicy, shape: BenchShape): Promise<void>
   const ids = Array.from({ length: prompts }, (_, p) =>
     Int32Array.from({ length: promptTokens }, (_, i) => token(p * promptTokens + i)),
   );
+  if (policy.sampleRows) {
+    const draws = createRng(4).fork("bench", shape.name);
+    await policy.sampleRows(ids, {
+      repeats,
+      maxNewTokens: newTokens,
+      temperature: 1,
+      top_p: 1,
+      top_k: 0,
+      min_p: 0,
+      eosIds: [],
+      uniform: (row, t) => draws.uniform(row * newTokens + t),
+      constraint: () => undefined,
+      constrainedTokens: 0,
+      ended: () => false,
+    });
+    return;
+  }
   const session = await policy.startGeneration(ids, { repeats, maxNewTokens: newTokens });
   try {
     const next = new Int32Array(session.rows);

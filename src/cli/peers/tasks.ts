@@ -1,0 +1,154 @@
+/** What rlpt and the Python side are both timed on: one JSON object, the same for both. */
+import { createRng } from "../../lib/rng.ts";
+import type { Tokenizer } from "../../types.ts";
+
+export interface PeerCase {
+  name: string;
+  /** As in tables. */
+  label: string;
+  kind: "grpo-step" | "pass" | "logprobs" | "generation" | "lim" | "grade";
+  /** Folder with weights and tokenizer that it needs. */
+  model: "lab" | "smollm2" | null;
+  lora: boolean;
+  prompts: number;
+  groupSize: number;
+  promptTokens: number;
+  newTokens: number;
+  /** Rows of a forward and backward pass; all when null. */
+  microBatchRows: number | null;
+  /** Timed after one that is not, in each process. */
+  runs: number;
+}
+
+const step = { kind: "grpo-step", lora: false } as const;
+const lab = { model: "lab", prompts: 16, groupSize: 8, promptTokens: 12, newTokens: 32 } as const;
+const smollm2 = { model: "smollm2", prompts: 4, groupSize: 8, promptTokens: 64, newTokens: 128 } as const;
+const none = { model: null, lora: false, prompts: 0, groupSize: 0, promptTokens: 0, newTokens: 0 } as const;
+
+/** Shortest first. Lengths are forced: no completion ends before its last token. */
+export const peerCases: readonly PeerCase[] = [
+  {
+    ...step,
+    ...lab,
+    name: "step-lab",
+    label: "laboratory step, 16 x 8, 12 + 32 tokens",
+    microBatchRows: null,
+    runs: 12,
+  },
+  {
+    ...smollm2,
+    name: "pass",
+    label: "SmolLM2 forward and backward, 4 x 128 tokens",
+    kind: "pass",
+    lora: false,
+    prompts: 4,
+    groupSize: 1,
+    promptTokens: 128,
+    newTokens: 0,
+    microBatchRows: null,
+    runs: 4,
+  },
+  {
+    ...smollm2,
+    name: "logprobs",
+    label: "SmolLM2 logprob pass, 8 x 192 tokens",
+    kind: "logprobs",
+    lora: false,
+    prompts: 8,
+    groupSize: 1,
+    promptTokens: 192,
+    newTokens: 0,
+    microBatchRows: null,
+    runs: 4,
+  },
+  {
+    ...smollm2,
+    name: "generation",
+    label: "SmolLM2 generation, 32 rows, 64 + 128 tokens",
+    kind: "generation",
+    lora: false,
+    microBatchRows: null,
+    runs: 2,
+  },
+  {
+    ...step,
+    ...smollm2,
+    name: "step-lora",
+    label: "SmolLM2 step, LoRA r 16, 4 x 8, 64 + 128 tokens",
+    lora: true,
+    microBatchRows: 8,
+    runs: 2,
+  },
+  {
+    ...step,
+    ...smollm2,
+    name: "step-full",
+    label: "SmolLM2 step, all weights, 4 x 8, 64 + 128 tokens",
+    microBatchRows: 8,
+    runs: 2,
+  },
+  { ...none, name: "lim", label: "LIM scores of 8,523 x 21", kind: "lim", microBatchRows: null, runs: 5 },
+  { ...none, name: "grade", label: "10,000 MATH answers", kind: "grade", microBatchRows: null, runs: 1 },
+];
+
+/** What a process of either side is given. */
+export interface PeerTask extends PeerCase {
+  threads: number;
+  precision: "f32" | "bf16";
+  /** Folder of weights and tokenizer; "" where none is needed. */
+  directory: string;
+  /** Texts of exactly `promptTokens` tokens each; more than one step's. */
+  texts: readonly string[];
+  /** Gold and given answer of each pair that is graded. */
+  pairs: readonly (readonly [string, string])[];
+}
+
+/** What it answers. */
+export interface PeerResult {
+  engine: string;
+  /** Versions and the like. */
+  description: string;
+  /** Seconds of every timed run by part; `whole` is always there. */
+  seconds: Record<string, number[]>;
+  /** From the process's start to the end of the first run. */
+  firstSeconds: number;
+  /** Of these, compiling. */
+  compileSeconds: number;
+  /** Largest resident size. */
+  peakBytes: number;
+  /** Tokens of the first prompt, as the side itself has counted them. */
+  promptTokens: number;
+  /** A number that both sides must agree on, where there is one: a loss, a mean logprob, a count. */
+  check: number | null;
+}
+
+/** Reward curves of 8,523 prompts over 21 epochs: multiples of 1/8, as groups of 8 give. [8523][21] */
+export function limCurves(): number[][] {
+  const rng = createRng(5).fork("lim");
+  return Array.from({ length: 8523 }, (_, i) =>
+    Array.from({ length: 21 }, (__, k) => rng.integer(9, i * 21 + k) / 8),
+  );
+}
+
+/** Random prompts of so many tokens that tokenize again as they were made. */
+export function promptTexts(tokenizer: Tokenizer, count: number, tokens: number): string[] {
+  const encode = (text: string) => tokenizer.encode(text, { addSpecialTokens: true });
+  const added = special(tokenizer);
+  const pieces = Array.from({ length: tokenizer.size }, (_, id) => tokenizer.decode([id]));
+  const words = pieces.filter((text) => /^ [a-z]{2,}$/.test(text)).slice(0, 2000);
+  // a vocabulary without words has digits and signs
+  const used = words.length > 0 ? words : pieces.filter((text) => /^[0-9+*-]$/.test(text));
+  const rng = createRng(6).fork("prompts");
+  return Array.from({ length: count }, (_, i) => {
+    const length = tokens - added;
+    const text = Array.from({ length }, (__, k) => used[rng.integer(used.length, i * tokens + k)]!).join("");
+    const got = encode(text).length;
+    if (got !== tokens) throw new RangeError(`a prompt of ${tokens} tokens came back as ${got}`);
+    return text;
+  });
+}
+
+/** Tokens that the tokenizer adds by itself. */
+function special(tokenizer: Tokenizer): number {
+  return tokenizer.encode("", { addSpecialTokens: true }).length;
+}
