@@ -121,6 +121,12 @@ function averaged(
   return new Map([...all].map(([id, values]) => [id, mean(values)]));
 }
 
+/** The share of one arm lies between 0 and 1, and so does what is likely of it. */
+function within(effect: Effect, single: boolean, range: number | null): Effect {
+  if (!single || range === null || effect.seeds < 2) return effect;
+  return { ...effect, low: Math.max(0, effect.low), high: Math.min(range, effect.high) };
+}
+
 /**
  * Values of both arms on the prompts that all their runs share, and the effect: first minus `times` second.
  * @throws CheckpointError when an evaluation lacks what is asked for, or no prompts are shared
@@ -131,6 +137,7 @@ export function conditionValues(
   quantity: Quantity,
   readFiles: EvaluationReader = evaluationReader(),
 ): ConditionValues {
+  const range = rangeOf(quantity.metric);
   const seeds = [...first.keys()];
   const sides = second === null ? [first] : [first, second];
   if (!promptMetrics.includes(quantity.metric)) {
@@ -147,7 +154,7 @@ export function conditionValues(
       prompts: [""],
       first: a!,
       second: b ?? null,
-      effect: runEffect(differences, prompts, rangeOf(quantity.metric)),
+      effect: within(runEffect(differences, prompts, range), second === null, range),
     };
   }
   const tables = sides.map((arm) => seeds.map((seed) => averaged(arm.get(seed)!, quantity, readFiles)));
@@ -169,6 +176,6 @@ export function conditionValues(
     prompts,
     first: a!,
     second: b ?? null,
-    effect: promptEffect(differences, rangeOf(quantity.metric)),
+    effect: within(promptEffect(differences, range), second === null, range),
   };
 }

@@ -77,6 +77,13 @@ it("prompts without a label are left out, and a claim says so when none has one"
   expect(effect.mean).toBeCloseTo(quality(rows(createRng(2), 40)).trigger_f1, 10);
   // two seeds that agree to the letter: what is left is the error over prompts
   expect(effect.standardError).toBeGreaterThan(0.03);
+  const recall = conditionValues(arm, null, {
+    ...ask,
+    metric: "thinking",
+    slice: "needs_thinking=true",
+  }).effect;
+  expect(recall.mean).toBeGreaterThan(0.5);
+  expect(recall.high).toBeLessThanOrEqual(1);
   write(
     "eval-prompts.csv",
     readFileSync(space.path("eval-prompts.csv"), "utf8").replaceAll(/;needs_\w+=\w+/g, ""),
