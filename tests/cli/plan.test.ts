@@ -152,14 +152,22 @@ describe("an estimate", () => {
 
   it("adds to the probe's peak what the run's largest step holds besides", () => {
     const { memory } = estimate("c", stages, costs([cost("grpo")]), 1e9);
-    expect(memory.peak_bytes).toBe(210 * MB);
-    expect(memory.limit_bytes).toBe(250 * MB);
+    // a run of 100 steps grows by 5%
+    expect(memory.peak_bytes).toBeCloseTo(1.05 * 210 * MB);
+    expect(memory.limit_bytes).toBeCloseTo(1.05 * 250 * MB);
     expect(memory.fits).toBe("yes");
     // gradients and activations take turns with generation
     const { weights, moments, activations, program, gradients } = Object.fromEntries(
       memory.parts.map(({ name, bytes }) => [name.replace("optimizer ", ""), bytes]),
     );
-    expect(weights! + moments! + gradients! + activations! + program!).toBe(memory.peak_bytes);
+    expect(weights! + moments! + gradients! + activations! + program!).toBeCloseTo(memory.peak_bytes);
+  });
+
+  it("expects less growth of a short run", () => {
+    const { recipe } = stages[0]!;
+    const short = { ...stages[0]!, recipe: { ...recipe, steps: 20 } };
+    const { memory } = estimate("c", [short], costs([cost("grpo")]), 1e9);
+    expect(memory.peak_bytes).toBeCloseTo(1.01 * 210 * MB);
   });
 
   it("takes the stage that needs most, and says when memory is short", () => {
@@ -169,10 +177,10 @@ describe("an estimate", () => {
     const two: RecipeStage[] = [stages[0]!, { ...stages[0]!, name: "second" }];
     const plan = (available_bytes: number) =>
       estimate("c", two, costs([cost("grpo"), large], { available_bytes }), 1e9);
-    expect(plan(1000 * MB).memory.peak_bytes).toBe(200 * MB);
+    expect(plan(1000 * MB).memory.peak_bytes).toBeCloseTo(1.05 * 200 * MB);
     expect(plan(1000 * MB).stages.map(({ evaluations }) => evaluations)).toEqual([6, 5]);
-    expect(plan(190 * MB).memory.fits).toBe("no");
-    expect(plan(210 * MB).memory.fits).toBe("below its limits");
+    expect(plan(205 * MB).memory.fits).toBe("no");
+    expect(plan(220 * MB).memory.fits).toBe("below its limits");
   });
 
   it("does not trust tfjs's WebAssembly heap with more than its 4 GiB", () => {

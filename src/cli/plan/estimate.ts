@@ -5,6 +5,13 @@ import type { EngineCosts, MemoryPart, Plan, StageCost, StagePlan } from "./type
 /** tfjs's WebAssembly heap ends here, whatever the machine has. */
 const WASM_HEAP = 4_294_901_760;
 
+/**
+ * A process grows over a long run beyond its largest step: heaps that are not compacted, rows kept for logs and
+ * alarms. Reached after `GROWN` steps; docs/benchmarks.md says what was seen.
+ */
+const GROWTH = 0.05;
+const GROWN = 100;
+
 /** @param freeDisk bytes where runs go */
 export function estimate(
   config: string,
@@ -17,8 +24,10 @@ export function estimate(
   const tensors = (size: "seen" | "bytes" | "limit") =>
     Math.max(...costs.stages.map((cost) => held(cost, size)));
   const heaviest = costs.stages.find((cost) => held(cost, "bytes") === tensors("bytes"))!;
-  const peak = costs.peak_bytes + tensors("bytes") - tensors("seen");
-  const limit = costs.peak_bytes + tensors("limit") - tensors("seen");
+  const steps = planned.reduce((sum, stage) => sum + stage.steps, 0);
+  const grown = 1 + GROWTH * Math.min(1, steps / GROWN);
+  const peak = grown * (costs.peak_bytes + tensors("bytes") - tensors("seen"));
+  const limit = grown * (costs.peak_bytes + tensors("limit") - tensors("seen"));
   const room = costs.engine === "wasm" ? WASM_HEAP : Number.POSITIVE_INFINITY;
   const fits = (bytes: number, tensorBytes: number) => bytes <= costs.available_bytes && tensorBytes <= room;
   const { counts } = heaviest;
