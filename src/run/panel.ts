@@ -94,7 +94,7 @@ export function renderPanel(state: PanelState, look: PanelLook): string[] {
     ...evaluationLine(state, look),
     alarmLine(state, look),
   ];
-  return lines.map((pieces) => joined(pieces, look.width));
+  return lines.map((pieces) => joined(pieces, look));
 }
 
 function progressLine(
@@ -193,12 +193,12 @@ export function sparkline(values: readonly number[], width: number, unicode: boo
 }
 
 /** Styled pieces as one line of at most `width` columns. */
-function joined(pieces: readonly Piece[], width: number): string {
+function joined(pieces: readonly Piece[], { width, unicode }: PanelLook): string {
   let room = width;
   let line = "";
   for (const { text, style } of pieces) {
     if (room <= 0) break;
-    const shown = text.length <= room ? text : `${text.slice(0, Math.max(0, room - 1))}…`.slice(0, room);
+    const shown = text.length <= room ? text : `${text.slice(0, room - 1)}${unicode ? "…" : "~"}`;
     room -= shown.length;
     line += style === undefined || shown.trim() === "" ? shown : style(shown);
   }

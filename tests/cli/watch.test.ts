@@ -138,6 +138,22 @@ describe("watching a run", () => {
     ]);
   });
 
+  it("shows evaluations where the run made them, however late it is looked at", async () => {
+    writeFileSync(path("metrics.csv"), header + rows(1, 3));
+    writeFileSync(path("eval.csv"), "step,slice,accuracy\n0,all,0.25\n2,all,0.5\n3,all,0.75\n");
+    const { events } = await watched();
+    expect(events.filter((event) => !event.startsWith("step ") && !event.includes("waiting"))).toEqual([
+      "start grpo 0..4",
+      "evaluation 0: 0.25",
+      "1: 0.1",
+      "evaluation 2: 0.5",
+      "2: 0.2",
+      "evaluation 3: 0.75",
+      "3: 0.3",
+      "stop",
+    ]);
+  });
+
   it("does not wait for a run that was over before, and knows what is no run", async () => {
     writeFileSync(path("metrics.csv"), header + rows(1, 4));
     await finish(4);

@@ -48,6 +48,7 @@ export async function watchRun(runDir: string, options: WatchOptions): Promise<W
       const state = existsSync(runDir) ? lockState(runDir) : "free";
       follower.evaluations(evaluations.read());
       follower.metrics(metrics.read());
+      follower.showEvaluations();
       if (state !== "held" && (await isOver(runDir, planned))) return "finished";
       if (options.once) return "stopped watching";
       if (state !== "held" && !idle) {
@@ -71,7 +72,19 @@ function createFollower(planned: readonly PlannedStage[], progress: Progress) {
   let stage: string | null = null;
   let last = 0;
   let lastEvaluation = -1;
+  let waiting: { step: number; values: Record<string, number> }[] = [];
+  /** A run writes an evaluation before the row of its step. */
+  const showEvaluations = (until = Number.POSITIVE_INFINITY): void => {
+    for (const { step, values } of waiting.filter((one) => one.step <= until)) {
+      progress.evaluation?.(step, values);
+      progress.note(
+        `step ${step}: accuracy ${percent(values["accuracy"])} [${percent(values["accuracy_low"])}, ${percent(values["accuracy_high"])}], ${values["tokens_mean"]?.toFixed(1) ?? "?"} tokens`,
+      );
+    }
+    waiting = waiting.filter((one) => one.step > until);
+  };
   return {
+    showEvaluations: () => showEvaluations(),
     metrics({ rows, restarted }: Read): void {
       const end = Number(rows.at(-1)?.["step"] ?? last);
       if (restarted && end < last) {
@@ -89,6 +102,7 @@ function createFollower(planned: readonly PlannedStage[], progress: Progress) {
           progress.start(stageEnd(planned, stage, step), stage, step - 1);
         }
         last = step;
+        showEvaluations(step);
         progress.step({ step, metrics: numbers(row) });
       }
     },
@@ -99,11 +113,7 @@ function createFollower(planned: readonly PlannedStage[], progress: Progress) {
         const step = Number(row["step"]);
         if (row["slice"] !== "all" || step <= lastEvaluation) continue;
         lastEvaluation = step;
-        const values = numbers(row) as Record<string, number>;
-        progress.evaluation?.(step, values);
-        progress.note(
-          `step ${step}: accuracy ${percent(values["accuracy"])} [${percent(values["accuracy_low"])}, ${percent(values["accuracy_high"])}], ${values["tokens_mean"]?.toFixed(1) ?? "?"} tokens`,
-        );
+        waiting.push({ step, values: numbers(row) as Record<string, number> });
       }
     },
   };
