@@ -108,7 +108,7 @@ describe("the documentation", () => {
     expect(
       run(folder, { ...block, script: "npx rlpt train configs/quickstart.yaml --set rollout.group=4" })
         .status,
-    ).toBe(99);
+    ).toBe(2);
     expect(run(folder, { ...block, script: "npm install something" }).status).toBe(99);
   });
 

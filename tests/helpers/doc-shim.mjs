@@ -1,7 +1,7 @@
 // Stands for npx and npm when commands of the documentation are tested: the program is this checkout, and
 // training is one step a stage. Started with its name as first argument.
 import { spawnSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parse } from "yaml";
@@ -21,22 +21,32 @@ function rlpt(args, options) {
   });
 }
 
+/** A config that builds on no other one, as it stands; null for others. A start of the program less. */
+function readPlain(file) {
+  const recipe = file === undefined || !existsSync(file) ? null : parse(readFileSync(file, "utf8"));
+  return recipe === null || recipe.extends !== undefined || recipe.recipe !== undefined ? null : recipe;
+}
+
+function readResolved(args) {
+  const dry = rlpt([...args, "--dry-run"], {});
+  if (dry.status !== 0) fail(`rlpt ${args.join(" ")}\n${dry.stderr}`);
+  return parse(dry.stdout);
+}
+
 /** What makes a training short, whatever its config. */
 function shortened(args) {
   const plain = args.filter((word) => word !== "--dry-run");
   if (args.includes("--help")) return [];
   // one step more than the run has
   if (args.includes("--resume")) return ["--steps", "2"];
-  const dry = rlpt([...plain, "--dry-run"], {});
-  if (dry.status !== 0) fail(`rlpt ${args.join(" ")}\n${dry.stderr}`);
-  const recipe = parse(dry.stdout);
+  const recipe = readPlain(plain.find((word) => word.endsWith(".yaml"))) ?? readResolved(plain);
   const optimizers = ["optimizer", ...(recipe.stages ?? []).map((_, i) => `stages.${i}.optimizer`)];
   return [
     ...(recipe.stages ?? [0]).map((_, i) =>
       recipe.stages === undefined ? "steps=1" : `stages.${i}.steps=1`,
     ),
     ...optimizers.map((path) => `${path}.warmup_steps=0`),
-    ...(recipe.data.eval === undefined ? [] : ["eval.limit=20", "eval.samples=1"]),
+    ...(recipe.data?.eval === undefined ? [] : ["eval.limit=20", "eval.samples=1"]),
   ].flatMap((one) => ["--set", one]);
 }
 
