@@ -60,7 +60,6 @@ describe("startBackend", () => {
 
   it("auto compiles nothing on the CPU for the smallest models", async () => {
     const info = await startBackend({ kind: "auto", parameters: 145_000 });
-    expect(["xla"]).not.toContain(info.platform === "cpu" ? info.kind : "");
     expect(info.tried.map(({ kind, reason }) => `${kind}: ${reason}`)).toContain(
       "xla: a model this small is trained op by op before its programs are compiled",
     );
