@@ -1,7 +1,9 @@
 /** `rlpt train`: a resolved recipe to a run directory, from the start or from its newest checkpoint. */
 import { isAbsolute, join, relative } from "node:path";
+import { stringify } from "csv-stringify/sync";
 import type { Evaluation } from "../algorithms/evaluate.ts";
 import type { StageOutcome } from "../algorithms/stage.ts";
+import { type ProfileRow, startProfile } from "../backend/profile.ts";
 import type { RecipeStage } from "../config/load.ts";
 import { printResolved } from "../config/print.ts";
 import { writeFileAtomic } from "../lib/files.ts";
@@ -32,6 +34,8 @@ export interface TrainingRequest {
   now: Date;
   /** Text of plan.json, which the run's end is compared with. */
   plan?: string;
+  /** Times what computes. */
+  profile?: boolean;
   /** For plans and replays; nothing in an ordinary run. */
   steering?: Steering;
 }
@@ -43,6 +47,8 @@ export interface TrainingResult {
   checkpoint: string | null;
   first: Evaluation["metrics"] | null;
   last: Evaluation["metrics"] | null;
+  /** Where the time went, the most expensive first; null where nobody asked. */
+  profile: ProfileRow[] | null;
 }
 
 export async function train(request: TrainingRequest): Promise<TrainingResult> {
@@ -56,6 +62,7 @@ export async function train(request: TrainingRequest): Promise<TrainingResult> {
   const files = await parts.openRecipeModel(recipe, note);
   const backend = await parts.assembleBackend(recipe, files);
   note(`backend ${backend.kind}: ${backend.description}`);
+  const profile = request.profile ? startProfile() : null;
   const policy = parts.assemblePolicy(recipe, files, { trainable: true, reference: false });
   files.weights.close();
   for (const stage of stages) {
@@ -137,8 +144,11 @@ export async function train(request: TrainingRequest): Promise<TrainingResult> {
       if (offset >= (session.steering.stopAt ?? Number.POSITIVE_INFINITY)) break;
     }
     usage.write();
+    const rows = profile?.() ?? null;
+    if (rows !== null) writeFileAtomic(join(runDir, "profile.csv"), stringify(rows, { header: true }));
     return {
       runDir,
+      profile: rows,
       outcome: "finished",
       checkpoint: session.newest,
       first: session.first,

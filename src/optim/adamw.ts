@@ -1,6 +1,7 @@
 /** AdamW over named variables: state keyed by weight name, so that it can be saved and put back. */
 import * as tf from "@tensorflow/tfjs";
 import { adamwUpdate } from "../backend/ops.ts";
+import { mark } from "../backend/profile.ts";
 import { prefetch } from "../backend/read.ts";
 import type { OptimizerOptions } from "./options.ts";
 
@@ -47,6 +48,7 @@ export function createAdamW(variables: ReadonlyMap<string, tf.Variable>, options
       return steps;
     },
     step(gradients, learningRate) {
+      mark("AdamW");
       steps += 1;
       const norm = globalNorm(gradients.values());
       // as torch.nn.utils.clip_grad_norm_: never scaled up

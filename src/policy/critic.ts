@@ -3,6 +3,7 @@
  * training: a decoder of its own. LoRA: adapters of its own on the policy's frozen weights.
  */
 import * as tf from "@tensorflow/tfjs";
+import { mark } from "../backend/profile.ts";
 import { headName } from "./decoder-weights.ts";
 import type { TokenBatch, TrainablePolicy, Trainee } from "./interfaces.ts";
 import { lossAndGradients } from "./policy.ts";
@@ -32,7 +33,10 @@ export function createCritic(policy: TrainablePolicy): Critic {
 
   return {
     trainable,
-    values: (batch) => tf.reshape(tf.matMul(policy.hidden(batch, trainable), head), [-1]) as tf.Tensor1D,
+    values(batch) {
+      mark("values");
+      return tf.reshape(tf.matMul(policy.hidden(batch, trainable), head), [-1]) as tf.Tensor1D;
+    },
     lossAndGradients: (loss) => lossAndGradients(trainable, loss),
     settle: () => policy.settle(),
     dispose() {

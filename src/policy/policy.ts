@@ -1,6 +1,7 @@
 /** A policy: weights on the backend, what of them is trained, its reference, and the ways in and out. */
 import * as tf from "@tensorflow/tfjs";
 import { tokenLogprobs } from "../backend/ops.ts";
+import { mark } from "../backend/profile.ts";
 import {
   compilation,
   compilesPrograms,
@@ -189,6 +190,7 @@ class Policy implements DecoderPolicy {
 
   score(batch: TokenBatch, options: ScoreOptions): TokenScores {
     if (options.exact) return withExactProducts(() => this.score(batch, { ...options, exact: false }));
+    mark(options.reference ? "reference logprobs" : "logprobs");
     const view = options.reference ? this.referenceView() : this.view;
     const rematerialise = options.reference ? null : this.rematerialisation;
     const hidden = hiddenStates(this.config, batch, batch.scoredAt, view, { rematerialise });
@@ -403,6 +405,7 @@ export function lossAndGradients(
   trainable: ReadonlyMap<string, tf.Variable>,
   loss: () => tf.Scalar,
 ): { loss: tf.Scalar; gradients: Map<string, tf.Tensor> } {
+  mark("gradients");
   const { value, grads } = tf.variableGrads(loss, [...trainable.values()]);
   const gradients = new Map<string, tf.Tensor>();
   for (const [name, variable] of trainable) {

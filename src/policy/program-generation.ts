@@ -142,6 +142,7 @@ class ProgramRun {
     const start = this.tokens;
     // the first token comes out of the prefill, the others out of one pass each
     const end = Math.min(this.request.maxNewTokens, capacity + 1);
+    this.backend.mark(first ? "prefill and decoding" : `decoding up to ${capacity}`);
     const written = tf.tidy(() => {
       const { results, caches } = this.trace(capacity, start, end, first);
       const old = this.caches.flatMap(({ keys, values }) => [keys, values]);

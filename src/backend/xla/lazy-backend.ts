@@ -16,7 +16,7 @@ import {
 } from "./executor.ts";
 import { hostValue, insideLoop, Value } from "./graph.ts";
 import { reshape } from "./hlo.ts";
-import { type CompiledCall, ProgramCache, type ProgramStatistics } from "./programs.ts";
+import { type CompiledCall, ProgramCache, type ProgramStatistics, type ProgramTimes } from "./programs.ts";
 
 export const xlaBackendName = "xla";
 
@@ -57,6 +57,7 @@ export class LazyBackend extends tf.KernelBackend {
   private orphans: Value[] = [];
   /** Scalars that are arguments of the next program. */
   private readonly scalars = new Map<string, Value>();
+  private readonly marks = new Set<string>();
 
   constructor(executor: Executor) {
     super();
@@ -96,6 +97,20 @@ export class LazyBackend extends tf.KernelBackend {
     const dataId = {};
     this.hold(dataId, value, dtype);
     return { dataId, shape: value.shape.slice(), dtype };
+  }
+
+  /** Names what the next program computes, for profiles. */
+  mark(name: string): void {
+    this.marks.add(name);
+  }
+
+  /** Waits for every program from now on and times it. */
+  timePrograms(): void {
+    this.programs.timed = true;
+  }
+
+  get programTimes(): ProgramTimes[] {
+    return this.programs.times;
   }
 
   /** A tensor of tfjs for a value. */
@@ -172,7 +187,8 @@ export class LazyBackend extends tf.KernelBackend {
       return;
     }
     const outputs = [...this.wanted].sort((a, b) => a.serial - b.serial);
-    const call = this.programs.prepare(outputs, mayBeReused);
+    const call = this.programs.prepare(outputs, mayBeReused, [...this.marks].join(", ") || "other");
+    this.marks.clear();
     const results = this.runWith(call);
     for (const [i, value] of outputs.entries()) {
       value.definition = { kind: "buffer", buffer: results[i]! };

@@ -1,12 +1,13 @@
 /** Compiled programs by their text, so that a step that comes again is not compiled again. */
 import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { performance } from "node:perf_hooks";
 import { emitModule, type ModuleText } from "./emit.ts";
-import type { DeviceBuffer, Executor, Program } from "./executor.ts";
+import { bytesOf, type DeviceBuffer, type Executor, type Program } from "./executor.ts";
 import type { Value } from "./graph.ts";
 
 export interface CompiledCall {
-  program: Program;
+  entry: Entry;
   /** Values that the program takes, in order. */
   arguments: readonly Value[];
 }
@@ -28,6 +29,23 @@ function dump({ text }: ModuleText): void {
   writeFileSync(join(folder, `${number}.mlir`), text);
 }
 
+/** A program, and what a profile says of it. */
+interface Entry extends ProgramTimes {
+  readonly program: Program;
+}
+
+export interface ProgramTimes {
+  /** What was asked for when it was compiled. */
+  readonly name: string;
+  readonly operations: number;
+  /** Of arguments that differ from run to run, the largest first. */
+  readonly shapes: readonly string[];
+  calls: number;
+  /** Seconds of runs, where they are waited for. */
+  seconds: number;
+  readonly compileSeconds: number;
+}
+
 /** What is known of one structure: which of its scalars have changed from one time to the next. */
 interface Structure {
   scalars: number[];
@@ -37,9 +55,11 @@ interface Structure {
 /** Programs of one executor. */
 export class ProgramCache {
   private readonly executor: Executor;
-  private readonly programs = new Map<string, Program>();
+  private readonly programs = new Map<string, Entry>();
   private readonly structures = new Map<string, Structure>();
   private runs = 0;
+  /** Each run is waited for and timed: for profiles, since it keeps host and device from working side by side. */
+  timed = false;
 
   constructor(executor: Executor) {
     this.executor = executor;
@@ -48,23 +68,38 @@ export class ProgramCache {
   get statistics(): ProgramStatistics {
     // some executors compile at the first run and know only then how long it took
     const compileSeconds = [...this.programs.values()].reduce(
-      (sum, program) => sum + program.compileSeconds,
+      (sum, { program }) => sum + program.compileSeconds,
       0,
     );
     return { compilations: this.programs.size, compileSeconds, runs: this.runs };
   }
 
-  run({ program }: CompiledCall, buffers: readonly DeviceBuffer[]): DeviceBuffer[] {
+  get times(): ProgramTimes[] {
+    return [...this.programs.values()].map(({ program, ...times }) => ({
+      ...times,
+      compileSeconds: program.compileSeconds,
+    }));
+  }
+
+  run({ entry }: CompiledCall, buffers: readonly DeviceBuffer[]): DeviceBuffer[] {
     this.runs++;
-    return program.run(buffers);
+    entry.calls++;
+    if (!this.timed) return entry.program.run(buffers);
+    const began = performance.now();
+    const results = entry.program.run(buffers);
+    const smallest = results.reduce((a, b) => (bytesOf(b.spec) < bytesOf(a.spec) ? b : a));
+    this.executor.download(smallest);
+    entry.seconds += (performance.now() - began) / 1000;
+    return results;
   }
 
   /**
    * The program that computes `outputs`. Scalars of the host stand in its text until one of them is seen with a second value
    * (a learning rate, a step's number): from then on that one is an argument, so that it costs no new program.
    * @param donated says whether an argument's memory may be reused
+   * @param name for profiles
    */
-  prepare(outputs: readonly Value[], donated: (value: Value) => boolean): CompiledCall {
+  prepare(outputs: readonly Value[], donated: (value: Value) => boolean, name = "other"): CompiledCall {
     // the text in which every scalar is an argument names the structure
     const scalarOf = new Map<Value, number>();
     const abstract = emitModule(outputs, {
@@ -86,22 +121,37 @@ export class ProgramCache {
     const donate = values.flatMap((value, i) => (donated(value) ? [i] : []));
     const fixed = scalars.filter((_, i) => !known.changing.has(i));
     const key = `${donate}|${[...known.changing]}|${fixed}|${abstract.text}`;
-    let program = this.programs.get(key);
-    if (program === undefined) {
+    let entry = this.programs.get(key);
+    if (entry === undefined) {
       const module = emitModule(outputs, { asArgument: (index) => known.changing.has(index) });
       dump(module);
-      program = this.executor.compile(module.text, module.outputs, { donate });
-      this.programs.set(key, program);
+      entry = {
+        program: this.executor.compile(module.text, module.outputs, { donate }),
+        name,
+        operations: module.operations,
+        shapes: batchShapes(values),
+        calls: 0,
+        seconds: 0,
+        compileSeconds: 0,
+      };
+      this.programs.set(key, entry);
       this.structures.set(abstract.text, known);
     }
-    return { program, arguments: values };
+    return { entry, arguments: values };
   }
 
   dispose(): void {
-    for (const program of this.programs.values()) program.free();
+    for (const { program } of this.programs.values()) program.free();
     this.programs.clear();
     this.structures.clear();
   }
+}
+
+/** Shapes of numbers that come from the host, which are the batch: the three largest. */
+function batchShapes(values: readonly Value[]): string[] {
+  const fresh = values.filter(({ definition, size }) => definition.kind === "host" && size > 1);
+  const shapes = [...fresh].sort((a, b) => b.size - a.size).map(({ type, shape }) => `${type}[${shape}]`);
+  return [...new Set(shapes)].slice(0, 3);
 }
 
 function numberOf({ definition }: Value): number {

@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import type { LoadOptions } from "../../config/load.ts";
 import { ConfigError } from "../../lib/errors.ts";
-import { colours, print, printNote } from "../terminal.ts";
+import { colours, print, printNote, table } from "../terminal.ts";
 
 export interface TrainFlags {
   set: string[];
@@ -13,6 +13,7 @@ export interface TrainFlags {
   resume?: string;
   dryRun?: boolean;
   plan?: boolean;
+  profile?: boolean;
   quiet?: boolean;
   json?: boolean;
 }
@@ -31,6 +32,10 @@ export function register(program: Command): void {
     .option("--resume <dir>", "go on from the newest checkpoint of a run directory")
     .option("--dry-run", "print the resolved recipe and what would be done, then stop")
     .option("--plan", "first a short probe: what the run will take; at its end, how far off that was")
+    .option(
+      "--profile",
+      "what takes the time, by compiled program or kernel: a table, and profile.csv in the run",
+    )
     .option("--quiet", "warnings and the result only")
     .option("--json", "progress as JSON lines")
     .action(async (config: string | undefined, flags: TrainFlags) => {
@@ -53,9 +58,11 @@ export function register(program: Command): void {
       const result = await train({
         ...prepared.request,
         ...(plan === null ? {} : { plan: plan.json }),
+        ...(flags.profile ? { profile: true } : {}),
       });
       if (flags.json) return;
       print(summary(result));
+      if (result.profile !== null) print(`\n${renderProfile(result.profile)}\n`);
       const accuracy = await planLine(result.runDir);
       if (accuracy !== "") print(`${colours.bold("plan")}       ${accuracy}`);
       if (!flags.quiet) printNote("");
@@ -74,6 +81,27 @@ async function planLine(runDir: string): Promise<string> {
   const { planAccuracy } = await import("../../report/plan-accuracy.ts");
   const { renderAccuracy } = await import("../plan/render.ts");
   return renderAccuracy(planAccuracy(runDir) ?? []);
+}
+
+/** The rows that take the most, and their share of all. */
+function renderProfile(rows: NonNullable<import("../training.ts").TrainingResult["profile"]>): string {
+  const total = rows.reduce((sum, { milliseconds }) => sum + milliseconds, 0);
+  const shown = rows.slice(0, 20);
+  const compiles = rows.some(({ compileMilliseconds }) => compileMilliseconds !== null);
+  return table([
+    ["share", "ms", "calls", "ms/call", ...(compiles ? ["compile ms"] : []), "what", "shapes"].map(
+      colours.bold,
+    ),
+    ...shown.map(({ name, shapes, calls, milliseconds, compileMilliseconds }) => [
+      `${((100 * milliseconds) / Math.max(1e-9, total)).toFixed(1)}%`,
+      milliseconds.toFixed(0),
+      String(calls),
+      (milliseconds / Math.max(1, calls)).toFixed(2),
+      ...(compiles ? [(compileMilliseconds ?? 0).toFixed(0)] : []),
+      name,
+      shapes,
+    ]),
+  ]);
 }
 
 function collect(value: string, before: string[]): string[] {
