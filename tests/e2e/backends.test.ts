@@ -6,6 +6,7 @@ import { tensorflowFolder, tensorflowMissing } from "../helpers/engines.ts";
 import { optionalPart } from "../helpers/optional.ts";
 import { swiftShader, swiftShaderMissing } from "../helpers/swiftshader.ts";
 import { rowsWithoutTime, workspace } from "../helpers/tiny-run.ts";
+import { xlaHere, xlaMissing } from "../helpers/xla.ts";
 
 /** The same two steps of the quickstart, sampled, scored and trained on every engine. */
 const space = workspace();
@@ -82,6 +83,14 @@ optionalPart(
 )(() => {
   it("agrees on two quickstart steps", () =>
     agrees("tensorflow", ["--backend", "tensorflow", "--set", `backend.library=${tensorflow}`]));
+});
+
+optionalPart(
+  "xla",
+  xlaHere,
+  xlaMissing,
+)(() => {
+  it("agrees on two quickstart steps", () => agrees("xla", ["--backend", "xla"]), 180_000);
 });
 
 // a minute and more each on two cores; .ci/run sets RLPT_SLOW
