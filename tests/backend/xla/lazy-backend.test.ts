@@ -245,6 +245,23 @@ optionalPart(
     const result = backend.tensor(sum!);
     // 0 + 1 + 2 + 3 additions
     expect(numbers(result)).toEqual([7, 14, 21]);
-    tf.dispose([table, result]);
+    // one loop that both the condition and the body of another use
+    let counted: Value | null = null;
+    const [end] = whileLoop(
+      [constant("i32", 0)],
+      ([n]) => {
+        const least = (k: Value) => compare("LT", k, n!);
+        [counted] = whileLoop(
+          [constant("i32", 0)],
+          ([k]) => least(k!),
+          ([k]) => [shift(k!, 1)],
+        ) as [Value];
+        return compare("LT", counted, constant("i32", 3));
+      },
+      () => [shift(counted!, 1)],
+    );
+    const three = backend.tensor(end!);
+    expect(numbers(three)).toEqual([3]);
+    tf.dispose([table, result, three]);
   });
 });
