@@ -60,3 +60,50 @@ export const benchShapes: readonly BenchShape[] = [
     generation: { prompts: 4, repeats: 4, promptTokens: 32, newTokens: 32 },
   },
 ];
+
+/** One thing that grows, in steps of two. */
+export interface Growth {
+  /** As in tables. */
+  label: string;
+  shapes: readonly BenchShape[];
+}
+
+interface Sizes {
+  rows: number;
+  length: number;
+  groupSize: number;
+  newTokens: number;
+  layers: number;
+  hidden: number;
+}
+
+const middle: Sizes = { rows: 32, length: 64, groupSize: 8, newTokens: 32, layers: 4, hidden: 128 };
+
+function grown(what: keyof Sizes, factor: number): BenchShape {
+  const sizes = { ...middle, [what]: middle[what] * factor };
+  const { rows, length, groupSize, newTokens, layers, hidden } = sizes;
+  return {
+    name: `${what}-${sizes[what]}`,
+    label: String(sizes[what]),
+    config: { ...llama(512, hidden, 3 * hidden, layers, hidden / 32), max_position_embeddings: 1024 },
+    rows,
+    length,
+    generation: { prompts: 4, repeats: groupSize, promptTokens: 16, newTokens },
+  };
+}
+
+const factors = [1, 2, 4, 8];
+
+/** What time and memory are plotted against in docs/benchmarks.md. */
+export const growths: readonly Growth[] = (
+  [
+    ["rows", "rows of a pass"],
+    ["length", "tokens of a row"],
+    ["groupSize", "completions of a prompt"],
+    ["newTokens", "new tokens"],
+    ["layers", "layers"],
+    ["hidden", "width (parameters grow with its square)"],
+  ] as const
+).map(([what, label]) => ({ label, shapes: factors.map((factor) => grown(what, factor)) }));
+
+export const allShapes: readonly BenchShape[] = [...benchShapes, ...growths.flatMap(({ shapes }) => shapes)];

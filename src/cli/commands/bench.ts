@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import { colours, formatBytes, formatSeconds, print, printJson, printNote, table } from "../terminal.ts";
 
+type EngineName = import("../bench/engines.ts").EngineName;
 type Run = typeof import("../bench/run.ts");
 type EngineResult = Awaited<ReturnType<Run["runBench"]>>[number];
 type Shape = import("../bench/shapes.ts").BenchShape;
@@ -12,6 +13,7 @@ interface Options {
   engines?: string;
   shapes?: string;
   check?: boolean;
+  growth?: boolean;
 }
 
 interface EngineOptions {
@@ -31,12 +33,20 @@ export function register(program: Command): void {
     .option("--quick", "the laboratory's shape alone (about half a minute)")
     .option("--engines <names>", "comma-separated; default all but cpu")
     .option("--shapes <names>", "comma-separated: lab, small, medium")
+    .option(
+      "--growth",
+      "how time and memory grow with tokens, group, layers and width, on one engine (default xla)",
+    )
     .option("--check", "fail when the promised factors are missed")
     .option("--json", "machine-readable output")
     .action(async (options: Options) => {
       const { baseline, engineNames } = await import("../bench/engines.ts");
       const { benchShapes } = await import("../bench/shapes.ts");
       const { runBench } = await import("../bench/run.ts");
+      if (options.growth) {
+        const [engine] = await choose("--engines", options.engines, engineNames, ["xla"]);
+        return showGrowth(engine!, options.json === true);
+      }
       const everything = engineNames.filter((name) => name !== "cpu");
       const engines = await choose("--engines", options.engines, engineNames, everything);
       const names = benchShapes.map(({ name }) => name);
@@ -66,7 +76,7 @@ export function register(program: Command): void {
     .action(async (name: string, options: EngineOptions) => {
       const { engineNames, startEngine } = await import("../bench/engines.ts");
       const { measureShape } = await import("../bench/measure.ts");
-      const { benchShapes } = await import("../bench/shapes.ts");
+      const { allShapes } = await import("../bench/shapes.ts");
       const engine = (await choose("engine", name, engineNames, []))[0]!;
       const { BackendUnavailable } = await import("../../backend/unavailable.ts");
       let started: Awaited<ReturnType<typeof startEngine>>;
@@ -80,7 +90,7 @@ export function register(program: Command): void {
       }
       const wanted = options.shapes.split(",");
       const measurements: Measurement[] = [];
-      for (const shape of benchShapes.filter((each) => wanted.includes(each.name))) {
+      for (const shape of allShapes.filter((each) => wanted.includes(each.name))) {
         measurements.push(
           await measureShape(shape, { runs: Number(options.runs), budgetSeconds: Number(options.budget) }),
         );
@@ -88,6 +98,45 @@ export function register(program: Command): void {
       const { device, description } = started;
       print(JSON.stringify({ engine, device, description, measurements } satisfies EngineResult));
     });
+}
+
+/** Each shape in a process of its own, so that its peak memory is its own. */
+async function showGrowth(engine: EngineName, json: boolean): Promise<void> {
+  const { growths } = await import("../bench/shapes.ts");
+  const { runBench } = await import("../bench/run.ts");
+  const tables: { label: string; rows: (Measurement | { shape: string; reason: string })[] }[] = [];
+  for (const { label, shapes } of growths) {
+    const rows: (typeof tables)[number]["rows"] = [];
+    for (const shape of shapes) {
+      const options = { engines: [engine], shapes: [shape], software: true, runs: 5, budgetSeconds: 10 };
+      const [result] = await runBench({ ...options, onProgress: printNote });
+      const measured = measurementOf(result, shape.name);
+      const reason = result !== undefined && "reason" in result ? result.reason : "it printed no result";
+      rows.push(measured ?? { shape: shape.name, reason });
+    }
+    tables.push({ label, rows });
+  }
+  if (json) return printJson({ engine, tables });
+  for (const { label, rows } of tables) {
+    const first = rows[0]!;
+    const cells = rows.map((row) => {
+      if ("reason" in row) return [row.shape, row.reason];
+      const times = (value: number, of: (first: Measurement) => number) =>
+        "reason" in first ? "" : `${(value / of(first)).toFixed(2)} x`;
+      const { pass, generation, peakBytes } = row;
+      return [
+        row.shape.split("-")[1]!,
+        row.parameters.toLocaleString("en"),
+        formatSeconds(pass.seconds),
+        times(pass.seconds, (one) => one.pass.seconds),
+        formatSeconds(generation.seconds),
+        times(generation.seconds, (one) => one.generation.seconds),
+        formatBytes(peakBytes),
+      ];
+    });
+    const header = [label, "parameters", "pass", "", "generation", "", "peak memory"];
+    print(`${table(cells, { header, align: Array<"right">(7).fill("right") })}\n`);
+  }
 }
 
 /** A comma-separated option against the names there are. */
