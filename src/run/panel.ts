@@ -1,4 +1,5 @@
 /** What a run looks like on a terminal: a few lines of text, from numbers. Pure. */
+import cliProgress from "cli-progress";
 import type { MetricValues } from "./metrics.ts";
 
 /** Colours, or nothing. */
@@ -111,13 +112,21 @@ function progressLine(
   const room = space(words);
   if (room < 6) return [{ text: words }];
   const share = last <= first ? 1 : Math.min(1, Math.max(0, (step - first) / (last - first)));
-  const full = Math.round(share * room);
-  const [done, rest] = unicode ? ["━", "─"] : ["=", "."];
-  return [
-    { text: done!.repeat(full), style: style.accent },
-    { text: rest!.repeat(room - full), style: style.dim },
-    { text: `  ${words}` },
-  ];
+  const [done, rest] = bar(share, room, unicode ? ["━", "─"] : ["=", "."]);
+  return [{ text: done, style: style.accent }, { text: rest, style: style.dim }, { text: `  ${words}` }];
+}
+
+/** The two parts of a bar, apart so that each gets a colour of its own. */
+function bar(share: number, size: number, [full, empty]: [string, string]): [string, string] {
+  const apart = "\0";
+  const drawn = cliProgress.Format.BarFormat(share, {
+    barsize: size,
+    barCompleteString: full.repeat(size),
+    barIncompleteString: empty.repeat(size),
+    barGlue: apart,
+  });
+  const [done = "", rest = ""] = drawn.split(apart);
+  return [done, rest];
 }
 
 /** Label, value and course of each glance, in columns. */
