@@ -27,7 +27,7 @@ export interface RolloutStage extends Stage {
 }
 
 export async function sampleGroups(
-  stage: RolloutStage,
+  stage: Pick<RolloutStage, "rollout" | "tokenizer" | "policy" | "maxPromptTokens" | "seed" | "name">,
   prompts: readonly Prompt[],
   step: number,
 ): Promise<Group[]> {

@@ -47,14 +47,18 @@ function parametersOf({ weights }: ModelFiles): number {
   return weights.names.reduce((sum, name) => sum + weights.shape(name).reduce((a, b) => a * b, 1), 0);
 }
 
-/** Opens the model that `model:` names, or draws one from the seed. */
+/**
+ * Opens the model that `model:` names, or draws one from the seed.
+ * @param options.weights false: only shapes matter, so that weights are neither fetched nor looked for
+ */
 export async function openRecipeModel(
   recipe: Pick<Recipe, "model" | "seed">,
   note: Note,
+  { weights = true }: { weights?: boolean } = {},
 ): Promise<ModelFiles> {
   const { path, init, tokenizer } = recipe.model;
   if (path !== undefined) {
-    const files = await openModel(path, { onProgress: downloadNotes(note) });
+    const files = await openModel(path, { onProgress: downloadNotes(note), weights });
     for (const warning of files.warnings) note(warning, "warning");
     return files;
   }

@@ -226,7 +226,8 @@ function observed(optimizer: AdamW, { gradients: show }: Steering): AdamW {
   }) as AdamW;
 }
 
-function runAlgorithm(
+/** Runs the stage's algorithm. @param actorCritic for PPO only */
+export function runAlgorithm(
   recipe: Recipe,
   stage: Stage,
   policy: TrainablePolicy,

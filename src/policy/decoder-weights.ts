@@ -1,7 +1,7 @@
 /** Names and shapes of a decoder's weights, reading them from files, and drawing them at random. */
 import * as tf from "@tensorflow/tfjs";
 import { ModelFileError } from "../lib/errors.ts";
-import type { Rng } from "../lib/rng.ts";
+import { createRng, type Rng } from "../lib/rng.ts";
 import type { DecoderConfig, WeightSource } from "./interfaces.ts";
 
 export const embeddingName = "model.embed_tokens.weight";
@@ -129,8 +129,8 @@ export function loadDecoderWeights(
 
   const tensors = new Map<string, tf.Tensor>();
   for (const [name, { shape }] of expected) {
-    const values = weights.read(inFile.get(name)!);
-    tensors.set(name, weightTensor(name, shape, values));
+    const held = isTransposed(name) ? [...shape].reverse() : shape;
+    tensors.set(name, weights.tensor?.(held) ?? weightTensor(name, shape, weights.read(inFile.get(name)!)));
   }
   return { tensors, notes };
 }
@@ -222,3 +222,18 @@ export function randomWeights(config: DecoderConfig, rng: Rng, deviation = 0.02)
     close: () => {},
   };
 }
+
+/** Weights of a model of which only the shapes matter: all 0, and the host keeps none of them. */
+export function zeroWeights(config: DecoderConfig): WeightSource {
+  const { names, shape, dtype, close } = randomWeights(config, createRng(0));
+  return {
+    names,
+    shape,
+    dtype,
+    read: (name) => new Float32Array(sizeOf(shape(name))),
+    tensor: (held) => tf.zeros([...held]),
+    close,
+  };
+}
+
+const sizeOf = (shape: readonly number[]): number => shape.reduce((product, size) => product * size, 1);

@@ -10,6 +10,8 @@ export interface WeightSource {
   dtype(name: string): string;
   /** Decoded to float32. Reads one tensor at a time, so that a model never stands in memory twice. */
   read(name: string): Float32Array;
+  /** Makes the tensor itself, of the shape that it is held in; only where its numbers do not matter. */
+  tensor?(shape: readonly number[]): Tensor;
   close(): void;
 }
 

@@ -10,6 +10,8 @@ interface PlanFlags {
   backend?: string;
   format: "text" | "json";
   sweep?: boolean;
+  device?: string;
+  search: boolean;
   probeInto?: string;
 }
 
@@ -26,6 +28,11 @@ export function register(program: Command): void {
       new Option("--format <format>", "text, or json for scripts").choices(["text", "json"]).default("text"),
     )
     .option("--sweep", "plan all trials of the config's sweep section, not one run")
+    .option(
+      "--device <card>",
+      "for a card that is not here, by compiling for it: h100, h200, a100, l4, rtx4090 (needs rlpt backend install cuda13)",
+    )
+    .option("--no-search", "with --device: do not look for the largest micro-batch that fits")
     .addOption(new Option("--probe-into <dir>").hideHelp())
     .action(async (target: string, flags: PlanFlags) => {
       const options = {
@@ -38,6 +45,15 @@ export function register(program: Command): void {
       if (flags.probeInto !== undefined) {
         const { probeInto } = await import("../plan/plan.ts");
         return probeInto(target, options, flags.probeInto);
+      }
+      if (flags.device !== undefined) {
+        const { planForDevice } = await import("../device/plan.ts");
+        const { renderDevicePlan } = await import("../device/render.ts");
+        const plan = await planForDevice(target, flags.device, options, {
+          search: flags.search,
+          note: printNote,
+        });
+        return json ? printJson(plan) : print(renderDevicePlan(plan));
       }
       const { isRunDirectory } = await import("../../run/run-directory.ts");
       if (isRunDirectory(target)) return showAccuracy(target, json);

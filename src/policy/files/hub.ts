@@ -56,6 +56,8 @@ export interface HubOptions {
   /** Attempts per file; each goes on where the one before broke off. Default 3. */
   attempts?: number;
   onProgress?: (progress: DownloadProgress) => void;
+  /** false: config and tokenizer only, for what asks for a model's shapes. Default true. */
+  weights?: boolean;
 }
 
 export interface Snapshot {
@@ -176,6 +178,8 @@ export async function fetchSnapshot(id: HubModelId, options: HubOptions = {}): P
       await fetchFile({ entry, id, commit, storage, access, options });
     };
     for (const path of [...OTHER_FILES, ...TOKENIZER_FILES, INDEX]) if (entries.has(path)) await get(path);
+    // no ref is written: without weights the snapshot is none to be found again
+    if (options.weights === false) return { directory, commit, warnings: [] };
     if (entries.has(INDEX)) {
       const index = join(directory, INDEX);
       for (const path of new Set(shardNames(readJsonObject(index), index).values())) await get(path);

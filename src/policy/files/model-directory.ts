@@ -66,10 +66,23 @@ export async function openModel(name: string, options: OpenModelOptions = {}): P
   };
 }
 
+/** Where only shapes matter. */
+const absentWeights: WeightSource = {
+  names: [],
+  shape: (name) => {
+    throw new ModelFileError(`${name} was not loaded`);
+  },
+  dtype: () => "F32",
+  read: (name) => {
+    throw new ModelFileError(`${name} was not loaded`);
+  },
+  close() {},
+};
+
 /** The synchronous part of {@link openModel} for a directory. */
 export function openModelDirectory(
   directory: string,
-  options: Pick<OpenModelOptions, "date"> = {},
+  options: Pick<OpenModelOptions, "date" | "weights"> = {},
 ): OpenedModel {
   const configPath = join(directory, "config.json");
   if (!existsSync(configPath)) {
@@ -90,7 +103,7 @@ export function openModelDirectory(
     if (existsSync(join(directory, name))) tokenizerFiles.set(name, readBytes(join(directory, name)));
   }
   return assemble({ path: directory, config, generationConfig, tokenizerFiles, options }, () =>
-    openSafetensorsDirectory(directory),
+    options.weights === false ? absentWeights : openSafetensorsDirectory(directory),
   );
 }
 

@@ -1,16 +1,22 @@
 /** Compiling for cards that are not here: what a program would take of one, and what its devices would exchange. */
 import { withDonation } from "../donation.ts";
-import type { ProgramCost, ProgramMemory } from "../executor.ts";
+import type { ProgramMemory } from "../executor.ts";
 import { Arena, openPlugin, type PjrtPlugin } from "./api.ts";
 import { compileOptions, type XlaFlags } from "./compile-options.ts";
-import { costOf, memoryOf, optimizedProgram } from "./executable.ts";
+import { memoryOf, optimizedProgram } from "./executable.ts";
 import type { FoundPlugin } from "./find.ts";
+import { type KernelCost, kernelsOf } from "./hlo-cost.ts";
+import { readHloModule } from "./hlo-module.ts";
 import { type GpuTarget, targetConfig } from "./targets.ts";
 
 export interface AheadProgram {
   /** Bytes of one card, as the compiler planned them. */
   readonly memory: ProgramMemory | null;
-  readonly cost: ProgramCost | null;
+  /**
+   * What one run computes and moves, read from the compiled program: CUDA's plugin does not count for cards that are not here.
+   * @param turns of loops whose number of turns the compiler does not know
+   */
+  kernels(turns: number): KernelCost[];
   readonly compileSeconds: number;
   /** Instructions of the compiled program by which cards exchange data, with their number; none on one card. */
   readonly collectives: Readonly<Record<string, number>>;
@@ -57,11 +63,13 @@ export function compileAhead(module: string, options: AheadOptions): AheadProgra
       compile_options_size: wanted.length,
     });
     const compileSeconds = Number(process.hrtime.bigint() - begin) / 1e9;
-    const program = {
+    const optimized = optimizedProgram(plugin, executable);
+    const compiled = readHloModule(optimized);
+    const program: AheadProgram = {
       memory: memoryOf(plugin, executable),
-      cost: costOf(plugin, executable),
+      kernels: (turns) => kernelsOf(compiled, turns),
       compileSeconds,
-      collectives: cards === 1 ? {} : collectivesIn(optimizedProgram(plugin, executable)),
+      collectives: cards === 1 ? {} : collectivesIn(optimized),
     };
     plugin.call("Executable_Destroy", { executable });
     return program;

@@ -25,6 +25,8 @@ export interface GpuTarget {
   /** Bytes a second. */
   readonly bandwidth: number;
   readonly clockGhz: number;
+  /** Dense bfloat16 products on tensor cores with sums in 32-bit floats, operations a second, by NVIDIA's data sheets. */
+  readonly halfFlops: number;
 }
 
 const GB = 1e9;
@@ -43,6 +45,7 @@ export const gpuTargets = {
     memory: 84_942_979_072,
     bandwidth: 3352.32 * GB,
     clockGhz: 1.98,
+    halfFlops: 989.4e12,
   },
   h200: {
     description: "NVIDIA H200",
@@ -56,6 +59,7 @@ export const gpuTargets = {
     memory: 150_121_545_728,
     bandwidth: 4806 * GB,
     clockGhz: 1.98,
+    halfFlops: 989.4e12,
   },
   a100: {
     description: "NVIDIA A100-SXM4-80GB",
@@ -69,6 +73,7 @@ export const gpuTargets = {
     memory: 85_100_068_864,
     bandwidth: 2039.04 * GB,
     clockGhz: 1.41,
+    halfFlops: 312e12,
   },
   l4: {
     description: "NVIDIA L4",
@@ -82,6 +87,7 @@ export const gpuTargets = {
     memory: 24 * 1024 * MiB,
     bandwidth: 300 * GB,
     clockGhz: 2.04,
+    halfFlops: 121e12,
   },
   rtx4090: {
     description: "NVIDIA GeForce RTX 4090",
@@ -95,6 +101,7 @@ export const gpuTargets = {
     memory: 24 * 1024 * MiB,
     bandwidth: 1008 * GB,
     clockGhz: 2.52,
+    halfFlops: 165.2e12,
   },
 } as const satisfies Record<string, GpuTarget>;
 
@@ -108,6 +115,15 @@ export function gpuTarget(name: string): GpuTarget {
     throw new BackendError(`the card ${name} is not known. Fix: use ${Object.keys(gpuTargets).join(", ")}.`);
   }
   return found;
+}
+
+/** Peak rates: a multiply-add of each 32-bit unit a cycle, tensor cores by data sheet, memory by its interface. */
+export function cardRates({ cores, fpusPerCore, clockGhz, halfFlops, bandwidth }: GpuTarget): {
+  flops: number;
+  halfFlops: number;
+  bandwidth: number;
+} {
+  return { flops: 2 * cores * fpusPerCore * clockGhz * 1e9, halfFlops, bandwidth };
 }
 
 /** The versions of CUDA and cuDNN that a program is compiled against; autotuning, which needs the card, is off. */
