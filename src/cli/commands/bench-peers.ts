@@ -113,9 +113,11 @@ function render(summaries: readonly CaseSummary[], precision: string, threads: n
       if (side !== null && "reason" in side) lines.push(`  ${colours.red("did not run")}: ${side.reason}`);
     }
     if (faster !== null && memory !== null) {
-      lines.push(
-        `  rlpt takes 1/${faster.toPrecision(3)} of the time and ${memory.toFixed(2)} of the memory`,
-      );
+      const speed =
+        faster >= 1
+          ? `${faster.toPrecision(3)} times as fast`
+          : `${(1 / faster).toPrecision(3)} times slower`;
+      lines.push(`  rlpt is ${speed}, in ${memory.toFixed(2)} of the memory`);
     }
     const checks = sides.flatMap(({ engine, check }) =>
       check === null ? [] : [`${engine} ${check.toPrecision(7)}`],
