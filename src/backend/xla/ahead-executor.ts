@@ -34,16 +34,21 @@ export interface RecordedRun {
   readonly turns: number;
   /** Its scalar arguments; null for all else. */
   readonly scalars: readonly (number | null)[];
+  /** Which arguments came from the host since the run before: the batch. */
+  readonly fresh: readonly boolean[];
 }
 
 class AheadBuffer implements DeviceBuffer {
   readonly spec: Spec;
   /** Of a scalar, where it is known. */
   readonly number: number | null;
+  /** Runs of programs before it was uploaded; null for a program's result. */
+  readonly uploaded: number | null;
   consumed = false;
   private readonly freed: (bytes: number) => void;
 
-  constructor(spec: Spec, number: number | null, freed: (bytes: number) => void) {
+  constructor(spec: Spec, number: number | null, uploaded: number | null, freed: (bytes: number) => void) {
+    this.uploaded = uploaded;
     this.spec = spec;
     this.number = number;
     this.freed = freed;
@@ -107,18 +112,20 @@ export class AheadExecutor implements Executor {
     const scalars = args.map(({ number }) => number);
     const known = loopTurns(program.text, scalars);
     for (const index of program.options.donate ?? []) args[index]!.free();
-    program.runs.push({ phase: this.phase, inUse, turns: mostTurns(known), scalars });
+    const fresh = args.map(({ uploaded }) => uploaded === this.runs);
+    program.runs.push({ phase: this.phase, inUse, turns: mostTurns(known), scalars, fresh });
     this.runs++;
-    return program.outputs.map((spec, i) => this.buffer(spec, known.results[i] ?? null));
+    return program.outputs.map((spec, i) => this.buffer(spec, known.results[i] ?? null, null));
   }
 
   upload(data: ArrayBufferView, spec: Spec): DeviceBuffer {
-    return this.buffer(spec, sizeOf(spec.shape) === 1 ? Number((data as HostArray)[0]!) : null);
+    const number = sizeOf(spec.shape) === 1 ? Number((data as HostArray)[0]!) : null;
+    return this.buffer(spec, number, this.runs);
   }
 
-  private buffer(spec: Spec, number: number | null): AheadBuffer {
+  private buffer(spec: Spec, number: number | null, uploaded: number | null): AheadBuffer {
     this.inUse += bytesOf(spec);
-    return new AheadBuffer(spec, number, (bytes) => {
+    return new AheadBuffer(spec, number, uploaded, (bytes) => {
       this.inUse -= bytes;
     });
   }

@@ -9,7 +9,8 @@ import type { Recipe } from "../../config/schema.ts";
 import { BackendError } from "../../lib/errors.ts";
 import type { ModelFiles } from "../../policy/interfaces.ts";
 import * as parts from "../assemble.ts";
-import { type Phase, type StageTrace, type StepProgram, type TraceOptions, traceStage } from "./trace.ts";
+import type { Phase } from "./phases.ts";
+import { type StageTrace, type StepProgram, type TraceOptions, traceStage } from "./trace.ts";
 
 export interface DeviceProgram {
   phase: Phase;

@@ -9,31 +9,17 @@ import { AheadExecutor, type RecordedProgram, type RecordedRun } from "../../bac
 import { startLazyBackend } from "../../backend/xla/start.ts";
 import type { RecipeStage } from "../../config/load.ts";
 import type { Recipe } from "../../config/schema.ts";
-import { type AdamW, createAdamW } from "../../optim/adamw.ts";
-import { type Critic, createCritic } from "../../policy/critic.ts";
+import { createAdamW } from "../../optim/adamw.ts";
+import { createCritic } from "../../policy/critic.ts";
 import { parameterCount, zeroWeights } from "../../policy/decoder-weights.ts";
-import type { ModelFiles, TrainablePolicy } from "../../policy/interfaces.ts";
+import type { ModelFiles } from "../../policy/interfaces.ts";
 import { parseModelConfig } from "../../policy/model-config.ts";
 import { encodePrompt } from "../../rollouts/encode.ts";
 import type { Progress } from "../../run/progress.ts";
-import type { Prompt, PromptSource, SampledRow, SamplingRequest, Tokenizer } from "../../types.ts";
+import type { Prompt, PromptSource, Tokenizer } from "../../types.ts";
 import * as parts from "../assemble.ts";
 import { runAlgorithm } from "../training-stage.ts";
-
-/** What the host does when a program runs. */
-export const phases = [
-  "generation",
-  "evaluation",
-  "reference logprobs",
-  "values",
-  "training step",
-  "micro-batch",
-  "optimizer step",
-  "critic step",
-  "critic micro-batch",
-  "critic optimizer step",
-] as const;
-export type Phase = (typeof phases)[number];
+import { type Phase, PhaseNotes, watchCritic, watchOptimizer, watchPolicy } from "./phases.ts";
 
 /** A program of a step. */
 export interface StepProgram {
@@ -93,7 +79,8 @@ export async function traceStage(
     numbers: ({ type }) => (type === "i32" ? token : 0),
   });
   tf.enableProdMode();
-  await startLazyBackend(executor);
+  const backend = await startLazyBackend(executor);
+  backend.precision = recipe.backend.precision;
   const weights = zeroWeights(config);
   const policy = parts.assemblePolicy(traced, { ...files, weights }, { trainable: true, reference: false });
   const optimizer = createAdamW(policy.trainable, traced.optimizer);
@@ -296,91 +283,6 @@ function plainToken({ size, eosIds, decode }: Tokenizer, stop: readonly string[]
       return id;
   }
   return 0;
-}
-
-/** Tells the executor what its next program is for. */
-class PhaseNotes {
-  private readonly executor: AheadExecutor;
-  /** Runs when the last gradients were asked for. */
-  private runs = 0;
-
-  constructor(executor: AheadExecutor) {
-    this.executor = executor;
-  }
-
-  set(phase: Phase): void {
-    this.executor.phase = phase;
-  }
-
-  gradients(phase: Phase): void {
-    this.set(phase);
-    this.runs = this.executor.runs;
-  }
-
-  /** One program with the gradients, or, behind several micro-batches, one of its own. */
-  optimizerStep(together: Phase, apart: Phase): void {
-    this.set(this.executor.runs === this.runs ? together : apart);
-  }
-}
-
-/** @param token that its completions, which no program makes, consist of */
-function watchPolicy(notes: PhaseNotes, policy: TrainablePolicy, token: number): TrainablePolicy {
-  return Object.create(policy, {
-    sampleRows: {
-      value: async (prompts: readonly Int32Array[], request: SamplingRequest): Promise<SampledRow[]> => {
-        const { repeats, maxNewTokens } = request;
-        const numbers = (value: number) => new Array<number>(maxNewTokens).fill(value);
-        return Array.from({ length: prompts.length * repeats }, () => ({
-          tokens: numbers(token),
-          logprobs: numbers(0),
-          entropies: numbers(0),
-        }));
-      },
-    },
-    score: {
-      value: (...args: Parameters<TrainablePolicy["score"]>) => {
-        if (args[1].reference) notes.set("reference logprobs");
-        return policy.score(...args);
-      },
-    },
-    lossAndGradients: {
-      value: (loss: Parameters<TrainablePolicy["lossAndGradients"]>[0]) => {
-        notes.gradients("micro-batch");
-        return policy.lossAndGradients(loss);
-      },
-    },
-  }) as TrainablePolicy;
-}
-
-function watchCritic(notes: PhaseNotes, critic: Critic): Critic {
-  let learning = false;
-  return {
-    ...critic,
-    values: (batch) => {
-      if (!learning) notes.set("values");
-      return critic.values(batch);
-    },
-    lossAndGradients: (loss) => {
-      notes.gradients("critic micro-batch");
-      learning = true;
-      try {
-        return critic.lossAndGradients(loss);
-      } finally {
-        learning = false;
-      }
-    },
-  };
-}
-
-function watchOptimizer(notes: PhaseNotes, optimizer: AdamW, together: Phase, apart: Phase): AdamW {
-  return Object.create(optimizer, {
-    step: {
-      value: (...args: Parameters<AdamW["step"]>) => {
-        notes.optimizerStep(together, apart);
-        return optimizer.step(...args);
-      },
-    },
-  }) as AdamW;
 }
 
 const silent: Progress = { start() {}, step() {}, note() {}, stop() {} };
