@@ -30,7 +30,7 @@ export interface RecordedRun {
   readonly phase: string;
   /** Bytes of all buffers when it began, its arguments among them. */
   readonly inUse: number;
-  /** Turns of its longest loop whose bound is an argument; 1 without. */
+  /** Turns of its longest loop whose bound is an argument; 1 without. Loops of fixed length the compiler counts itself. */
   readonly turns: number;
   /** Its scalar arguments; null for all else. */
   readonly scalars: readonly (number | null)[];
@@ -113,7 +113,7 @@ export class AheadExecutor implements Executor {
     const known = loopTurns(program.text, scalars);
     for (const index of program.options.donate ?? []) args[index]!.free();
     const fresh = args.map(({ uploaded }) => uploaded === this.runs);
-    program.runs.push({ phase: this.phase, inUse, turns: mostTurns(known), scalars, fresh });
+    program.runs.push({ phase: this.phase, inUse, turns: openTurns(program.text, known), scalars, fresh });
     this.runs++;
     return program.outputs.map((spec, i) => this.buffer(spec, known.results[i] ?? null, null));
   }
@@ -149,6 +149,8 @@ export class AheadExecutor implements Executor {
   close(): void {}
 }
 
-function mostTurns({ turns }: LoopTurns): number {
-  return Math.max(1, ...turns.map((count) => count ?? 1));
+/** Turns of the longest loop that the compiler cannot count: without arguments its bound is not known. */
+function openTurns(text: string, { turns }: LoopTurns): number {
+  const counted = loopTurns(text, []).turns;
+  return Math.max(1, ...turns.map((count, i) => (counted[i] === null ? (count ?? 1) : 1)));
 }

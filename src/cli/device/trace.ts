@@ -101,37 +101,6 @@ export async function traceStage(
       return runs.length === 0 ? [] : [{ program, phase, runs, times: times(phase) }];
     });
   const example = always(source.name, longest.example);
-  if (options.updatesOnly !== true) {
-    if (algorithm.kind !== "sft") {
-      notes.set("generation");
-      const prompts = Array.from({ length: recipe.rollout.prompts_per_step }, (_, i) => example.at(i));
-      const maxPromptTokens = parts.longestPrompt(recipe, policy);
-      await sampleGroups(
-        { rollout: recipe.rollout, tokenizer, policy, maxPromptTokens, seed: recipe.seed, name },
-        prompts,
-        0,
-      );
-      generated.push(...collect(() => 1));
-    }
-    if (recipe.data.eval !== undefined && recipe.eval !== undefined) {
-      notes.set("evaluation");
-      const evalSource = await parts.assembleSource(recipe.data.eval, recipe, "eval", () => {});
-      const size = Math.min(
-        Math.max(1, Math.floor(recipe.eval.batch_rows / recipe.eval.samples)),
-        evalSource.size ?? Number.POSITIVE_INFINITY,
-        recipe.eval.limit ?? Number.POSITIVE_INFINITY,
-      );
-      const longestEval = longestExample(evalSource, tokenizer).example;
-      await parts.runEvaluation(recipe, recipe.eval, {
-        policy,
-        files,
-        source: { ...always(evalSource.name, longestEval), size },
-        score: alternating,
-      });
-      generated.push(...collect(() => 0));
-    }
-  }
-
   let step = 0;
   const watchedPolicy = watchPolicy(notes, policy, token);
   const stage: Stage = {
@@ -181,6 +150,37 @@ export async function traceStage(
     const perEpoch = !["reference logprobs", "values"].includes(phase);
     return (perRows ? 1 / share : 1) * (perEpoch ? epochs : 1);
   });
+  // behind the updates, when everything that stays is on the card
+  if (options.updatesOnly !== true) {
+    if (algorithm.kind !== "sft") {
+      notes.set("generation");
+      const prompts = Array.from({ length: recipe.rollout.prompts_per_step }, (_, i) => example.at(i));
+      const maxPromptTokens = parts.longestPrompt(recipe, policy);
+      await sampleGroups(
+        { rollout: recipe.rollout, tokenizer, policy, maxPromptTokens, seed: recipe.seed, name },
+        prompts,
+        0,
+      );
+      generated.push(...collect(() => 1));
+    }
+    if (recipe.data.eval !== undefined && recipe.eval !== undefined) {
+      notes.set("evaluation");
+      const evalSource = await parts.assembleSource(recipe.data.eval, recipe, "eval", () => {});
+      const size = Math.min(
+        Math.max(1, Math.floor(recipe.eval.batch_rows / recipe.eval.samples)),
+        evalSource.size ?? Number.POSITIVE_INFINITY,
+        recipe.eval.limit ?? Number.POSITIVE_INFINITY,
+      );
+      const longestEval = longestExample(evalSource, tokenizer).example;
+      await parts.runEvaluation(recipe, recipe.eval, {
+        policy,
+        files,
+        source: { ...always(evalSource.name, longestEval), size },
+        score: alternating,
+      });
+      generated.push(...collect(() => 0));
+    }
+  }
   const trainable = [...policy.trainable.values()].reduce((sum, { size }) => sum + size, 0);
   const adapters = recipe.model.lora === undefined ? 0 : trainable;
   const criticSize =
