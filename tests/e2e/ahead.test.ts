@@ -44,6 +44,8 @@ const keyOf = ({ program }: StepProgram) => createHash("sha256").update(program.
 
 const cuda = pluginFor("cuda");
 const compiles = cuda !== null && cuda.cudaTools !== null;
+/** Of the recipes, those that every run of the tests compiles; RLPT_THOROUGH=1 compiles all. */
+const usual = new Set(["quickstart", "ppo"]);
 optionalPart(
   "programs for a card that is not here",
   compiles,
@@ -52,6 +54,7 @@ optionalPart(
   const compiler = compiles ? new Compiler(cuda!, gpuTarget("h100")) : null;
 
   for (const { config, set = [], updatesOnly = false } of recipes) {
+    if (process.env["RLPT_THOROUGH"] !== "1" && !usual.has(config)) continue;
     it(`${config} ${set.join(" ")} compiles for an H100`, async () => {
       for (const { programs, held } of await traced(`configs/${config}.yaml`, set, updatesOnly)) {
         expect(programs.length).toBeGreaterThan(0);
@@ -70,49 +73,56 @@ optionalPart(
       }
     }, 600_000);
   }
+});
 
-  const gguf = process.env["RLPT_SMOLLM2_GGUF"];
-  it.skipIf(!gguf)(
-    "SmolLM2 by LoRA and whole: what plan --device prints adds up",
-    async () => {
-      const small = [
-        `model.path=${gguf}`,
-        "rollout.prompts_per_step=2",
-        "rollout.group_size=2",
-        "rollout.max_new_tokens=32",
-      ];
-      const plan = await planForDevice(
-        "configs/smollm2-gsm8k.yaml",
-        "h100",
-        { set: small },
-        {
-          plugin: cuda!,
-          search: false,
-        },
-      );
-      const [stage] = plan.stages;
-      expect(stage!.programs.map(({ phase }) => phase)).toEqual(["generation", "training step"]);
-      expect(stage!.weights_bytes).toBe(4 * (stage!.parameters + stage!.trainable));
-      expect(plan.fits).toBe(true);
-      for (const program of stage!.programs) {
-        expect(program.peak_bytes).toBeGreaterThan(stage!.weights_bytes + stage!.moments_bytes);
-        expect(program.temporary_bytes).toBeGreaterThan(0);
-        // every weight is read once at least: no step is faster than that
-        expect(program.roofline_s).toBeGreaterThan(stage!.weights_bytes / gpuTarget("h100").bandwidth / 2);
-      }
-      const whole = await traced("configs/smollm2-gsm8k.yaml", [...small, "model.lora=null"], true);
-      for (const program of whole[0]!.programs) {
-        expect(compiler!.compile(program).memory!.aliased).toBeGreaterThan(2 * 4 * whole[0]!.parameters);
-      }
-    },
-    900_000,
-  );
+// minutes of compiling each, also on an idle machine
+const thorough = process.env["RLPT_THOROUGH"] === "1";
+const notThorough = "minutes of compiling; RLPT_THOROUGH=1 runs it";
+const gguf = process.env["RLPT_SMOLLM2_GGUF"];
+optionalPart(
+  "SmolLM2 for a card that is not here",
+  compiles && thorough && gguf !== undefined,
+  `${notThorough}, with RLPT_SMOLLM2_GGUF, where a CUDA plugin is`,
+)(() => {
+  const compiler = compiles ? new Compiler(cuda!, gpuTarget("h100")) : null;
+
+  it("SmolLM2 by LoRA and whole: what plan --device prints adds up", async () => {
+    const small = [
+      `model.path=${gguf}`,
+      "rollout.prompts_per_step=2",
+      "rollout.group_size=2",
+      "rollout.max_new_tokens=32",
+    ];
+    const plan = await planForDevice(
+      "configs/smollm2-gsm8k.yaml",
+      "h100",
+      { set: small },
+      {
+        plugin: cuda!,
+        search: false,
+      },
+    );
+    const [stage] = plan.stages;
+    expect(stage!.programs.map(({ phase }) => phase)).toEqual(["generation", "training step"]);
+    expect(stage!.weights_bytes).toBe(4 * (stage!.parameters + stage!.trainable));
+    expect(plan.fits).toBe(true);
+    for (const program of stage!.programs) {
+      expect(program.peak_bytes).toBeGreaterThan(stage!.weights_bytes + stage!.moments_bytes);
+      expect(program.temporary_bytes).toBeGreaterThan(0);
+      // every weight is read once at least: no step is faster than that
+      expect(program.roofline_s).toBeGreaterThan(stage!.weights_bytes / gpuTarget("h100").bandwidth / 2);
+    }
+    const whole = await traced("configs/smollm2-gsm8k.yaml", [...small, "model.lora=null"], true);
+    for (const program of whole[0]!.programs) {
+      expect(compiler!.compile(program).memory!.aliased).toBeGreaterThan(2 * 4 * whole[0]!.parameters);
+    }
+  }, 900_000);
 });
 
 optionalPart(
   "the same programs on the CPU",
-  pluginFor("cpu") !== null,
-  cpuPluginMissing,
+  pluginFor("cpu") !== null && thorough,
+  pluginFor("cpu") === null ? cpuPluginMissing : notThorough,
 )(() => {
   it("run, and give numbers", async () => {
     const executor = await cpuExecutor("pjrt");
