@@ -4,7 +4,7 @@ import { mean } from "../lib/math.ts";
 import type { Rng } from "../lib/rng.ts";
 import { bootstrapMean, majority, passAtK, wilson } from "../lib/statistics.ts";
 import { summariseConsistency } from "../rewards/contradiction.ts";
-import type { ContradictionOptions } from "../rewards/options.ts";
+import type { ContradictionOptions } from "../rewards/form-options.ts";
 import { encodePrompt, promptText } from "../rollouts/encode.ts";
 import { type GenerateOptions, generate } from "../rollouts/generate.ts";
 import type { EvaluationRow } from "../run/logs.ts";

@@ -6,7 +6,7 @@
 import type { RewardInput, RewardPartResult } from "../types.ts";
 import type { GoldenCase } from "./cases.ts";
 import { extractAnswer } from "./extract.ts";
-import type { ContradictionOptions } from "./options.ts";
+import type { ContradictionOptions } from "./form-options.ts";
 
 export interface Verdict {
   /** Candidates that the thought has most evidence for; several when tied. */

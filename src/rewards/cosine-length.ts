@@ -1,7 +1,7 @@
 import type { RewardInput, RewardPartResult } from "../types.ts";
 import type { GoldenCase } from "./cases.ts";
+import type { CosineLengthOptions } from "./form-options.ts";
 import { completionLength } from "./length.ts";
-import type { CosineLengthOptions } from "./options.ts";
 
 /**
  * v = end + (start - end) (1 + cos(pi L / M)) / 2 with (start, end) by correctness: at length 0 and at M = max_len.

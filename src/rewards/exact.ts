@@ -1,7 +1,7 @@
 import type { RewardInput, RewardPartResult } from "../types.ts";
+import type { ExactOptions } from "./answer-options.ts";
 import type { GoldenCase } from "./cases.ts";
 import { extractAnswer } from "./extract.ts";
-import type { ExactOptions } from "./options.ts";
 
 /** Right when the extracted answer is the gold answer, character for character, or holds it (`match: contains`). */
 export function exactReward(

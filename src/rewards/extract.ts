@@ -1,4 +1,4 @@
-import type { Extraction } from "./options.ts";
+import type { Extraction } from "./part-options.ts";
 
 /** Longest answer looked at, in characters: beyond it an answer is a text, and grading it would only cost time. */
 const MAX_ANSWER_CHARS = 10_000;

@@ -1,6 +1,6 @@
 import type { RewardInput, RewardPartResult } from "../types.ts";
 import type { GoldenCase } from "./cases.ts";
-import type { FinishedOptions } from "./options.ts";
+import type { FinishedOptions } from "./form-options.ts";
 
 /** `penalty` for a completion cut at the token limit, 0 for one that ended by itself or at a stop string. */
 export function finishedReward(input: RewardInput, options: FinishedOptions): RewardPartResult {

@@ -1,6 +1,6 @@
 import type { RewardInput, RewardPartResult } from "../types.ts";
 import type { GoldenCase } from "./cases.ts";
-import type { LengthOptions } from "./options.ts";
+import type { LengthOptions } from "./form-options.ts";
 
 /** Tokens (end token included) or characters (UTF-16 units, as JavaScript counts). */
 export function completionLength(

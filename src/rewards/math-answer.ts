@@ -1,8 +1,8 @@
 import type { RewardInput, RewardPartResult } from "../types.ts";
+import type { MathOptions } from "./answer-options.ts";
 import type { GoldenCase } from "./cases.ts";
 import { boxes, extractAnswer } from "./extract.ts";
 import { gradeAnswers } from "./math/grader.ts";
-import type { MathOptions } from "./options.ts";
 
 /** Where the gold answer stands in a column that holds a worked solution. */
 function goldAnswer(answer: string): string {

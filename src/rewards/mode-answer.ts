@@ -8,11 +8,11 @@
  * What a mode is stands in thinking.ts; here only `direct_opening` is handed to it.
  */
 import type { RewardInput, RewardPartResult } from "../types.ts";
+import { exactOptions, type ModeAnswerOptions, mathOptions } from "./answer-options.ts";
 import type { GoldenCase } from "./cases.ts";
 import { exactReward } from "./exact.ts";
 import { extractAnswer } from "./extract.ts";
 import { mathRewards } from "./math-answer.ts";
-import { exactOptions, type ModeAnswerOptions, mathOptions } from "./options.ts";
 import { thinks } from "./thinking.ts";
 
 const CLOSE = "</think>";

@@ -1,8 +1,8 @@
 import type { RewardInput, RewardPartResult } from "../types.ts";
+import type { NumberOptions } from "./answer-options.ts";
 import type { GoldenCase } from "./cases.ts";
 import { extractAnswer } from "./extract.ts";
 import { equalRationals, type Rational, readNumber, toNumber } from "./math/rational.ts";
-import type { NumberOptions } from "./options.ts";
 
 /** The number that a text is, with or without a unit behind it: "9 (apples)", "$1,234.50", "3/4". */
 function numberOf(text: string): { value: Rational; percent: boolean } | null {

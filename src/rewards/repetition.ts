@@ -1,6 +1,6 @@
 import type { RewardInput, RewardPartResult } from "../types.ts";
 import type { GoldenCase } from "./cases.ts";
-import type { RepetitionOptions } from "./options.ts";
+import type { RepetitionOptions } from "./form-options.ts";
 
 /**
  * (1 - distinct / all n-grams of lower-cased words) * max_penalty; 0 for fewer than n words.

@@ -6,9 +6,9 @@
  * code, are failed rewards here: no score.
  */
 import type { RewardInput, RewardPartResult } from "../types.ts";
+import { mathOptions, type RuleServerOptions } from "./answer-options.ts";
 import type { GoldenCase } from "./cases.ts";
 import { mathRewards } from "./math-answer.ts";
-import { mathOptions, type RuleServerOptions } from "./options.ts";
 
 type Judged = RewardPartResult & { right: boolean };
 

@@ -1,23 +1,18 @@
 /** Joins the parts: one score per completion, with a status, and an end to the run when too many fail. */
 import { RewardError } from "../lib/errors.ts";
 import type { RewardInput, RewardPartResult, RewardStatus, ScoredCompletion } from "../types.ts";
+import type { FileOptions } from "./answer-options.ts";
 import { contradictionReward } from "./contradiction.ts";
 import { cosineLengthReward } from "./cosine-length.ts";
 import { exactReward } from "./exact.ts";
 import { loadRewardFile, type RewardFile } from "./file.ts";
 import { finishedReward } from "./finished.ts";
+import type { CosineLengthOptions } from "./form-options.ts";
 import { lengthReward } from "./length.ts";
 import { mathRewards } from "./math-answer.ts";
 import { modeAnswerRewards } from "./mode-answer.ts";
 import { numberReward } from "./number.ts";
-import {
-  type CosineLengthOptions,
-  decidingPart,
-  type FileOptions,
-  partName,
-  type RewardSpec,
-  requiredNames,
-} from "./options.ts";
+import { decidingPart, partName, type RewardSpec, requiredNames } from "./options.ts";
 import { repetitionReward } from "./repetition.ts";
 import { ruleServerRewards } from "./rule-server.ts";
 import { tagFormatReward } from "./tag-format.ts";

@@ -1,6 +1,6 @@
 import type { RewardInput, RewardPartResult } from "../types.ts";
 import type { GoldenCase } from "./cases.ts";
-import type { TagFormatOptions } from "./options.ts";
+import type { TagFormatOptions } from "./form-options.ts";
 
 type Gap = TagFormatOptions["before"];
 

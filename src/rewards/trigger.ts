@@ -9,7 +9,7 @@
  */
 import type { RewardInput, RewardPartResult } from "../types.ts";
 import type { GoldenCase } from "./cases.ts";
-import type { TriggerOptions } from "./options.ts";
+import type { TriggerOptions } from "./form-options.ts";
 import { matchLayout } from "./tag-format.ts";
 import { thinks } from "./thinking.ts";
 

@@ -7,7 +7,7 @@ import {
   summariseConsistency,
   thoughtAndAnswer,
 } from "../../src/rewards/contradiction.ts";
-import { contradictionOptions } from "../../src/rewards/options.ts";
+import { contradictionOptions } from "../../src/rewards/form-options.ts";
 
 const options = contradictionOptions.parse({ kind: "contradiction" });
 const choices = ["cat", "catfish", "lynx"];

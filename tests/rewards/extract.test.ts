@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { boxes, extractAnswer } from "../../src/rewards/extract.ts";
-import type { Extraction } from "../../src/rewards/options.ts";
+import type { Extraction } from "../../src/rewards/part-options.ts";
 
 const table: [how: Extraction, completion: string, found: string | null][] = [
   ["whole", " a ", " a "],

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { completeInput } from "../../src/rewards/cases.ts";
-import { type TagFormatOptions, tagFormatOptions } from "../../src/rewards/options.ts";
+import { type TagFormatOptions, tagFormatOptions } from "../../src/rewards/form-options.ts";
 import { matchLayout, tagFormatReward } from "../../src/rewards/tag-format.ts";
 
 const value = (options: Partial<TagFormatOptions>, completion: string, promptText = ""): number =>
