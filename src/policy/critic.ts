@@ -5,8 +5,8 @@
 import * as tf from "@tensorflow/tfjs";
 import { mark } from "../backend/profile.ts";
 import { headName } from "./decoder-weights.ts";
+import { lossAndGradients } from "./gradients.ts";
 import type { TokenBatch, TrainablePolicy, Trainee } from "./interfaces.ts";
-import { lossAndGradients } from "./policy.ts";
 
 export const valueHeadName = "value_head.weight";
 

@@ -7,7 +7,6 @@ import {
   compilesPrograms,
   prefetch,
   productPrecision,
-  readsSynchronously,
   settle,
   withExactProducts,
 } from "../backend/read.ts";
@@ -32,6 +31,7 @@ import {
   transposeMatrix,
 } from "./decoder-weights.ts";
 import { startSession } from "./generation.ts";
+import { lossAndGradients } from "./gradients.ts";
 import type {
   DecoderConfig,
   FewShapes,
@@ -52,6 +52,7 @@ import {
   initialAdapters,
   loraScale,
 } from "./lora.ts";
+import { mergedValues } from "./merged.ts";
 import { parseModelConfig } from "./model-config.ts";
 import { sampleRows } from "./program-generation.ts";
 
@@ -292,45 +293,11 @@ class Policy implements DecoderPolicy {
 
   *exportWeights(): Iterable<NamedTensor> {
     for (const [name, { shape }] of expectedWeights(this.config)) {
-      const values = this.mergedValues(name);
+      const adapter = this.adapters.get(name.replace(/\.weight$/, ""));
+      const values = mergedValues(this.weights.get(name)!, adapter);
       const data = isTransposed(name) ? transposeMatrix(values, shape[1]!, shape[0]!) : values.slice();
       yield { name, shape, data };
     }
-  }
-
-  /** A weight with its adapter merged in, W + scale * A B, in the layout it is held in. */
-  private mergedValues(name: string): Float32Array {
-    if (!readsSynchronously()) return this.mergedOnHost(name);
-    const merged = tf.tidy(() => {
-      const weight = this.weights.get(name)!;
-      const adapter = this.adapters.get(name.replace(/\.weight$/, ""));
-      return adapter
-        ? tf.add(weight, tf.mul(tf.matMul(adapter.a, adapter.b), adapter.scale))
-        : tf.clone(weight);
-    });
-    try {
-      return merged.dataSync() as Float32Array;
-    } finally {
-      merged.dispose();
-    }
-  }
-
-  /** The same from values that `prepareExport` has brought to the host: a new tensor could not be read. */
-  private mergedOnHost(name: string): Float32Array {
-    const weight = this.weights.get(name)!;
-    const values = weight.dataSync() as Float32Array;
-    const adapter = this.adapters.get(name.replace(/\.weight$/, ""));
-    if (!adapter) return values;
-    const [rows, columns] = weight.shape as [number, number];
-    const [a, b] = [adapter.a.dataSync() as Float32Array, adapter.b.dataSync() as Float32Array];
-    const merged = values.slice();
-    for (let i = 0; i < rows; i++) {
-      for (let r = 0; r < adapter.rank; r++) {
-        const factor = adapter.scale * a[i * adapter.rank + r]!;
-        for (let j = 0; j < columns; j++) merged[i * columns + j]! += factor * b[r * columns + j]!;
-      }
-    }
-    return merged;
   }
 
   exportAdapter(): { tensors: NamedTensor[]; config: Record<string, unknown> } | null {
@@ -398,20 +365,6 @@ class Policy implements DecoderPolicy {
       embeddingTrained: this.trainsWeights,
     };
   }
-}
-
-/** @returns the loss and a gradient for every variable, 0 for those that the loss does not reach */
-export function lossAndGradients(
-  trainable: ReadonlyMap<string, tf.Variable>,
-  loss: () => tf.Scalar,
-): { loss: tf.Scalar; gradients: Map<string, tf.Tensor> } {
-  mark("gradients");
-  const { value, grads } = tf.variableGrads(loss, [...trainable.values()]);
-  const gradients = new Map<string, tf.Tensor>();
-  for (const [name, variable] of trainable) {
-    gradients.set(name, grads[variable.name] ?? tf.zerosLike(variable));
-  }
-  return { loss: value, gradients };
 }
 
 /** Unnamed: tfjs keeps one registry of names for the whole process, and there may be several policies. */
