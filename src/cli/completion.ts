@@ -1,5 +1,6 @@
 /** What could stand at the cursor of a command line: commands, flags, recipes, configs, runs, keys, files. */
 import { readdirSync, statSync } from "node:fs";
+import { homedir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import type { Argument, Command, Option } from "commander";
 import { backendKinds } from "../backend/options.ts";
@@ -105,9 +106,8 @@ const isConfig = (path: string): boolean => /\.ya?ml$/i.test(path);
 /** Run directories: those of the folder of runs, and any that the typed path leads to. */
 function runs(current: string): string[] {
   const here = listRuns(RUNS).map((path) => join(RUNS, basename(path)));
-  const typed = entries(current).filter(({ path, folder }) => folder && isRunDirectory(path));
-  const others = entries(current).filter(({ path, folder }) => folder && !isRunDirectory(path));
-  return [...here, ...typed.map(({ path }) => path), ...others.map(({ path }) => `${path}/`)];
+  const folders = entries(current).filter(({ folder }) => folder);
+  return [...here, ...folders.map(({ path }) => (isRunDirectory(untilded(path)) ? path : `${path}/`))];
 }
 
 /** Files that fit, and folders to go on into. */
@@ -121,16 +121,19 @@ function entries(current: string): { path: string; folder: boolean }[] {
   const prefix = parent === "./" && !current.startsWith("./") ? "" : parent;
   const start = current.endsWith("/") ? "" : basename(current);
   try {
-    return readdirSync(parent).flatMap((name) => {
+    return readdirSync(untilded(parent)).flatMap((name) => {
       if (!name.startsWith(start) || (name.startsWith(".") && !start.startsWith("."))) return [];
       const path = `${prefix}${name}`;
-      const stat = statSync(path, { throwIfNoEntry: false });
+      const stat = statSync(untilded(path), { throwIfNoEntry: false });
       return stat === undefined ? [] : [{ path, folder: stat.isDirectory() }];
     });
   } catch {
     return [];
   }
 }
+
+/** The home directory in the place of a leading `~`, which shells hand over as it was typed. */
+const untilded = (path: string): string => path.replace(/^~(?=\/)/, homedir());
 
 /** `optimizer.lr=` and all the others. */
 async function configKeys(): Promise<string[]> {

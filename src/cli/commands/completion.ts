@@ -4,23 +4,34 @@ import { print } from "../terminal.ts";
 /** Each asks the program itself, so a script does not age. */
 const SCRIPTS = {
   bash: `_rlpt() {
-  local IFS=$'\\n'
-  COMPREPLY=($("$1" completion candidates -- "\${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null))
+  local IFS=$'\\n' i words=("\${COMP_WORDS[@]:1:COMP_CWORD}")
+  COMPREPLY=($("$1" completion candidates -- "\${words[@]//\\\\/}" 2>/dev/null))
+  for i in "\${!COMPREPLY[@]}"; do
+    [[ \${COMPREPLY[i]} == *' '* ]] && printf -v "COMPREPLY[i]" %q "\${COMPREPLY[i]}"
+  done
   [[ \${#COMPREPLY[@]} -eq 1 && \${COMPREPLY[0]} == *[/=] ]] && compopt -o nospace
   return 0
 }
 complete -F _rlpt rlpt`,
+  // a file of $fpath is the function's body at its first call, and is sourced otherwise
   zsh: `#compdef rlpt
 _rlpt() {
-  local -a found open
-  found=("\${(@f)$("\${words[1]}" completion candidates -- "\${(@)words[2,CURRENT]}" 2>/dev/null)}")
+  local -a typed found open
+  typed=("\${(@Q)words[2,CURRENT-1]}" "\${(Q)PREFIX}")
+  found=("\${(@f)$("\${(Q)words[1]}" completion candidates -- "\${(@)typed}" 2>/dev/null)}")
+  compset -P '*/' && found=("\${(@)found#\${typed[-1]%/*}/}")
   open=(\${(M)found:#*[/=]})
   found=(\${found:#*[/=]})
   (( \${#open} )) && compadd -S '' -- $open
   (( \${#found} )) && compadd -- $found
 }
-compdef _rlpt rlpt`,
-  fish: `complete -c rlpt -f -a '(rlpt completion candidates -- (commandline -opc)[2..-1] (commandline -ct) 2>/dev/null)'`,
+if [[ \${funcstack[1]} == _rlpt ]]; then _rlpt "$@"; else compdef _rlpt rlpt; fi`,
+  fish: `function __rlpt_candidates
+    set -l words (commandline -opc)
+    set -l last (string unescape -- (commandline -ct); or commandline -ct | string trim --left --chars '"\\'')
+    $words[1] completion candidates -- $words[2..-1] "$last" 2>/dev/null
+end
+complete -c rlpt -f -a '(__rlpt_candidates)'`,
 } as const;
 
 export function register(program: Command): void {
