@@ -14,11 +14,13 @@ export function tensorflowFolder(): string | null {
   return existsSync(own) ? own : (findTensorFlow().found?.folder ?? null);
 }
 
-/** A PJRT plugin for this platform, or null. */
+/** A PJRT plugin for this platform, or null: $RLPT_PJRT_PLUGIN, what `.ci/run` installed, a person's own. */
 export function pluginFor(platform: "cpu" | "cuda"): FoundPlugin | null {
   const folder = platform === "cpu" ? "xla-cpu" : "cuda13";
-  const own = pluginsIn(join(installed, "pjrt", folder), "installed by rlpt");
-  return [...own, ...findPlugins()].find((plugin) => plugin.platform === platform) ?? null;
+  const fits = (plugin: FoundPlugin) => plugin.platform === platform;
+  const named = process.env["RLPT_PJRT_PLUGIN"] ? findPlugins().find(fits) : undefined;
+  const own = () => pluginsIn(join(installed, "pjrt", folder), "installed by rlpt").find(fits);
+  return named ?? own() ?? findPlugins().find(fits) ?? null;
 }
 
 export const tensorflowMissing =

@@ -1,15 +1,17 @@
 /** An executor of compiled programs for tests: XLA's CPU plugin for PJRT, else TensorFlow's library. */
 import type { DeviceBuffer, Executor, Program } from "../../src/backend/xla/executor.ts";
 import { openPjrtExecutor } from "../../src/backend/xla/pjrt/executor.ts";
-import { findPlugins } from "../../src/backend/xla/pjrt/find.ts";
 import { openTensorFlowExecutor } from "../../src/backend/xla/tensorflow/executor.ts";
-import { findTensorFlow } from "../../src/backend/xla/tensorflow/find.ts";
+import { pluginFor, tensorflowFolder } from "./engines.ts";
 
-const plugins = findPlugins();
-const plugin = (plugins.find(({ platform }) => platform === "cpu") ?? null)?.path;
-const folder = plugin === undefined ? findTensorFlow().found?.folder : undefined;
+const plugin = pluginFor("cpu")?.path;
+const folder = plugin === undefined ? (tensorflowFolder() ?? undefined) : undefined;
 
 export const xlaHere = plugin !== undefined || folder !== undefined;
+
+// the same library where a test says `backend: xla`
+if (plugin !== undefined) process.env["RLPT_PJRT_PLUGIN"] = plugin;
+else if (folder !== undefined) process.env["RLPT_TENSORFLOW"] = folder;
 
 export const xlaMissing = "no library that compiles programs; rlpt backend install xla-cpu";
 

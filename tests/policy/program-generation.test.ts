@@ -197,7 +197,7 @@ optionalPart(
       Number(/stablehlo\.while\([\s\S]*?tensor<i32>, tensor<(\d+)xi32>/.exec(module)![1]);
     const programs = watch!.modules.slice(before).filter((module) => module.includes("stablehlo.while"));
     expect(width(programs.at(-1)!)).toBeLessThan(width(programs[0]!));
-  });
+  }, 180_000);
 
   it("a policy that has diverged says so", async () => {
     await tf.setBackend("xla");

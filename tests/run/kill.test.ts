@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -93,18 +93,24 @@ describe("a run that is killed and resumed", () => {
   test("ends as an unkilled one after SIGKILL at 20 and more random moments", async () => {
     const rng = createRng(11);
     let kills = 0;
-    for (let attempt = 0; kills < 20; attempt++) {
+    let insideCheckpoint = 0;
+    // where the moments fall is the machine's affair: on until one has hit a checkpoint being written
+    const enough = () => kills >= 20 && (insideCheckpoint > 0 || kills >= 200);
+    for (let attempt = 0; !enough(); attempt++) {
       const runDir = newRun(`random-${attempt}`);
       for (let output = ""; output === ""; ) {
         const { child, begun, ended } = start(runDir);
         await begun;
-        // enough is enough: on a slow machine the last life may be the one that gets anywhere
+        // a life without a kill at last: on a slow machine it may be the one that gets anywhere
         const delay = 5 + rng.integer(110, kills);
-        const timer = kills < 20 ? setTimeout(() => child.kill("SIGKILL"), delay) : undefined;
+        const timer = !enough() ? setTimeout(() => child.kill("SIGKILL"), delay) : undefined;
         const end = await ended;
         clearTimeout(timer);
         if (end.signal === "SIGKILL") {
           kills++;
+          const checkpoints = join(runDir, "checkpoints");
+          const names = existsSync(checkpoints) ? readdirSync(checkpoints) : [];
+          if (names.some((name) => name.startsWith(".tmp-"))) insideCheckpoint++;
         } else {
           expect(end.code).toBe(0);
           output = end.output;
@@ -112,7 +118,8 @@ describe("a run that is killed and resumed", () => {
         if (output !== "") expect(outcome(runDir, output)).toEqual(expected);
       }
     }
-  }, 180_000);
+    expect(insideCheckpoint).toBeGreaterThan(0);
+  }, 300_000);
 
   test.each([
     ["half of a weight file written", "9:half"],

@@ -157,16 +157,21 @@ export const shift = (x: Value, term: number) => add(x, constant(x.type, term));
 
 export type Comparison = "EQ" | "NE" | "LT" | "LE" | "GT" | "GE";
 
+/** Said in every comparison: without it XLA of interface 0.81 folds integers that are constant as if unsigned. */
+const kindOf = (type: ElementType): string =>
+  type === "i32" ? "SIGNED" : type === "f32" || type === "bf16" ? "FLOAT" : "UNSIGNED";
+
 export function compare(direction: Comparison, x: Value, y: Value): Value {
   if (x.type !== y.type) throw new TypeError(`comparison of ${typeText(x)} and ${typeText(y)}`);
   const shape = broadcastShape(x.shape, y.shape);
   const from = typeText({ type: x.type, shape });
   const to = typeText({ type: "i1", shape });
+  const kind = kindOf(x.type);
   return operation(
     "i1",
     shape,
     [broadcast(x, shape), broadcast(y, shape)],
-    ([a, b]) => `stablehlo.compare ${direction}, ${a}, ${b} : (${from}, ${from}) -> ${to}`,
+    ([a, b]) => `stablehlo.compare ${direction}, ${a}, ${b}, ${kind} : (${from}, ${from}) -> ${to}`,
   );
 }
 
