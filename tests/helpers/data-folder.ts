@@ -1,0 +1,30 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, expect } from "vitest";
+import { readFileDataset } from "../../src/data/file-dataset.ts";
+import { fileOptions } from "../../src/data/file-options.ts";
+import { DataError } from "../../src/lib/errors.ts";
+
+/** A folder for one test file's data sets; gone when its tests are done. */
+export function dataFolder() {
+  const baseDir = mkdtempSync(join(tmpdir(), "rlpt-data-"));
+  afterAll(() => rmSync(baseDir, { recursive: true, force: true }));
+
+  function write(name: string, content: string | Uint8Array): string {
+    writeFileSync(join(baseDir, name), content);
+    return name;
+  }
+
+  const read = (options: object) =>
+    readFileDataset(fileOptions.parse({ kind: "file", ...options }), { baseDir });
+
+  /** The message by which a data set is refused, its paths relative to the folder. */
+  async function failure(options: object): Promise<string> {
+    const error: unknown = await read(options).catch((each: unknown) => each);
+    expect(error).toBeInstanceOf(DataError);
+    return (error as Error).message.replaceAll(`${baseDir}/`, "");
+  }
+
+  return { baseDir, write, read, failure };
+}
