@@ -6,30 +6,16 @@
 // writes one stage of a run that is there already to tests/fixtures/alarms/<name>/.
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { parse } from "csv-parse/sync";
 import { stringify } from "csv-stringify/sync";
+import { importTypeScript, root } from "./import-typescript.mjs";
 
-const METRICS = [
-  "reward/mean",
-  "accuracy",
-  "policy/entropy",
-  "tokens/completion_mean",
-  "completion/thinking",
-  "mode/thinking/tokens",
-  "mode/direct/tokens",
-  "group/all_right",
-  "group/all_wrong",
-  "group/all_truncated",
-  "group/all_unparsed",
-  "group/equal_rewards",
-];
+const { watchedMetrics } = await importTypeScript("src/run/alarms.ts");
 const EVALUATION = ["slice", "completions", "accuracy", "accuracy_low", "accuracy_high", "thinking"];
 const STEPS = 40;
 
-const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 const fixtures = join(root, "tests", "fixtures", "alarms");
 const series = join(fixtures, "series");
 const { values } = parseArgs({
@@ -48,7 +34,7 @@ const table = (file) => parse(readFileSync(file), { columns: true });
 const short = (text) =>
   text === "" || Number.isNaN(Number(text)) ? text : String(Number(Number(text).toPrecision(5)));
 const pick = (row, columns) => Object.fromEntries(columns.map((name) => [name, short(row[name] ?? "")]));
-const metricsOf = (row) => ({ step: row.step, ...pick(row, METRICS) });
+const metricsOf = (row) => ({ step: row.step, ...pick(row, watchedMetrics) });
 const evaluationOf = (row) => ({ step: row.step, ...pick(row, EVALUATION) });
 const write = (path, rows) => writeFileSync(path, stringify(rows, { header: true }));
 

@@ -34,7 +34,8 @@ export const ACCURACY_FLOOR = 0.2;
 /** Evaluated completions that a slice or mode needs to count. */
 const SLICE_COMPLETIONS = 10;
 
-const WATCHED = [
+/** Metrics that alarms look at; tests replay runs that were recorded with these. */
+export const watchedMetrics = [
   "reward/mean",
   "accuracy",
   "policy/entropy",
@@ -48,7 +49,7 @@ const WATCHED = [
   "group/all_unparsed",
   "group/equal_rewards",
 ] as const;
-type Watched = (typeof WATCHED)[number];
+type Watched = (typeof watchedMetrics)[number];
 
 /** The watched metrics of one step; null where it had none. */
 export type AlarmRow = Record<Watched, number | null>;
@@ -124,7 +125,7 @@ export function withStep(
   slices: readonly EvaluatedSlice[] | null,
 ): AlarmHistory {
   const row = Object.fromEntries(
-    WATCHED.map((name) => [name, Number.isFinite(metrics[name]) ? metrics[name]! : null]),
+    watchedMetrics.map((name) => [name, Number.isFinite(metrics[name]) ? metrics[name]! : null]),
   ) as AlarmRow;
   return {
     rows: history.rows + 1,
