@@ -2,6 +2,14 @@
 import * as tf from "@tensorflow/tfjs";
 import { ModelFileError } from "../lib/errors.ts";
 import type { Rng } from "../lib/rng.ts";
+import {
+  type AdapterConfig,
+  isTargeted,
+  moduleRank,
+  namesModule,
+  parseAdapterConfig,
+  unmatchedTargets,
+} from "./adapter-config.ts";
 import { linearModules, transposeMatrix } from "./decoder-weights.ts";
 import type { DecoderConfig, LoraOptions, NamedTensor } from "./interfaces.ts";
 
@@ -20,11 +28,6 @@ const prefix = "base_model.model.";
 /** PEFT's name of an adapter matrix. @param module such as `model.layers.0.self_attn.q_proj` */
 export function adapterTensorName(module: string, matrix: "A" | "B"): string {
   return `${prefix}${module}.lora_${matrix}.weight`;
-}
-
-/** scale = alpha / r, or alpha / sqrt(r) with rank stabilisation (arXiv:2312.03732). */
-export function loraScale(options: { rank: number; alpha: number; useRslora: boolean }): number {
-  return options.alpha / (options.useRslora ? Math.sqrt(options.rank) : options.rank);
 }
 
 /** Every linear layer of the decoder by module name, with [out, in]. */
@@ -48,7 +51,7 @@ export function initialAdapters(
 ): Map<string, AdapterValues> {
   const linear = allLinear(config);
   for (const target of options.targets) {
-    if (![...linear.keys()].some((module) => isTarget(module, target))) {
+    if (![...linear.keys()].some((module) => namesModule([target], module))) {
       const known = [...new Set([...linear.keys()].map((module) => module.split(".").at(-1)!))];
       throw new ModelFileError(
         `lora targets name ${JSON.stringify(target)}, which this model has not; it has ${known.join(", ")}`,
@@ -57,7 +60,7 @@ export function initialAdapters(
   }
   const adapters = new Map<string, AdapterValues>();
   for (const [module, [outputs, inputs]] of linear) {
-    if (!options.targets.some((target) => isTarget(module, target))) continue;
+    if (!options.targets.some((target) => namesModule([target], module))) continue;
     const { rank, alpha } = options;
     const stream = rng.fork("lora", module);
     const bound = 1 / Math.sqrt(inputs);
@@ -65,35 +68,6 @@ export function initialAdapters(
     adapters.set(module, { rank, alpha, a, b: new Float32Array(outputs * rank), inputs, outputs });
   }
   return adapters;
-}
-
-function isTarget(module: string, target: string): boolean {
-  return module === target || module.endsWith(`.${target}`);
-}
-
-/** Keys of adapter_config.json that change the mathematics in ways this program does not know. */
-const unsupportedKeys = [
-  "use_dora",
-  "lora_bias",
-  "trainable_token_indices",
-  "target_parameters",
-  "use_qalora",
-  "layer_replication",
-  "kasa_config",
-  "use_bdlora",
-  "arrow_config",
-  "alora_invocation_tokens",
-  "layers_to_transform",
-  "layers_pattern",
-  "exclude_modules",
-  "modules_to_save",
-  "fan_in_fan_out",
-] as const;
-
-function isSet(value: unknown): boolean {
-  if (value === undefined || value === null || value === false) return false;
-  if (Array.isArray(value)) return value.length > 0;
-  return typeof value !== "object" || Object.keys(value).length > 0;
 }
 
 /**
@@ -112,12 +86,13 @@ export function importAdapter(
   const fail = (message: string): never => {
     throw new ModelFileError(`${source}: ${message}`);
   };
-  const unsupported = unsupportedKeys.find((key) => isSet(adapterConfig[key]));
-  if (unsupported) fail(`${unsupported} = ${JSON.stringify(adapterConfig[unsupported])} is not supported`);
-  if ((adapterConfig["bias"] ?? "none") !== "none") fail('bias: only "none" is supported');
-  const rank = positive(adapterConfig["r"] ?? 8, "r", fail);
-  const alpha = positive(adapterConfig["lora_alpha"] ?? 8, "lora_alpha", fail);
-  const useRslora = adapterConfig["use_rslora"] === true;
+  const parsed = parseAdapterConfig(adapterConfig, source);
+  for (const [key, modules] of [
+    ["exclude_modules", parsed.excludeModules],
+    ["modules_to_save", parsed.modulesToSave],
+  ] as const) {
+    if (modules.length > 0) fail(`${key} = ${JSON.stringify(modules)} is not supported`);
+  }
 
   const linear = allLinear(config);
   const pairs = new Map<string, { A?: NamedTensor; B?: NamedTensor }>();
@@ -134,29 +109,17 @@ export function importAdapter(
     if (!pair) continue;
     if (!pair.A || !pair.B)
       return fail(`${module} has lora_${pair.A ? "A" : "B"} but no lora_${pair.A ? "B" : "A"}`);
-    const own = patternValue(adapterConfig["rank_pattern"], module) ?? rank;
-    checkShape(pair.A, [own, inputs], fail);
-    checkShape(pair.B, [outputs, own], fail);
-    adapters.set(module, {
-      rank: own,
-      alpha: patternValue(adapterConfig["alpha_pattern"], module) ?? alpha,
-      a: pair.A.data,
-      b: pair.B.data,
-      inputs,
-      outputs,
-    });
+    const { rank, alpha } = moduleRank(parsed, module);
+    checkShape(pair.A, [rank, inputs], fail);
+    checkShape(pair.B, [outputs, rank], fail);
+    adapters.set(module, { rank, alpha, a: pair.A.data, b: pair.B.data, inputs, outputs });
   }
-  const targets = checkTargets(adapterConfig["target_modules"], linear, adapters, fail);
+  const targets = checkTargets(parsed, [...linear.keys()], adapters, fail);
+  const { rank, alpha, useRslora } = parsed;
   return { adapters, options: { rank, alpha, targets, useRslora } };
 }
 
 type Fail = (message: string) => never;
-
-function positive(value: unknown, key: string, fail: Fail): number {
-  return typeof value === "number" && value > 0
-    ? value
-    : fail(`${key} = ${JSON.stringify(value)} must be positive`);
-}
 
 function checkShape({ name, shape }: NamedTensor, expected: readonly number[], fail: Fail): void {
   if (shape.length !== 2 || shape.some((size, i) => size !== expected[i])) {
@@ -164,36 +127,18 @@ function checkShape({ name, shape }: NamedTensor, expected: readonly number[], f
   }
 }
 
-/** PEFT: key k of a pattern applies when `^(.*\.)?(k)$` matches the module; the first hit wins. */
-function patternValue(pattern: unknown, module: string): number | undefined {
-  if (typeof pattern !== "object" || pattern === null) return undefined;
-  for (const [key, value] of Object.entries(pattern)) {
-    if (typeof value === "number" && new RegExp(`^(.*\\.)?(${key})$`).test(module)) return value;
-  }
-  return undefined;
-}
-
 /** @returns the targets by the last part of their names */
 function checkTargets(
-  declared: unknown,
-  linear: ReadonlyMap<string, unknown>,
+  config: AdapterConfig,
+  modules: readonly string[],
   adapters: ReadonlyMap<string, unknown>,
   fail: Fail,
 ): string[] {
-  const modules = [...linear.keys()];
-  let wanted = [...adapters.keys()];
-  if (declared === "all-linear") {
-    wanted = modules;
-  } else if (typeof declared === "string") {
-    wanted = modules.filter((module) => new RegExp(`^(?:${declared})$`).test(module));
-  } else if (Array.isArray(declared)) {
-    for (const target of declared.map(String)) {
-      if (!modules.some((module) => isTarget(module, target))) {
-        fail(`target_modules names ${JSON.stringify(target)}, which this model has not`);
-      }
-    }
-    wanted = modules.filter((module) => declared.some((target) => isTarget(module, String(target))));
+  const unknown = unmatchedTargets(config, modules)[0];
+  if (unknown !== undefined) {
+    fail(`target_modules names ${JSON.stringify(unknown)}, which this model has not`);
   }
+  const wanted = modules.filter((module) => isTargeted(config, module));
   const without = wanted.find((module) => !adapters.has(module));
   if (without) fail(`target_modules covers ${without}, but there are no tensors for it`);
   const extra = [...adapters.keys()].find((module) => !wanted.includes(module));

@@ -14,6 +14,7 @@ import { currentLazyBackend } from "../backend/xla/lazy-backend.ts";
 import { RlptError } from "../lib/errors.ts";
 import { createRng, type Rng } from "../lib/rng.ts";
 import type { GenerationSession, SampledRow, SamplingRequest } from "../types.ts";
+import { loraScale } from "./adapter-config.ts";
 import {
   type Adapter,
   hiddenStates,
@@ -50,7 +51,6 @@ import {
   adapterTensors,
   importAdapter,
   initialAdapters,
-  loraScale,
 } from "./lora.ts";
 import { mergedValues } from "./merged.ts";
 import { parseModelConfig } from "./model-config.ts";

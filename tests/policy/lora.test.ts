@@ -229,15 +229,21 @@ describe("adapters from PEFT files", () => {
       { target_modules: ["q_proj"] },
       "which target_modules does not cover",
     ],
-    ["DoRA", (t) => t, { use_dora: true }, "use_dora = true is not supported"],
-    ["biases", (t) => t, { bias: "all" }, 'bias: only "none" is supported'],
+    ["DoRA", (t) => t, { use_dora: true }, "use_dora = true: not supported"],
+    ["biases", (t) => t, { bias: "all" }, 'bias = "all": trained biases are not supported'],
     [
       "saved modules",
       (t) => t,
       { modules_to_save: ["lm_head"] },
       'modules_to_save = ["lm_head"] is not supported',
     ],
-    ["a rank of 0", (t) => t, { r: 0 }, "r = 0 must be positive"],
+    [
+      "excluded modules",
+      (t) => t,
+      { exclude_modules: ["q_proj"] },
+      'exclude_modules = ["q_proj"] is not supported',
+    ],
+    ["a rank of 0", (t) => t, { r: 0 }, "r = 0: expected a positive integer"],
   ])("refused when %s", (_name, change, keys, message) => {
     const { tensors, config: json } = exported();
     expect(() => importAdapter(parsed, change(tensors), { ...json, ...keys }, "dir")).toThrow(`dir: `);
