@@ -1,10 +1,10 @@
-import { cpSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, expect, it } from "vitest";
 import { prepare } from "../../src/cli/train-request.ts";
 import { train } from "../../src/cli/training.ts";
 import { createProgress } from "../../src/run/progress.ts";
-import { checkpointBytes, rowsWithoutTime, tinyGrpo, workspace } from "../helpers/tiny-run.ts";
+import { cutRun, expectSameRun } from "../helpers/same-run.ts";
+import { rowsWithoutTime, tinyGrpo, workspace } from "../helpers/tiny-run.ts";
 
 const space = workspace();
 afterAll(space.remove);
@@ -51,16 +51,10 @@ it("raises alarms in the log and in metrics.csv, and the same ones after a resum
   expect(rows.slice(0, 19).every((row) => row["alarms"] === "0")).toBe(true);
 
   for (const cut of [5, 15, 24]) {
-    const parted = space.path(`cut ${cut}`);
-    cpSync(whole, parted, { recursive: true });
-    for (let step = cut + 1; step <= 26; step++) {
-      rmSync(join(parted, "checkpoints", String(step).padStart(6, "0")), { recursive: true, force: true });
-    }
+    const parted = cutRun(whole, space.path(`cut ${cut}`), cut, 26);
     const again = await run(undefined, { resume: parted });
     expect(again).toEqual(lines.filter((line) => Number(/step (\d+)/.exec(line)![1]) > cut));
-    expect(rowsWithoutTime(join(parted, "metrics.csv"))).toEqual(rows);
-    const last = join("checkpoints", "000026");
-    expect(checkpointBytes(join(parted, last))).toEqual(checkpointBytes(join(whole, last)));
+    expectSameRun(parted, whole, 26);
   }
 });
 

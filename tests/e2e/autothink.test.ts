@@ -1,11 +1,11 @@
-import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { modeMetrics, sliceMetrics, slicesOf } from "../../src/algorithms/mode-metrics.ts";
 import { chainSource } from "../../src/data/chain.ts";
 import { chainOptions } from "../../src/data/options.ts";
 import type { Group, Prompt, ScoredCompletion } from "../../src/types.ts";
-import { checkpointBytes, rowsWithoutTime, runTraining, tinyModel, workspace } from "../helpers/tiny-run.ts";
+import { cutRun, expectSameRun } from "../helpers/same-run.ts";
+import { rowsWithoutTime, runTraining, tinyModel, workspace } from "../helpers/tiny-run.ts";
 
 const space = workspace();
 afterAll(space.remove);
@@ -60,16 +60,9 @@ describe("three stages of AutoThink", () => {
 
   it("continues inside each stage as if it had never stopped", async () => {
     for (const cut of [1, 2, 3, 4]) {
-      const parted = space.path(`cut ${cut}`);
-      await runTraining(config, { runDir: parted });
-      for (let step = cut + 1; step <= 5; step++)
-        rmSync(join(parted, "checkpoints", `00000${step}`), { recursive: true });
+      const parted = cutRun(whole, space.path(`cut ${cut}`), cut, 5);
       await runTraining(undefined, { resume: parted });
-      expect(rowsWithoutTime(join(parted, "metrics.csv"))).toEqual(
-        rowsWithoutTime(join(whole, "metrics.csv")),
-      );
-      const last = join("checkpoints", "000005");
-      expect(checkpointBytes(join(parted, last))).toEqual(checkpointBytes(join(whole, last)));
+      expectSameRun(parted, whole, 5);
     }
   });
 

@@ -1,14 +1,14 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parse } from "csv-parse/sync";
-import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { evaluateTarget } from "../../src/cli/evaluation.ts";
 import { exportModel } from "../../src/cli/exporting.ts";
-import { run } from "../../src/cli/main.ts";
 import { sampleFrom } from "../../src/cli/sampling.ts";
 import { resolveTarget } from "../../src/cli/target.ts";
 import { openSafetensors } from "../../src/policy/files/safetensors.ts";
 import { evaluationColumns, evaluationPromptColumns } from "../../src/run/logs.ts";
+import { command } from "../helpers/command.ts";
 import { runTraining, tinyGrpo, workspace } from "../helpers/tiny-run.ts";
 
 const space = workspace();
@@ -22,27 +22,6 @@ const set = ["backend.kind=wasm", "backend.cblas=off"];
 beforeAll(async () => {
   await runTraining(config, { runDir });
 });
-
-/** Runs a command line in this process. */
-async function command(...args: string[]): Promise<{ status: number; out: string; err: string }> {
-  let out = "";
-  let err = "";
-  const stdout = vi.spyOn(process.stdout, "write").mockImplementation((text) => {
-    out += String(text);
-    return true;
-  });
-  const stderr = vi.spyOn(process.stderr, "write").mockImplementation((text) => {
-    err += String(text);
-    return true;
-  });
-  try {
-    return { status: await run(["node", "rlpt", ...args]), out, err };
-  } finally {
-    stdout.mockRestore();
-    stderr.mockRestore();
-    process.exitCode = 0;
-  }
-}
 
 describe("rlpt eval", () => {
   it("gives the last evaluation of the run again, since draws depend on prompt and sample only", async () => {

@@ -2,7 +2,8 @@ import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, expect, it } from "vitest";
 import { evaluateTarget } from "../../src/cli/evaluation.ts";
-import { checkpointBytes, rowsWithoutTime, runTraining, workspace } from "../helpers/tiny-run.ts";
+import { checkpointAt, expectSameRun } from "../helpers/same-run.ts";
+import { rowsWithoutTime, runTraining, workspace } from "../helpers/tiny-run.ts";
 
 const space = workspace();
 afterAll(space.remove);
@@ -31,13 +32,9 @@ it("CLS-RL's laboratory run says base, new and other, and goes on from a checkpo
 
   const parted = space.path("parted");
   await runTraining("configs/cls-rl.yaml", { runDir: parted, steps: "4", set });
-  rmSync(join(parted, "checkpoints", "000004"), { recursive: true });
+  rmSync(checkpointAt(parted, 4), { recursive: true });
   await runTraining(undefined, { resume: parted });
-  for (const file of ["metrics.csv", "eval.csv", "prompts.csv"]) {
-    expect(rowsWithoutTime(join(parted, file))).toEqual(rowsWithoutTime(join(whole, file)));
-  }
-  const last = join("checkpoints", "000004");
-  expect(checkpointBytes(join(parted, last))).toEqual(checkpointBytes(join(whole, last)));
+  expectSameRun(parted, whole, 4);
 });
 
 it("an evaluation says how often thought and answer differ, and which of them is right then", async () => {

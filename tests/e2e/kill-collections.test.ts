@@ -4,7 +4,8 @@ import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, expect, it } from "vitest";
 import { createRng } from "../../src/lib/rng.ts";
-import { checkpointBytes, rowsWithoutTime, tinyGrpo, workspace } from "../helpers/tiny-run.ts";
+import { expectSameRun } from "../helpers/same-run.ts";
+import { tinyGrpo, workspace } from "../helpers/tiny-run.ts";
 
 const space = workspace();
 afterAll(space.remove);
@@ -93,15 +94,7 @@ async function runWithKills(args: readonly string[], folder: string, most: numbe
 }
 
 function expectSameRuns(folder: string, calm: string, ids: readonly string[]): void {
-  const last = join("checkpoints", String(STEPS).padStart(6, "0"));
-  for (const id of ids) {
-    for (const file of ["metrics.csv", "eval.csv", "prompts.csv"]) {
-      expect(rowsWithoutTime(join(folder, id, file)), `${id}/${file}`).toEqual(
-        rowsWithoutTime(join(calm, id, file)),
-      );
-    }
-    expect(checkpointBytes(join(folder, id, last)), id).toEqual(checkpointBytes(join(calm, id, last)));
-  }
+  for (const id of ids) expectSameRun(join(folder, id), join(calm, id), STEPS);
 }
 
 it("a pipeline ends with the same bytes, selections included, whatever was killed", {

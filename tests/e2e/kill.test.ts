@@ -1,9 +1,10 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, expect, it } from "vitest";
 import { createRng } from "../../src/lib/rng.ts";
-import { checkpointBytes, rowsWithoutTime, tinyGrpo, workspace } from "../helpers/tiny-run.ts";
+import { expectSameRun } from "../helpers/same-run.ts";
+import { tinyGrpo, workspace } from "../helpers/tiny-run.ts";
 
 const space = workspace();
 afterAll(space.remove);
@@ -80,14 +81,7 @@ it("ends with the same bytes as an unkilled run after 22 kills, some inside a ch
   expect(kills).toBeGreaterThanOrEqual(20);
   expect(insideCheckpoint).toBeGreaterThanOrEqual(3);
 
-  const last = join("checkpoints", String(STEPS).padStart(6, "0"));
-  expect(checkpointBytes(join(killed, last))).toEqual(checkpointBytes(join(calm, last)));
-  for (const file of ["metrics.csv", "eval.csv", "eval-prompts.csv", "prompts.csv"]) {
-    expect(rowsWithoutTime(join(killed, file))).toEqual(rowsWithoutTime(join(calm, file)));
-  }
-  expect(readFileSync(join(killed, "samples.jsonl"), "utf8")).toBe(
-    readFileSync(join(calm, "samples.jsonl"), "utf8"),
-  );
+  expectSameRun(killed, calm, STEPS);
 }, 300_000);
 
 it("Ctrl-C writes a checkpoint, exits 130, and a resume ends as if nothing had happened", async () => {
@@ -100,6 +94,5 @@ it("Ctrl-C writes a checkpoint, exits 130, and a resume ends as if nothing had h
   expect(whole(runDir)).toBeGreaterThanOrEqual(3);
   expect(whole(runDir)).toBeLessThan(STEPS);
   expect(await ended(start(["--resume", runDir]))).toBe(0);
-  const last = join("checkpoints", String(STEPS).padStart(6, "0"));
-  expect(checkpointBytes(join(runDir, last))).toEqual(checkpointBytes(join(space.path("calm"), last)));
+  expectSameRun(runDir, space.path("calm"), STEPS);
 });

@@ -1,34 +1,16 @@
-import { cpSync, readFileSync, rmSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import * as tf from "@tensorflow/tfjs";
 import { afterAll, describe, expect, it } from "vitest";
 import { openSafetensors } from "../../src/policy/files/safetensors.ts";
-import {
-  checkpointBytes,
-  rowsWithoutTime,
-  runTraining,
-  tinyModel,
-  tinyPpo,
-  workspace,
-} from "../helpers/tiny-run.ts";
+import { checkpointAt, cutRun, expectSameRun } from "../helpers/same-run.ts";
+import { rowsWithoutTime, runTraining, tinyModel, tinyPpo, workspace } from "../helpers/tiny-run.ts";
 
 const space = workspace();
 afterAll(space.remove);
 
-const FILES = ["metrics.csv", "eval.csv", "eval-prompts.csv", "prompts.csv"] as const;
 const state = (directory: string) =>
   JSON.parse(readFileSync(join(directory, "state.json"), "utf8")) as Record<string, unknown>;
-const checkpointAt = (run: string, step: number) => join(run, "checkpoints", String(step).padStart(6, "0"));
-
-/** Copies a run and forgets what came after a step. */
-function cut(run: string, name: string, step: number, last: number): string {
-  const parted = space.path(name);
-  cpSync(run, parted, { recursive: true });
-  for (let after = step + 1; after <= last; after++) {
-    rmSync(checkpointAt(parted, after), { recursive: true, force: true });
-  }
-  return parted;
-}
 
 describe("a PPO run", () => {
   const config = space.write("ppo.yaml", tinyPpo);
@@ -62,16 +44,10 @@ describe("a PPO run", () => {
   it("is the same, byte for byte, when run again, and goes on as if it had never stopped", async () => {
     const again = space.path("ppo again");
     await runTraining(config, { runDir: again });
-    const parted = cut(whole, "ppo parted", 2, 4);
+    const parted = cutRun(whole, space.path("ppo parted"), 2, 4);
     await runTraining(undefined, { resume: parted });
     for (const other of [again, parted]) {
-      for (const file of FILES) {
-        expect(rowsWithoutTime(join(other, file))).toEqual(rowsWithoutTime(join(whole, file)));
-      }
-      expect(readFileSync(join(other, "samples.jsonl"), "utf8")).toBe(
-        readFileSync(join(whole, "samples.jsonl"), "utf8"),
-      );
-      expect(checkpointBytes(checkpointAt(other, 4))).toEqual(checkpointBytes(checkpointAt(whole, 4)));
+      expectSameRun(other, whole, 4);
     }
   });
 
@@ -155,14 +131,9 @@ describe("PPO among other stages", () => {
 
   it("continues inside and between all of them", async () => {
     for (const step of [2, 3, 4, 5, 6, 7]) {
-      const parted = cut(whole, `stages cut ${step}`, step, 8);
+      const parted = cutRun(whole, space.path(`stages cut ${step}`), step, 8);
       await runTraining(undefined, { resume: parted });
-      expect(rowsWithoutTime(join(parted, "metrics.csv"))).toEqual(
-        rowsWithoutTime(join(whole, "metrics.csv")),
-      );
-      expect(checkpointBytes(checkpointAt(parted, 8)), `cut at ${step}`).toEqual(
-        checkpointBytes(checkpointAt(whole, 8)),
-      );
+      expectSameRun(parted, whole, 8);
     }
   });
 });
@@ -188,10 +159,9 @@ it("with LoRA the critic has adapters of its own, and goes on from a checkpoint"
       "value_head.weight.w",
     ].sort(),
   );
-  const parted = cut(whole, "lora parted", 2, 4);
+  const parted = cutRun(whole, space.path("lora parted"), 2, 4);
   await runTraining(undefined, { resume: parted });
-  expect(rowsWithoutTime(join(parted, "metrics.csv"))).toEqual(rowsWithoutTime(join(whole, "metrics.csv")));
-  expect(checkpointBytes(checkpointAt(parted, 4))).toEqual(checkpointBytes(checkpointAt(whole, 4)));
+  expectSameRun(parted, whole, 4);
 });
 
 it("gives back every tensor", () => {

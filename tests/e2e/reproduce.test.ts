@@ -1,14 +1,14 @@
 import { existsSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { parse } from "csv-parse/sync";
-import { afterAll, describe, expect, it, vi } from "vitest";
+import { afterAll, describe, expect, it } from "vitest";
 import { claimFiles, findClaim, loadClaim } from "../../src/cli/claim.ts";
 import { planClaims } from "../../src/cli/claim-plan.ts";
-import { run } from "../../src/cli/main.ts";
 import { reproduce } from "../../src/cli/reproduce.ts";
 import { ConfigError } from "../../src/lib/errors.ts";
 import { studentQuantile } from "../../src/lib/statistics.ts";
 import type { Reproduction } from "../../src/report/verdict-record.ts";
+import { command } from "../helpers/command.ts";
 import { tinyGrpo, workspace } from "../helpers/tiny-run.ts";
 
 const space = workspace();
@@ -41,25 +41,6 @@ const fails = claim(
 
 const root = space.path("out");
 const options = { root, concurrency: 2, note: () => {} };
-
-async function command(...args: string[]): Promise<{ status: number; out: string; err: string }> {
-  let [out, err] = ["", ""];
-  const stdout = vi.spyOn(process.stdout, "write").mockImplementation((text) => {
-    out += String(text);
-    return true;
-  });
-  const stderr = vi.spyOn(process.stderr, "write").mockImplementation((text) => {
-    err += String(text);
-    return true;
-  });
-  try {
-    return { status: await run(["node", "rlpt", ...args]), out, err };
-  } finally {
-    stdout.mockRestore();
-    stderr.mockRestore();
-    process.exitCode = 0;
-  }
-}
 
 /** Mean, standard error and interval from values.csv alone: two-way analysis of variance, written anew. */
 function byHand(file: string, condition: number, times: number, seeds: readonly number[]) {

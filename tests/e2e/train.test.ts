@@ -1,8 +1,9 @@
-import { cpSync, existsSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import * as tf from "@tensorflow/tfjs";
 import { afterAll, describe, expect, it } from "vitest";
 import { openSafetensors } from "../../src/policy/files/safetensors.ts";
+import { checkpointAt, cutRun, expectSameRun } from "../helpers/same-run.ts";
 import {
   checkpointBytes,
   rowsWithoutTime,
@@ -15,8 +16,6 @@ import {
 
 const space = workspace();
 afterAll(space.remove);
-
-const FILES = ["metrics.csv", "eval.csv", "eval-prompts.csv", "prompts.csv"] as const;
 
 for (const [kind, yaml] of [
   ["grpo", tinyGrpo],
@@ -53,35 +52,22 @@ for (const [kind, yaml] of [
     it("is the same, byte for byte, when run again", async () => {
       const again = space.path(`${kind} again`);
       await runTraining(config, { runDir: again });
-      for (const file of FILES)
-        expect(rowsWithoutTime(join(again, file))).toEqual(rowsWithoutTime(join(whole, file)));
-      expect(readFileSync(join(again, "samples.jsonl"), "utf8")).toBe(
-        readFileSync(join(whole, "samples.jsonl"), "utf8"),
-      );
-      const last = join("checkpoints", "000004");
-      expect(checkpointBytes(join(again, last))).toEqual(checkpointBytes(join(whole, last)));
+      expectSameRun(again, whole, 4);
     });
 
     it("goes on from a checkpoint as if it had never stopped", async () => {
       const parted = space.path(`${kind} parted`);
       // the schedule must know the end from the start, so the run is cut, not shortened
       await runTraining(config, { runDir: parted });
-      rmSync(join(parted, "checkpoints", "000004"), { recursive: true });
+      rmSync(checkpointAt(parted, 4), { recursive: true });
       await runTraining(undefined, { resume: parted });
-      for (const file of FILES)
-        expect(rowsWithoutTime(join(parted, file))).toEqual(rowsWithoutTime(join(whole, file)));
-      expect(readFileSync(join(parted, "samples.jsonl"), "utf8")).toBe(
-        readFileSync(join(whole, "samples.jsonl"), "utf8"),
-      );
-      const last = join("checkpoints", "000004");
-      expect(checkpointBytes(join(parted, last))).toEqual(checkpointBytes(join(whole, last)));
+      expectSameRun(parted, whole, 4);
     });
 
     it("gives another result with another seed", async () => {
       const other = space.path(`${kind} other`);
       await runTraining(config, { runDir: other, seed: "4" });
-      const last = join("checkpoints", "000004");
-      expect(checkpointBytes(join(other, last))).not.toEqual(checkpointBytes(join(whole, last)));
+      expect(checkpointBytes(checkpointAt(other, 4))).not.toEqual(checkpointBytes(checkpointAt(whole, 4)));
     });
   });
 }
@@ -116,19 +102,10 @@ describe("a run of three stages", () => {
 
   it("continues inside any stage, reference included", async () => {
     const steps = rowsWithoutTime(join(whole, "metrics.csv")).length;
-    const last = join("checkpoints", String(steps).padStart(6, "0"));
-    for (const cut of [2, 3, 4, steps - 3, steps - 1]) {
-      const parted = space.path(`stages cut ${cut}`);
-      cpSync(whole, parted, { recursive: true });
-      for (let step = cut + 1; step <= steps; step++) {
-        rmSync(join(parted, "checkpoints", String(step).padStart(6, "0")), { recursive: true });
-      }
+    for (const step of [2, 3, 4, steps - 3, steps - 1]) {
+      const parted = cutRun(whole, space.path(`stages cut ${step}`), step, steps);
       await runTraining(undefined, { resume: parted });
-      for (const file of FILES)
-        expect(rowsWithoutTime(join(parted, file))).toEqual(rowsWithoutTime(join(whole, file)));
-      expect(checkpointBytes(join(parted, last)), `cut at ${cut}`).toEqual(
-        checkpointBytes(join(whole, last)),
-      );
+      expectSameRun(parted, whole, steps);
     }
   });
 });

@@ -1,6 +1,7 @@
 /** Small tools for tests on tensors: backends, seeded values, float64 derivatives. */
 import * as tf from "@tensorflow/tfjs";
 import "@tensorflow/tfjs-backend-wasm";
+import { expect } from "vitest";
 import { installWasmKernels, uninstallWasmKernels } from "../../src/backend/wasm/install.ts";
 import { createRng } from "../../src/lib/rng.ts";
 
@@ -50,6 +51,17 @@ export function expectClose(
       `${what}[${worst}] = ${actual[worst]}, expected ${expected[worst]} ` +
         `(off by ${difference}, allowed ${atol + rtol * largest})`,
     );
+  }
+}
+
+/** |actual - expected| <= tolerance * max(1, |expected|), element by element: goldens of several sizes in one list. */
+export function expectEach(actual: ArrayLike<number>, expected: ArrayLike<number>, tolerance = 1e-5): void {
+  expect(actual.length).toBe(expected.length);
+  for (let i = 0; i < expected.length; i++) {
+    expect(
+      Math.abs(actual[i]! - expected[i]!),
+      `element ${i}: ${actual[i]} vs ${expected[i]}`,
+    ).toBeLessThanOrEqual(tolerance * Math.max(1, Math.abs(expected[i]!)));
   }
 }
 

@@ -20,17 +20,20 @@ export const tinyModel = `
     eos: "<eos>"
 `;
 
-export const tinyGrpo = `
-seed: 3
-steps: 4
-model: ${tinyModel}
-data:
+/** What a run by rewards is about. */
+const tinyTask = `data:
   train: { kind: chain, levels: [1, 2] }
   eval: { kind: chain, levels: [1], size: 6 }
 rollout: { prompts_per_step: 3, group_size: 4, max_new_tokens: 8 }
 rewards:
   - { kind: length, name: short, limit: 2, max: 8 }
-  - { kind: exact, extract: whole }
+  - { kind: exact, extract: whole }`;
+
+export const tinyGrpo = `
+seed: 3
+steps: 4
+model: ${tinyModel}
+${tinyTask}
 algorithm: { kind: grpo }
 optimizer: { lr: 0.01 }
 eval: { every: 2 }
@@ -58,13 +61,7 @@ run: { checkpoint_every: 2, keep_last: 9 }
 export const tinyStages = `
 seed: 3
 model: ${tinyModel}
-data:
-  train: { kind: chain, levels: [1, 2] }
-  eval: { kind: chain, levels: [1], size: 6 }
-rollout: { prompts_per_step: 3, group_size: 4, max_new_tokens: 8 }
-rewards:
-  - { kind: length, name: short, limit: 2, max: 8 }
-  - { kind: exact, extract: whole }
+${tinyTask}
 optimizer: { lr: 0.01 }
 eval: { every: 2 }
 run: { checkpoint_every: 1, keep_last: 99 }

@@ -7,6 +7,7 @@ import { clippedPolicyLoss, POLICY_LOSS_STATISTICS } from "../../src/losses/clip
 import { crossEntropyLoss } from "../../src/losses/cross-entropy.ts";
 import { klEstimate, klEstimateNumber } from "../../src/losses/kl.ts";
 import type { Aggregation, KlOptions } from "../../src/losses/options.ts";
+import { expectEach } from "../helpers/tensors.ts";
 
 interface Golden {
   lengths: number[];
@@ -33,16 +34,6 @@ const golden = JSON.parse(readFileSync("tests/golden/losses.json", "utf8")) as G
 const perToken = (values: readonly number[]) =>
   golden.lengths.flatMap((n, i) => Array<number>(n).fill(values[i]!));
 
-function expectClose(actual: ArrayLike<number>, expected: readonly number[], tolerance = 1e-5) {
-  expect(actual.length).toBe(expected.length);
-  for (let i = 0; i < expected.length; i++) {
-    expect(
-      Math.abs(actual[i]! - expected[i]!),
-      `element ${i}: ${actual[i]} vs ${expected[i]}`,
-    ).toBeLessThanOrEqual(tolerance * Math.max(1, Math.abs(expected[i]!)));
-  }
-}
-
 beforeAll(async () => {
   await tf.setBackend("cpu");
 });
@@ -68,13 +59,13 @@ describe("clipped policy loss", () => {
         statistics = result.statistics.dataSync<"float32">();
         return result.loss;
       })(tf.tensor1d(golden.logprobs));
-      expectClose(value.dataSync(), [c.loss]);
-      expectClose(grad.dataSync(), c.gradient);
+      expectEach(value.dataSync(), [c.loss]);
+      expectEach(grad.dataSync(), c.gradient);
       const n = golden.logprobs.length;
       const named = Object.fromEntries(POLICY_LOSS_STATISTICS.map((name, i) => [name, statistics[i]!]));
       expect(named["clipped_low"]).toBe(c.clipped_low);
       expect(named["clipped_high"]).toBe(c.clipped_high);
-      expectClose([named["approx_kl"]! / n, named["reference_kl"]! / n], [c.approx_kl, c.reference_kl]);
+      expectEach([named["approx_kl"]! / n, named["reference_kl"]! / n], [c.approx_kl, c.reference_kl]);
     }
     expect(golden.cases.some((c) => c.clipped_low > 0) && golden.cases.some((c) => c.clipped_high > 0)).toBe(
       true,
@@ -96,8 +87,8 @@ describe("clipped policy loss", () => {
       statistics = result.statistics.dataSync();
       return result.loss;
     })(logprobs);
-    expectClose(gradient.dataSync(), [-0.5, 0.5, -0.125]);
-    expectClose(statistics, [0, 0, 3, 0, 0, 1, 0]);
+    expectEach(gradient.dataSync(), [-0.5, 0.5, -0.125]);
+    expectEach(statistics, [0, 0, 3, 0, 0, 1, 0]);
   });
 
   it("ignores padding whatever it holds", () => {
@@ -145,7 +136,7 @@ describe("KL estimators", () => {
         (a, b) => {
           for (const estimator of ["k1", "k2", "k3"] as const) {
             const [value] = klEstimate(tf.tensor1d([a]), tf.tensor1d([b]), estimator).dataSync();
-            expectClose([value!], [klEstimateNumber(a, b, estimator)], 1e-4);
+            expectEach([value!], [klEstimateNumber(a, b, estimator)], 1e-4);
             if (estimator !== "k1") expect(value!).toBeGreaterThanOrEqual(-1e-6);
             if (a === b) expect(value === 0).toBe(true);
           }
@@ -156,5 +147,5 @@ describe("KL estimators", () => {
 });
 
 it("cross-entropy is the weighted negative log-likelihood", () => {
-  expectClose(crossEntropyLoss(tf.tensor1d([-1, -2, -9]), tf.tensor1d([0.5, 0.5, 0])).dataSync(), [1.5]);
+  expectEach(crossEntropyLoss(tf.tensor1d([-1, -2, -9]), tf.tensor1d([0.5, 0.5, 0])).dataSync(), [1.5]);
 });

@@ -9,6 +9,7 @@ import { maskDecision, tokenWeights } from "../../src/losses/aggregation.ts";
 import { clippedPolicyLoss } from "../../src/losses/clipped-policy.ts";
 import type { Aggregation, KlOptions } from "../../src/losses/options.ts";
 import { clippedValueLoss } from "../../src/losses/value.ts";
+import { expectEach } from "../helpers/tensors.ts";
 
 interface Golden {
   lengths: number[];
@@ -56,16 +57,6 @@ const starts = golden.lengths.map((_, i) => golden.lengths.slice(0, i).reduce((a
 const split = (flat: readonly number[]) =>
   golden.lengths.map((n, i) => flat.slice(starts[i], starts[i]! + n));
 
-function expectClose(actual: ArrayLike<number>, expected: ArrayLike<number>, tolerance = 1e-5) {
-  expect(actual.length).toBe(expected.length);
-  for (let i = 0; i < expected.length; i++) {
-    expect(
-      Math.abs(actual[i]! - expected[i]!),
-      `element ${i}: ${actual[i]} vs ${expected[i]}`,
-    ).toBeLessThanOrEqual(tolerance * Math.max(1, Math.abs(expected[i]!)));
-  }
-}
-
 beforeAll(async () => {
   await tf.setBackend("cpu");
 });
@@ -83,16 +74,16 @@ describe("advantages", () => {
           golden.coef,
           { reward_clip: golden.score_clip, kl: { coef: golden.coef, estimator: e.estimator } },
         );
-        expectClose(rewards, e.rewards[i]!);
+        expectEach(rewards, e.rewards[i]!);
         const got = generalizedAdvantages(e.rewards[i]!, split(golden.old_values)[i]!, {
           gamma: e.gamma,
           lambda: e.lam,
         });
-        expectClose(got.advantages, e.advantages[i]!, 1e-12);
-        expectClose(got.returns, e.returns[i]!, 1e-12);
+        expectEach(got.advantages, e.advantages[i]!, 1e-12);
+        expectEach(got.returns, e.returns[i]!, 1e-12);
         return got.advantages;
       });
-      for (const [i, row] of whiten(advantages).entries()) expectClose(row, e.whitened[i]!, 1e-10);
+      for (const [i, row] of whiten(advantages).entries()) expectEach(row, e.whitened[i]!, 1e-10);
     }
   });
 
@@ -101,8 +92,8 @@ describe("advantages", () => {
       gamma: 1,
       lambda: 0.95,
     });
-    expectClose(advantages, [0.77305, 0.499], 1e-12);
-    expectClose(returns, [0.97305, 0.999], 1e-12);
+    expectEach(advantages, [0.77305, 0.499], 1e-12);
+    expectEach(returns, [0.97305, 0.999], 1e-12);
   });
 
   it("are refused for unequal lengths and numbers that are none", () => {
@@ -115,7 +106,7 @@ describe("advantages", () => {
     expect(whiten([[0.3, 0.3], [0.3]]).map((row) => [...row])).toEqual([[0, 0], [0]]);
     expect(whiten([])).toEqual([]);
     // a spread below the bound is not blown up to 1
-    expectClose(whiten([[0.5e-6, -0.5e-6]])[0]!, [0.005, -0.005], 1e-9);
+    expectEach(whiten([[0.5e-6, -0.5e-6]])[0]!, [0.005, -0.005], 1e-9);
   });
 });
 
@@ -150,8 +141,8 @@ describe("policy and value loss", () => {
             { coef: 0, estimator: "k1", place: "reward" },
           ).loss,
       )(tf.tensor1d(golden.logprobs));
-      expectClose(policy.value.dataSync(), [c.policy_loss]);
-      expectClose(policy.grad.dataSync(), c.policy_gradient);
+      expectEach(policy.value.dataSync(), [c.policy_loss]);
+      expectEach(policy.grad.dataSync(), c.policy_gradient);
 
       let statistics: ArrayLike<number> = [];
       const value = tf.valueAndGrad((values: tf.Tensor) => {
@@ -172,8 +163,8 @@ describe("policy and value loss", () => {
         statistics = result.statistics.dataSync();
         return result.loss;
       })(tf.tensor1d(golden.values));
-      expectClose(value.value.dataSync(), [c.value_loss]);
-      expectClose(value.grad.dataSync(), c.value_gradient);
+      expectEach(value.value.dataSync(), [c.value_loss]);
+      expectEach(value.grad.dataSync(), c.value_gradient);
       expect(statistics[0]).toBe(c.value_clipped);
     }
     expect(golden.cases.some((c) => c.value_clipped > 0)).toBe(true);
