@@ -201,8 +201,10 @@ export function pairedBootstrap(differences: readonly number[], rng: Rng, draws 
 /**
  * Difference of two sides that several seeds have trained, all evaluated on the same prompts: prompts and seeds
  * are crossed random factors. A bootstrap over three or five seeds would be too narrow, so the variance is put
- * together from the mean squares of the factors, and t takes its degrees of freedom from them (Satterthwaite,
- * Biometrics Bulletin 2 (1946)).
+ * together from the mean squares of the factors, and each part brings the t of its own degrees of freedom into the
+ * width: t is the mean of theirs, weighted with the variances (Cochran, Biometrics 20 (1964)). Satterthwaite's
+ * degrees of freedom count the few seeds also where these bring no variance of their own, which is too wide there,
+ * and come out too many where they bring most, which is too narrow.
  * @param a [seeds][prompts], two seeds or more
  * @param b the same prompts in the same order; with `pairedSeeds` the same seeds in the same order
  */
@@ -219,12 +221,11 @@ export function crossedDifference(
   const perPrompt = Array.from({ length: n }, (_, i) => column(a, i) - column(b, i));
   const centre = mean(perPrompt);
   const sides = pairedSeeds ? [a.map((row, s) => row.map((value, i) => value - b[s]![i]!))] : [a, b];
-  // variance of the mean: prompts + seeds - what both contain of the residual
-  const terms: { value: number; df: number }[] = [{ value: variance(perPrompt) / n, df: n - 1 }];
-  let residual = 0;
+  // variance of the mean, the residual included: prompts, and what seeds bring besides; never less than nothing,
+  // as seeds that happen to agree must not make the interval narrower than prompts alone do
+  const parts: { value: number; df: number }[] = [{ value: variance(perPrompt) / n, df: n - 1 }];
   for (const side of sides) {
     const k = side.length;
-    terms.push({ value: variance(side.map(mean)) / k, df: k - 1 });
     const rows = side.map(mean);
     const columns = Array.from({ length: n }, (_, i) => column(side, i));
     const grand = mean(rows);
@@ -234,16 +235,17 @@ export function crossedDifference(
         squares += (value - rows[s]! - columns[i]! + grand) ** 2;
       });
     });
-    residual += squares / ((k - 1) * (n - 1)) / (k * n);
+    const residual = squares / ((k - 1) * (n - 1)) / (k * n);
+    parts.push({ value: Math.max(0, variance(rows) / k - residual), df: k - 1 });
   }
-  const total = terms.reduce((sum, { value }) => sum + value, 0) - residual;
-  // seeds that happen to agree must not make the interval narrower than prompts alone do
-  const square = Math.max(total, terms[0]!.value);
-  const df =
-    terms.reduce((sum, { value }) => sum + value, 0) ** 2 /
-    terms.reduce((s, { value, df: d }) => s + value ** 2 / d, 0);
-  const standardError = Math.sqrt(square);
-  const half = standardError === 0 ? 0 : studentQuantile(0.975, df) * standardError;
+  const total = parts.reduce((sum, { value }) => sum + value, 0);
+  const standardError = Math.sqrt(total);
+  const t =
+    standardError === 0
+      ? 0
+      : parts.reduce((sum, { value, df }) => sum + value * studentQuantile(0.975, df), 0) / total;
+  const half = t * standardError;
+  const df = standardError === 0 ? n - 1 : freedomOf(t, Math.min(...parts.map((one) => one.df)), n - 1);
   return {
     mean: centre,
     low: centre - half,
@@ -254,6 +256,17 @@ export function crossedDifference(
     detectable: standardError === 0 ? 0 : detectable(standardError, df),
     method: "two-way",
   };
+}
+
+/** Degrees of freedom, between two, at which Student's t has this 97.5% quantile. */
+function freedomOf(t: number, one: number, other: number): number {
+  let [low, high] = [Math.min(one, other), Math.max(one, other)];
+  for (let i = 0; i < 50; i++) {
+    const middle = (low + high) / 2;
+    if (studentTail(t, middle) > 0.05) low = middle;
+    else high = middle;
+  }
+  return (low + high) / 2;
 }
 
 const variance = (values: readonly number[]): number => standardDeviation(values, 1) ** 2;

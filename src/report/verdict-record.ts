@@ -71,8 +71,8 @@ export interface Reproduction {
 const RULE =
   "SUPPORTED when the 95% interval of every condition lies beyond its margin; NOT SUPPORTED when some condition's " +
   "effect lies on the other side (one-sided 2.5% divided by the number of conditions); else INCONCLUSIVE. " +
-  "Intervals by prompt: Student's t, variance from the mean squares of the crossed factors seeds and prompts, degrees " +
-  "of freedom after Satterthwaite; by run: Student's t over seeds.";
+  "Intervals by prompt: Student's t, variance from the mean squares of the crossed factors seeds and prompts, t " +
+  "the mean of theirs by what each brings to it (Cochran); by run: Student's t over seeds.";
 
 const finite = (value: number): number | null => (Number.isFinite(value) ? value : null);
 

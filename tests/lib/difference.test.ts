@@ -92,6 +92,9 @@ describe("crossedDifference", () => {
     [3, 60, 0.05, 0.15, true],
     [3, 60, 0.05, 0.15, false],
     [5, 60, 0.1, 0.1, true],
+    // seeds bring nothing of their own, or most of it
+    [3, 60, 0, 0.15, true],
+    [5, 60, 0.2, 0.15, true],
   ] as const)(
     "covers the truth: %i seeds, %i prompts, luck %f, taste %f, paired %s",
     (seeds, prompts, luck, taste, paired) => {

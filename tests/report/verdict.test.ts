@@ -67,8 +67,7 @@ describe.each(worlds)(
       expect(supported).toBeLessThanOrEqual(0.05);
       expect(notSupported).toBeLessThanOrEqual(0.05);
       expect(covered / SIMULATIONS).toBeGreaterThan(0.93);
-      // where seeds bring no luck at all the intervals are too wide: .978
-      expect(covered / SIMULATIONS).toBeLessThan(world.luck === 0 ? 0.985 : 0.97);
+      expect(covered / SIMULATIONS).toBeLessThan(0.97);
     });
 
     it("supports an effect of twice the detectable one in at least 95%, refutes its opposite as often", () => {
@@ -109,7 +108,9 @@ describe("claims of several conditions", () => {
     let sum = 0;
     for (let i = 0; i < 200; i++) sum += several([0], 0)(createRng(20_000 + i))[0]!.effect.detectable;
     const margin = (-2 * sum) / 200;
-    expect(verdictShares(several([0, 0], margin), 1000).supported).toBeGreaterThanOrEqual(0.95);
+    expect(verdictShares(several([0], margin), 1000).supported).toBeGreaterThanOrEqual(0.95);
+    // `detectable` speaks of one condition: of two, both have to be found
+    expect(verdictShares(several([0, 0], margin), 1000).supported).toBeGreaterThanOrEqual(0.95 ** 2);
     expect(verdictShares(several([margin], margin), 1000).supported).toBeLessThanOrEqual(0.05);
   });
 });
