@@ -59,9 +59,10 @@ function byHand(file: string, condition: number, times: number, seeds: readonly 
   const prompts = (square(ofPrompt) / k - correction) / (n - 1);
   const luck = (square(ofSeed) / n - correction) / (k - 1);
   const rest = (square(x.flat()) - correction - prompts * (n - 1) - luck * (k - 1)) / ((n - 1) * (k - 1));
-  const variance = Math.max(prompts + luck - rest, prompts) / (n * k);
-  const df = (prompts + luck) ** 2 / (prompts ** 2 / (n - 1) + luck ** 2 / (k - 1));
-  const half = studentQuantile(0.975, df) * Math.sqrt(variance);
+  const ofLuck = Math.max(0, luck - rest);
+  const t =
+    (prompts * studentQuantile(0.975, n - 1) + ofLuck * studentQuantile(0.975, k - 1)) / (prompts + ofLuck);
+  const half = t * Math.sqrt((prompts + ofLuck) / (n * k));
   const mean = total / (n * k);
   return { mean, low: mean - half, high: mean + half };
 }
