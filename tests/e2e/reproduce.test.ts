@@ -62,7 +62,7 @@ function byHand(file: string, condition: number, times: number, seeds: readonly 
   const ofLuck = Math.max(0, luck - rest);
   const t =
     (prompts * studentQuantile(0.975, n - 1) + ofLuck * studentQuantile(0.975, k - 1)) / (prompts + ofLuck);
-  const half = t * Math.sqrt((prompts + ofLuck) / (n * k));
+  const half = prompts + ofLuck === 0 ? 0 : t * Math.sqrt((prompts + ofLuck) / (n * k));
   const mean = total / (n * k);
   return { mean, low: mean - half, high: mean + half };
 }
