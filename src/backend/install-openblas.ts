@@ -2,15 +2,14 @@
  * Brings OpenBLAS from PyPI: pip downloads the wheel `scipy-openblas32` (nothing is installed into Python), its
  * shared library is unpacked into our cache folder, checked against the wheel's own hashes, and tested.
  */
-import { createHash, randomBytes } from "node:crypto";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { basename, dirname, join, normalize } from "node:path";
-import { BackendError, describeSystemError } from "../lib/errors.ts";
-import { syncDirectory, writeFileSynced } from "../lib/files.ts";
-import type { ZipEntry } from "../lib/zip.ts";
+import { basename, join } from "node:path";
+import { BackendError } from "../lib/errors.ts";
+import { writeFileSynced } from "../lib/files.ts";
 import { openblasCacheFolder, openCblas } from "./wasm/cblas.ts";
-import { downloadWheel, openWheel } from "./wheels.ts";
+import { downloadWheel, openWheel, replaceFolder, unpackEntry } from "./wheels.ts";
 
 const PACKAGE = "scipy-openblas32";
 const manual = `fetch the wheel ${PACKAGE} for this platform from PyPI on any machine and run: rlpt backend install openblas --wheel FILE`;
@@ -43,14 +42,10 @@ export async function installOpenblas(options: InstallOpenblasOptions = {}): Pro
     const otherwise = "install OpenBLAS from the system's packages";
     const source = { python: options.python, note, manual, otherwise };
     const wheel = options.wheel ?? (await downloadWheel(request, downloads, source));
-    return unpackWheel(wheel, note);
+    return await unpackWheel(wheel, note);
   } finally {
     rmSync(downloads, { recursive: true, force: true });
   }
-}
-
-function sha256(data: Uint8Array): Buffer {
-  return createHash("sha256").update(data).digest();
 }
 
 /** The BLAS itself, libraries it needs (delocated wheels keep them beside it), and the licence. */
@@ -64,73 +59,39 @@ function isWanted(name: string): boolean {
  * Unpacks a wheel into the cache folder: written aside, tested there, then renamed into place.
  * @throws BackendError when it is no such wheel, is damaged, or computes wrongly
  */
-export function unpackWheel(wheel: string, note: (line: string) => void = () => {}): OpenblasInstallation {
+export async function unpackWheel(
+  wheel: string,
+  note: (line: string) => void = () => {},
+): Promise<OpenblasInstallation> {
   const target = openblasCacheFolder();
-  const { entries, record, version, sha256: wheelSha256 } = openWheel(wheel, manual);
-  const wanted = entries.filter(({ name }) => isWanted(name));
+  const opened = openWheel(wheel, manual);
+  const wanted = opened.entries.filter(({ name }) => isWanted(name));
   const main = wanted.find(({ name }) => /(^|\/)lib[^/]*openblas[^/]*\.(so|dylib|dll)$/.test(name));
   if (main === undefined) {
     throw new BackendError(`${wheel}: holds no OpenBLAS library. Fix: ${manual}.`);
   }
-  const aside = `${target}.${process.pid}.${randomBytes(4).toString("hex")}.tmp`;
-  const old = `${aside}.old`;
-  try {
-    for (const entry of wanted) {
-      const bytes = readChecked(entry, record, wheel);
-      const path = normalize(join(aside, entry.name));
-      if (!path.startsWith(join(aside, "/")))
-        throw new BackendError(`${wheel}: ${entry.name} points outside the archive`);
-      mkdirSync(dirname(path), { recursive: true });
-      writeFileSynced(path, [bytes]);
-    }
-    const installation: OpenblasInstallation = {
-      library: join(target, main.name),
-      sha256: sha256(readFileSync(join(aside, main.name))).toString("hex"),
-      wheel: basename(wheel),
-      wheelSha256,
-      version,
-    };
-    note(`unpacked ${main.name} (${(statSync(join(aside, main.name)).size / 1e6).toFixed(0)} MB)`);
+  const installation = {
+    library: join(target, main.name),
+    sha256: "",
+    wheel: basename(wheel),
+    wheelSha256: opened.sha256,
+    version: opened.version,
+  };
+  await replaceFolder(target, "OpenBLAS", async (aside) => {
+    for (const entry of wanted) await unpackEntry(opened, entry, aside);
+    const library = join(aside, main.name);
+    const bytes = readFileSync(library);
+    note(`unpacked ${main.name} (${(bytes.length / 1e6).toFixed(0)} MB)`);
     // a loaded library cannot be renamed under Windows: there it is tested in place
-    if (process.platform !== "win32") openCblas(join(aside, main.name));
+    if (process.platform !== "win32") openCblas(library);
+    installation.sha256 = createHash("sha256").update(bytes).digest("hex");
     writeFileSynced(join(aside, "install.json"), [
       new TextEncoder().encode(JSON.stringify(installation, null, 2)),
     ]);
-    mkdirSync(dirname(target), { recursive: true });
-    if (existsSync(target)) renameSync(target, old);
-    renameSync(aside, target);
-    syncDirectory(dirname(target));
-    if (process.platform === "win32") openCblas(installation.library);
-    note("sgemm agrees with float64");
-    return installation;
-  } catch (cause) {
-    if (!existsSync(target) && existsSync(old)) renameSync(old, target);
-    if (cause instanceof BackendError) throw cause;
-    throw new BackendError(
-      `${target}: OpenBLAS cannot be installed there: ${describeSystemError(cause)}. Fix: free or choose another cache folder with RLPT_CACHE.`,
-      { cause },
-    );
-  } finally {
-    rmSync(aside, { recursive: true, force: true });
-    rmSync(old, { recursive: true, force: true });
-  }
-}
-
-function readChecked(entry: ZipEntry, record: ReadonlyMap<string, string>, wheel: string): Buffer {
-  let bytes: Buffer;
-  try {
-    bytes = entry.read();
-  } catch (cause) {
-    throw new BackendError(`${wheel}: ${(cause as Error).message}; it is damaged. Fix: download it again.`, {
-      cause,
-    });
-  }
-  if (record.get(entry.name) !== sha256(bytes).toString("base64url")) {
-    throw new BackendError(
-      `${wheel}: ${entry.name} does not have the SHA-256 that the wheel's RECORD gives; it is damaged. Fix: download it again.`,
-    );
-  }
-  return bytes;
+  });
+  if (process.platform === "win32") openCblas(installation.library);
+  note("sgemm agrees with float64");
+  return installation;
 }
 
 /** What `rlpt backend install openblas` left, or null. */
