@@ -25,10 +25,7 @@ async function installBlas(options: InstallCommandOptions): Promise<void> {
     ...(options.python !== undefined && { python: options.python }),
     ...(!options.json && { onProgress: printNote }),
   });
-  if (options.json) {
-    printJson(installation);
-    return;
-  }
+  if (options.json) return printJson(installation);
   print(
     table([
       ["installed", `OpenBLAS ${installation.version}`],
@@ -57,10 +54,7 @@ async function installCompiled(what: string, options: InstallCommandOptions): Pr
     ...(options.python !== undefined && { python: options.python }),
     ...(!options.json && { onProgress: printNote }),
   });
-  if (options.json) {
-    printJson(installation);
-    return;
-  }
+  if (options.json) return printJson(installation);
   print(
     table([
       ["installed", installation.wheels.map(({ file }) => file).join(", ")],

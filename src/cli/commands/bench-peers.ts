@@ -42,14 +42,10 @@ export function register(program: Command): void {
     .action(async (options: Options) => {
       const { availableParallelism } = await import("node:os");
       const { ConfigError } = await import("../../lib/errors.ts");
+      const { wholeNumber } = await import("../flags.ts");
       const { peerCases } = await import("../peers/tasks.ts");
       const { runPeers } = await import("../peers/run.ts");
       const { peerPython } = await import("../peers/environment.ts");
-      const count = (name: string, text: string) => {
-        const value = Number(text);
-        if (Number.isInteger(value) && value >= 1) return value;
-        throw new ConfigError(`${name} ${text}: give a whole number of at least 1.`);
-      };
       const wanted = options.cases?.split(",").map((name) => name.trim());
       for (const name of wanted ?? []) {
         if (peerCases.some((one) => one.name === name)) continue;
@@ -61,12 +57,15 @@ export function register(program: Command): void {
         throw new ConfigError(`--precision ${precision}: use f32 or bf16.`);
       }
       const numbers = {
-        rounds: count("--rounds", options.rounds),
-        threads: options.threads === undefined ? availableParallelism() : count("--threads", options.threads),
-        ...(options.runs === undefined ? {} : { runs: count("--runs", options.runs) }),
+        rounds: wholeNumber(options.rounds, "--rounds", 1),
+        threads:
+          options.threads === undefined
+            ? availableParallelism()
+            : wholeNumber(options.threads, "--threads", 1),
+        ...(options.runs === undefined ? {} : { runs: wholeNumber(options.runs, "--runs", 1) }),
         ...(options.microBatchRows === undefined
           ? {}
-          : { microBatchRows: count("--micro-batch-rows", options.microBatchRows) }),
+          : { microBatchRows: wholeNumber(options.microBatchRows, "--micro-batch-rows", 1) }),
       };
       const summaries = await runPeers({
         cases: peerCases.filter(({ name }) => wanted?.includes(name) ?? true),

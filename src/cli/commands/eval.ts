@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import type { Evaluation } from "../../algorithms/evaluate.ts";
+import { collect } from "../flags.ts";
 import { colours, print, printJson, printNote, table } from "../terminal.ts";
 
 interface EvalFlags {
@@ -75,10 +76,6 @@ export function register(program: Command): void {
         if (score !== null) print(`E-F1 ${(100 * score).toFixed(1)}%: accuracy gained, tokens saved`);
       }
     });
-}
-
-function collect(value: string, before: string[]): string[] {
-  return [...before, value];
 }
 
 function render(name: string, { rows }: Evaluation): string {

@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import { ConfigError } from "../../lib/errors.ts";
 import type { Experiment } from "../experiment.ts";
+import { collect, seedList, wholeNumber } from "../flags.ts";
 import type { PipelineResult } from "../pipeline.ts";
 import { colours, print, printJson, printNote, table } from "../terminal.ts";
 
@@ -23,17 +24,12 @@ export function register(program: Command): void {
     .option("--seeds <list>", "instead of the file's, such as 1,2,3,4,5")
     .option("--jobs <n>", "runs at once; one per core by default")
     .option("--root <dir>", "results go to <dir>/<experiment>/", "runs")
-    .option(
-      "--set <key=value>",
-      "override a key in every arm; again for more",
-      (value, all: string[]) => [...all, value],
-      [],
-    )
+    .option("--set <key=value>", "override a key in every arm; again for more", collect, [])
     .option("--dry-run", "list the runs, then stop")
     .option("--json", "machine-readable output")
     .action(async (file: string, flags: PipelineFlags) => {
       const { loadExperiment } = await import("../experiment.ts");
-      const seeds = flags.seeds?.split(",").map((text) => wholeNumber(text.trim(), "--seeds"));
+      const seeds = seedList(flags.seeds);
       const experiment = loadExperiment(await experimentFile(file), {
         ...(seeds === undefined ? {} : { seeds }),
         set: flags.set,
@@ -81,11 +77,6 @@ async function experimentFile(file: string): Promise<string> {
 function plan({ select }: Experiment["runs"][number]): string {
   if (select === null) return "the config's";
   return `${select.random ? "random, as many as" : "selected,"} ${JSON.stringify(select.top ?? select.threshold ?? select.count)} of ${select.from}`;
-}
-
-function wholeNumber(text: string, flag: string): number {
-  if (!/^\d+$/.test(text)) throw new ConfigError(`${flag} ${text}: give whole numbers`);
-  return Number(text);
 }
 
 function render({ options }: Experiment, { directory, results, comparisons }: PipelineResult): string {

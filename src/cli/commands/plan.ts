@@ -1,7 +1,7 @@
 import { type Command, Option } from "commander";
 import { ConfigError } from "../../lib/errors.ts";
+import { collect } from "../flags.ts";
 import { print, printJson, printNote } from "../terminal.ts";
-import { collect } from "./validate.ts";
 
 interface PlanFlags {
   set: string[];

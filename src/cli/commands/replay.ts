@@ -1,7 +1,6 @@
 import type { Command } from "commander";
-import { ConfigError } from "../../lib/errors.ts";
+import { collect, wholeNumber } from "../flags.ts";
 import { print, printJson, printNote } from "../terminal.ts";
-import { collect } from "./validate.ts";
 
 interface ReplayFlags {
   step: string;
@@ -24,10 +23,10 @@ export function register(program: Command): void {
     .action(async (runDir: string, flags: ReplayFlags) => {
       const { replay } = await import("../replay/replay.ts");
       const { advantageRecords, renderReplay } = await import("../replay/render.ts");
-      const rows = wholeNumber("--rows", flags.rows, 0);
+      const rows = wholeNumber(flags.rows, "--rows");
       const result = await replay({
         runDir,
-        step: wholeNumber("--step", flags.step, 1),
+        step: wholeNumber(flags.step, "--step", 1),
         set: flags.set,
         note: printNote,
       });
@@ -43,12 +42,4 @@ export function register(program: Command): void {
       if (weights === false || (metrics ?? []).length > 0 || (samples?.differing ?? 0) > 0)
         process.exitCode = 1;
     });
-}
-
-function wholeNumber(flag: string, text: string, least: number): number {
-  const value = Number(text);
-  if (!Number.isSafeInteger(value) || value < least || text.trim() === "") {
-    throw new ConfigError(`${flag} ${text}: give a whole number from ${least}`);
-  }
-  return value;
 }

@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import { ConfigError, RlptError } from "../../lib/errors.ts";
 import type { Claim } from "../claim.ts";
+import { collect, seedList, wholeNumber } from "../flags.ts";
 import { colours, print, printJson, printNote, table } from "../terminal.ts";
 
 interface ReproduceFlags {
@@ -34,7 +35,7 @@ export function register(program: Command): void {
     .action(async (named: string[], flags: ReproduceFlags) => {
       const { claimFiles, findClaim, loadClaim } = await import("../claim.ts");
       if (flags.all && named.length > 0) throw new ConfigError("--all runs every claim: name none beside it");
-      const seeds = flags.seeds?.split(",").map((text) => wholeNumber(text.trim(), "--seeds"));
+      const seeds = seedList(flags.seeds);
       const repeated = seeds?.find((seed, i) => seeds.indexOf(seed) !== i);
       if (repeated !== undefined) throw new ConfigError(`--seeds ${flags.seeds}: ${repeated} is there twice`);
       const listing = !flags.all && named.length === 0;
@@ -49,13 +50,6 @@ export function register(program: Command): void {
       if (flags.dryRun) return dryRun(claims, flags);
       await run(claims, flags);
     });
-}
-
-const collect = (value: string, before: string[]): string[] => [...before, value];
-
-function wholeNumber(text: string, flag: string): number {
-  if (!/^\d+$/.test(text)) throw new ConfigError(`${flag} ${text}: give whole numbers`);
-  return Number(text);
 }
 
 async function list(claims: readonly Claim[], flags: ReproduceFlags): Promise<void> {

@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import { collect } from "../flags.ts";
 import type { SampleRequest } from "../sampling.ts";
 import { colours, print, printNote } from "../terminal.ts";
 
@@ -17,12 +18,7 @@ export function register(program: Command): void {
     )
     .option("--temperature <t>", "0 is greedy", "1")
     .option("--top-p <p>", "nucleus", "1")
-    .option(
-      "--stop <text>",
-      "end there; again for more",
-      (value: string, before: string[]) => [...before, value],
-      [],
-    )
+    .option("--stop <text>", "end there; again for more", collect, [])
     .option("--seed <n>", "of the draws", "1")
     .option("--backend <kind>", "tensor engine", "auto")
     .option("--checkpoint <which>", "of a run directory: latest, best, or a step")

@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import { ConfigError } from "../../lib/errors.ts";
+import { wholeNumber } from "../flags.ts";
 import type { Selection } from "../selection.ts";
 import type { ScoredPool } from "../selection-pool.ts";
 import { colours, print, printJson, printWarning, table } from "../terminal.ts";
@@ -86,7 +87,7 @@ async function selectData(target: string | undefined, flags: SelectFlags): Promi
       refuse(flags.stepsPerEpoch, "--steps-per-epoch", "the scores are made already");
       pool = pools.poolFromScores(flags.scores, flags.prompts, flags.column);
     } else {
-      const stepsPerEpoch = wholeNumber(flags.stepsPerEpoch, "--steps-per-epoch", 1);
+      const stepsPerEpoch = optional(flags.stepsPerEpoch, "--steps-per-epoch", 1);
       if (stepsPerEpoch === null) throw new ConfigError("--dumps needs --steps-per-epoch (LIMR: 8)");
       pool = pools.poolFromDumps(flags.dumps!, flags.prompts, {
         signal,
@@ -132,7 +133,7 @@ function readSettings(flags: SelectFlags) {
           share: decimal(flags.top, "--top", (x) => x > 0 && x <= 1, "above 0, at most 1"),
         }
       : flags.count !== undefined
-        ? { kind: "count" as const, count: wholeNumber(flags.count, "--count", 1)! }
+        ? { kind: "count" as const, count: wholeNumber(flags.count, "--count", 1) }
         : {
             kind: "threshold" as const,
             threshold: decimal(
@@ -144,12 +145,12 @@ function readSettings(flags: SelectFlags) {
           };
   return {
     rule,
-    round: wholeNumber(flags.round, "--round", 0),
-    random: wholeNumber(flags.random, "--random", 0),
+    round: optional(flags.round, "--round", 0),
+    random: optional(flags.random, "--random", 0),
     maxInvalid: decimal(flags.maxInvalid, "--max-invalid", (x) => x >= 0 && x <= 1, "between 0 and 1"),
     source: {
       signal: signal as "reward" | "accuracy",
-      epochs: wholeNumber(flags.epochs, "--epochs", 1),
+      epochs: optional(flags.epochs, "--epochs", 1),
       stage: flags.stage ?? null,
       steps_per_epoch: flags.stepsPerEpoch === undefined ? null : Number(flags.stepsPerEpoch),
     },
@@ -169,13 +170,8 @@ function decimal(text: string, flag: string, allows: (x: number) => boolean, ran
   return value;
 }
 
-function wholeNumber(text: string | undefined, flag: string, least: number): number | null {
-  if (text === undefined) return null;
-  const value = Number(text);
-  if (!/^\d+$/.test(text) || value < least) {
-    throw new ConfigError(`${flag} ${text}: give a whole number from ${least}`);
-  }
-  return value;
+function optional(text: string | undefined, flag: string, least: number): number | null {
+  return text === undefined ? null : wholeNumber(text, flag, least);
 }
 
 function describe(pool: ScoredPool, selection: Selection, random: boolean): string {

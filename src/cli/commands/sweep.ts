@@ -1,8 +1,7 @@
 import type { Command } from "commander";
-import { ConfigError } from "../../lib/errors.ts";
 import type { ComparedRow } from "../../report/sweep-table.ts";
+import { collect, wholeNumber } from "../flags.ts";
 import { colours, print, printJson, printNote, table } from "../terminal.ts";
-import { collect } from "./validate.ts";
 
 interface SweepFlags {
   set: string[];
@@ -31,18 +30,14 @@ export function register(program: Command): void {
         set: flags.set,
         note: printNote,
         ...(flags.backend === undefined ? {} : { backend: flags.backend }),
-        ...(flags.concurrency === undefined ? {} : { concurrency: readCount(flags.concurrency) }),
+        ...(flags.concurrency === undefined
+          ? {}
+          : { concurrency: wholeNumber(flags.concurrency, "--concurrency", 1) }),
         ...(flags.out === undefined ? {} : { out: flags.out }),
       });
       if (flags.json) printJson({ out, rows });
       else print(`${render(rows)}\n${colours.bold("table")} ${out}/pareto.csv`);
     });
-}
-
-function readCount(text: string): number {
-  const count = Number(text);
-  if (Number.isInteger(count) && count >= 1) return count;
-  throw new ConfigError(`--concurrency ${text}: use a whole number >= 1`);
 }
 
 function render(rows: readonly ComparedRow[]): string {

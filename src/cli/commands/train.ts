@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import type { LoadOptions } from "../../config/load.ts";
 import { ConfigError } from "../../lib/errors.ts";
+import { collect } from "../flags.ts";
 import { colours, print, printNote, table } from "../terminal.ts";
 
 export interface TrainFlags {
@@ -102,10 +103,6 @@ function renderProfile(rows: NonNullable<import("../training.ts").TrainingResult
       shapes,
     ]),
   ]);
-}
-
-function collect(value: string, before: string[]): string[] {
-  return [...before, value];
 }
 
 function summary(result: import("../training.ts").TrainingResult): string {

@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import { collect } from "../flags.ts";
 import { print, printJson } from "../terminal.ts";
 
 interface Flags {
@@ -16,10 +17,6 @@ export function register(program: Command): void {
     .action(async (files: string[], flags: Flags) => {
       process.exitCode = await validate(files, flags);
     });
-}
-
-export function collect(value: string, before: string[]): string[] {
-  return [...before, value];
 }
 
 /** @returns exit status: 0 all are right, 2 one is not */

@@ -1,0 +1,21 @@
+/** Options of commands as people write them. */
+import { ConfigError } from "../lib/errors.ts";
+
+/** For options that may be given again. */
+export function collect(value: string, before: string[]): string[] {
+  return [...before, value];
+}
+
+/** @throws ConfigError naming the flag */
+export function wholeNumber(text: string, flag: string, least = 0): number {
+  const value = Number(text);
+  if (!/^\d+$/.test(text.trim()) || value < least || !Number.isSafeInteger(value)) {
+    throw new ConfigError(`${flag} ${text}: give a whole number from ${least}`);
+  }
+  return value;
+}
+
+/** `--seeds 1,2,3`; undefined when not given. @throws ConfigError */
+export function seedList(text: string | undefined): number[] | undefined {
+  return text?.split(",").map((each) => wholeNumber(each.trim(), "--seeds"));
+}
