@@ -9,6 +9,7 @@ import { encodePrompt, promptText } from "../rollouts/encode.ts";
 import { type GenerateOptions, generate } from "../rollouts/generate.ts";
 import type { EvaluationRow } from "../run/logs.ts";
 import type { Completion, GenerativePolicy, Prompt, PromptSource, Tokenizer } from "../types.ts";
+import { rewardInputs } from "./rollout.ts";
 import type { Score, Scorer } from "./stage.ts";
 
 export interface EvaluatedPrompt {
@@ -56,20 +57,7 @@ export async function evaluate(
     return { prompt, tokens: encodePrompt(tokenizer, prompt, options.maxPromptTokens) };
   });
   const groups = await generate(policy, tokenizer, encoded, options, stream);
-  const inputs = groups.flatMap(({ prompt, completions }) => {
-    const text = promptText(tokenizer, prompt);
-    return completions.map((completion) => ({ prompt, completion, text }));
-  });
-  const scores = await score(
-    inputs.map(({ prompt, completion, text }) => ({
-      completion: completion.text,
-      finishReason: completion.finishReason,
-      tokens: completion.tokens.length,
-      promptText: text,
-      answer: prompt.answer,
-      fields: prompt.fields,
-    })),
-  );
+  const scores = await score(rewardInputs(tokenizer, groups));
   let next = 0;
   const prompts = groups.map(({ prompt, completions }) => ({
     prompt,

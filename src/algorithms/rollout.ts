@@ -11,7 +11,7 @@ import { generate } from "../rollouts/generate.ts";
 import { decisionToken, forcedModes } from "../rollouts/modes.ts";
 import type { RolloutOptions } from "../rollouts/options.ts";
 import { sampleRecord } from "../run/samples.ts";
-import type { Group, Prompt, ScoredCompletion } from "../types.ts";
+import type { Group, Prompt, RewardInput, ScoredCompletion, Tokenizer } from "../types.ts";
 import type { Stage } from "./stage.ts";
 import { padRows } from "./token-batch.ts";
 
@@ -71,12 +71,10 @@ export function decisionTokens({ tokenizer }: RolloutStage, groups: readonly Gro
   });
 }
 
-export async function scoreGroups(
-  stage: RolloutStage,
-  groups: readonly Group[],
-): Promise<ScoredCompletion[][]> {
-  const inputs = groups.flatMap(({ prompt, completions }) => {
-    const text = promptText(stage.tokenizer, prompt);
+/** What rewards are given of every completion, group by group. */
+export function rewardInputs(tokenizer: Tokenizer, groups: readonly Group[]): RewardInput[] {
+  return groups.flatMap(({ prompt, completions }) => {
+    const text = promptText(tokenizer, prompt);
     return completions.map((completion) => ({
       completion: completion.text,
       finishReason: completion.finishReason,
@@ -86,7 +84,13 @@ export async function scoreGroups(
       fields: prompt.fields,
     }));
   });
-  const scores = await stage.score(inputs);
+}
+
+export async function scoreGroups(
+  stage: RolloutStage,
+  groups: readonly Group[],
+): Promise<ScoredCompletion[][]> {
+  const scores = await stage.score(rewardInputs(stage.tokenizer, groups));
   let next = 0;
   return groups.map(({ completions }) =>
     completions.map((completion) => ({ ...completion, ...scores[next++]! })),

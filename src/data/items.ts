@@ -81,14 +81,24 @@ function thinkingTarget(
   ].join(" ");
 }
 
-function directTarget(
+/** The item's name, or now and then a candidate's. */
+function answerName(
   item: ItemClass,
   candidates: readonly ItemClass[],
   faults: ItemsOptions["imperfections"],
   rng: Rng,
 ): string {
   const wrong = rng.uniform(0) < faults.wrong_label;
-  const { name } = wrong ? candidates[rng.integer(candidates.length, 1)]! : item;
+  return (wrong ? candidates[rng.integer(candidates.length, 1)]! : item).name;
+}
+
+function directTarget(
+  item: ItemClass,
+  candidates: readonly ItemClass[],
+  faults: ItemsOptions["imperfections"],
+  rng: Rng,
+): string {
+  const name = answerName(item, candidates, faults, rng);
   return rng.uniform(9) < faults.preamble ? `its ${name}` : name;
 }
 
@@ -100,8 +110,7 @@ function answerFirstTarget(
   faults: ItemsOptions["imperfections"],
   rng: Rng,
 ): string {
-  const wrong = rng.uniform(0) < faults.wrong_label;
-  const { name } = wrong ? candidates[rng.integer(candidates.length, 1)]! : item;
+  const name = answerName(item, candidates, faults, rng);
   const reason = restate(seen, rng.fork("reason")).map(glimpseWord);
   const fault = rng.fork("faults");
   return [

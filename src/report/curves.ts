@@ -21,7 +21,15 @@ const POINTS = 300;
 const NOISE = 1e-7;
 
 /** Columns of metrics.csv that get a figure where a run measures them. */
-const CURVES = [
+interface Curve {
+  column: string;
+  title: string;
+  unit: string;
+  /** The values are shares of one. */
+  share?: boolean;
+}
+
+const CURVES: readonly Curve[] = [
   { column: "reward/mean", title: "Reward", unit: "mean reward of a completion" },
   { column: "accuracy", title: "Accuracy while training", unit: "share of completions", share: true },
   { column: "tokens/completion_mean", title: "Length while training", unit: "tokens a completion" },
@@ -46,7 +54,7 @@ const CURVES = [
   { column: "critic/explained_variance", title: "Critic", unit: "explained variance" },
   { column: "sft/loss", title: "Supervised loss", unit: "nats a token" },
   { column: "optim/lr", title: "Learning rate", unit: "step size" },
-] as const;
+];
 
 /** Held-out accuracy with intervals, large: what a run is about. */
 export function accuracyFigure(runs: readonly RunFiles[], plot: Plotter): Figure | null {
@@ -69,18 +77,12 @@ export function accuracyFigure(runs: readonly RunFiles[], plot: Plotter): Figure
 /** A figure a column, all runs in each. */
 export function learningFigures(runs: readonly RunFiles[], plot: Plotter): Figure[] {
   const figures = CURVES.flatMap((curve) => {
-    const share = "share" in curve;
-    return metricFigure(runs, curve.column, curve.title, curve.unit, share, plot) ?? [];
+    return metricFigure(runs, curve, plot) ?? [];
   });
-  const held = evaluationFigure(runs, "tokens_mean", "Held-out length", "tokens a completion", false, plot);
-  const thinking = evaluationFigure(
-    runs,
-    "thinking",
-    "Held-out thinking",
-    "share of completions",
-    true,
-    plot,
-  );
+  const length = { column: "tokens_mean", title: "Held-out length", unit: "tokens a completion" };
+  const mode = { column: "thinking", title: "Held-out thinking", unit: "share of completions", share: true };
+  const held = evaluationFigure(runs, length, plot);
+  const thinking = evaluationFigure(runs, mode, plot);
   return [...figures, ...(held === null ? [] : [held]), ...(thinking === null ? [] : [thinking])];
 }
 
@@ -95,10 +97,11 @@ export function rewardPartFigures(runs: readonly RunFiles[], plot: Plotter): Fig
       (name) =>
         metricFigure(
           runs,
-          name,
-          `Reward part ${name.slice(prefix.length)}`,
-          "mean before its weight",
-          false,
+          {
+            column: name,
+            title: `Reward part ${name.slice(prefix.length)}`,
+            unit: "mean before its weight",
+          },
           plot,
         ) ?? [],
     );
@@ -261,10 +264,7 @@ export function stageEnds(run: RunFiles): { name: string; step: number }[] {
 
 function metricFigure(
   runs: readonly RunFiles[],
-  name: string,
-  title: string,
-  unit: string,
-  share: boolean,
+  { column: name, title, unit, share = false }: Curve,
   plot: Plotter,
 ): Figure | null {
   const names = plotNames(runs);
@@ -285,10 +285,7 @@ function metricFigure(
 
 function evaluationFigure(
   runs: readonly RunFiles[],
-  name: string,
-  title: string,
-  unit: string,
-  share: boolean,
+  { column: name, title, unit, share = false }: Curve,
   plot: Plotter,
 ): Figure | null {
   const names = plotNames(runs);

@@ -64,7 +64,15 @@ export function makeBatch(shape: BenchShape): TokenBatch {
   const { rows, length } = shape;
   const vocabulary = shape.config["vocab_size"] as number;
   const rng = createRng(2).fork("bench", shape.name);
-  const tokens = Int32Array.from({ length: rows * length }, (_, i) => rng.integer(vocabulary, i));
+  return fullRows(
+    Int32Array.from({ length: rows * length }, (_, i) => rng.integer(vocabulary, i)),
+    length,
+  );
+}
+
+/** Rows without padding; every token but the first of a row is scored. @param tokens [rows * length] */
+export function fullRows(tokens: Int32Array, length: number): TokenBatch {
+  const rows = tokens.length / length;
   const scored = tokens.length - rows;
   const scoredAt = Int32Array.from({ length: scored }, (_, i) => i + Math.floor(i / (length - 1)));
   return {

@@ -15,10 +15,10 @@ import { parameterCount, zeroWeights } from "../../policy/decoder-weights.ts";
 import type { ModelFiles } from "../../policy/interfaces.ts";
 import { parseModelConfig } from "../../policy/model-config.ts";
 import { encodePrompt } from "../../rollouts/encode.ts";
-import type { Progress } from "../../run/progress.ts";
 import type { Prompt, PromptSource, Tokenizer } from "../../types.ts";
 import * as parts from "../assemble.ts";
 import { runAlgorithm } from "../training-stage.ts";
+import { unloggedStage } from "../unlogged-stage.ts";
 import { type Phase, PhaseNotes, watchCritic, watchOptimizer, watchPolicy } from "./phases.ts";
 
 /** A program of a step. */
@@ -104,33 +104,18 @@ export async function traceStage(
   let step = 0;
   const watchedPolicy = watchPolicy(notes, policy, token);
   const stage: Stage = {
+    ...unloggedStage(() => {
+      step++;
+      if (step === 1) collect(() => 0);
+    }),
     name,
     seed: traced.seed,
     steps: traced.steps,
-    offset: 0,
-    stepsDone: 0,
     policy: watchedPolicy,
     tokenizer,
     train: example,
     score: alternating,
-    evaluate: null,
-    evalEvery: 0,
-    evaluateFirst: false,
-    until: null,
-    watched: [],
-    alarms: null,
     optimizer: watchOptimizer(notes, optimizer, "training step", "optimizer step"),
-    logs: {
-      ...noLogs,
-      metrics: () => {
-        step++;
-        if (step === 1) collect(() => 0);
-      },
-    },
-    progress: silent,
-    checkpoint: async () => {},
-    checkpointEvery: Number.MAX_SAFE_INTEGER,
-    interrupted: async () => false,
     clock: () => 0,
   };
   await runAlgorithm(
@@ -284,23 +269,3 @@ function plainToken({ size, eosIds, decode }: Tokenizer, stop: readonly string[]
   }
   return 0;
 }
-
-const silent: Progress = { start() {}, step() {}, note() {}, stop() {} };
-
-const noLogs: Stage["logs"] = {
-  startStage() {},
-  metrics() {},
-  evaluation() {},
-  evaluationPrompts() {},
-  samples() {},
-  prompts() {},
-  counts: () => ({
-    "metrics.csv": 0,
-    "eval.csv": 0,
-    "eval-prompts.csv": 0,
-    "samples.jsonl": 0,
-    "prompts.csv": 0,
-  }),
-  sync() {},
-  close() {},
-};

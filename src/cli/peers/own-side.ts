@@ -19,7 +19,8 @@ import { generate } from "../../rollouts/generate.ts";
 import { rolloutOptions } from "../../rollouts/options.ts";
 import type { MetricValues } from "../../run/metrics.ts";
 import type { Prompt, Tokenizer } from "../../types.ts";
-import { forwardBackward } from "../bench/measure.ts";
+import { forwardBackward, fullRows } from "../bench/measure.ts";
+import { unloggedStage } from "../unlogged-stage.ts";
 import { limCurves, type PeerResult, type PeerTask } from "./tasks.ts";
 
 type Timed = Pick<PeerResult, "seconds" | "firstSeconds" | "promptTokens" | "check">;
@@ -92,15 +93,15 @@ async function trainSteps(
 ): Promise<Timed> {
   const rows: MetricValues[] = [];
   let firstSeconds = 0;
-  const nothing = () => {};
   const options = optimizerOptions.parse({ lr: 1e-4, clip_norm: 1 });
   const optimizer = createAdamW(policy.trainable, options);
   const stage: Stage = {
+    ...unloggedStage((_, values) => {
+      if (rows.push(values) === 1) firstSeconds = performance.now() / 1000;
+    }),
     name: "grpo",
     seed: 1,
     steps: task.runs + 1,
-    offset: 0,
-    stepsDone: 0,
     policy,
     tokenizer,
     train: { name: "prompts", size: prompts.length, at: (i) => prompts[i]! },
@@ -112,32 +113,7 @@ async function trainSteps(
         correct: false,
         thinks: null,
       })),
-    evaluate: null,
-    evalEvery: 0,
-    evaluateFirst: false,
-    until: null,
-    watched: [],
-    alarms: null,
     optimizer,
-    logs: {
-      startStage: nothing,
-      metrics: (_, values) => {
-        if (rows.push(values) === 1) firstSeconds = performance.now() / 1000;
-      },
-      evaluation: nothing,
-      evaluationPrompts: nothing,
-      samples: nothing,
-      prompts: nothing,
-      counts: () => {
-        throw new Error("no checkpoint is written");
-      },
-      sync: nothing,
-      close: nothing,
-    },
-    progress: { start: nothing, step: nothing, note: nothing, stop: nothing },
-    checkpoint: async () => {},
-    checkpointEvery: Number.MAX_SAFE_INTEGER,
-    interrupted: async () => false,
     clock: () => performance.now() / 1000,
   };
   const grpo = grpoOptions.parse({
@@ -173,25 +149,13 @@ async function trainSteps(
   };
 }
 
-/** Rows of the prompts' tokens; every token but the first of a row is scored. */
+/** The prompts' tokens, a row each. */
 function rowsOf(task: PeerTask, tokenizer: Tokenizer, prompts: readonly Prompt[]): TokenBatch {
   const length = task.promptTokens;
   const rows = prompts.slice(0, task.prompts).map((prompt) => encodePrompt(tokenizer, prompt, length));
   const tokens = new Int32Array(rows.length * length);
   for (const [r, row] of rows.entries()) tokens.set(row, r * length);
-  const scoredAt = Int32Array.from(
-    { length: rows.length * (length - 1) },
-    (_, i) => i + Math.floor(i / (length - 1)),
-  );
-  return {
-    rows: rows.length,
-    length,
-    tokens,
-    segments: new Int32Array(tokens.length).fill(1),
-    positions: Int32Array.from(tokens, (_, i) => i % length),
-    scoredAt,
-    targets: scoredAt.map((at) => tokens[at + 1]!),
-  };
+  return fullRows(tokens, length);
 }
 
 async function passes(
