@@ -62,7 +62,7 @@ export async function trainGrpo(stage: GrpoStage): Promise<StageResult> {
   const updatesPerStep = grpo.epochs * grpo.minibatches;
   const usesReference = grpo.kl.coef > 0;
 
-  const measured = stepMetrics(stage, usesReference ? ["policy/kl"] : []);
+  const measured = stepMetrics(stage, [...(usesReference ? ["policy/kl"] : []), "optim/live"]);
 
   return runSteps(stage, measured.columns, async (step) => {
     // 1. draw P prompts
@@ -128,6 +128,7 @@ export async function trainGrpo(stage: GrpoStage): Promise<StageResult> {
         times: { began, sampled, rewarded, updated },
       }),
       ...(references === null ? {} : { "policy/kl": meanKl(grpo, scored, references) }),
+      "optim/live": sums.live(),
     } satisfies MetricValues;
   });
 }
@@ -207,7 +208,7 @@ function weighSamples(
  * left out of the passes: their part of loss and gradient is exactly 0.
  * @param minibatches weights are of the whole rollout; a minibatch is this many times smaller
  */
-function update(
+async function update(
   stage: GrpoStage,
   samples: readonly Sample[],
   lr: number,
@@ -220,9 +221,9 @@ function update(
     ({ advantage, weight }) => weight > 0 && (advantage !== 0 || klInLoss || entropyBonus),
   );
 
-  return applyGradients(
+  const made = await applyGradients(
     stage,
-    splitByLength(live, grpo.micro_batch_rows),
+    splitByLength(stage.everyRow ? samples : live, grpo.micro_batch_rows),
     lr,
     (micro) => {
       const padded = padRows(
@@ -252,6 +253,7 @@ function update(
     },
     POLICY_LOSS_STATISTICS,
   );
+  return { ...made, live: live.length / Math.max(1, samples.length) };
 }
 
 function meanKl(

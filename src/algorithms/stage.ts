@@ -50,6 +50,8 @@ export interface Stage {
   until: Until | null;
   /** Ends the stage early, as `until` would: for callers that want its first steps only. */
   endsEarly?: (stepsDone: number) => boolean;
+  /** Completions without a gradient take part in updates too: for plans, which want to know what these would cost. */
+  everyRow?: boolean;
   /** The metric's last values, oldest first; part of a checkpoint. Changed in place. */
   watched: number[];
   /** What alarms look at; part of a checkpoint. Its history is replaced at every step. null: no alarms. */

@@ -19,6 +19,8 @@ export interface UpdateStatistics {
   tokens: number;
   /** Sums over tokens by name; `largest_*` are maxima. */
   statistics: Record<string, number>;
+  /** Completions that could move the weights / completions; 1 where the algorithm leaves none out. */
+  live?: number;
 }
 
 /**
@@ -137,6 +139,11 @@ export class UpdateSums {
       "optim/clipped":
         clipNorm === null ? 0 : this.updates.filter((u) => u.gradientNorm > clipNorm).length / n,
     };
+  }
+
+  /** Share of the step's completions that could move the weights. */
+  live(): number {
+    return this.sum(({ live }) => live ?? 1) / Math.max(1, this.updates.length);
   }
 
   /** Metrics of value losses. */

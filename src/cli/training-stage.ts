@@ -34,6 +34,8 @@ export interface Steering {
   stopAt?: number;
   /** True ends a stage behind `stepsDone` of its steps, as its `until` would. */
   endStage?(stage: number, stepsDone: number): boolean;
+  /** True: all completions of the stage take part in its updates. */
+  everyRow?(stage: number): boolean;
   /** A stage is over; before its checkpoint is written. */
   stageEnds?(): void;
   /** What is trained in the place of the run's policy: the same, watched. */
@@ -179,7 +181,12 @@ export async function runStage(
         metrics: (step, values) => {
           run.logs.metrics(step, values);
           stepsSoFar = step - offset;
-          usage.step(Number(values["time/step_s"]));
+          usage.step(
+            Number(values["time/step_s"]),
+            values["time/update_s"] === undefined
+              ? undefined
+              : { seconds: Number(values["time/update_s"]), live: Number(values["optim/live"] ?? 1) },
+          );
         },
       },
       progress,
@@ -191,6 +198,7 @@ export async function runStage(
       ...(steering.endStage === undefined
         ? {}
         : { endsEarly: (stepsDone) => steering.endStage!(index, stepsDone) }),
+      everyRow: steering.everyRow?.(index) ?? false,
       interrupted: async () => (await session.interrupted()) || offset + stepsSoFar >= stopAt,
       clock: session.clock,
     };

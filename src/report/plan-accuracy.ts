@@ -7,16 +7,19 @@ import { type RunFiles, readText } from "./read-run.ts";
 interface Stage {
   steps: number;
   steps_s: number;
+  /** Summed over steps: the share of completions in updates. Absent in older runs. */
+  live?: number;
 }
 
-interface Numbers {
+interface Numbers<S extends Stage = Stage> {
   total_s: number;
   cpu_s: number;
-  stages: Stage[];
+  stages: S[];
 }
 
 /** Of plan.json, what is compared. */
-export interface PlannedNumbers extends Numbers {
+export interface PlannedNumbers
+  extends Numbers<Stage & { update?: { all_s: number; basis: "probe" | "assumed" | "algorithm" } }> {
   memory: { peak_bytes: number };
   disk: { checkpoints_bytes: number; rest_bytes: number };
 }
@@ -28,7 +31,13 @@ export interface UsedNumbers extends Numbers {
 }
 
 export interface PlanRow {
-  quantity: "peak memory" | "time per step" | "time in all" | "processor time" | "disk";
+  quantity:
+    | "peak memory"
+    | "time per step"
+    | "time in all"
+    | "time at its live share"
+    | "processor time"
+    | "disk";
   unit: "bytes" | "s";
   /** null: the run made another number of steps than was planned. */
   planned: number | null;
@@ -45,6 +54,7 @@ export function compareWithPlan(plan: PlannedNumbers | null, used: UsedNumbers):
   const steps = ({ stages }: Numbers) => stages.reduce((sum, stage) => sum + stage.steps, 0);
   const seconds = ({ stages }: Numbers) => stages.reduce((sum, stage) => sum + stage.steps_s, 0);
   const whole = plan !== null && steps(plan) === steps(used);
+  const atLive = whole ? timeAtLive(plan, used) : null;
   const disk = ({ checkpoints_bytes, rest_bytes }: UsedNumbers["disk"]) => checkpoints_bytes + rest_bytes;
   return [
     {
@@ -60,9 +70,29 @@ export function compareWithPlan(plan: PlannedNumbers | null, used: UsedNumbers):
       took: seconds(used) / Math.max(1, steps(used)),
     },
     { quantity: "time in all", unit: "s", planned: whole ? plan.total_s : null, took: used.total_s },
+    ...(atLive === null
+      ? []
+      : [{ quantity: "time at its live share", unit: "s", planned: atLive, took: used.total_s } as const]),
     { quantity: "processor time", unit: "s", planned: whole ? plan.cpu_s : null, took: used.cpu_s },
     { quantity: "disk", unit: "bytes", planned: whole ? disk(plan.disk) : null, took: disk(used.disk) },
   ];
+}
+
+/**
+ * What the plan would have said had it known which share of the completions the run's updates would hold: what is left
+ * is the plan's own error. Null where a side does not say, or where no update leaves any out.
+ */
+function timeAtLive(plan: PlannedNumbers, used: UsedNumbers): number | null {
+  let seconds = plan.total_s;
+  let varies = false;
+  for (const [i, { live, update }] of plan.stages.entries()) {
+    const took = used.stages[i]?.live;
+    if (live === undefined || update === undefined || took === undefined) return null;
+    if (update.basis === "algorithm") continue;
+    varies = true;
+    seconds += (took - live) * update.all_s;
+  }
+  return varies ? seconds : null;
 }
 
 /** +0.1: the plan was a tenth too high. */

@@ -303,6 +303,12 @@ export const metricDefinitions: readonly MetricDefinition[] = [
   define("sft/tokens", "tokens", "target tokens of the step", ""),
   define("sft/padding", "0..1", "padding tokens / tokens of the rows", "high: switch packing on"),
 
+  define(
+    "optim/live",
+    "0..1",
+    "completions that can move the weights / B, mean of the step's updates",
+    "others are left out of the update's passes; it takes that much less time",
+  ),
   define("optim/lr", "1/step", "learning rate of the step's last update", ""),
   define(
     "optim/grad_norm",

@@ -11,6 +11,12 @@ export interface StageUsage {
   first_step_s: number;
   /** Of all steps, first ones included; evaluations and checkpoints are apart. */
   steps_s: number;
+  /** Of these, the updates' part; 0 where steps are not told apart (supervised training). */
+  first_update_s: number;
+  update_s: number;
+  /** Summed over steps: the share of completions that took part in the update. */
+  first_live: number;
+  live: number;
   evaluations: number;
   evaluation_s: number;
   checkpoints: number;
@@ -36,7 +42,8 @@ export const usageName = "usage.json";
 
 export interface UsageMeter {
   stage(name: string): void;
-  step(seconds: number): void;
+  /** @param update seconds of it, and the share of the completions that could move the weights */
+  step(seconds: number, update?: { seconds: number; live: number }): void;
   evaluation<T>(run: () => Promise<T>): Promise<T>;
   checkpoint<T>(run: () => Promise<T>): Promise<T>;
   /** Writes usage.json; after each checkpoint, so that a kill loses little. */
@@ -79,6 +86,10 @@ export function createUsageMeter(
       steps: 0,
       first_step_s: 0,
       steps_s: 0,
+      first_update_s: 0,
+      update_s: 0,
+      first_live: 0,
+      live: 0,
       evaluations: 0,
       evaluation_s: 0,
       checkpoints: 0,
@@ -95,11 +106,17 @@ export function createUsageMeter(
   };
   return {
     stage,
-    step(seconds) {
+    step(seconds, update = { seconds: 0, live: 1 }) {
       const now = stages.at(-1)!;
       now.steps += 1;
       now.steps_s += seconds;
-      if (firstStep) now.first_step_s += seconds;
+      now.update_s += update.seconds;
+      now.live += update.live;
+      if (firstStep) {
+        now.first_step_s += seconds;
+        now.first_update_s += update.seconds;
+        now.first_live += update.live;
+      }
       firstStep = false;
     },
     evaluation: (run) => timed(run, "evaluations"),

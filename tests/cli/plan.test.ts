@@ -1,11 +1,28 @@
 import { describe, expect, it } from "vitest";
 import { wavesSeconds } from "../../src/cli/plan/batch.ts";
 import { estimate } from "../../src/cli/plan/estimate.ts";
+import { renderPlan } from "../../src/cli/plan/render.ts";
 import { cacheBytes, mostLiveGroups, passWeight, probeSizes, secondsAt } from "../../src/cli/plan/scale.ts";
+import { type Observation, stageCost } from "../../src/cli/plan/stage-cost.ts";
 import type { EngineCosts, StageCost } from "../../src/cli/plan/types.ts";
 import { loadRecipe, type RecipeStage } from "../../src/config/load.ts";
 import { parseModelConfig } from "../../src/policy/model-config.ts";
 import { compareWithPlan, offBy } from "../../src/report/plan-accuracy.ts";
+
+const model = parseModelConfig(
+  {
+    model_type: "llama",
+    vocab_size: 8,
+    hidden_size: 4,
+    intermediate_size: 8,
+    num_hidden_layers: 2,
+    num_attention_heads: 2,
+    num_key_value_heads: 1,
+    hidden_act: "silu",
+    max_position_embeddings: 64,
+  },
+  "config",
+);
 
 describe("sizes of a probe", () => {
   it("are the config's own where a step is short", () => {
@@ -51,22 +68,8 @@ describe("sizes of a probe", () => {
   });
 
   it("grow memory with tokens, and faster with the length of a row", () => {
-    const config = parseModelConfig(
-      {
-        model_type: "llama",
-        vocab_size: 8,
-        hidden_size: 4,
-        intermediate_size: 8,
-        num_hidden_layers: 2,
-        num_attention_heads: 2,
-        num_key_value_heads: 1,
-        hidden_act: "silu",
-        max_position_embeddings: 64,
-      },
-      "config",
-    );
-    expect(cacheBytes(config, { rows: 3, length: 5 })).toBe(2 * 4 * 2 * 1 * 2 * 15);
-    const pass = (rows: number, length: number) => passWeight(config, { rows, length });
+    expect(cacheBytes(model, { rows: 3, length: 5 })).toBe(2 * 4 * 2 * 1 * 2 * 15);
+    const pass = (rows: number, length: number) => passWeight(model, { rows, length });
     expect(pass(6, 5)).toBe(2 * pass(3, 5));
     expect(pass(3, 10)).toBeGreaterThan(2 * pass(3, 5));
   });
@@ -91,6 +94,7 @@ function cost(stage: string, over: Partial<StageCost> = {}): StageCost {
     generation: { seen: 30 * MB, bytes: 30 * MB, limit: 40 * MB, note: "" },
     first_step_s: 3,
     step_s: 2,
+    update: { all_s: 2, live: 0.5, basis: "probe" },
     evaluation_s: 5,
     checkpoint_s: 1,
     checkpoint_bytes: 10 * MB,
@@ -118,6 +122,62 @@ function costs(stages: StageCost[], over: Partial<EngineCosts> = {}): EngineCost
   };
 }
 
+describe("the cost of a stage", () => {
+  const { stages } = loadRecipe("configs/quickstart.yaml");
+  const usage = {
+    stage: "grpo",
+    steps: 3,
+    first_step_s: 5,
+    steps_s: 5 + 2 * 2,
+    first_update_s: 4,
+    update_s: 4 + 2 * 0.8,
+    first_live: 0.5,
+    live: 0.5 + 0.4 + 0.4,
+    evaluations: 0,
+    evaluation_s: 0,
+    checkpoints: 0,
+    checkpoint_s: 0,
+  };
+  const pass = { rows: 64, length: 40, bytes: 80 * MB };
+  const seen = (over: Partial<Observation> = {}): Observation => ({
+    rows: 16,
+    maxNewTokens: 48,
+    everyRow: false,
+    evaluation: { prompts: 0, probed: 0 },
+    usage,
+    checkpoint: { last: 0, inner: 0 },
+    counts: cost("grpo").counts,
+    peaks: { update: pass, generation: pass, longestPrompt: 10, longestRow: 40, updateRows: 150 },
+    ...over,
+  });
+
+  it("tells updates from the rest, at the share that the probe's updates held", () => {
+    const { update, step_s } = stageCost(stages[0]!, model, [seen()]);
+    // the steps behind the first: 0.8 s for 40% of the completions
+    expect(update.all_s).toBeCloseTo(2);
+    expect(update.live).toBeCloseTo(1.3 / 3);
+    expect(update.basis).toBe("probe");
+    expect(step_s).toBeCloseTo(1.2 + 2 * (1.3 / 3));
+  });
+
+  it("takes all where the probe was smaller than the run, or the algorithm leaves none out", () => {
+    const half = { ...usage, steps_s: 5 + 2, update_s: 4 + 2 * 0.4 };
+    const scaled = stageCost(stages[0]!, model, [
+      seen({ rows: 4, usage: half, everyRow: true }),
+      seen({ rows: 8, everyRow: true }),
+    ]);
+    // 0.4 s at 4 prompts, 0.8 s at 8: 1.6 s at 16
+    expect(scaled.update).toEqual({ all_s: expect.closeTo(1.6) as number, live: 1, basis: "assumed" });
+    const { recipe } = stages[0]!;
+    const bonus = { ...recipe.algorithm, entropy_coef: 0.01 } as typeof recipe.algorithm;
+    const all = stageCost({ ...stages[0]!, recipe: { ...recipe, algorithm: bonus } }, model, [
+      seen({ usage: { ...usage, live: 3, first_live: 1 } }),
+    ]);
+    expect(all.update).toEqual({ all_s: expect.closeTo(0.8) as number, live: 1, basis: "algorithm" });
+    expect(all.step_s).toBeCloseTo(2);
+  });
+});
+
 describe("an estimate", () => {
   const { stages } = loadRecipe("configs/quickstart.yaml");
 
@@ -138,6 +198,22 @@ describe("an estimate", () => {
       checkpoints_bytes: 34 * MB,
       rest_bytes: 100 * 100 + 6 * 1000 + 5000,
     });
+  });
+
+  it("says what the time would be with no completion in updates, and with all", () => {
+    // half of the completions, 1 of 2 s: 100 steps are 100 s less, or 100 s more
+    const probed = estimate("c", stages, costs([cost("grpo")]), 1e9);
+    expect(probed.range_s).toEqual({ low: 137, high: 337 });
+    expect(probed.stages[0]).toMatchObject({ live: 50, update_s: 100 });
+    const shown = renderPlan(probed);
+    expect(shown).toContain("with updates of 50% of the completions, as in the probe");
+    expect(shown).toContain("2 min 17 s if none could, 5 min 37 s if all could");
+    const always = cost("grpo", { update: { all_s: 2, live: 1, basis: "algorithm" } });
+    const fixed = estimate("c", stages, costs([always]), 1e9);
+    expect(fixed.range_s).toEqual({ low: 237, high: 237 });
+    expect(renderPlan(fixed)).not.toContain("if all could");
+    const unseen = cost("grpo", { update: { all_s: 0, live: 0, basis: "probe" } });
+    expect(renderPlan(estimate("c", stages, costs([unseen]), 1e9))).toContain("is not known");
   });
 
   it("counts the checkpoints that keep_every leaves", () => {
@@ -231,4 +307,31 @@ it("compares a plan with what the run took, but not times of another number of s
   const early = compareWithPlan(plan, { ...used, stages: [stage(5, 8)] });
   expect(early.map(({ planned }) => planned === null)).toEqual([false, false, true, true, true]);
   expect(compareWithPlan(null, used).every(({ planned }) => planned === null)).toBe(true);
+});
+
+it("tells the error of a plan from what the policy became", () => {
+  const stage = (live: number, basis: "probe" | "algorithm") => ({
+    steps: 10,
+    steps_s: 20,
+    live,
+    update: { all_s: 2, basis },
+  });
+  const rest = { cpu_s: 1, disk: { checkpoints_bytes: 1, rest_bytes: 0 } };
+  const plan = {
+    ...rest,
+    total_s: 50,
+    stages: [stage(8, "probe"), stage(10, "algorithm")],
+    memory: { peak_bytes: 1 },
+  };
+  const used = {
+    ...rest,
+    total_s: 40,
+    peak_rss_bytes: 1,
+    stages: [stage(3, "probe"), stage(4, "algorithm")],
+  };
+  const of = (p: typeof plan) =>
+    compareWithPlan(p, used).find(({ quantity }) => quantity === "time at its live share");
+  // five steps' worth of updates fewer than was planned, 2 s each
+  expect(of(plan)).toMatchObject({ planned: 40, took: 40 });
+  expect(of({ ...plan, stages: [plan.stages[1]!, plan.stages[1]!] })).toBeUndefined();
 });

@@ -4,13 +4,16 @@ import { join } from "node:path";
 import * as tf from "@tensorflow/tfjs";
 import { afterAll, describe, expect, it, vi } from "vitest";
 import { planExperiment, planSweep } from "../../src/cli/plan/batch.ts";
+import { createTensorMeter } from "../../src/cli/plan/meter.ts";
 import { planRun } from "../../src/cli/plan/plan.ts";
 import { probe } from "../../src/cli/plan/probe.ts";
 import type { Plan } from "../../src/cli/plan/types.ts";
+import { train } from "../../src/cli/training.ts";
 import { loadRecipe } from "../../src/config/load.ts";
 import { RlptError } from "../../src/lib/errors.ts";
 import { packageRoot } from "../../src/lib/version.ts";
 import { planAccuracy } from "../../src/report/plan-accuracy.ts";
+import { readUsage } from "../../src/run/usage.ts";
 import { tinyGrpo, tinyPpo, tinySft, tinyStages, workspace } from "../helpers/tiny-run.ts";
 
 const space = workspace();
@@ -78,6 +81,33 @@ ${tinyGrpo.slice(tinyGrpo.indexOf("data:"))}`;
     expect(large / small).toBeGreaterThan(3);
     expect(large / small).toBeLessThan(5);
   });
+});
+
+it("updates hold the completions that can move the weights, or all where a probe asks for it", async () => {
+  // most completions are of the same length, and then of the same reward
+  const { stages } = loadRecipe(space.write("dead.yaml", tinyGrpo), { set });
+  const trained = async (everyRow: boolean) => {
+    const meter = createTensorMeter();
+    const runDir = space.path(`every row ${everyRow}`);
+    const quiet = { start() {}, step() {}, note() {}, stop() {} };
+    await train({
+      stages,
+      resume: null,
+      runDir,
+      progress: quiet,
+      command: [],
+      now: new Date(0),
+      steering: { watch: meter.watch, everyRow: () => everyRow },
+    });
+    meter.dispose();
+    return { rows: meter.take().updateRows, usage: readUsage(runDir)!.stages[0]! };
+  };
+  const [live, all] = [await trained(false), await trained(true)];
+  expect(all.rows).toBe(4 * 3 * 4);
+  expect(live.rows).toBe(32);
+  expect(live.usage.live).toBeCloseTo(live.rows / (3 * 4));
+  // the share is that of what can move the weights either way
+  expect(all.usage.live).toBeLessThan(4);
 });
 
 describe("a plan", () => {

@@ -24,7 +24,7 @@ it("adds up steps, evaluations and checkpoints by stage, across processes", asyn
   await first.evaluation(wait(3));
   for (const seconds of [5, 1]) {
     now += seconds;
-    first.step(seconds);
+    first.step(seconds, { seconds: seconds / 2, live: 1 / seconds });
   }
   first.stage("b");
   now += 4;
@@ -49,6 +49,10 @@ it("adds up steps, evaluations and checkpoints by stage, across processes", asyn
       steps: 2,
       first_step_s: 5,
       steps_s: 6,
+      first_update_s: 2.5,
+      update_s: 3,
+      first_live: 0.2,
+      live: 1.2,
       evaluations: 1,
       evaluation_s: 3,
       checkpoints: 0,
@@ -60,6 +64,11 @@ it("adds up steps, evaluations and checkpoints by stage, across processes", asyn
       steps: 3,
       first_step_s: 6,
       steps_s: 7,
+      // where nothing is told of updates, all took part
+      first_update_s: 0,
+      update_s: 0,
+      first_live: 2,
+      live: 3,
       evaluations: 0,
       evaluation_s: 0,
       checkpoints: 1,

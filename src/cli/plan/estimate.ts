@@ -32,6 +32,13 @@ export function estimate(
   const fits = (bytes: number, tensorBytes: number) => bytes <= costs.available_bytes && tensorBytes <= room;
   const { counts } = heaviest;
   const total = costs.startup_s + planned.reduce((sum, { total_s }) => sum + total_s, 0);
+  const withLive = (live: number) =>
+    total +
+    planned.reduce(
+      (sum, { steps, update }) =>
+        sum + (update.basis === "algorithm" ? 0 : steps * (live - update.live) * update.all_s),
+      0,
+    );
   return {
     version: 1,
     config,
@@ -53,6 +60,7 @@ export function estimate(
     startup_s: costs.startup_s,
     stages: planned,
     total_s: total,
+    range_s: { low: withLive(0), high: withLive(1) },
     cpu_s: total * costs.processors,
     disk: planDisk(stages, planned, costs, freeDisk),
     how: costs.how,
@@ -68,6 +76,7 @@ function planStage({ name, recipe, until }: RecipeStage, index: number, cost: St
   const evaluation_s = evaluations * cost.evaluation_s;
   const checkpoint_s = checkpoints * cost.checkpoint_s;
   const steps_s = cost.first_step_s + (steps - 1) * cost.step_s;
+  const { update } = cost;
   return {
     stage: name,
     algorithm: algorithm.kind,
@@ -75,6 +84,11 @@ function planStage({ name, recipe, until }: RecipeStage, index: number, cost: St
     step_s: cost.step_s,
     first_step_s: cost.first_step_s,
     steps_s,
+    first_update_s: update.live * update.all_s,
+    update_s: steps * update.live * update.all_s,
+    first_live: update.live,
+    live: steps * update.live,
+    update,
     evaluations,
     evaluation_s,
     checkpoints,

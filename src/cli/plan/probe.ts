@@ -31,6 +31,8 @@ interface Probed extends RecipeStage {
   index: number;
   rows: number;
   sizes: ProbeSizes;
+  /** Smaller than the stage: its rewards say nothing of the run's. */
+  reduced: boolean;
   /** Prompts of an evaluation, and of the probe's. */
   evaluation: { prompts: number; probed: number };
 }
@@ -71,6 +73,7 @@ export async function probe(stages: readonly RecipeStage[], directory: string): 
           stageBegan = process.cpuUsage();
           return meter.watch(policy);
         },
+        everyRow: (index) => probed[index]!.reduced,
         endStage(index, stepsDone) {
           const { sizes, recipe } = probed[index]!;
           const fewest = sizes.rows.length > 1 ? 2 : FEWEST;
@@ -93,6 +96,7 @@ export async function probe(stages: readonly RecipeStage[], directory: string): 
     index: stage.index,
     rows: stage.rows,
     maxNewTokens: stage.sizes.maxNewTokens,
+    everyRow: stage.reduced,
     evaluation: stage.evaluation,
     usage: usage.stages[i]!,
     checkpoint: checkpoints[i]!,
@@ -174,6 +178,7 @@ function shortened(
     index,
     rows,
     sizes,
+    reduced: sampled && reduced,
     evaluation: { prompts, probed },
     recipe: {
       ...recipe,

@@ -43,14 +43,33 @@ export function renderPlan(plan: Plan): string {
       },
     ),
     `  ${colours.bold(formatSeconds(plan.total_s))} in all, ${formatSeconds(plan.cpu_s)} of processor time`,
+    ...liveLines(plan).map((line) => `  ${line}`),
     "",
     `${colours.bold("disk")}  ${formatBytes(disk.checkpoints_bytes + disk.rest_bytes)}: ${disk.checkpoints} ${disk.checkpoints === 1 ? "checkpoint that stays" : "checkpoints that stay"}, ${formatBytes(disk.rest_bytes)} of logs; ${formatBytes(disk.free_bytes)} free`,
     "",
     colours.dim(
-      `${plan.basis === "compiled" ? "Estimated" : `Probed for ${formatSeconds(plan.probe_s)}`}: ${plan.how}. Later steps cost more or less as completions grow or shrink, and less as groups have nothing left to learn.`,
+      `${plan.basis === "compiled" ? "Estimated" : `Probed for ${formatSeconds(plan.probe_s)}`}: ${plan.how}. Completions are taken to stay as long as there.`,
     ),
   ];
   return lines.join("\n");
+}
+
+/** What the time takes for granted of updates, and what it would be otherwise. */
+function liveLines({ stages, range_s }: Plan): string[] {
+  const varying = stages.filter(({ update }) => update.basis !== "algorithm");
+  if (varying.length === 0) return [];
+  const named = (text: string, { stage }: (typeof stages)[number]) =>
+    stages.length === 1 ? text : `${stage} ${text}`;
+  const words = varying.map((one) => {
+    const { all_s, live, basis } = one.update;
+    const share = `${(100 * live).toFixed(0)}%`;
+    if (basis === "assumed") return named(`${share} (taken, not seen)`, one);
+    return named(live === 0 || all_s === 0 ? "0% (so what updates cost is not known)" : share, one);
+  });
+  return [
+    `with updates of ${words.join(", ")} of the completions${varying.some(({ update }) => update.basis === "probe") ? ", as in the probe" : ""}: others cannot move the weights.`,
+    `A policy that learns changes that: ${formatSeconds(range_s.low)} if none could, ${formatSeconds(range_s.high)} if all could`,
+  ];
 }
 
 function verdict(fits: Plan["memory"]["fits"]): string {

@@ -5,12 +5,14 @@ import type { DecoderConfig } from "../../policy/interfaces.ts";
 import type { StageUsage } from "../../run/usage.ts";
 import type { PassShape, Peaks } from "./meter.ts";
 import { cacheBytes, mostLiveGroups, passWeight, secondsAt } from "./scale.ts";
-import type { StageCost, StageCounts } from "./types.ts";
+import type { StageCost, StageCounts, UpdateCost } from "./types.ts";
 
 export interface Observation {
   rows: number;
   /** Token limit of its completions. */
   maxNewTokens: number;
+  /** All completions took part in its updates, whether they could move the weights or not. */
+  everyRow: boolean;
   evaluation: { prompts: number; probed: number };
   usage: StageUsage;
   checkpoint: { last: number; inner: number };
@@ -29,11 +31,14 @@ export function stageCost(
   const sampled = algorithm.kind !== "sft";
   const rows = sampled ? rollout.prompts_per_step : algorithm.rows_per_step;
   const stretch = sampled ? rollout.max_new_tokens / maxNewTokens : 1;
-  const step_s = secondsAt(
-    observations.map((one) => ({ rows: one.rows, seconds: steadyStep(one.usage) })),
-    rows,
-    stretch,
-  );
+  const at = (seconds: (one: Observation) => number) =>
+    secondsAt(
+      observations.map((one) => ({ rows: one.rows, seconds: seconds(one) })),
+      rows,
+      stretch,
+    );
+  const update = updateCost(recipe, observations, at);
+  const step_s = at((one) => steadyStep(one.usage) - steadyUpdate(one.usage)) + update.live * update.all_s;
   const evaluationLimit = evaluation?.max_new_tokens ?? rollout.max_new_tokens;
 
   // the largest passes that the config allows
@@ -91,6 +96,7 @@ export function stageCost(
       note: peaks.generation === null ? "" : shapeWords(peaks.generation),
     },
     step_s,
+    update,
     first_step_s:
       step_s + Math.max(0, observations[0]!.usage.first_step_s - steadyStep(observations[0]!.usage)),
     evaluation_s:
@@ -106,14 +112,48 @@ export function stageCost(
 /** Rows of the largest update of the stage, were groups as often without a difference as in the probe. */
 function liveRows(
   recipe: RecipeStage["recipe"],
-  { rows, usage, peaks }: Observation,
+  { rows, usage, peaks, everyRow }: Observation,
   updateRows: number,
 ): number {
   const { algorithm, rollout, steps } = recipe;
   if (algorithm.kind === "sft") return updateRows;
   const all = usage.steps * algorithm.epochs * rows * rollout.group_size;
+  if (everyRow) return updateRows;
   const groups = mostLiveGroups(rollout.prompts_per_step, peaks.updateRows / all, steps);
   return Math.min(updateRows, Math.ceil((groups * rollout.group_size) / algorithm.minibatches));
+}
+
+function updateCost(
+  recipe: RecipeStage["recipe"],
+  observations: readonly Observation[],
+  at: (seconds: (one: Observation) => number) => number,
+): UpdateCost {
+  const all_s = at(({ usage, everyRow }) => {
+    const live = everyRow ? 1 : steadyLive(usage);
+    return live === 0 ? 0 : steadyUpdate(usage) / live;
+  });
+  if (!leavesOut(recipe)) return { all_s, live: 1, basis: "algorithm" };
+  const { usage, everyRow } = observations.at(-1)!;
+  return everyRow
+    ? { all_s, live: 1, basis: "assumed" }
+    : { all_s, live: usage.live / usage.steps, basis: "probe" };
+}
+
+/** Are completions without an advantage left out of updates? (grpo.ts) */
+function leavesOut({ algorithm }: RecipeStage["recipe"]): boolean {
+  if (algorithm.kind !== "grpo") return false;
+  const { kl, entropy_coef } = algorithm;
+  return !(kl.coef > 0 && kl.place === "loss") && entropy_coef === 0;
+}
+
+/** Seconds of an update, mean of the steps behind the first one. */
+function steadyUpdate({ steps, update_s, first_update_s }: StageUsage): number {
+  return steps > 1 ? (update_s - first_update_s) / (steps - 1) : update_s;
+}
+
+/** Share of completions in it. */
+function steadyLive({ steps, live, first_live }: StageUsage): number {
+  return steps > 1 ? (live - first_live) / (steps - 1) : live;
 }
 
 /** Mean of the steps behind the first one. */

@@ -45,6 +45,19 @@ export interface Workspace {
   note: string;
 }
 
+/**
+ * What updates cost: completions that cannot move the weights, such as those of a group that is all right, are left
+ * out of them, and a policy that learns changes how many these are.
+ */
+export interface UpdateCost {
+  /** Seconds of an update in which all completions of a step take part; 0 where that was not seen. */
+  all_s: number;
+  /** Share of completions that takes part. */
+  live: number;
+  /** Seen in the probe; taken for all, as shortened completions say nothing of it; or all by the algorithm. */
+  basis: "probe" | "assumed" | "algorithm";
+}
+
 /** What an engine says of a stage at the config's shapes. */
 export interface StageCost {
   stage: string;
@@ -56,6 +69,8 @@ export interface StageCost {
   basis: Basis;
   first_step_s: number;
   step_s: number;
+  /** Of `step_s` at `live`. */
+  update: UpdateCost;
   /** One evaluation of all its prompts; 0 without. */
   evaluation_s: number;
   checkpoint_s: number;
@@ -90,6 +105,8 @@ export interface EngineCosts {
 export interface StagePlan extends StageUsage {
   algorithm: string;
   step_s: number;
+  /** At the share of completions that the plan takes part in updates. */
+  update: UpdateCost;
   total_s: number;
   /** The stage may end before its last step. */
   until: boolean;
@@ -114,6 +131,8 @@ export interface Plan {
   startup_s: number;
   stages: StagePlan[];
   total_s: number;
+  /** Were no completion to take part in updates, and were all to. */
+  range_s: { low: number; high: number };
   /** Processor time of all of it. */
   cpu_s: number;
   disk: { checkpoints: number; checkpoints_bytes: number; rest_bytes: number; free_bytes: number };
