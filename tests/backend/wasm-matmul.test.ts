@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { rmsNorm } from "../../src/backend/ops.ts";
 import { installWasmKernels, uninstallWasmKernels } from "../../src/backend/wasm/install.ts";
 import { cblasForTests, expectClose, noise, seeds, sizes, startWasm, tf } from "./wasm-support.ts";
 
@@ -141,7 +142,7 @@ describe.each(engines)("BatchMatMul by $name", ({ options }) => {
 
   it("refuses what it cannot multiply", () => {
     expect(() => tf.matMul(tf.zeros([2, 3], "int32"), tf.zeros([3, 2], "int32"))).toThrow(/float32/);
-    expect(() => tf.matMul(tf.zeros([2, 3]), tf.zeros([4, 2]))).toThrow();
+    expect(() => tf.matMul(tf.zeros([2, 3]), tf.zeros([4, 2]))).toThrow(/inner sizes of \[2,3\] and \[4,2/);
   });
 
   it("leaves no tensors behind", () => {
@@ -178,16 +179,26 @@ describe("own kernel", () => {
     );
   });
 
-  it("gives tfjs its kernel back", () => {
+  it("gives tfjs its kernels back, and takes its own away", () => {
+    const kernels = () =>
+      new Map(tf.getKernelsForBackend("wasm").map(({ kernelName, kernelFunc }) => [kernelName, kernelFunc]));
     uninstallWasmKernels();
-    const stock = tf.getKernel("BatchMatMul", "wasm").kernelFunc;
+    const stock = kernels();
     installWasmKernels({ cblas: null });
-    const ours = tf.getKernel("BatchMatMul", "wasm").kernelFunc;
-    expect(ours).not.toBe(stock);
-    expect(tf.getKernel("RlptRmsNorm", "wasm")).toBeDefined();
+    const ours = kernels();
+    const added = [...ours.keys()].filter((name) => !stock.has(name));
+    expect(added).toContain("RlptRmsNorm");
+    expect(added.filter((name) => !name.startsWith("Rlpt"))).toEqual([]);
+    expect([...stock.keys()].filter((name) => ours.get(name) !== stock.get(name))).toContain("BatchMatMul");
+    const x = tf.tensor2d([3, 4], [1, 2]);
+    // 3 and 4 over the root of their mean square, 12.5
+    const normal = rmsNorm(x, tf.tensor1d([1, 2]), 0).dataSync();
+    expect([...normal]).toEqual([
+      expect.closeTo(3 / Math.sqrt(12.5), 6),
+      expect.closeTo(8 / Math.sqrt(12.5), 6),
+    ]);
     uninstallWasmKernels();
-    expect(tf.getKernel("RlptRmsNorm", "wasm")).toBeUndefined();
-    expect(tf.getKernel("BatchMatMul", "wasm").kernelFunc).toBe(stock);
+    expect(kernels()).toEqual(stock);
   });
 
   it("wants the wasm backend", async () => {

@@ -64,7 +64,8 @@ describe("rlpt sweep", () => {
     });
     for (const [i, row] of rows.entries()) {
       expect(Number(table[i]!["trigger"])).toBe(row.trigger);
-      expect(row.recall).not.toBeNull();
+      expect(row.recall).toBeGreaterThanOrEqual(0);
+      expect(row.recall).toBe(Number(table[i]!["recall"]));
     }
     // the same numbers as the run by itself
     const alone = space.path("alone");

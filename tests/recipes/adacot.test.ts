@@ -8,6 +8,10 @@ import { partName, type RewardSpec, rewardPartsOptions } from "../../src/rewards
 const weights = (rewards: readonly RewardSpec[]) =>
   Object.fromEntries(rewards.map((part) => [partName(part), part.weight]));
 
+/** What stands at a dotted key. */
+const at = (tree: unknown, key: string): unknown =>
+  key.split(".").reduce((node, part) => (node as Record<string, unknown>)[part], tree);
+
 it("the recipe's rewards are the paper's Exp2 with gamma 1", () => {
   const parts = rewardPartsOptions.parse(settingsToRecipe(adacot.settings)["rewards"]);
   expect(weights(parts)).toEqual({ base: 1, miss: -0.2, over: -0.3, "format-fault": -1 });
@@ -66,7 +70,9 @@ describe("the laboratory's profiles", () => {
     expect(trials.map(({ point }) => point)).toEqual(names);
     for (const { set } of trials) {
       const options = Object.entries(set).map(([key, value]) => `${key}=${JSON.stringify(value)}`);
-      expect(() => loadRecipe(file, { set: options })).not.toThrow();
+      const recipes = loadRecipe(file, { set: options }).stages.map(({ recipe }) => recipe);
+      const resolved = { ...recipes[0], stages: recipes };
+      for (const [key, value] of Object.entries(set)) expect(at(resolved, key) ?? null, key).toEqual(value);
     }
   });
 

@@ -93,7 +93,10 @@ describe("rlpt report", () => {
       ({ textContent }) => textContent,
     );
     expect(dots[1]).toContain("step 40: 75.5% [69.1%, 80.9%]");
-    expect(document.querySelector("#summary td:last-child")).not.toBeNull();
+    const summary = [...document.querySelectorAll("#summary tbody tr")].map(({ textContent }) => textContent);
+    expect(summary.at(-1)).toMatch(
+      /^accuracy held out, first -> last \[95%\]\s*30.5% -> 75.5% \[69.1%, 80.9%\]$/,
+    );
     const captions = [...document.querySelectorAll("figcaption")].map(({ textContent }) => textContent);
     expect(captions.find((caption) => caption?.startsWith("reward/mean"))).toBe(
       "reward/mean. Line: centred mean of 3 steps. Faint: as measured. Last: 0.975 at step 40.",
