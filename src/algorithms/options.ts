@@ -108,7 +108,6 @@ export const algorithmOptions = z.discriminatedUnion("kind", [grpoOptions, ppoOp
 export type GrpoOptions = z.infer<typeof grpoOptions>;
 export type PpoOptions = z.infer<typeof ppoOptions>;
 export type SftOptions = z.infer<typeof sftOptions>;
-export type AlgorithmOptions = z.infer<typeof algorithmOptions>;
 
 export const evalOptions = z.strictObject({
   every: z

@@ -3,7 +3,7 @@
  * shared library is unpacked into our cache folder, checked against the wheel's own hashes, and tested.
  */
 import { createHash } from "node:crypto";
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { BackendError } from "../lib/errors.ts";
@@ -92,15 +92,4 @@ export async function unpackWheel(
   if (process.platform === "win32") openCblas(installation.library);
   note("sgemm agrees with float64");
   return installation;
-}
-
-/** What `rlpt backend install openblas` left, or null. */
-export function installedOpenblas(): OpenblasInstallation | null {
-  try {
-    const text = readFileSync(join(openblasCacheFolder(), "install.json"), "utf8");
-    const found = JSON.parse(text) as OpenblasInstallation;
-    return existsSync(found.library) ? found : null;
-  } catch {
-    return null;
-  }
 }

@@ -6,9 +6,8 @@
 import * as tf from "@tensorflow/tfjs";
 import { differentiable, runFused, together } from "./fused.ts";
 
-export { differentiable, runFused, withoutFused } from "./fused.ts";
 export { rematerialise } from "./rematerialise.ts";
-export { type TokenLogprobOptions, tokenLogprobs } from "./token-logprobs.ts";
+export { tokenLogprobs } from "./token-logprobs.ts";
 
 /**
  * RMSNorm, arXiv:1910.07467 eq. 4: y = w * x / sqrt(mean(x^2) + epsilon) over the last axis, gradients to both.

@@ -66,4 +66,3 @@ export const backendOptions = z.preprocess(
   (value) => (typeof value === "string" ? { kind: value } : value),
   backendObjectOptions,
 );
-export type BackendOptions = z.infer<typeof backendObjectOptions>;

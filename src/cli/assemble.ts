@@ -224,11 +224,6 @@ export function runEvaluation(
   );
 }
 
-/** Tensor memory, for a last line or a leak hunt. */
-export function tensorCount(): number {
-  return tf.memory().numTensors;
-}
-
 /** @throws Error when the shape differs */
 export function assignVariable(variable: tf.Variable, data: Float32Array, shape: readonly number[]): void {
   if (variable.shape.join() !== shape.join()) {

@@ -28,11 +28,6 @@ export function printJson(value: unknown): void {
   print(JSON.stringify(value, null, 2));
 }
 
-/** An error for people: the first line stands out, the rest is as it is. */
-export function printError(message: string): void {
-  process.stderr.write(`${errorColours.red("error")} ${message}\n`);
-}
-
 export function printWarning(message: string): void {
   process.stderr.write(`${errorColours.yellow("warning")} ${message}\n`);
 }

@@ -72,4 +72,3 @@ export const claimOptions = z.strictObject({
 });
 export type ClaimOptions = z.infer<typeof claimOptions>;
 export type ClaimArm = z.infer<typeof armOptions>;
-export type ClaimCondition = z.infer<typeof conditionOptions>;

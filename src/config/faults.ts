@@ -40,8 +40,6 @@ export type Fault = FaultDetail & {
   value?: unknown;
 };
 
-export type FaultCode = Fault["code"];
-
 /** `rewards.0.weight` */
 export function dotted(path: KeyPath): string {
   return path.map(String).join(".");

@@ -28,7 +28,6 @@ export const promptOptions = z.strictObject({
   system: z.string().min(1).optional().describe("system message of datasets that have none of their own"),
   chat: z.boolean().optional().describe("chat of datasets that do not say it themselves"),
 });
-export type PromptOptions = z.infer<typeof promptOptions>;
 
 /** A section of the recipe, laid over the top level's for one stage; checked as a part of the whole. */
 const overlay = (what: string) => z.unknown().optional().describe(`${what}, laid over the recipe's own`);

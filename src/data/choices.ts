@@ -1,10 +1,6 @@
 /** Lists of candidate names in a question, as CLS-RL (arXiv:2503.16188) draws them. Pure functions. */
 import type { Rng } from "../lib/rng.ts";
 
-/** Few-shot prompts list 40% of the classes, base-to-new prompts 80%. */
-export const FEW_SHOT_SHARE = 0.4;
-export const BASE_TO_NEW_SHARE = 0.8;
-
 /** floor(share * classes), but all classes where that is under 30, and never more than 100. */
 export function choiceListSize(classes: number, share: number): number {
   // 0.4 * 1000 and the like are exact; a share such as 0.7 must not lose one to rounding
@@ -27,9 +23,4 @@ export function drawChoices(label: string, classes: readonly string[], count: nu
   const taken = shuffle(classes, rng.fork("take")).slice(0, count);
   if (!taken.includes(label)) taken[count - 1] = label;
   return shuffle(taken, rng.fork("order"));
-}
-
-/** The question of a classification prompt: one blank after the bracket opens, none before it closes. */
-export function choiceQuestion(prefix: string, choices: readonly string[]): string {
-  return `${prefix}\n Please choose one from list [ ${choices.join(", ")}].`;
 }

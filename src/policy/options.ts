@@ -31,7 +31,6 @@ export const loraOptions = z.strictObject({
     .optional()
     .describe("PEFT adapter directory to go on from; rank, alpha, targets and use_rslora then come from it"),
 });
-export type LoraRecipe = z.infer<typeof loraOptions>;
 
 export const wordLevelOptions = z.strictObject({
   tokens: z
@@ -73,4 +72,3 @@ export const modelOptions = z.strictObject({
     .optional()
     .describe("refuse rows longer than this; the model's max_position_embeddings when absent"),
 });
-export type ModelOptions = z.infer<typeof modelOptions>;

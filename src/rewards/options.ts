@@ -128,4 +128,3 @@ export const rewardOptions = z.strictObject({
       "the run stops when more than this share of a batch's completions failed to be scored. 0.1: one prompt in ten may have an unreadable gold answer, a faulty reward fails nearly all",
     ),
 });
-export type RewardOptions = z.infer<typeof rewardOptions>;

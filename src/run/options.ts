@@ -44,4 +44,3 @@ export const runOptions = z.strictObject({
     .default(2)
     .describe("prompts of such a step whose completions are written, the first ones of the batch"),
 });
-export type RunOptions = z.infer<typeof runOptions>;

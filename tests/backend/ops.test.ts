@@ -1,5 +1,6 @@
 import * as tf from "@tensorflow/tfjs";
 import { beforeAll, describe, expect, it } from "vitest";
+import { withoutFused } from "../../src/backend/fused.ts";
 import {
   adamwUpdate,
   embedding,
@@ -9,7 +10,6 @@ import {
   rope,
   swiglu,
   tokenLogprobs,
-  withoutFused,
 } from "../../src/backend/ops.ts";
 import {
   expectClose,

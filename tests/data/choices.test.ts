@@ -1,27 +1,20 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import {
-  BASE_TO_NEW_SHARE,
-  choiceListSize,
-  choiceQuestion,
-  drawChoices,
-  FEW_SHOT_SHARE,
-} from "../../src/data/choices.ts";
-import { fillTemplate } from "../../src/data/template.ts";
+import { choiceListSize, drawChoices } from "../../src/data/choices.ts";
 import { createRng } from "../../src/lib/rng.ts";
 
 const names = (count: number) => Array.from({ length: count }, (_, i) => `class ${i}`);
 
 describe("choice lists", () => {
   it("have the sizes of the paper's few-shot prompts", () => {
-    const sizes = [10, 47, 100, 397, 1000].map((classes) => choiceListSize(classes, FEW_SHOT_SHARE));
+    const sizes = [10, 47, 100, 397, 1000].map((classes) => choiceListSize(classes, 0.4));
     expect(sizes).toEqual([10, 47, 40, 100, 100]);
     // 30 itself is no longer too small
-    expect([74, 75].map((classes) => choiceListSize(classes, FEW_SHOT_SHARE))).toEqual([74, 30]);
+    expect([74, 75].map((classes) => choiceListSize(classes, 0.4))).toEqual([74, 30]);
   });
 
   it("list 80% in base-to-new prompts", () => {
-    const sizes = [37, 38, 50, 500].map((classes) => choiceListSize(classes, BASE_TO_NEW_SHARE));
+    const sizes = [37, 38, 50, 500].map((classes) => choiceListSize(classes, 0.8));
     expect(sizes).toEqual([37, 30, 40, 100]);
   });
 
@@ -60,15 +53,5 @@ describe("choice lists", () => {
   it("refuse what cannot be drawn", () => {
     expect(() => drawChoices("cat", names(3), 2, createRng(1))).toThrow('"cat" is not one of the classes');
     expect(() => drawChoices("class 1", names(3), 4, createRng(1))).toThrow("a list of 4 from 3 classes");
-  });
-
-  it("stand in the question to the byte", () => {
-    // as a file dataset's template writes it
-    expect(fillTemplate("{question}\n Please choose one from list [ {choices}].", (column) => column)).toBe(
-      choiceQuestion("question", ["choices"]),
-    );
-    expect(choiceQuestion("What type of object is in the photo?", ["a", "b", "c"])).toBe(
-      "What type of object is in the photo?\n Please choose one from list [ a, b, c].",
-    );
   });
 });

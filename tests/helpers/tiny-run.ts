@@ -6,6 +6,7 @@ import { parse } from "csv-parse/sync";
 import type { TrainFlags } from "../../src/cli/commands/train.ts";
 import { prepare } from "../../src/cli/train-request.ts";
 import { type TrainingResult, train } from "../../src/cli/training.ts";
+import { isTimeColumn } from "../../src/run/metric-definitions.ts";
 
 /** One layer, 16 wide: a step takes milliseconds. */
 export const tinyModel = `
@@ -110,9 +111,7 @@ export async function runTraining(
 /** Rows of a CSV without the time columns, in which two equal runs may differ. */
 export function rowsWithoutTime(file: string): Record<string, string>[] {
   const rows = parse(readFileSync(file), { columns: true }) as Record<string, string>[];
-  return rows.map((row) =>
-    Object.fromEntries(Object.entries(row).filter(([name]) => !name.startsWith("time/"))),
-  );
+  return rows.map((row) => Object.fromEntries(Object.entries(row).filter(([name]) => !isTimeColumn(name))));
 }
 
 /** Bytes of every file of a checkpoint, by name, but for what says when it was written. */

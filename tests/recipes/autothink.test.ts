@@ -7,8 +7,8 @@ import { settingsToRecipe } from "../../src/recipes/method.ts";
 import { completeInput } from "../../src/rewards/cases.ts";
 import { isDegenerate } from "../../src/rewards/mode-answer.ts";
 import { rewardPartsOptions } from "../../src/rewards/options.ts";
-import { scoreCompletions } from "../../src/rewards/score.ts";
 import { thinks } from "../../src/rewards/thinking.ts";
+import { scoreCompletions } from "../helpers/score.ts";
 
 const PROMPT = "<｜User｜>What is 2+3?<｜Assistant｜><think>\n...\n";
 const OPENING = "</think>\n\n";

@@ -11,7 +11,7 @@ import { noThinking } from "../../src/recipes/no-thinking.ts";
 import { thinkAfterAnswer } from "../../src/recipes/think-after-answer.ts";
 import { completeInput } from "../../src/rewards/cases.ts";
 import { rewardPartsOptions } from "../../src/rewards/options.ts";
-import { scoreCompletions } from "../../src/rewards/score.ts";
+import { scoreCompletions } from "../helpers/score.ts";
 
 /** What the recipe's own parts say of one completion. */
 async function judge(method: Method, completion: string, solution: string) {

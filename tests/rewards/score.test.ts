@@ -3,8 +3,9 @@ import { describe, expect, it } from "vitest";
 import { ConfigError, RewardError } from "../../src/lib/errors.ts";
 import { completeInput } from "../../src/rewards/cases.ts";
 import { decidingPart, type RewardSpec, rewardPartsOptions } from "../../src/rewards/options.ts";
-import { checkAnswers, countStatuses, scoreCompletions, worstStatus } from "../../src/rewards/score.ts";
+import { countStatuses, worstStatus } from "../../src/rewards/score.ts";
 import type { RewardInput } from "../../src/types.ts";
+import { scoreCompletions } from "../helpers/score.ts";
 
 const specs = (...parts: unknown[]): RewardSpec[] => rewardPartsOptions.parse(parts);
 const lenient = { maxErrorShare: 1 };
@@ -155,11 +156,6 @@ describe("statuses", () => {
     await expect(failure).rejects.toBeInstanceOf(RewardError);
     await expect(failure).rejects.toThrow(/2 of 4 completions.*max_error_share = 0\.49.*number 2 errors/);
     await expect(failure).rejects.toThrow(/completion 2 of the batch, part number.*"north/);
-  });
-
-  it("finds unreadable gold answers before training", async () => {
-    const bad = await checkAnswers(["5", "", "\\frac12", "\\oops{3}"], specs({ kind: "math" }));
-    expect(bad.map(({ index }) => index)).toEqual([1, 3]);
   });
 });
 

@@ -1,5 +1,5 @@
 /** Fetches the libraries behind compiled programs from PyPI into rlpt's cache folder: wheels as archives, no Python packages. */
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { BackendError } from "../../lib/errors.ts";
@@ -264,15 +264,4 @@ async function test(
   }
   note(`${said}: a program agrees with float64`);
   return said;
-}
-
-/** What `rlpt backend install` left, or null. */
-export function installedEngine(engine: InstallableEngine): EngineInstallation | null {
-  const path = join(engineFolder(engine), "install.json");
-  if (!existsSync(path)) return null;
-  try {
-    return JSON.parse(readFileSync(path, "utf8")) as EngineInstallation;
-  } catch {
-    return null;
-  }
 }
