@@ -1,5 +1,6 @@
 /** Rows of tokens to the fixed-shape arrays of one forward pass. */
-import type { FewShapes, TokenBatch } from "../policy/interfaces.ts";
+import type { FewShapes, SharedPrompts, TokenBatch } from "../policy/interfaces.ts";
+import { scoredBehindPrompts } from "../policy/shared-prompts.ts";
 
 /** Tokens a row holds, and which of them carry loss. */
 export interface TokenRow {
@@ -14,7 +15,8 @@ export function bucket(length: number): number {
 }
 
 /**
- * One segment per row, padded on the right.
+ * Prompts and their completions: one row per completion, padded on the right, or, where that is less to compute, one
+ * row per prompt (`TokenBatch.shared`). Rows with the same array as `prompt` share it.
  * @param few pads rows, lengths and scored tokens to shapes that come again; empty rows behind the real ones
  * @param most rows that a batch of this kind can have
  * @returns the batch, and where each row's scored tokens lie in it
@@ -24,12 +26,123 @@ export function padRows(
   few: FewShapes | null = null,
   most = rows.length,
 ): PaddedBatch {
+  const groups = byPrompt(rows);
+  const layout = sharedLayout(rows, groups, few, most);
+  if (layout !== null) return sharePrompts(rows, groups, layout, few);
   return packRows(
     rows.map((row) => [row]),
     undefined,
     few,
     most,
   );
+}
+
+/** Tokens that `padRows` computes for these rows, padding included. */
+export function paddedTokens(rows: readonly TokenRow[], few: FewShapes | null, most: number): number {
+  const layout = sharedLayout(rows, byPrompt(rows), few, most);
+  return layout === null ? plainTokens(rows, few, most) : layout.tokens;
+}
+
+/** Indices of rows by their prompt's array, in the order of appearance. */
+function byPrompt(rows: readonly TokenRow[]): number[][] {
+  const groups = new Map<ArrayLike<number>, number[]>();
+  for (const [i, { prompt }] of rows.entries()) {
+    const group = groups.get(prompt);
+    if (group === undefined) groups.set(prompt, [i]);
+    else group.push(i);
+  }
+  return [...groups.values()];
+}
+
+interface SharedLayout extends SharedPrompts {
+  rows: number;
+  tokens: number;
+}
+
+/** One row per prompt must save this share of the tokens: keys and values are copied for it. */
+const WORTH_SHARING = 0.05;
+
+function sharedLayout(
+  rows: readonly TokenRow[],
+  groups: readonly number[][],
+  few: FewShapes | null,
+  most: number,
+): SharedLayout | null {
+  const completions = Math.max(1, ...groups.map((group) => group.length));
+  if (completions === 1) return null;
+  const longest = (of: (row: TokenRow) => number) => Math.max(1, ...rows.map(of));
+  const promptLength = bucket(longest(({ prompt }) => prompt.length));
+  const round = few === null ? bucket : coarseBucket;
+  // nothing is scored behind a completion's last token
+  const completionLength = round(longest(({ completion }) => completion.length - 1));
+  const prompts = few === null ? groups.length : rowsOf(groups.length, Math.ceil(most / completions));
+  const tokens = prompts * (promptLength + completions * completionLength);
+  if (tokens > (1 - WORTH_SHARING) * plainTokens(rows, few, most)) return null;
+  return { promptLength, completions, completionLength, rows: prompts, tokens };
+}
+
+function plainTokens(rows: readonly TokenRow[], few: FewShapes | null, most: number): number {
+  const longest = Math.max(0, ...rows.map(({ prompt, completion }) => prompt.length + completion.length));
+  return few === null ? rows.length * bucket(longest) : rowsOf(rows.length, most) * coarseBucket(longest);
+}
+
+function sharePrompts(
+  rows: readonly TokenRow[],
+  groups: readonly number[][],
+  layout: SharedLayout,
+  few: FewShapes | null,
+): PaddedBatch {
+  const { promptLength, completions, completionLength } = layout;
+  const length = promptLength + completions * completionLength;
+  const size = layout.rows * length;
+  const tokens = new Int32Array(size);
+  const segments = new Int32Array(size);
+  const positions = new Int32Array(size);
+  /** Where a completion begins, and its place among all. */
+  const places = rows.map(() => ({ begin: 0, nth: 0, promptEnd: 0 }));
+  for (const [p, group] of groups.entries()) {
+    const promptEnd = p * length + promptLength - 1;
+    const { prompt } = rows[group[0]!]!;
+    if (prompt.length === 0) throw new RangeError("a segment needs at least one prompt token");
+    const put = (at: number, token: number, position: number) => {
+      tokens[at] = token;
+      segments[at] = 1;
+      positions[at] = position;
+    };
+    for (let i = 0; i < prompt.length; i++) put(promptEnd + 1 - prompt.length + i, prompt[i]!, i);
+    for (const [c, row] of group.entries()) {
+      const begin = promptEnd + 1 + c * completionLength;
+      const { completion } = rows[row]!;
+      for (let t = 0; t < completion.length - 1; t++) put(begin + t, completion[t]!, prompt.length + t);
+      places[row] = { begin, nth: p * completions + c, promptEnd };
+    }
+  }
+  const starts = [0];
+  for (const { completion } of rows) starts.push(starts.at(-1)! + completion.length);
+  const count = starts.at(-1)!;
+  const { rows: prompts } = layout;
+  const shared = { promptLength, completions, completionLength };
+  const common = { rows: prompts, length, tokens, segments, positions, shared };
+  const all = prompts * completions * (completionLength + 1);
+  if (few !== null && (few.scoreAll || count > Math.ceil(all / 2))) {
+    const targets = new Int32Array(all);
+    const slots = places.map(({ nth }) => nth * (completionLength + 1));
+    for (const [i, { completion }] of rows.entries()) {
+      for (let t = 0; t < completion.length; t++) targets[slots[i]! + t] = completion[t]!;
+    }
+    return { batch: { ...common, scoredAt: scoredBehindPrompts(prompts, shared), targets }, starts, slots };
+  }
+  const scored = few === null ? scoredBucket(count) : Math.ceil(all / 2);
+  const scoredAt = new Int32Array(scored);
+  const targets = new Int32Array(scored);
+  for (const [i, { completion }] of rows.entries()) {
+    const { begin, promptEnd } = places[i]!;
+    for (let t = 0; t < completion.length; t++) {
+      scoredAt[starts[i]! + t] = t === 0 ? promptEnd : begin + t - 1;
+      targets[starts[i]! + t] = completion[t]!;
+    }
+  }
+  return { batch: { ...common, scoredAt, targets }, starts, slots: starts.slice(0, -1) };
 }
 
 /** A batch and its scored tokens: where completion `i` of it begins among the scored slots, in `order`. */

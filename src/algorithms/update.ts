@@ -4,6 +4,7 @@ import { RlptError } from "../lib/errors.ts";
 import type { AdamW } from "../optim/adamw.ts";
 import type { Trainee } from "../policy/interfaces.ts";
 import type { MetricValues } from "../run/metrics.ts";
+import { paddedTokens } from "./token-batch.ts";
 
 export interface MicroBatchLoss {
   loss: tf.Scalar;
@@ -167,7 +168,8 @@ export class UpdateSums {
 }
 
 /**
- * Splits samples into micro-batches; rows of like length share one, so that little is padded.
+ * Splits samples into micro-batches: rows of like length together, so that little is padded, or the rows of a prompt
+ * together, so that it is computed once, whichever is fewer tokens.
  * @param rows of a micro-batch; all when absent
  */
 export function splitByLength<T extends { promptTokens: Int32Array; completion: { tokens: Int32Array } }>(
@@ -177,7 +179,38 @@ export function splitByLength<T extends { promptTokens: Int32Array; completion: 
   const length = ({ promptTokens, completion }: T) => promptTokens.length + completion.tokens.length;
   const sorted = [...samples].sort((a, b) => length(b) - length(a));
   const size = rows ?? Math.max(1, sorted.length);
-  return Array.from({ length: Math.ceil(sorted.length / size) }, (_, i) =>
-    sorted.slice(i * size, (i + 1) * size),
+  const byLength = chunks(sorted, size);
+  if (byLength.length < 2) return byLength;
+  const prompts = new Map<Int32Array, T[]>();
+  for (const sample of sorted) {
+    const group = prompts.get(sample.promptTokens);
+    if (group === undefined) prompts.set(sample.promptTokens, [sample]);
+    else group.push(sample);
+  }
+  const byPrompt: T[][] = [];
+  for (const part of [...prompts.values()].flatMap((group) => chunks(group, size))) {
+    const last = byPrompt.at(-1);
+    if (last !== undefined && last.length + part.length <= size) last.push(...part);
+    else byPrompt.push([...part]);
+  }
+  return tokensOf(byPrompt, size) < tokensOf(byLength, size) ? byPrompt : byLength;
+}
+
+function chunks<T>(items: readonly T[], size: number): T[][] {
+  return Array.from({ length: Math.ceil(items.length / size) }, (_, i) =>
+    items.slice(i * size, (i + 1) * size),
   );
+}
+
+function tokensOf<T extends { promptTokens: Int32Array; completion: { tokens: Int32Array } }>(
+  microBatches: readonly T[][],
+  most: number,
+): number {
+  const padded = (micro: readonly T[]) =>
+    paddedTokens(
+      micro.map(({ promptTokens, completion }) => ({ prompt: promptTokens, completion: completion.tokens })),
+      null,
+      most,
+    );
+  return microBatches.reduce((sum, micro) => sum + padded(micro), 0);
 }

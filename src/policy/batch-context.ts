@@ -1,20 +1,27 @@
 /** What attention needs of a batch besides its activations: rotary tables and masks, made on the host. */
 import * as tf from "@tensorflow/tfjs";
 import { RlptError } from "../lib/errors.ts";
-import type { DecoderConfig, TokenBatch } from "./interfaces.ts";
+import type { DecoderConfig, SharedPrompts, TokenBatch } from "./interfaces.ts";
+import { repeatRows } from "./repeat-rows.ts";
 import { ropeTables } from "./rope.ts";
 
 /** Added to scores of hidden keys; finite, so that a row of them is no NaN. */
 export const hiddenKey = -1e30;
 
-export interface BatchContext {
+/** Rows that attention takes together. */
+export interface AttentionRows {
   rows: number; // R
   length: number; // T
   /** [1 or R, T, D/2] */
   cos: tf.Tensor3D;
   sin: tf.Tensor3D;
-  /** Additive mask [1 or R, T, T] of each layer; layers with one window share a tensor. */
+  /** Additive mask [1 or R, T, S] of each layer, S keys; layers with one window share a tensor. */
   masks: tf.Tensor3D[];
+}
+
+/** The batch's rows; where completions share a prompt, the prompts, and the completions with keys of both. */
+export interface BatchContext extends AttentionRows {
+  completions: AttentionRows | null;
 }
 
 /**
@@ -23,23 +30,84 @@ export interface BatchContext {
  * @throws RlptError when a position is beyond the model's
  */
 export function batchContext(config: DecoderConfig, batch: TokenBatch): BatchContext {
-  const { rows, length } = batch;
   checkPositions(config, batch);
+  if (batch.shared) return sharedContext(config, batch, batch.shared);
+  const { rows, length } = batch;
   const plain = isPlain(batch);
   const tableRows = plain ? 1 : rows;
   const positions = plain ? Int32Array.from({ length }, (_, i) => i) : batch.positions;
-  const { cos, sin } = ropeTables(positions, config);
-  const tableShape: [number, number, number] = [tableRows, length, config.headDim / 2];
-  const byWindow = new Map<number | null, tf.Tensor3D>();
-  const masks = config.windows.map((window) => {
-    const known = byWindow.get(window);
-    if (known) return known;
+  const masks = perWindow(config, (window) => {
     const values = plain ? causalMask(length, window) : segmentMask(batch, window);
-    const mask = tf.tensor3d(values, [tableRows, length, length]);
-    byWindow.set(window, mask);
-    return mask;
+    return tf.tensor3d(values, [tableRows, length, length]);
   });
-  return { rows, length, cos: tf.tensor3d(cos, tableShape), sin: tf.tensor3d(sin, tableShape), masks };
+  return { rows, length, ...tables(config, positions, tableRows, length), masks, completions: null };
+}
+
+/** Prompts of one length share tables and masks; else there is one of each per prompt. */
+function sharedContext(config: DecoderConfig, batch: TokenBatch, shared: SharedPrompts): BatchContext {
+  const { promptLength, completions, completionLength } = shared;
+  const { rows, length, segments } = batch;
+  const padding = Array.from({ length: rows }, (_, row) => {
+    const begin = segments.subarray(row * length, row * length + promptLength).findIndex((s) => s !== 0);
+    return begin === -1 ? promptLength : begin;
+  });
+  const alike = padding.every((n) => n === padding[0]);
+  const kinds = alike ? padding.slice(0, 1) : padding;
+  const span = promptLength + completionLength;
+  const position = (slot: number, pad: number) => Math.max(0, slot - pad);
+  const tablesOf = (from: number, to: number) => {
+    const positions = kinds.flatMap((pad) =>
+      Array.from({ length: to - from }, (_, i) => position(from + i, pad)),
+    );
+    return tables(config, Int32Array.from(positions), kinds.length, to - from);
+  };
+  const masksOf = (from: number, to: number) =>
+    perWindow(config, (window) => {
+      const values = kinds.map((pad) => prefixedMask(from, to, pad, window));
+      return tf.tensor3d(joined(values), [kinds.length, to - from, to]);
+    });
+  const perCompletion = (x: tf.Tensor3D) => (alike ? x : repeatRows(x, completions)) as tf.Tensor3D;
+  const own = tablesOf(promptLength, span);
+  const masks = masksOf(promptLength, span);
+  const repeated = new Map([...new Set(masks)].map((mask) => [mask, perCompletion(mask)]));
+  return {
+    rows,
+    length: promptLength,
+    ...tablesOf(0, promptLength),
+    masks: masksOf(0, promptLength),
+    completions: {
+      rows: rows * completions,
+      length: completionLength,
+      cos: perCompletion(own.cos),
+      sin: perCompletion(own.sin),
+      masks: masks.map((mask) => repeated.get(mask)!),
+    },
+  };
+}
+
+function perWindow(config: DecoderConfig, mask: (window: number | null) => tf.Tensor3D): tf.Tensor3D[] {
+  const byWindow = new Map<number | null, tf.Tensor3D>();
+  return config.windows.map((window) => {
+    const known = byWindow.get(window) ?? mask(window);
+    byWindow.set(window, known);
+    return known;
+  });
+}
+
+function tables(config: DecoderConfig, positions: Int32Array, rows: number, length: number) {
+  const { cos, sin } = ropeTables(positions, config);
+  const shape: [number, number, number] = [rows, length, config.headDim / 2];
+  return { cos: tf.tensor3d(cos, shape), sin: tf.tensor3d(sin, shape) };
+}
+
+function joined(parts: readonly Float32Array[]): Float32Array {
+  const out = new Float32Array(parts.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const part of parts) {
+    out.set(part, at);
+    at += part.length;
+  }
+  return out;
 }
 
 function checkPositions(config: DecoderConfig, batch: TokenBatch): void {
@@ -73,6 +141,20 @@ function causalMask(length: number, window: number | null): Float32Array {
   const mask = new Float32Array(length * length).fill(hiddenKey);
   for (let i = 0; i < length; i++) {
     mask.fill(0, i * length + firstVisible(i, window), i * length + i + 1);
+  }
+  return mask;
+}
+
+/**
+ * [to - from, to]: slots from `from` on see earlier ones and themselves, but for the first `padding`; these see
+ * themselves alone.
+ */
+function prefixedMask(from: number, to: number, padding: number, window: number | null): Float32Array {
+  const mask = new Float32Array((to - from) * to).fill(hiddenKey);
+  for (let i = from; i < to; i++) {
+    const at = (i - from) * to;
+    const first = i < padding ? i : Math.max(padding, firstVisible(i, window));
+    mask.fill(0, at + first, at + i + 1);
   }
   return mask;
 }

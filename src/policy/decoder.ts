@@ -4,9 +4,11 @@
  */
 import * as tf from "@tensorflow/tfjs";
 import { embedding, maskedSoftmax, rematerialise, rmsNorm, rope, swiglu } from "../backend/ops.ts";
-import { type BatchContext, batchContext } from "./batch-context.ts";
+import { type AttentionRows, type BatchContext, batchContext } from "./batch-context.ts";
 import { embeddingName, finalNormName, headName, layerModule } from "./decoder-weights.ts";
-import type { DecoderConfig, TokenBatch } from "./interfaces.ts";
+import type { DecoderConfig, SharedPrompts, TokenBatch } from "./interfaces.ts";
+import { repeatRows } from "./repeat-rows.ts";
+import { scoredBehindPrompts } from "./shared-prompts.ts";
 
 /** A low-rank update of one linear layer: y += scale * (x A) B. */
 export interface Adapter {
@@ -46,37 +48,47 @@ export interface Projections {
   value: tf.Tensor4D; // [R, Nk, T, D]
 }
 
+/** Queries, keys and values before rotation, [N, h*D] each, norms applied. @param x the layer's input [N, H] */
+function projectFlat(config: DecoderConfig, n: number, x: tf.Tensor2D, view: WeightView) {
+  const { headDim, rmsNormEps } = config;
+  const h = rmsNorm(x, weight(view, layerModule(n, "input_layernorm.weight")), rmsNormEps);
+  const part = (name: string) => linear(h, layerModule(n, `self_attn.${name}_proj`), view);
+  const normed = (name: string): tf.Tensor2D => {
+    const y = part(name);
+    if (!config.queryKeyNorm) return y;
+    const norm = weight(view, layerModule(n, `self_attn.${name}_norm.weight`));
+    return tf.reshape(rmsNorm(tf.reshape(y, [-1, headDim]), norm, rmsNormEps), y.shape);
+  };
+  return { query: normed("q"), key: normed("k"), value: part("v") };
+}
+
+/** Heads before tokens, queries and keys rotated. @param flat [R*T, h*D] each */
+function place(
+  config: DecoderConfig,
+  n: number,
+  flat: { query: tf.Tensor; key: tf.Tensor; value: tf.Tensor },
+  { rows, length, cos, sin }: Omit<AttentionRows, "masks">,
+): Projections {
+  const { heads, keyValueHeads, headDim } = config;
+  const split = (y: tf.Tensor, count: number) => tf.reshape(y, [rows, length, count, headDim]) as tf.Tensor4D;
+  const headsFirst = (y: tf.Tensor4D) => tf.transpose(y, [0, 2, 1, 3]) as tf.Tensor4D;
+  const positioned = (y: tf.Tensor4D) => (config.ropeLayers[n] ? rope(y, cos, sin) : headsFirst(y));
+  return {
+    query: positioned(split(flat.query, heads)),
+    key: positioned(split(flat.key, keyValueHeads)),
+    value: headsFirst(split(flat.value, keyValueHeads)),
+  };
+}
+
 /** @param x the layer's input [R*T, H] @param tables cos and sin, [1 or R, T, D/2] */
 export function project(
   config: DecoderConfig,
   n: number,
   x: tf.Tensor2D,
   view: WeightView,
-  tables: { rows: number; length: number; cos: tf.Tensor3D; sin: tf.Tensor3D },
+  tables: Omit<AttentionRows, "masks">,
 ): Projections {
-  const { heads, keyValueHeads, headDim, rmsNormEps } = config;
-  const { rows, length, cos, sin } = tables;
-  const h = rmsNorm(x, weight(view, layerModule(n, "input_layernorm.weight")), rmsNormEps);
-  const split = (part: string, count: number) =>
-    tf.reshape(linear(h, layerModule(n, `self_attn.${part}_proj`), view), [
-      rows,
-      length,
-      count,
-      headDim,
-    ]) as tf.Tensor4D;
-  const headsFirst = (y: tf.Tensor4D) => tf.transpose(y, [0, 2, 1, 3]) as tf.Tensor4D;
-  const positioned = (part: string, count: number): tf.Tensor4D => {
-    let y = split(part, count);
-    if (config.queryKeyNorm) {
-      y = rmsNorm(y, weight(view, layerModule(n, `self_attn.${part}_norm.weight`)), rmsNormEps);
-    }
-    return config.ropeLayers[n] ? rope(y, cos, sin) : headsFirst(y);
-  };
-  return {
-    query: positioned("q", heads),
-    key: positioned("k", keyValueHeads),
-    value: headsFirst(split("v", keyValueHeads)),
-  };
+  return place(config, n, projectFlat(config, n, x, view), tables);
 }
 
 /**
@@ -96,6 +108,51 @@ export function attend(
   const scores = tf.matMul(grouped, key, false, true) as tf.Tensor4D; // [R, Nk, G*T, S]
   const mixed = tf.matMul(maskedSoftmax(scores, mask, headDim ** -0.5), value); // [R, Nk, G*T, D]
   return mergeHeads(tf.reshape(mixed, [rows, heads, length, headDim]));
+}
+
+/**
+ * Attention where G completions share a prompt: its keys and values are computed once and stand before each
+ * completion's own.
+ * @param x the layer's input [P * (S + G*T), H]
+ * @returns [P * (S + G*T), Nh*D]
+ */
+function attendShared(
+  config: DecoderConfig,
+  n: number,
+  x: tf.Tensor2D,
+  view: WeightView,
+  context: LayerContext,
+  completions: LayerRows,
+): tf.Tensor2D {
+  const { rows: prompts, length: promptLength } = context;
+  const behind = (completions.rows / prompts) * completions.length; // G*T
+  const flat = projectFlat(config, n, x, view);
+  const cut = (y: tf.Tensor2D) =>
+    tf.split(
+      tf.reshape(y, [prompts, promptLength + behind, y.shape[1]]) as tf.Tensor3D,
+      [promptLength, behind],
+      1,
+    ) as [tf.Tensor3D, tf.Tensor3D];
+  const [query, key, value] = [cut(flat.query), cut(flat.key), cut(flat.value)];
+  const prompt = place(config, n, { query: query[0], key: key[0], value: value[0] }, context);
+  const own = place(config, n, { query: query[1], key: key[1], value: value[1] }, completions);
+  const times = completions.rows / prompts;
+  const before = (shared: tf.Tensor4D, mine: tf.Tensor4D) =>
+    tf.concat([repeatRows(shared, times) as tf.Tensor4D, mine], 2); // [P*G, Nk, S+T, D]
+  const parts = [
+    attend(config, prompt, context.mask),
+    attend(
+      config,
+      { query: own.query, key: before(prompt.key, own.key), value: before(prompt.value, own.value) },
+      completions.mask,
+    ),
+  ];
+  const width = parts[0]!.shape[1];
+  const joined = tf.concat(
+    parts.map((part) => tf.reshape(part, [prompts, -1, width])),
+    1,
+  );
+  return tf.reshape(joined, [-1, width]);
 }
 
 /** [R, Nh, T, D] to [R*T, Nh*D] */
@@ -120,17 +177,34 @@ export function finishLayer(
   return tf.add(middle, linear(gated, mlp("down"), view));
 }
 
+/** What one layer needs of its rows. */
+interface LayerRows extends Omit<AttentionRows, "masks"> {
+  mask: tf.Tensor3D;
+}
+interface LayerContext extends LayerRows {
+  completions: LayerRows | null;
+}
+
+function layerContext(context: BatchContext, n: number): LayerContext {
+  const of = ({ rows, length, cos, sin, masks }: AttentionRows) => {
+    return { rows, length, cos, sin, mask: masks[n]! };
+  };
+  return { ...of(context), completions: context.completions && of(context.completions) };
+}
+
 function decoderLayer(
   config: DecoderConfig,
   n: number,
   x: tf.Tensor2D,
   view: WeightView,
-  context: Omit<BatchContext, "masks">,
-  mask: tf.Tensor3D,
+  context: LayerContext,
 ): tf.Tensor2D {
-  return tf.tidy(() =>
-    finishLayer(config, n, x, attend(config, project(config, n, x, view, context), mask), view),
-  );
+  return tf.tidy(() => {
+    const attended = context.completions
+      ? attendShared(config, n, x, view, context, context.completions)
+      : attend(config, project(config, n, x, view, context), context.mask);
+    return finishLayer(config, n, x, attended, view);
+  });
 }
 
 /** Embedded tokens. @param tokens [N] @returns [N, H] */
@@ -173,16 +247,38 @@ export function hiddenStates(
   view: WeightView,
   options: { rematerialise: Rematerialisation | null },
 ): tf.Tensor2D {
-  const { masks, ...context } = batchContext(config, batch);
+  const context = batchContext(config, batch);
   let x = embed(batch.tokens, view);
   for (let n = 0; n < config.layers; n++) {
+    const layer = layerContext(context, n);
     x = options.rematerialise
-      ? rematerialisedLayer(config, n, x, view, context, masks[n]!, options.rematerialise)
-      : decoderLayer(config, n, x, view, context, masks[n]!);
+      ? rematerialisedLayer(config, n, x, view, layer, options.rematerialise)
+      : decoderLayer(config, n, x, view, layer);
   }
-  // every position in order: nothing to pick
-  const chosen = at.length === x.shape[0] && at.every((index, i) => index === i);
-  return finalNorm(config, chosen ? x : embedding(x, tf.tensor1d(at, "int32")), view);
+  return finalNorm(config, chosen(x, batch, at), view);
+}
+
+/** Rows of x at `at`; nothing is gathered where that is every position in order. */
+function chosen(x: tf.Tensor2D, { rows, shared }: TokenBatch, at: Int32Array): tf.Tensor2D {
+  const all = shared ? scoredBehindPrompts(rows, shared) : null;
+  if (at.length === (all?.length ?? x.shape[0]) && at.every((index, i) => index === (all?.[i] ?? i))) {
+    return shared ? behindPrompts(x, rows, shared) : x;
+  }
+  return embedding(x, tf.tensor1d(at, "int32"));
+}
+
+/** x at `scoredBehindPrompts`, without a gather. */
+function behindPrompts(x: tf.Tensor2D, rows: number, shared: SharedPrompts): tf.Tensor2D {
+  const { promptLength, completions, completionLength } = shared;
+  const width = x.shape[1];
+  const [, last, rest] = tf.split(
+    tf.reshape(x, [rows, -1, width]) as tf.Tensor3D,
+    [promptLength - 1, 1, completions * completionLength],
+    1,
+  ) as [tf.Tensor3D, tf.Tensor3D, tf.Tensor3D];
+  const first = repeatRows(last, completions) as tf.Tensor3D; // [P*G, 1, H]
+  const own = tf.reshape(rest, [rows * completions, completionLength, width]) as tf.Tensor3D;
+  return tf.reshape(tf.concat([first, own], 1), [-1, width]);
 }
 
 /** Which weights a layer computed again must give gradients to. */
@@ -199,25 +295,36 @@ function rematerialisedLayer(
   n: number,
   x: tf.Tensor2D,
   view: WeightView,
-  context: Omit<BatchContext, "masks">,
-  mask: tf.Tensor3D,
+  context: LayerContext,
   plan: Rematerialisation,
 ): tf.Tensor2D {
   const names = plan.trainedNames(n);
   const needsInput = n > 0 || plan.embeddingTrained;
   const trained = names.map((name) => plan.trained(name));
-  const fixed = [context.cos, context.sin, mask];
+  const { completions } = context;
+  const tensorsOf = ({ cos, sin, mask }: LayerRows) => [cos, sin, mask];
+  const fixed = [...tensorsOf(context), ...(completions ? tensorsOf(completions) : [])];
   const layer = (inputs: tf.Tensor[], constants: tf.Tensor[]) => {
-    const [cos, sin, m, first] = constants as [tf.Tensor3D, tf.Tensor3D, tf.Tensor3D, tf.Tensor2D?];
+    const [cos, sin, mask, ...others] = constants as tf.Tensor3D[] as [...Tables, ...tf.Tensor3D[]];
+    const [ownCos, ownSin, ownMask] = others as Tables;
+    const own = completions && { ...completions, cos: ownCos, sin: ownSin, mask: ownMask };
     const stand = new Map(names.map((name, i) => [name, inputs[i]!]));
-    const input = first ?? (inputs[names.length] as tf.Tensor2D);
-    return decoderLayer(config, n, input, standIn(view, stand), { ...context, cos, sin }, m);
+    const input = (needsInput ? inputs[names.length] : constants.at(-1)) as tf.Tensor2D;
+    return decoderLayer(config, n, input, standIn(view, stand), {
+      ...context,
+      cos,
+      sin,
+      mask,
+      completions: own,
+    });
   };
   const output = needsInput
     ? rematerialise(layer, [...trained, x], fixed)
     : rematerialise(layer, trained, [...fixed, x]);
   return output as tf.Tensor2D;
 }
+
+type Tables = [cos: tf.Tensor3D, sin: tf.Tensor3D, mask: tf.Tensor3D];
 
 /** A view in which the tape's own copies stand in for trained weights. */
 function standIn(view: WeightView, stand: ReadonlyMap<string, tf.Tensor>): WeightView {

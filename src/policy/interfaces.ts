@@ -63,11 +63,24 @@ export interface DecoderConfig {
 }
 
 /**
+ * How a row is laid out that holds one prompt and several completions of it: the prompt, padded on the left to
+ * `promptLength`, then `completions` times `completionLength` tokens, each padded on the right. A completion sees the
+ * prompt and itself. Its last token may be missing: nothing is scored behind it.
+ */
+export interface SharedPrompts {
+  promptLength: number; // S
+  completions: number; // G
+  completionLength: number; // T
+}
+
+/**
  * Token rows for one forward pass, padded on the right to a bucketed length, plus the positions to score.
  * Everything is an array of fixed shape, so that a step can be traced once per bucket.
  */
 export interface TokenBatch {
   rows: number; // R
+  /** null or absent: a row holds whole samples, one after the other. */
+  shared?: SharedPrompts | null;
   length: number; // tokens per row after padding
   tokens: Int32Array; // [R * length]
   /** 0 is padding; a token sees earlier tokens of the same row and segment (packing: several segments). */
