@@ -27,8 +27,8 @@ export function padRows(
   most = rows.length,
 ): PaddedBatch {
   const groups = byPrompt(rows);
-  const layout = sharedLayout(rows, groups, few, most);
-  if (layout !== null) return sharePrompts(rows, groups, layout, few);
+  const shape = shapeOf(rows, groups, few, most);
+  if (shape.shared !== null) return sharePrompts(rows, groups, { ...shape, shared: shape.shared }, few);
   return packRows(
     rows.map((row) => [row]),
     undefined,
@@ -37,15 +37,23 @@ export function padRows(
   );
 }
 
-/** Tokens that `padRows` computes for these rows, padding included. */
-export function paddedTokens(rows: readonly TokenRow[], few: FewShapes | null, most: number): number {
-  const layout = sharedLayout(rows, byPrompt(rows), few, most);
-  return layout === null ? plainTokens(rows, few, most) : layout.tokens;
+/** Rows and their length after padding, and how prompts are shared in them. */
+export type BatchShape = Required<Pick<TokenBatch, "rows" | "length" | "shared">>;
+
+/** The shape that `padRows` gives these rows. Of prompts and completions only the lengths count. */
+export function batchShape(
+  rows: readonly RowLengths[],
+  few: FewShapes | null = null,
+  most = rows.length,
+): BatchShape {
+  return shapeOf(rows, byPrompt(rows), few, most);
 }
 
+type RowLengths = { [part in keyof TokenRow]: { readonly length: number } };
+
 /** Indices of rows by their prompt's array, in the order of appearance. */
-function byPrompt(rows: readonly TokenRow[]): number[][] {
-  const groups = new Map<ArrayLike<number>, number[]>();
+function byPrompt(rows: readonly RowLengths[]): number[][] {
+  const groups = new Map<unknown, number[]>();
   for (const [i, { prompt }] of rows.entries()) {
     const group = groups.get(prompt);
     if (group === undefined) groups.set(prompt, [i]);
@@ -54,47 +62,41 @@ function byPrompt(rows: readonly TokenRow[]): number[][] {
   return [...groups.values()];
 }
 
-interface SharedLayout extends SharedPrompts {
-  rows: number;
-  tokens: number;
-}
-
 /** One row per prompt must save this share of the tokens: keys and values are copied for it. */
 const WORTH_SHARING = 0.05;
 
-function sharedLayout(
-  rows: readonly TokenRow[],
+function shapeOf(
+  rows: readonly RowLengths[],
   groups: readonly number[][],
   few: FewShapes | null,
   most: number,
-): SharedLayout | null {
-  const completions = Math.max(1, ...groups.map((group) => group.length));
-  if (completions === 1) return null;
-  const longest = (of: (row: TokenRow) => number) => Math.max(1, ...rows.map(of));
-  const promptLength = bucket(longest(({ prompt }) => prompt.length));
+): BatchShape {
   const round = few === null ? bucket : coarseBucket;
+  const longest = (of: (row: RowLengths) => number) => Math.max(0, ...rows.map(of));
+  const plain = {
+    rows: few === null ? rows.length : rowsOf(rows.length, most),
+    length: round(longest(({ prompt, completion }) => prompt.length + completion.length)),
+    shared: null,
+  };
+  const completions = Math.max(1, ...groups.map((group) => group.length));
+  if (completions === 1) return plain;
+  const promptLength = bucket(longest(({ prompt }) => prompt.length));
   // nothing is scored behind a completion's last token
-  const completionLength = round(longest(({ completion }) => completion.length - 1));
+  const completionLength = round(longest(({ completion }) => Math.max(1, completion.length - 1)));
   const prompts = few === null ? groups.length : rowsOf(groups.length, Math.ceil(most / completions));
-  const tokens = prompts * (promptLength + completions * completionLength);
-  if (tokens > (1 - WORTH_SHARING) * plainTokens(rows, few, most)) return null;
-  return { promptLength, completions, completionLength, rows: prompts, tokens };
-}
-
-function plainTokens(rows: readonly TokenRow[], few: FewShapes | null, most: number): number {
-  const longest = Math.max(0, ...rows.map(({ prompt, completion }) => prompt.length + completion.length));
-  return few === null ? rows.length * bucket(longest) : rowsOf(rows.length, most) * coarseBucket(longest);
+  const length = promptLength + completions * completionLength;
+  if (prompts * length > (1 - WORTH_SHARING) * plain.rows * plain.length) return plain;
+  return { rows: prompts, length, shared: { promptLength, completions, completionLength } };
 }
 
 function sharePrompts(
   rows: readonly TokenRow[],
   groups: readonly number[][],
-  layout: SharedLayout,
+  { rows: prompts, length, shared }: BatchShape & { shared: SharedPrompts },
   few: FewShapes | null,
 ): PaddedBatch {
-  const { promptLength, completions, completionLength } = layout;
-  const length = promptLength + completions * completionLength;
-  const size = layout.rows * length;
+  const { promptLength, completions, completionLength } = shared;
+  const size = prompts * length;
   const tokens = new Int32Array(size);
   const segments = new Int32Array(size);
   const positions = new Int32Array(size);
@@ -120,8 +122,6 @@ function sharePrompts(
   const starts = [0];
   for (const { completion } of rows) starts.push(starts.at(-1)! + completion.length);
   const count = starts.at(-1)!;
-  const { rows: prompts } = layout;
-  const shared = { promptLength, completions, completionLength };
   const common = { rows: prompts, length, tokens, segments, positions, shared };
   const all = prompts * completions * (completionLength + 1);
   if (few !== null && (few.scoreAll || count > Math.ceil(all / 2))) {

@@ -4,7 +4,7 @@ import { RlptError } from "../lib/errors.ts";
 import type { AdamW } from "../optim/adamw.ts";
 import type { Trainee } from "../policy/interfaces.ts";
 import type { MetricValues } from "../run/metrics.ts";
-import { paddedTokens } from "./token-batch.ts";
+import { batchShape } from "./token-batch.ts";
 
 export interface MicroBatchLoss {
   loss: tf.Scalar;
@@ -193,7 +193,7 @@ export function splitByLength<T extends { promptTokens: Int32Array; completion: 
     if (last !== undefined && last.length + part.length <= size) last.push(...part);
     else byPrompt.push([...part]);
   }
-  return tokensOf(byPrompt, size) < tokensOf(byLength, size) ? byPrompt : byLength;
+  return tokensOf(byPrompt) < tokensOf(byLength) ? byPrompt : byLength;
 }
 
 function chunks<T>(items: readonly T[], size: number): T[][] {
@@ -202,15 +202,14 @@ function chunks<T>(items: readonly T[], size: number): T[][] {
   );
 }
 
+/** Tokens computed, padding included. */
 function tokensOf<T extends { promptTokens: Int32Array; completion: { tokens: Int32Array } }>(
   microBatches: readonly T[][],
-  most: number,
 ): number {
-  const padded = (micro: readonly T[]) =>
-    paddedTokens(
+  return microBatches.reduce((sum, micro) => {
+    const { rows, length } = batchShape(
       micro.map(({ promptTokens, completion }) => ({ prompt: promptTokens, completion: completion.tokens })),
-      null,
-      most,
     );
-  return microBatches.reduce((sum, micro) => sum + padded(micro), 0);
+    return sum + rows * length;
+  }, 0);
 }

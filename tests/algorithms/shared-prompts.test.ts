@@ -2,8 +2,8 @@
 import * as tf from "@tensorflow/tfjs";
 import { beforeAll, describe, expect, it } from "vitest";
 import {
+  batchShape,
   type PaddedBatch,
-  paddedTokens,
   padRows,
   spread,
   type TokenRow,
@@ -122,14 +122,15 @@ describe.each(testBackends.slice(1))("prompts that are shared, on %s", (backend)
 describe("which layout", () => {
   it("shares where that is fewer tokens", () => {
     // 14 -> 16 for each prompt, and 4 x 8 behind it; apart each row is 22 -> 24
-    expect(paddedTokens(alike, null, 8)).toBe(2 * (16 + 4 * 8));
-    expect(paddedTokens(apart(alike), null, 8)).toBe(8 * 24);
+    const shared = { promptLength: 16, completions: 4, completionLength: 8 };
+    expect(batchShape(alike)).toEqual({ rows: 2, length: 16 + 4 * 8, shared });
+    expect(batchShape(apart(alike))).toEqual({ rows: 8, length: 24, shared: null });
     const one = rowsOf([
       [3, [40, 5]],
       [2, [4]],
     ]);
     expect(padRows(one).batch.shared).toBeUndefined();
-    expect(paddedTokens(one, null, 3)).toBe(3 * 48);
+    expect(batchShape(one)).toEqual({ rows: 3, length: 48, shared: null });
   });
 
   it("rows come out in the order they went in, also where groups are mixed", () => {

@@ -147,7 +147,7 @@ describe("the cost of a stage", () => {
     usage,
     checkpoint: { last: 0, inner: 0 },
     counts: cost("grpo").counts,
-    peaks: { update: pass, generation: pass, longestPrompt: 10, longestRow: 40, updateRows: 150 },
+    peaks: { update: pass, generation: pass, longestPrompt: 10, longestCompletion: 30, updateRows: 150 },
     ...over,
   });
 

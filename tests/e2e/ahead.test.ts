@@ -149,7 +149,8 @@ optionalPart(
   }, 900_000);
 });
 
-const batchRows = ["algorithm.micro_batch_rows=16", "algorithm.kl.coef=0.1"];
+/** Eight prompts of eight completions: a prompt for each card. */
+const batchRows = ["algorithm.micro_batch_rows=64", "algorithm.kl.coef=0.1"];
 
 /** A micro-batch's program, its arguments and how each lies: what came from the host in whole rows is cut. */
 async function microBatch(devices: number) {
@@ -177,7 +178,7 @@ optionalPart(
     const rows = specs
       .filter((_, i) => shardings[i] === "rows")
       .reduce((sum, spec) => sum + bytesOf(spec), 0);
-    expect(rows).toBeGreaterThan(5 * 16 * 64 * 4);
+    expect(rows).toBeGreaterThan(5 * 64 * 48 * 4);
     expect(cut.memory!.arguments).toBe(whole.memory!.arguments - rows + rows / 8);
     expect(cut.memory!.temporary).toBeLessThan(whole.memory!.temporary / 3);
     const { "all-reduce": plain = 0, "all-reduce-start": started = 0, ...others } = cut.collectives;

@@ -1,12 +1,14 @@
 /** How many bytes of tensors generation and updates hold at most, and at which shapes. */
 import * as tf from "@tensorflow/tfjs";
-import type { TrainablePolicy } from "../../policy/interfaces.ts";
+import type { SharedPrompts, TrainablePolicy } from "../../policy/interfaces.ts";
 import type { GenerationSession } from "../../types.ts";
 
 /** Rows and tokens per row of a pass; a generation's length is prompt and completion. */
 export interface PassShape {
   rows: number;
   length: number;
+  /** Where rows are prompts with several completions each. */
+  shared?: SharedPrompts | null;
 }
 
 export interface PhasePeak extends PassShape {
@@ -19,8 +21,8 @@ export interface Peaks {
   update: PhasePeak | null;
   generation: PhasePeak | null;
   longestPrompt: number;
-  /** Longest row of an update, and rows of all of them. */
-  longestRow: number;
+  /** Longest completion in an update, padded, and completions (rows, in supervised training) of all of them. */
+  longestCompletion: number;
   updateRows: number;
 }
 
@@ -54,7 +56,7 @@ export function createTensorMeter(): TensorMeter {
   let update: PhasePeak | null = null;
   let generation: PhasePeak | null = null;
   let longestPrompt = 0;
-  let longestRow = 0;
+  let longestCompletion = 0;
   let updateRows = 0;
   const larger = (before: PhasePeak | null, shape: PassShape): PhasePeak =>
     before === null || peak > before.bytes ? { ...shape, bytes: peak } : before;
@@ -64,8 +66,8 @@ export function createTensorMeter(): TensorMeter {
     return Object.create(policy, {
       score: {
         value: (...args: Parameters<TrainablePolicy["score"]>) => {
-          const [{ rows, length }] = args;
-          shape = { rows, length };
+          const [{ rows, length, shared = null }] = args;
+          shape = { rows, length, shared };
           return policy.score(...args);
         },
       },
@@ -74,8 +76,10 @@ export function createTensorMeter(): TensorMeter {
           peak = bytes;
           const result = policy.lossAndGradients(loss);
           update = larger(update, shape);
-          longestRow = Math.max(longestRow, shape.length);
-          updateRows += shape.rows;
+          const { rows, length, shared } = shape;
+          const completion = shared ? shared.completionLength + 1 : length - longestPrompt;
+          longestCompletion = Math.max(longestCompletion, completion);
+          updateRows += rows * (shared?.completions ?? 1);
           return result;
         },
       },
@@ -96,10 +100,10 @@ export function createTensorMeter(): TensorMeter {
   return {
     watch,
     take() {
-      const taken = { update, generation, longestPrompt, longestRow, updateRows };
+      const taken = { update, generation, longestPrompt, longestCompletion, updateRows };
       update = null;
       generation = null;
-      longestRow = 0;
+      longestCompletion = 0;
       updateRows = 0;
       return taken;
     },

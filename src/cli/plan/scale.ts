@@ -52,10 +52,14 @@ export function secondsAt(
 }
 
 /** Relative size of what a training pass keeps for its backward pass: linear in tokens, attention quadratic. */
-export function passWeight(config: DecoderConfig, { rows, length }: PassShape): number {
+export function passWeight(config: DecoderConfig, { rows, length, shared }: PassShape): number {
   const { hiddenSize, intermediateSize, heads, keyValueHeads, headDim, layers } = config;
   const perToken = 8 * hiddenSize + 3 * intermediateSize + (2 * heads + 4 * keyValueHeads) * headDim;
-  return layers * rows * (length * perToken + 2 * heads * length * length);
+  const pairs = shared
+    ? shared.promptLength ** 2 +
+      shared.completions * shared.completionLength * (shared.promptLength + shared.completionLength)
+    : length ** 2;
+  return layers * rows * (length * perToken + 2 * heads * pairs);
 }
 
 /** Keys and values of all layers, bytes. */

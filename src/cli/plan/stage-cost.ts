@@ -1,5 +1,5 @@
 /** What a probe saw of a stage, taken to the config's own sizes. Pure. */
-import { bucket } from "../../algorithms/token-batch.ts";
+import { batchShape } from "../../algorithms/token-batch.ts";
 import type { RecipeStage } from "../../config/load.ts";
 import type { DecoderConfig } from "../../policy/interfaces.ts";
 import type { StageUsage } from "../../run/usage.ts";
@@ -48,12 +48,9 @@ export function stageCost(
     sampled ? Math.ceil(completions / algorithm.minibatches) : completions,
   );
   const { longestPrompt } = peaks;
-  const largestUpdate: PassShape = {
-    rows: updateRows,
-    length: sampled
-      ? bucket(longestPrompt + rollout.max_new_tokens)
-      : (algorithm.row_length ?? peaks.update?.length ?? 0),
-  };
+  const largestUpdate: PassShape = sampled
+    ? updateShape(updateRows, rollout.group_size, longestPrompt, rollout.max_new_tokens)
+    : { rows: updateRows, length: algorithm.row_length ?? peaks.update?.length ?? 0 };
   const largestGeneration: PassShape = {
     rows: Math.max(
       sampled ? Math.min(completions, rollout.batch_rows ?? completions) : 0,
@@ -62,12 +59,12 @@ export function stageCost(
     length:
       longestPrompt + Math.max(sampled ? rollout.max_new_tokens : 0, seen.prompts > 0 ? evaluationLimit : 0),
   };
-  const expectedUpdate: PassShape = {
-    rows: sampled
-      ? Math.max(peaks.update?.rows ?? 0, liveRows(recipe, observations.at(-1)!, updateRows))
-      : updateRows,
-    length: sampled ? bucket(Math.max(peaks.longestRow, 1)) : largestUpdate.length,
-  };
+  const live = liveRows(recipe, observations.at(-1)!, updateRows);
+  const expectedRows = Math.min(updateRows, Math.max(completionsOf(peaks.update), live));
+  const completion = Math.min(peaks.longestCompletion, rollout.max_new_tokens);
+  const expectedUpdate: PassShape = sampled
+    ? updateShape(expectedRows, rollout.group_size, longestPrompt, completion)
+    : { ...largestUpdate, rows: updateRows };
   const stays = counts.weights + counts.moments + counts.reference + counts.critic;
   const activations = Math.max(0, (peaks.update?.bytes ?? 0) - stays - counts.gradients);
   const grown = (shape: PassShape) =>
@@ -107,6 +104,21 @@ export function stageCost(
     checkpoint_bytes: checkpoint.inner,
     last_checkpoint_bytes: checkpoint.last,
   };
+}
+
+/** An update of this many completions, of whole groups but for the last. */
+function updateShape(rows: number, groupSize: number, prompt: number, completion: number): PassShape {
+  const prompts = Array.from({ length: Math.ceil(rows / groupSize) }, () => ({ length: prompt }));
+  return batchShape(
+    Array.from({ length: rows }, (_, i) => ({
+      prompt: prompts[Math.floor(i / groupSize)]!,
+      completion: { length: completion },
+    })),
+  );
+}
+
+function completionsOf(shape: PassShape | null): number {
+  return shape === null ? 0 : shape.rows * (shape.shared?.completions ?? 1);
 }
 
 /** Rows of the largest update of the stage, were groups as often without a difference as in the probe. */
@@ -161,6 +173,10 @@ export function steadyStep({ steps, steps_s, first_step_s }: StageUsage): number
   return steps > 1 ? (steps_s - first_step_s) / (steps - 1) : steps_s;
 }
 
-function shapeWords({ rows, length }: PassShape): string {
+function shapeWords({ rows, length, shared }: PassShape): string {
+  if (shared) {
+    const { promptLength, completions, completionLength } = shared;
+    return `${rows} x (${promptLength} + ${completions} x ${completionLength}) tokens`;
+  }
   return `${rows} rows x ${length} tokens`;
 }
