@@ -1,6 +1,6 @@
 /** What rows of one prompt have in common, once per row. */
 import * as tf from "@tensorflow/tfjs";
-import { differentiable } from "../backend/ops.ts";
+import { differentiable } from "../backend/fused.ts";
 
 /**
  * Each row `times` times, behind each other; the gradient is the sum over the copies.
