@@ -19,3 +19,19 @@ export function wholeNumber(text: string, flag: string, least = 0): number {
 export function seedList(text: string | undefined): number[] | undefined {
   return text?.split(",").map((each) => wholeNumber(each.trim(), "--seeds"));
 }
+
+/** Options of commands that run many runs. */
+export interface ManyRunsFlags {
+  seeds?: string;
+  jobs?: string;
+  root: string;
+  set: string[];
+  dryRun?: boolean;
+  json?: boolean;
+}
+
+/** `--jobs 3`, or one run per core. @throws ConfigError */
+export async function concurrency(jobs: string | undefined): Promise<number> {
+  const { defaultConcurrency } = await import("./process-pool.ts");
+  return jobs === undefined ? defaultConcurrency() : Math.max(1, wholeNumber(jobs, "--jobs"));
+}

@@ -1,18 +1,9 @@
 import type { Command } from "commander";
 import { ConfigError } from "../../lib/errors.ts";
 import type { Experiment } from "../experiment.ts";
-import { collect, seedList, wholeNumber } from "../flags.ts";
+import { collect, concurrency, type ManyRunsFlags, seedList } from "../flags.ts";
 import type { PipelineResult } from "../pipeline.ts";
 import { colours, print, printJson, printNote, table } from "../terminal.ts";
-
-interface PipelineFlags {
-  seeds?: string;
-  jobs?: string;
-  root: string;
-  set: string[];
-  dryRun?: boolean;
-  json?: boolean;
-}
 
 export function register(program: Command): void {
   program
@@ -27,7 +18,7 @@ export function register(program: Command): void {
     .option("--set <key=value>", "override a key in every arm; again for more", collect, [])
     .option("--dry-run", "list the runs, then stop")
     .option("--json", "machine-readable output")
-    .action(async (file: string, flags: PipelineFlags) => {
+    .action(async (file: string, flags: ManyRunsFlags) => {
       const { loadExperiment } = await import("../experiment.ts");
       const seeds = seedList(flags.seeds);
       const experiment = loadExperiment(await experimentFile(file), {
@@ -43,12 +34,10 @@ export function register(program: Command): void {
         );
         return;
       }
-      const { defaultConcurrency } = await import("../process-pool.ts");
       const { runExperiment } = await import("../pipeline.ts");
       const result = await runExperiment(experiment, {
         root: flags.root,
-        concurrency:
-          flags.jobs === undefined ? defaultConcurrency() : Math.max(1, wholeNumber(flags.jobs, "--jobs")),
+        concurrency: await concurrency(flags.jobs),
         note: (text) => {
           if (!flags.json) printNote(text);
         },

@@ -1,17 +1,11 @@
 import type { Command } from "commander";
 import { ConfigError, RlptError } from "../../lib/errors.ts";
 import type { Claim } from "../claim.ts";
-import { collect, seedList, wholeNumber } from "../flags.ts";
+import { collect, concurrency, type ManyRunsFlags, seedList } from "../flags.ts";
 import { colours, print, printJson, printNote, table } from "../terminal.ts";
 
-interface ReproduceFlags {
+interface ReproduceFlags extends ManyRunsFlags {
   all?: boolean;
-  seeds?: string;
-  jobs?: string;
-  root: string;
-  set: string[];
-  dryRun?: boolean;
-  json?: boolean;
 }
 
 export function register(program: Command): void {
@@ -103,13 +97,11 @@ async function dryRun(claims: readonly Claim[], flags: ReproduceFlags): Promise<
 }
 
 async function run(claims: readonly Claim[], flags: ReproduceFlags): Promise<void> {
-  const { defaultConcurrency } = await import("../process-pool.ts");
   const { reproduce } = await import("../reproduce.ts");
   const { exitStatus } = await import("../../report/verdict.ts");
   const { reproductions, failed } = await reproduce(claims, {
     root: flags.root,
-    concurrency:
-      flags.jobs === undefined ? defaultConcurrency() : Math.max(1, wholeNumber(flags.jobs, "--jobs")),
+    concurrency: await concurrency(flags.jobs),
     note: (text) => {
       if (!flags.json) printNote(text);
     },
