@@ -1,6 +1,6 @@
 /** From values that are wanted to the text of one StableHLO module. */
 import { type Spec, typeText } from "./executor.ts";
-import type { LoopNode, Value } from "./graph.ts";
+import type { LoopNode, Node, Value } from "./graph.ts";
 import { literal } from "./hlo.ts";
 
 export interface ModuleText {
@@ -11,24 +11,18 @@ export interface ModuleText {
   operations: number;
 }
 
-type Node = Value | LoopNode;
-
 const isValue = (node: Node): node is Value => "definition" in node;
 
-/** Host numbers of one element are written into the text, unless `asArgument` says that they change. */
-export interface ScalarPolicy {
-  /** @param index of the scalar, in order of appearance */
-  asArgument(index: number, value: Value): boolean;
-}
-
-/** @throws Error when a value's buffer was freed, or a loop's argument is used outside of its loop */
-export function emitModule(outputs: readonly Value[], scalars: ScalarPolicy): ModuleText {
+/**
+ * @param isArgument of a host's number of one element: is it an argument, or written into the text?
+ * @throws Error when a value's buffer was freed, or a loop's argument is used outside of its loop
+ */
+export function emitModule(outputs: readonly Value[], isArgument: (scalar: Value) => boolean): ModuleText {
   const names = new Map<Value, string>();
   const loopNames = new Map<LoopNode, string>();
   const inputs: Value[] = [];
   const lines: string[] = [];
   let counter = 0;
-  let scalarCount = 0;
   let operations = 0;
 
   const captured = new Map<LoopNode, readonly Value[]>();
@@ -80,7 +74,7 @@ export function emitModule(outputs: readonly Value[], scalars: ScalarPolicy): Mo
         names.set(value, `${loopNames.get(definition.of)!}#${definition.index}`);
         return;
       case "host":
-        if (value.size === 1 && !definition.changes && !scalars.asArgument(scalarCount++, value)) {
+        if (value.size === 1 && !definition.changes && !isArgument(value)) {
           const name = `%${counter++}`;
           // outside of every region, where all can see it
           lines.push(

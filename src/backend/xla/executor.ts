@@ -142,7 +142,8 @@ export function bytesOf(spec: Spec): number {
 }
 
 /** `tensor<2x3xf32>`; MLIR writes unsigned integers as `ui32`. */
-export function typeText(spec: Spec): string {
-  const type = spec.type.replace(/^u/, "ui");
-  return `tensor<${spec.shape.map((size) => `${size}x`).join("")}${type}>`;
+export function typeText({ type, shape }: Spec): string {
+  let text = "tensor<";
+  for (const size of shape) text += `${size}x`;
+  return `${text}${type.startsWith("u") ? "ui" : type[0]}${type.slice(1)}>`;
 }

@@ -16,17 +16,25 @@ export type Emit = (names: readonly string[]) => string;
 
 /** What stands behind a value: an operation, numbers of the host, a buffer of the device, or a loop's argument. */
 export type Definition =
-  | { kind: "operation"; operands: readonly Value[]; emit: Emit }
+  | { kind: "operation"; operands: readonly Value[]; emit: Emit; code: number }
   | { kind: "result"; of: LoopNode; index: number }
   | { kind: "host"; data: HostArray; changes?: boolean }
   | { kind: "buffer"; buffer: DeviceBuffer }
   | { kind: "argument" }
   | { kind: "freed" };
 
+/** What a walk over the graph (structure.ts) notes at a node: which walk it was, and the node's place in it. */
+abstract class Visited {
+  walk = 0;
+  place = -1;
+}
+
+export type Node = Value | LoopNode;
+
 let created = 0;
 
 /** One tensor of the graph. */
-export class Value implements Spec {
+export class Value extends Visited implements Spec {
   readonly type: ElementType;
   readonly shape: readonly number[];
   /** Order of creation: the order in which programs name and compute values. */
@@ -36,6 +44,7 @@ export class Value implements Spec {
   holders = 0;
 
   constructor(type: ElementType, shape: readonly number[], definition: Definition) {
+    super();
     this.type = type;
     this.shape = shape;
     this.definition = definition;
@@ -58,7 +67,7 @@ export function insideLoop(): boolean {
 }
 
 /** `stablehlo.while`: state in, state out. Regions may use values of the outer graph. */
-export class LoopNode {
+export class LoopNode extends Visited {
   readonly initial: readonly Value[];
   /** Stand for the state inside both regions. */
   readonly parameters: readonly Value[];
@@ -72,6 +81,7 @@ export class LoopNode {
     condition: (state: readonly Value[]) => Value,
     body: (state: readonly Value[]) => readonly Value[],
   ) {
+    super();
     this.initial = initial;
     this.parameters = initial.map(({ type, shape }) => new Value(type, shape, { kind: "argument" }));
     depth++;
@@ -95,13 +105,28 @@ export class LoopNode {
   }
 }
 
+const places = Array.from({ length: 8 }, (_, i) => `$${i}`);
+const codes = new Map<string, number>();
+
+/** A small number for an operation: the same for the same line with the same types, whatever its operands. */
+function codeOf(emit: Emit, operands: readonly Value[]): number {
+  const names = operands.length <= places.length ? places : operands.map((_, i) => `$${i}`);
+  const line = emit(names.length === operands.length ? names : names.slice(0, operands.length));
+  let code = codes.get(line);
+  if (code === undefined) {
+    code = codes.size;
+    codes.set(line, code);
+  }
+  return code;
+}
+
 export function operation(
   type: ElementType,
   shape: readonly number[],
   operands: readonly Value[],
   emit: Emit,
 ): Value {
-  return new Value(type, shape, { kind: "operation", operands, emit });
+  return new Value(type, shape, { kind: "operation", operands, emit, code: codeOf(emit, operands) });
 }
 
 /** @param changes the numbers differ from run to run: never written into a program's text */

@@ -5,6 +5,7 @@ import { performance } from "node:perf_hooks";
 import { emitModule, type ModuleText } from "./emit.ts";
 import { bytesOf, type DeviceBuffer, type Executor, type Program } from "./executor.ts";
 import type { Value } from "./graph.ts";
+import { StructureMap, structureOf } from "./structure.ts";
 
 export interface CompiledCall {
   entry: Entry;
@@ -32,6 +33,8 @@ function dump({ text }: ModuleText): void {
 /** A program, and what a profile says of it. */
 interface Entry extends ProgramTimes {
   readonly program: Program;
+  /** Of its arguments: places among the structure's inputs and, behind those, its scalars. */
+  readonly takes: readonly number[];
 }
 
 export interface ProgramTimes {
@@ -46,17 +49,19 @@ export interface ProgramTimes {
   readonly compileSeconds: number;
 }
 
-/** What is known of one structure: which of its scalars have changed from one time to the next. */
+/** What is known of one structure. */
 interface Structure {
-  scalars: number[];
-  changing: Set<number>;
+  /** Its scalars when it was seen first, and which of them have had another value since. */
+  readonly scalars: readonly number[];
+  readonly changing: Set<number>;
+  /** By donation, and by the scalars that do not change. */
+  readonly programs: Map<string, Entry>;
 }
 
 /** Programs of one executor. */
 export class ProgramCache {
   private readonly executor: Executor;
-  private readonly programs = new Map<string, Entry>();
-  private readonly structures = new Map<string, Structure>();
+  private readonly structures = new StructureMap<Structure>();
   private runs = 0;
   /** Each run is waited for and timed: for profiles, since it keeps host and device from working side by side. */
   timed = false;
@@ -67,18 +72,20 @@ export class ProgramCache {
 
   get statistics(): ProgramStatistics {
     // some executors compile at the first run and know only then how long it took
-    const compileSeconds = [...this.programs.values()].reduce(
-      (sum, { program }) => sum + program.compileSeconds,
-      0,
-    );
-    return { compilations: this.programs.size, compileSeconds, runs: this.runs };
+    const entries = this.entries();
+    const compileSeconds = entries.reduce((sum, { program }) => sum + program.compileSeconds, 0);
+    return { compilations: entries.length, compileSeconds, runs: this.runs };
   }
 
   get times(): ProgramTimes[] {
-    return [...this.programs.values()].map(({ program, ...times }) => ({
+    return this.entries().map(({ program, takes: _, ...times }) => ({
       ...times,
       compileSeconds: program.compileSeconds,
     }));
+  }
+
+  private entries(): Entry[] {
+    return [...this.structures.values()].flatMap(({ programs }) => [...programs.values()]);
   }
 
   run({ entry }: CompiledCall, buffers: readonly DeviceBuffer[]): DeviceBuffer[] {
@@ -100,49 +107,46 @@ export class ProgramCache {
    * @param name for profiles
    */
   prepare(outputs: readonly Value[], donated: (value: Value) => boolean, name = "other"): CompiledCall {
-    // the text in which every scalar is an argument names the structure
-    const scalarOf = new Map<Value, number>();
-    const abstract = emitModule(outputs, {
-      asArgument: (index, value) => {
-        scalarOf.set(value, index);
-        return true;
-      },
-    });
-    const scalars = [...scalarOf.keys()].map(numberOf);
-    const known = this.structures.get(abstract.text) ?? { scalars, changing: new Set<number>() };
-    for (const [i, value] of scalars.entries()) {
-      if (!Object.is(known.scalars[i], value)) known.changing.add(i);
+    const structure = structureOf(outputs);
+    const { inputs } = structure;
+    const scalars = structure.scalars.map(numberOf);
+    let known = this.structures.get(structure);
+    if (known === undefined) {
+      known = { scalars, changing: new Set(), programs: new Map() };
+      this.structures.set(structure, known);
     }
-    const isArgument = (value: Value) => {
-      const index = scalarOf.get(value);
-      return index === undefined || known.changing.has(index);
-    };
-    const values = abstract.arguments.filter(isArgument);
-    const donate = values.flatMap((value, i) => (donated(value) ? [i] : []));
-    const fixed = scalars.filter((_, i) => !known.changing.has(i));
-    const key = `${donate}|${[...known.changing]}|${fixed}|${abstract.text}`;
-    let entry = this.programs.get(key);
+    const { changing, programs } = known;
+    for (const [i, value] of scalars.entries()) {
+      if (!Object.is(known.scalars[i], value)) changing.add(i);
+    }
+    const lent = inputs.flatMap((value, i) => (donated(value) ? [i] : []));
+    const fixed = scalars.filter((_, i) => !changing.has(i));
+    const key = `${lent}|${[...changing]}|${fixed}`;
+    const values = [...inputs, ...structure.scalars];
+    let entry = programs.get(key);
     if (entry === undefined) {
-      const module = emitModule(outputs, { asArgument: (index) => known.changing.has(index) });
+      const places = new Map(values.map((value, i) => [value, i]));
+      const isArgument = (value: Value) => changing.has(places.get(value)! - inputs.length);
+      const module = emitModule(outputs, isArgument);
       dump(module);
+      const donate = module.arguments.flatMap((value, i) => (lent.includes(places.get(value)!) ? [i] : []));
       entry = {
         program: this.executor.compile(module.text, module.outputs, { donate }),
+        takes: module.arguments.map((value) => places.get(value)!),
         name,
         operations: module.operations,
-        shapes: batchShapes(values),
+        shapes: batchShapes(module.arguments),
         calls: 0,
         seconds: 0,
         compileSeconds: 0,
       };
-      this.programs.set(key, entry);
-      this.structures.set(abstract.text, known);
+      programs.set(key, entry);
     }
-    return { entry, arguments: values };
+    return { entry, arguments: entry.takes.map((i) => values[i]!) };
   }
 
   dispose(): void {
-    for (const { program } of this.programs.values()) program.free();
-    this.programs.clear();
+    for (const { program } of this.entries()) program.free();
     this.structures.clear();
   }
 }
