@@ -83,6 +83,9 @@ describe("structure of graphs", () => {
     const [p, q] = [unary("abs", x), unary("tanh", y)];
     expect(equal(structureOf([add(p, q), p]), structureOf([add(q, p), p]))).toBe(false);
     expect(equal(structureOf([p, q]), structureOf([q, p]))).toBe(false);
+    const product = (factor: Value) => structureOf([multiply(add(p, q), factor)]);
+    expect(equal(product(p), product(p))).toBe(true);
+    expect(equal(product(p), product(q))).toBe(false);
     expect(equal(structureOf([scale(x, 2)]), structureOf([scale(x, 3)]))).toBe(false);
   });
 });
