@@ -1,6 +1,8 @@
 /** What a training algorithm is given, and the housekeeping around its steps. */
+
 import { ConfigError } from "../lib/errors.ts";
 import { mean } from "../lib/math.ts";
+import { peakMemory } from "../lib/peak-memory.ts";
 import type { AdamW } from "../optim/adamw.ts";
 import type { TrainablePolicy } from "../policy/interfaces.ts";
 import {
@@ -147,7 +149,7 @@ export async function runSteps(
         "time/step_s": after - before,
         "time/eval_s": evaluation === null ? null : clock() - after,
         "time/elapsed_s": clock() - began,
-        "time/peak_rss_mb": process.resourceUsage().maxRSS / 1024,
+        "time/peak_rss_mb": peakMemory() / 2 ** 20,
         ...compileMetrics(stage, compiled),
       };
       compiled = stage.policy.compilation()?.seconds ?? 0;

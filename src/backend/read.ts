@@ -28,6 +28,27 @@ export function compilation(): { programs: number; seconds: number } | null {
     : { programs: statistics.compilations, seconds: statistics.compileSeconds };
 }
 
+/** A compiled program: what it computes, its memory besides its arguments (null: not reported), compiling it. */
+export interface CompiledProgram {
+  name: string;
+  bytes: number | null;
+  seconds: number;
+  /** Runs so far. */
+  calls: number;
+}
+
+/** All of them, in the order of compilation; null on backends that compile nothing. */
+export function compiledPrograms(): CompiledProgram[] | null {
+  const programs = currentLazyBackend()?.programTimes;
+  if (programs === undefined) return null;
+  return programs.map(({ name, ownBytes, compileSeconds, calls }) => ({
+    name,
+    bytes: ownBytes,
+    seconds: compileSeconds,
+    calls,
+  }));
+}
+
 /** Rounding of operands of matrix products; f32 but where a compiled backend was told otherwise. */
 export function productPrecision(): "f32" | "tf32" | "bf16" {
   return currentLazyBackend()?.precision ?? "f32";

@@ -119,7 +119,11 @@ export async function train(request: TrainingRequest): Promise<TrainingResult> {
 
     // 3. the stages, each from the weights of the one before; a resumed run begins inside one
     const state = run.from === null ? null : (run.from.state as TrainingState);
-    const usage = createUsageMeter(runDir, clock, { began, resumed: request.resume !== null });
+    const usage = createUsageMeter(runDir, clock, {
+      began,
+      resumed: request.resume !== null,
+      compiled: () => policy.compilation()?.seconds ?? 0,
+    });
     session = {
       stages,
       progress,

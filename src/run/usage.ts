@@ -1,6 +1,8 @@
 /** usage.json: the time, memory and disk a run really took. What plans are compared with. */
+
 import { existsSync, lstatSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { peakMemory } from "../lib/peak-memory.ts";
 import { checkpointsDirectory } from "./checkpoint.ts";
 import { writeWhole } from "./write-whole.ts";
 
@@ -14,6 +16,8 @@ export interface StageUsage {
   /** Of these, the updates' part; 0 where steps are not told apart (supervised training). */
   first_update_s: number;
   update_s: number;
+  /** Compiling programs, where the backend does: no part of the other times. */
+  compile_s: number;
   /** Summed over steps: the share of completions that took part in the update. */
   first_live: number;
   live: number;
@@ -64,18 +68,27 @@ export function readUsage(runDir: string): Usage | null {
 
 /**
  * @param clock seconds
+ * @param options.compiled seconds of compiling so far
  * @param options.began when the process began with the run, by the clock
  * @param options.resumed count on from what the run directory says of earlier processes
  */
 export function createUsageMeter(
   runDir: string,
   clock: () => number,
-  { began, resumed }: { began: number; resumed: boolean },
+  { began, resumed, compiled = () => 0 }: { began: number; resumed: boolean; compiled?: () => number },
 ): UsageMeter {
   const before = resumed ? readUsage(runDir) : null;
   const cpuBefore = process.cpuUsage();
   let startup: number | null = null;
   let firstStep = true;
+  let compiledBefore = 0;
+  /** Compiling since the last call, noted. */
+  const compiling = (): number => {
+    const seconds = Math.max(0, compiled() - compiledBefore);
+    compiledBefore += seconds;
+    stages.at(-1)!.compile_s += seconds;
+    return seconds;
+  };
   const stages: StageUsage[] = structuredClone(before?.stages ?? []);
   const stage = (name: string): void => {
     startup ??= clock() - began;
@@ -88,6 +101,7 @@ export function createUsageMeter(
       steps_s: 0,
       first_update_s: 0,
       update_s: 0,
+      compile_s: 0,
       first_live: 0,
       live: 0,
       evaluations: 0,
@@ -97,24 +111,29 @@ export function createUsageMeter(
     });
   };
   const timed = async <T>(run: () => Promise<T>, count: "evaluations" | "checkpoints"): Promise<T> => {
+    compiling();
     const start = clock();
     const result = await run();
     const now = stages.at(-1)!;
     now[count] += 1;
-    now[count === "evaluations" ? "evaluation_s" : "checkpoint_s"] += clock() - start;
+    now[count === "evaluations" ? "evaluation_s" : "checkpoint_s"] += clock() - start - compiling();
     return result;
   };
   return {
     stage,
     step(seconds, update = { seconds: 0, live: 1 }) {
       const now = stages.at(-1)!;
+      const compile = compiling();
+      const step = Math.max(0, seconds - compile);
+      // it is updates whose shapes change from step to step
+      const updating = Math.max(0, Math.min(step, update.seconds - compile));
       now.steps += 1;
-      now.steps_s += seconds;
-      now.update_s += update.seconds;
+      now.steps_s += step;
+      now.update_s += updating;
       now.live += update.live;
       if (firstStep) {
-        now.first_step_s += seconds;
-        now.first_update_s += update.seconds;
+        now.first_step_s += step;
+        now.first_update_s += updating;
         now.first_live += update.live;
       }
       firstStep = false;
@@ -125,7 +144,7 @@ export function createUsageMeter(
       const usage: Usage = {
         version: 1,
         processes: (before?.processes ?? 0) + 1,
-        peak_rss_bytes: Math.max(before?.peak_rss_bytes ?? 0, process.resourceUsage().maxRSS * 1024),
+        peak_rss_bytes: Math.max(before?.peak_rss_bytes ?? 0, peakMemory()),
         startup_s: (before?.startup_s ?? 0) + (startup ?? 0),
         total_s: (before?.total_s ?? 0) + clock() - began,
         cpu_s: (before?.cpu_s ?? 0) + cpuSeconds(cpuBefore),

@@ -95,6 +95,7 @@ function cost(stage: string, over: Partial<StageCost> = {}): StageCost {
     first_step_s: 3,
     step_s: 2,
     update: { all_s: 2, live: 0.5, basis: "probe" },
+    compile_s: 0,
     evaluation_s: 5,
     checkpoint_s: 1,
     checkpoint_bytes: 10 * MB,
@@ -131,6 +132,7 @@ describe("the cost of a stage", () => {
     steps_s: 5 + 2 * 2,
     first_update_s: 4,
     update_s: 4 + 2 * 0.8,
+    compile_s: 0,
     first_live: 0.5,
     live: 0.5 + 0.4 + 0.4,
     evaluations: 0,
@@ -147,7 +149,14 @@ describe("the cost of a stage", () => {
     usage,
     checkpoint: { last: 0, inner: 0 },
     counts: cost("grpo").counts,
-    peaks: { update: pass, generation: pass, longestPrompt: 10, longestCompletion: 30, updateRows: 150 },
+    peaks: {
+      update: pass,
+      generation: pass,
+      longestPrompt: 10,
+      longestCompletion: 30,
+      updateRows: 150,
+      compiled: null,
+    },
     ...over,
   });
 

@@ -3,6 +3,7 @@ import { mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import * as tf from "@tensorflow/tfjs";
 import { afterAll, describe, expect, it, vi } from "vitest";
+import { compiledPrograms } from "../../src/backend/read.ts";
 import { planExperiment, planSweep } from "../../src/cli/plan/batch.ts";
 import { createTensorMeter } from "../../src/cli/plan/meter.ts";
 import { planRun } from "../../src/cli/plan/plan.ts";
@@ -14,7 +15,9 @@ import { RlptError } from "../../src/lib/errors.ts";
 import { packageRoot } from "../../src/lib/version.ts";
 import { planAccuracy } from "../../src/report/plan-accuracy.ts";
 import { readUsage } from "../../src/run/usage.ts";
+import { optionalPart } from "../helpers/optional.ts";
 import { tinyGrpo, tinyPpo, tinySft, tinyStages, workspace } from "../helpers/tiny-run.ts";
+import { xlaHere, xlaMissing } from "../helpers/xla.ts";
 
 const space = workspace();
 afterAll(space.remove);
@@ -110,8 +113,46 @@ it("updates hold the completions that can move the weights, or all where a probe
   expect(all.usage.live).toBeLessThan(4);
 });
 
+optionalPart(
+  "a probe of compiled programs",
+  xlaHere,
+  xlaMissing,
+)(() => {
+  it("takes memory from what the compiler reports, and keeps compiling apart", async () => {
+    const { stages } = loadRecipe(space.write("probe compiled.yaml", tinyStages), {
+      set: ["backend.kind=xla", "run.alarms=false"],
+    });
+    const before = compiledPrograms()?.length ?? 0;
+    const costs = await probe(stages, space.path("probe compiled"));
+    const programs = compiledPrograms()!.slice(before);
+    const most = (what: string) =>
+      Math.max(...programs.filter(({ name }) => name.includes(what)).map(({ bytes }) => bytes ?? 0));
+    const reported = programs.every(({ bytes }) => bytes !== null);
+    expect(costs.engine).toBe("xla");
+    for (const { stage, basis, activations, generation, counts, compile_s } of costs.stages) {
+      expect(basis).toBe("compiled");
+      expect(compile_s, stage).toBeGreaterThan(0);
+      if (!reported) continue; // TensorFlow's library does not say
+      expect(activations.seen, stage).toBeGreaterThan(0);
+      expect(activations.seen + counts.gradients, stage).toBeLessThanOrEqual(most("gradients"));
+      // generation of the first stage is its evaluation
+      expect(generation.seen, stage).toBeLessThanOrEqual(most("decoding"));
+    }
+    if (reported) {
+      const updates = costs.stages.map(({ activations, counts }) => activations.seen + counts.gradients);
+      expect(Math.max(...updates)).toBe(most("gradients"));
+      expect(Math.max(...costs.stages.map(({ generation }) => generation.seen))).toBe(most("decoding"));
+    }
+    const stage = readUsage(space.path("probe compiled"))!.stages[1]!;
+    expect(stage.compile_s).toBeGreaterThan(0);
+    expect(stage.compile_s + stage.steps_s).toBeGreaterThan(stage.update_s);
+  }, 240_000);
+});
+
 describe("a plan", () => {
-  it("goes before a run with --plan, and is compared with it afterwards", () => {
+  it("goes before a run with --plan, and is compared with it afterwards, whatever started both", () => {
+    // a child's getrusage would begin with this
+    const large = Buffer.alloc(500_000_000, 1);
     const config = space.write("planned.yaml", tinyGrpo);
     const runDir = space.path("planned");
     const out = execFileSync(
@@ -132,6 +173,7 @@ describe("a plan", () => {
     expect(plan.stages).toMatchObject([{ stage: "grpo", steps: 4, evaluations: 3, checkpoints: 2 }]);
     const memory = planAccuracy(runDir)!.find(({ quantity }) => quantity === "peak memory")!;
     expect(Math.abs(memory.planned! / memory.took - 1)).toBeLessThan(0.15);
+    expect(memory.took).toBeLessThan(large.length);
   });
 
   it("of a sweep probes trials of other shapes only, and lays them over the workers", async () => {

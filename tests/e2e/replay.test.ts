@@ -3,7 +3,9 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { advantageRecords, renderReplay } from "../../src/cli/replay/render.ts";
 import { type ReplayRequest, replay } from "../../src/cli/replay/replay.ts";
+import { optionalPart } from "../helpers/optional.ts";
 import { runTraining, tinyGrpo, tinyPpo, tinySft, tinyStages, workspace } from "../helpers/tiny-run.ts";
+import { xlaHere, xlaMissing } from "../helpers/xla.ts";
 
 const space = workspace();
 afterAll(space.remove);
@@ -159,4 +161,30 @@ describe("a run of stages", () => {
     expect(result).toMatchObject({ from: 1, stage: "second" });
     expect(result.stored).toMatchObject(equal);
   });
+});
+
+optionalPart(
+  "a replayed step on compiled programs",
+  xlaHere,
+  xlaMissing,
+)(() => {
+  it.each([
+    ["grpo", tinyGrpo],
+    ["ppo", tinyPpo],
+    ["sft", tinySft],
+  ])(
+    "of %s is the stored one, byte for byte, and says what settings would change",
+    async (kind, yaml) => {
+      const runDir = space.path(`${kind} compiled`);
+      await runTraining(space.write(`${kind} compiled.yaml`, yaml), { runDir, backend: "xla" });
+      const late = await again(runDir, 4);
+      expect(late).toMatchObject({ from: 2, stored: equal });
+      const { update } = (await again(runDir, 3, "optimizer.lr=0.02")).changed!;
+      expect(update.norm).toBeGreaterThan(0);
+      expect(update.changedNorm).toBeGreaterThan(update.norm);
+      const early = await again(without(runDir, `${kind} compiled early`, [2]), 4);
+      expect(early).toMatchObject({ from: 0, stored: equal });
+    },
+    240_000,
+  );
 });

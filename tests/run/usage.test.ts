@@ -51,6 +51,7 @@ it("adds up steps, evaluations and checkpoints by stage, across processes", asyn
       steps_s: 6,
       first_update_s: 2.5,
       update_s: 3,
+      compile_s: 0,
       first_live: 0.2,
       live: 1.2,
       evaluations: 1,
@@ -67,6 +68,7 @@ it("adds up steps, evaluations and checkpoints by stage, across processes", asyn
       // where nothing is told of updates, all took part
       first_update_s: 0,
       update_s: 0,
+      compile_s: 0,
       first_live: 2,
       live: 3,
       evaluations: 0,
@@ -79,6 +81,31 @@ it("adds up steps, evaluations and checkpoints by stage, across processes", asyn
   // usage.json itself does not count
   expect(usage.disk).toEqual({ checkpoints: 1, checkpoints_bytes: 100, rest_bytes: 30 });
   expect(usage.peak_rss_bytes).toBeGreaterThan(10e6);
+});
+
+it("keeps compiling apart from what it was done in", async () => {
+  const runDir = space.path("compiled");
+  mkdirSync(runDir);
+  let now = 0;
+  let compiled = 1; // before the first stage
+  const usage = createUsageMeter(runDir, () => now, { began: 0, resumed: false, compiled: () => compiled });
+  usage.stage("a");
+  await usage.evaluation(async () => {
+    now += 5;
+    compiled += 3;
+  });
+  compiled += 4;
+  usage.step(6, { seconds: 5, live: 0.5 });
+  usage.step(2, { seconds: 1, live: 0.5 });
+  usage.write();
+  expect(readUsage(runDir)!.stages[0]).toMatchObject({
+    compile_s: 1 + 3 + 4,
+    evaluation_s: 2,
+    first_step_s: 2,
+    first_update_s: 1,
+    steps_s: 4,
+    update_s: 2,
+  });
 });
 
 it("starts anew where a run starts anew, and reads nothing from a broken file", () => {

@@ -47,6 +47,8 @@ export interface ProgramTimes {
   /** Seconds of runs, where they are waited for. */
   seconds: number;
   readonly compileSeconds: number;
+  /** Bytes that a run takes besides its arguments, as the compiler reports them; null where it cannot be asked. */
+  readonly ownBytes: number | null;
 }
 
 /** What is known of one structure. */
@@ -81,6 +83,7 @@ export class ProgramCache {
     return this.entries().map(({ program, takes: _, ...times }) => ({
       ...times,
       compileSeconds: program.compileSeconds,
+      ownBytes: ownBytes(program),
     }));
   }
 
@@ -139,6 +142,7 @@ export class ProgramCache {
         calls: 0,
         seconds: 0,
         compileSeconds: 0,
+        ownBytes: null,
       };
       programs.set(key, entry);
     }
@@ -149,6 +153,11 @@ export class ProgramCache {
     for (const { program } of this.entries()) program.free();
     this.structures.clear();
   }
+}
+
+function ownBytes({ memory }: Program): number | null {
+  if (memory === null) return null;
+  return memory.temporary + memory.generated + Math.max(0, memory.outputs - memory.aliased);
 }
 
 /** Shapes of numbers that come from the host, which are the batch: the three largest. */

@@ -1,5 +1,7 @@
 /** Times forward+backward and generation of one shape on the current backend. */
+
 import * as tf from "@tensorflow/tfjs";
+import { peakMemory } from "../../lib/peak-memory.ts";
 import { createRng } from "../../lib/rng.ts";
 import type { TokenBatch } from "../../policy/interfaces.ts";
 import { type DecoderPolicy, initPolicy } from "../../policy/policy.ts";
@@ -52,7 +54,7 @@ export async function measureShape(shape: BenchShape, options: MeasureOptions): 
         ...result,
       },
       generation: { ...generation, tokensPerSecond: (prompts * repeats * newTokens) / generation.seconds },
-      peakBytes: process.resourceUsage().maxRSS * 1024,
+      peakBytes: peakMemory(),
     };
   } finally {
     policy.dispose();

@@ -1,4 +1,5 @@
 /** One task of `rlpt bench-peers` on rlpt, in a process of its own. */
+
 import * as tf from "@tensorflow/tfjs";
 import { type GrpoStage, trainGrpo } from "../../algorithms/grpo.ts";
 import { grpoOptions } from "../../algorithms/options.ts";
@@ -6,6 +7,7 @@ import type { Stage } from "../../algorithms/stage.ts";
 import type { StartOptions } from "../../backend/select.ts";
 import { startBackend } from "../../backend/select.ts";
 import { measure } from "../../data/selection/curves.ts";
+import { peakMemory } from "../../lib/peak-memory.ts";
 import { createRng } from "../../lib/rng.ts";
 import { VERSION } from "../../lib/version.ts";
 import { createAdamW } from "../../optim/adamw.ts";
@@ -75,7 +77,7 @@ function finished(description: string, timed: Timed, compileSeconds: number): Pe
     description,
     ...timed,
     compileSeconds,
-    peakBytes: process.resourceUsage().maxRSS * 1024,
+    peakBytes: peakMemory(),
   };
 }
 

@@ -93,7 +93,8 @@ function planStage({ name, recipe, until }: RecipeStage, index: number, cost: St
     evaluation_s,
     checkpoints,
     checkpoint_s,
-    total_s: steps_s + evaluation_s + checkpoint_s,
+    compile_s: cost.compile_s,
+    total_s: steps_s + evaluation_s + checkpoint_s + cost.compile_s,
     until: until !== undefined,
   };
 }

@@ -1,5 +1,6 @@
 /** How many bytes of tensors generation and updates hold at most, and at which shapes. */
 import * as tf from "@tensorflow/tfjs";
+import { type CompiledProgram, compiledPrograms } from "../../backend/read.ts";
 import type { SharedPrompts, TrainablePolicy } from "../../policy/interfaces.ts";
 import type { GenerationSession } from "../../types.ts";
 
@@ -16,6 +17,15 @@ export interface PhasePeak extends PassShape {
   bytes: number;
 }
 
+/** What compiled programs take besides what stays: the largest of each kind; 0 where the compiler does not say. */
+export interface CompiledPeaks {
+  update: number;
+  generation: number;
+  /** Programs of updates that are new, and the mean seconds of compiling one. */
+  updates: number;
+  update_s: number;
+}
+
 /** Since the last call; null where there was no such pass. */
 export interface Peaks {
   update: PhasePeak | null;
@@ -24,6 +34,8 @@ export interface Peaks {
   /** Longest completion in an update, padded, and completions (rows, in supervised training) of all of them. */
   longestCompletion: number;
   updateRows: number;
+  /** On backends that compile: there tensors are names, and the compiler says what memory is. */
+  compiled: CompiledPeaks | null;
 }
 
 export interface TensorMeter {
@@ -60,6 +72,8 @@ export function createTensorMeter(): TensorMeter {
   let updateRows = 0;
   const larger = (before: PhasePeak | null, shape: PassShape): PhasePeak =>
     before === null || peak > before.bytes ? { ...shape, bytes: peak } : before;
+  /** Runs of each compiled program at the last call, in the order of compilation. */
+  let calls: number[] = [];
 
   const watch = (policy: TrainablePolicy): TrainablePolicy => {
     let shape: PassShape = { rows: 0, length: 0 };
@@ -100,7 +114,10 @@ export function createTensorMeter(): TensorMeter {
   return {
     watch,
     take() {
-      const taken = { update, generation, longestPrompt, longestCompletion, updateRows };
+      const programs = compiledPrograms();
+      const compiled = programs === null ? null : peaksOf(programs, calls);
+      calls = programs?.map((program) => program.calls) ?? [];
+      const taken = { update, generation, longestPrompt, longestCompletion, updateRows, compiled };
       update = null;
       generation = null;
       longestCompletion = 0;
@@ -112,6 +129,20 @@ export function createTensorMeter(): TensorMeter {
       delete (tensorInfo as Partial<typeof tensorInfo>).set;
       delete (tensorInfo as { delete?: unknown }).delete;
     },
+  };
+}
+
+/** @param before runs of the programs that there were already */
+function peaksOf(programs: readonly CompiledProgram[], before: readonly number[]): CompiledPeaks {
+  const ran = programs.filter(({ calls }, i) => calls > (before[i] ?? 0));
+  const generation = ran.filter(({ name }) => name.includes("decoding"));
+  const updates = programs.slice(before.length).filter(({ name }) => name.includes("gradients"));
+  const largest = (of: readonly CompiledProgram[]) => Math.max(0, ...of.map(({ bytes }) => bytes ?? 0));
+  return {
+    update: largest(ran.filter(({ name }) => name.includes("gradients"))),
+    generation: largest(generation),
+    updates: updates.length,
+    update_s: updates.reduce((sum, { seconds }) => sum + seconds, 0) / Math.max(1, updates.length),
   };
 }
 

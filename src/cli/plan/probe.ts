@@ -18,7 +18,7 @@ import { type ProbeSizes, probeSizes } from "./scale.ts";
 import { type Observation, stageCost } from "./stage-cost.ts";
 import type { EngineCosts, StageCounts } from "./types.ts";
 
-/** A stage is probed for so much processor time, and for at least `FEWEST` steps, of which the first warms up. */
+/** A stage is probed for so much processor time, and for at least `FEWEST` steps, of which the first warms up; two more where programs are compiled. */
 const SECONDS = 3;
 const FEWEST = 3;
 const MOST = 12;
@@ -58,6 +58,7 @@ export async function probe(stages: readonly RecipeStage[], directory: string): 
   const meter = createTensorMeter();
   const seen: { counts: StageCounts; peaks: Peaks }[] = [];
   let stageBegan = process.cpuUsage();
+  let compiles = false;
   try {
     await train({
       stages: probed,
@@ -71,12 +72,13 @@ export async function probe(stages: readonly RecipeStage[], directory: string): 
           const counts = countStage(policy, config, probed[seen.length]!.recipe);
           seen.push({ counts, peaks: meter.take() });
           stageBegan = process.cpuUsage();
+          compiles = policy.compilation() !== null;
           return meter.watch(policy);
         },
         everyRow: (index) => probed[index]!.reduced,
         endStage(index, stepsDone) {
           const { sizes, recipe } = probed[index]!;
-          const fewest = sizes.rows.length > 1 ? 2 : FEWEST;
+          const fewest = (sizes.rows.length > 1 ? 2 : FEWEST) + (compiles ? 2 : 0);
           const { user, system } = process.cpuUsage(stageBegan);
           const enough = user + system >= 1e6 * SECONDS && stepsDone >= fewest;
           return enough || stepsDone >= Math.min(MOST, recipe.steps);

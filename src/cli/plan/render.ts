@@ -10,6 +10,7 @@ export function renderPlan(plan: Plan): string {
     parameters.frozen === 0
       ? "all trained"
       : `${count(parameters.trainable)} trained, ${count(parameters.frozen)} frozen`;
+  const compiling = plan.stages.reduce((sum, { compile_s }) => sum + compile_s, 0);
   const lines = [
     `${colours.bold(plan.config)} on ${plan.engine}`,
     colours.dim(plan.description),
@@ -43,6 +44,9 @@ export function renderPlan(plan: Plan): string {
       },
     ),
     `  ${colours.bold(formatSeconds(plan.total_s))} in all, ${formatSeconds(plan.cpu_s)} of processor time`,
+    ...(compiling === 0
+      ? []
+      : [`  of it ${formatSeconds(compiling)} to compile programs, those of later shapes included`]),
     ...liveLines(plan).map((line) => `  ${line}`),
     "",
     `${colours.bold("disk")}  ${formatBytes(disk.checkpoints_bytes + disk.rest_bytes)}: ${disk.checkpoints} ${disk.checkpoints === 1 ? "checkpoint that stays" : "checkpoints that stay"}, ${formatBytes(disk.rest_bytes)} of logs; ${formatBytes(disk.free_bytes)} free`,

@@ -66,25 +66,30 @@ export function stageCost(
     ? updateShape(expectedRows, rollout.group_size, longestPrompt, completion)
     : { ...largestUpdate, rows: updateRows };
   const stays = counts.weights + counts.moments + counts.reference + counts.critic;
-  const activations = Math.max(0, (peaks.update?.bytes ?? 0) - stays - counts.gradients);
+  const { compiled } = peaks;
+  const activations = Math.max(
+    0,
+    (compiled === null ? (peaks.update?.bytes ?? 0) - stays : compiled.update) - counts.gradients,
+  );
   const grown = (shape: PassShape) =>
     peaks.update === null
       ? activations
       : activations * Math.max(1, passWeight(config, shape) / passWeight(config, peaks.update));
-  const generation = Math.max(0, (peaks.generation?.bytes ?? 0) - stays);
+  const generation =
+    compiled === null ? Math.max(0, (peaks.generation?.bytes ?? 0) - stays) : compiled.generation;
   const cacheGrowth =
     peaks.generation === null
       ? 0
       : cacheBytes(config, largestGeneration) - cacheBytes(config, peaks.generation);
   return {
     stage: name,
-    basis: "measured",
+    basis: compiled === null ? "measured" : "compiled",
     counts,
     activations: {
       seen: activations,
       bytes: grown(expectedUpdate),
       limit: grown(largestUpdate),
-      note: peaks.update === null ? "" : shapeWords(expectedUpdate),
+      note: peaks.update === null || activations === 0 ? "" : shapeWords(expectedUpdate),
     },
     generation: {
       seen: generation,
@@ -94,6 +99,9 @@ export function stageCost(
     },
     step_s,
     update,
+    compile_s:
+      observations.reduce((sum, one) => sum + one.usage.compile_s, 0) +
+      compilesLater(update, recipe.steps, peaks),
     first_step_s:
       step_s + Math.max(0, observations[0]!.usage.first_step_s - steadyStep(observations[0]!.usage)),
     evaluation_s:
@@ -149,6 +157,20 @@ function updateCost(
   return everyRow
     ? { all_s, live: 1, basis: "assumed" }
     : { all_s, live: usage.live / usage.steps, basis: "probe" };
+}
+
+/** Sizes of an update that a compiled backend pads to, each half of the one before; and lengths of its rows. */
+const SIZES = 5;
+const LENGTHS = 2;
+
+/**
+ * Seconds of compiling that a run has before it and the probe has not seen: fewer or more completions in updates, and
+ * shorter or longer ones, are new programs (token-batch.ts). The quickstart's 100 steps meet 10 shapes.
+ */
+function compilesLater(update: UpdateCost, steps: number, { compiled }: Peaks): number {
+  if (compiled === null) return 0;
+  const expected = Math.min(steps, update.basis === "algorithm" ? LENGTHS : SIZES * LENGTHS);
+  return Math.max(0, expected - compiled.updates) * compiled.update_s;
 }
 
 /** Are completions without an advantage left out of updates? (grpo.ts) */

@@ -71,6 +71,8 @@ export interface StageCost {
   step_s: number;
   /** Of `step_s` at `live`. */
   update: UpdateCost;
+  /** Compiling programs over the whole stage. */
+  compile_s: number;
   /** One evaluation of all its prompts; 0 without. */
   evaluation_s: number;
   checkpoint_s: number;
