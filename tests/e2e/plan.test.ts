@@ -77,6 +77,27 @@ ${tinyGrpo.slice(tinyGrpo.indexOf("data:"))}`;
     expect(Object.keys(tensorInfo)).toEqual([]);
   });
 
+  it("of a long step is made at two smaller sizes, and taken to the step's own", async () => {
+    const yaml = tinyGrpo.replace("prompts_per_step: 3", "prompts_per_step: 16");
+    const { stages } = loadRecipe(space.write("long.yaml", yaml), { set });
+    const { parameters } = (await probed(tinyGrpo)).stages[0]!.counts;
+    // a prompt and a half of 4 completions of 8 tokens, 8 operations a parameter
+    const { how, stages: costs } = await probe(stages, space.path("long"), 1.5 * 8 * parameters * 4 * 8);
+    expect(how).toMatch(
+      /^grpo: \d steps of 1 prompts x 4 of up to 8 tokens; scaled .*; grpo: \d steps of 2 prompts/,
+    );
+    const seen = readUsage(space.path("long"))!.stages;
+    expect(seen.map(({ stage }) => stage)).toEqual(["grpo of 1", "grpo of 2"]);
+    const [small, large] = seen.map(
+      ({ steps, steps_s, first_step_s }) => (steps_s - first_step_s) / (steps - 1),
+    );
+    const [cost] = costs;
+    expect(cost!.update).toMatchObject({ live: 1, basis: "assumed" });
+    // a fixed part, and one that grows: never less than the larger step
+    expect(cost!.step_s).toBeGreaterThanOrEqual(0.99 * large!);
+    expect(cost!.step_s).toBeLessThan(16 * Math.max(small!, large!));
+  });
+
   it("grows with the rows of a step", async () => {
     const bytes = async (rows: number) =>
       (await probed(tinySft, [`algorithm.rows_per_step=${rows}`])).stages[0]!.activations.bytes;

@@ -14,7 +14,7 @@ import { bytesOf, readUsage, type StageUsage } from "../../run/usage.ts";
 import * as parts from "../assemble.ts";
 import { train } from "../training.ts";
 import { createTensorMeter, type Peaks } from "./meter.ts";
-import { type ProbeSizes, probeSizes } from "./scale.ts";
+import { LONG_STEP, type ProbeSizes, probeSizes } from "./scale.ts";
 import { type Observation, stageCost } from "./stage-cost.ts";
 import type { EngineCosts, StageCounts } from "./types.ts";
 
@@ -40,15 +40,20 @@ interface Probed extends RecipeStage {
 /**
  * Runs in a process of its own, so that its peak is the run's.
  * @param directory new; it holds a run afterwards
+ * @param longStep steps of more operations are probed at smaller sizes
  */
-export async function probe(stages: readonly RecipeStage[], directory: string): Promise<EngineCosts> {
+export async function probe(
+  stages: readonly RecipeStage[],
+  directory: string,
+  longStep = LONG_STEP,
+): Promise<EngineCosts> {
   const began = performance.now();
   const model = await parts.openRecipeModel(stages[0]!.recipe, () => {});
   const config = parseModelConfig(model.config, model.source);
   model.weights.close();
   const probed: Probed[] = [];
   for (const [index, stage] of stages.entries()) {
-    const sizes = stageSizes(stage.recipe, parameterCount(config));
+    const sizes = stageSizes(stage.recipe, parameterCount(config), longStep);
     const prompts = await evaluationPrompts(stage.recipe);
     for (const rows of sizes.rows) {
       probed.push(shortened(stage, index, rows, sizes, prompts, parameterCount(config)));
@@ -126,7 +131,7 @@ export async function probe(stages: readonly RecipeStage[], directory: string): 
     step_log_bytes: logs(["metrics.csv", "samples.jsonl", "prompts.csv"]) / steps,
     evaluation_log_bytes: evaluationLogs(directory, observations),
     fixed_log_bytes: logs(["recipe.yaml", "provenance.json"]),
-    how: describe(probed, usage.stages),
+    how: describe(stages, probed, usage.stages),
     seconds: (performance.now() - began) / 1000,
   };
 }
@@ -139,14 +144,15 @@ function availableMemory(): number {
   return freemem() + process.memoryUsage.rss();
 }
 
-function stageSizes({ algorithm, rollout }: Recipe, parameters: number): ProbeSizes {
+function stageSizes({ algorithm, rollout }: Recipe, parameters: number, longStep: number): ProbeSizes {
   return algorithm.kind === "sft"
-    ? probeSizes(parameters, algorithm.rows_per_step, algorithm.row_length ?? 256, null)
+    ? probeSizes(parameters, algorithm.rows_per_step, algorithm.row_length ?? 256, null, longStep)
     : probeSizes(
         parameters,
         rollout.prompts_per_step,
         rollout.group_size * rollout.max_new_tokens,
         rollout.max_new_tokens,
+        longStep,
       );
 }
 
@@ -176,6 +182,8 @@ function shortened(
   const limit = sampled ? sizes.maxNewTokens : rollout.max_new_tokens;
   return {
     ...stage,
+    // usage.json adds up what has the same name
+    name: sizes.rows.length > 1 ? `${stage.name} of ${rows}` : stage.name,
     until: undefined,
     index,
     rows,
@@ -237,14 +245,18 @@ function evaluationLogs(directory: string, observations: readonly Observation[])
   return bytesOf(join(directory, "eval.csv")) / count + perPrompt * prompts;
 }
 
-function describe(probed: readonly Probed[], usage: readonly StageUsage[]): string {
+function describe(
+  stages: readonly RecipeStage[],
+  probed: readonly Probed[],
+  usage: readonly StageUsage[],
+): string {
   return probed
-    .map(({ name, rows, sizes, recipe: { algorithm, rollout } }, i) => {
+    .map(({ index, rows, sizes, recipe: { algorithm, rollout } }, i) => {
       const { steps } = usage[i]!;
       const kind = algorithm.kind === "sft" ? "rows" : `prompts x ${rollout.group_size}`;
       const small = sizes.rows.length > 1 ? "; scaled from smaller steps" : "";
       const limit = algorithm.kind === "sft" ? "" : ` of up to ${rollout.max_new_tokens} tokens`;
-      return `${name}: ${steps} steps of ${rows} ${kind}${limit}${small}`;
+      return `${stages[index]!.name}: ${steps} steps of ${rows} ${kind}${limit}${small}`;
     })
     .join("; ");
 }

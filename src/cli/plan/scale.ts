@@ -17,19 +17,21 @@ export interface ProbeSizes {
  * @param rows prompts of a step, or rows of supervised training
  * @param tokensPerRow at most; completions of a prompt together
  * @param maxNewTokens of a completion; null where nothing is sampled, so that rows cannot be made shorter
+ * @param longStep operations of a step that is probed as it is
  */
 export function probeSizes(
   parameters: number,
   rows: number,
   tokensPerRow: number,
   maxNewTokens: number | null,
+  longStep = LONG_STEP,
 ): ProbeSizes {
   // 6 N a token forward and backward, 2 N to sample it
   const work = (r: number) => 8 * parameters * tokensPerRow * r;
   const limit = maxNewTokens ?? 0;
-  if (work(rows) <= LONG_STEP) return { rows: [rows], maxNewTokens: limit };
-  const larger = Math.min(rows, Math.max(2, Math.floor(LONG_STEP / work(1))));
-  const share = Math.min(1, LONG_STEP / work(larger));
+  if (work(rows) <= longStep) return { rows: [rows], maxNewTokens: limit };
+  const larger = Math.min(rows, Math.max(2, Math.floor(longStep / work(1))));
+  const share = Math.min(1, longStep / work(larger));
   const shorter = Math.min(limit, Math.max(SHORTEST, Math.floor(limit * share)));
   return { rows: larger < 2 ? [larger] : [Math.floor(larger / 2), larger], maxNewTokens: shorter };
 }
