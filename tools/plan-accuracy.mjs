@@ -60,7 +60,7 @@ function offAt(row) {
 }
 
 console.log(
-  "| config | memory planned / took, MiB | off | clock, s | off | at its live share | processor, s | off |\n|---|---|---|---|---|---|---|---|",
+  "| config | memory planned / took, MiB | off | clock, s | off | processor, s | off | at its live share |\n|---|---|---|---|---|---|---|---|",
 );
 for (const name of names) {
   const runDir = join(out, name);
@@ -71,8 +71,8 @@ for (const name of names) {
   }
   const rows = JSON.parse(rlpt("plan", runDir, "--format", "json"));
   const row = (quantity) => rows.find((one) => one.quantity === quantity);
-  const shown = [cell(row("peak memory")), cell(row("time in all")), offAt(row("time at its live share"))];
-  shown.push(cell(row("processor time")));
+  const shown = [cell(row("peak memory")), cell(row("time in all")), cell(row("processor time"))];
+  shown.push(offAt(row("processor time at it")));
   console.log(`| ${name} | ${shown.join(" | ")} |`);
 }
 const bounds = [...worst].map(([quantity, off]) => `${quantity} ${(100 * off).toFixed(0)}%`);

@@ -37,6 +37,7 @@ export interface PlanRow {
     | "time in all"
     | "time at its live share"
     | "processor time"
+    | "processor time at it"
     | "disk";
   unit: "bytes" | "s";
   /** null: the run made another number of steps than was planned. */
@@ -74,6 +75,16 @@ export function compareWithPlan(plan: PlannedNumbers | null, used: UsedNumbers):
       ? []
       : [{ quantity: "time at its live share", unit: "s", planned: atLive, took: used.total_s } as const]),
     { quantity: "processor time", unit: "s", planned: whole ? plan.cpu_s : null, took: used.cpu_s },
+    ...(atLive === null
+      ? []
+      : [
+          {
+            quantity: "processor time at it",
+            unit: "s",
+            planned: (plan!.cpu_s * atLive) / plan!.total_s,
+            took: used.cpu_s,
+          } as const,
+        ]),
     { quantity: "disk", unit: "bytes", planned: whole ? disk(plan.disk) : null, took: disk(used.disk) },
   ];
 }

@@ -342,5 +342,8 @@ it("tells the error of a plan from what the policy became", () => {
     compareWithPlan(p, used).find(({ quantity }) => quantity === "time at its live share");
   // five steps' worth of updates fewer than was planned, 2 s each
   expect(of(plan)).toMatchObject({ planned: 40, took: 40 });
+  // processor time in proportion
+  const processor = compareWithPlan(plan, used).find(({ quantity }) => quantity === "processor time at it");
+  expect(processor!.planned).toBeCloseTo(40 / 50);
   expect(of({ ...plan, stages: [plan.stages[1]!, plan.stages[1]!] })).toBeUndefined();
 });

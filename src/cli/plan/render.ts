@@ -124,7 +124,8 @@ export function renderBatch(plan: BatchPlan): string {
 export function renderAccuracy(rows: readonly PlanRow[]): string {
   const words = rows
     .filter(
-      ({ quantity, planned }) => planned !== null && quantity !== "time per step" && quantity !== "disk",
+      ({ quantity, planned }) =>
+        planned !== null && !["time per step", "processor time at it", "disk"].includes(quantity),
     )
     .map(
       (row) =>
