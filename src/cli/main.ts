@@ -25,6 +25,7 @@ import { register as registerSweep } from "./commands/sweep.ts";
 import { register as registerTrain } from "./commands/train.ts";
 import { register as registerValidate } from "./commands/validate.ts";
 import { register as registerWatch } from "./commands/watch.ts";
+import { restartWithOneHeap } from "./one-heap.ts";
 import { memoryAdvice } from "./out-of-memory.ts";
 import { stopWithParent } from "./parent.ts";
 import { exitQuietlyOnBrokenPipe } from "./terminal.ts";
@@ -76,6 +77,7 @@ export function createProgram(): Command {
 
 /** Runs one command line and ends the process with its status: 0, 1 failed, 2 usage or config, 130 interrupted. */
 export async function main(argv: readonly string[]): Promise<void> {
+  await restartWithOneHeap(argv);
   exitQuietlyOnBrokenPipe();
   stopWithParent();
   process.exitCode = await run(argv);

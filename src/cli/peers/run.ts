@@ -9,6 +9,7 @@ import { openModel, saveModel } from "../../policy/files/model-directory.ts";
 import type { NamedTensor, WeightSource } from "../../policy/interfaces.ts";
 import type { Tokenizer } from "../../types.ts";
 import { median } from "../bench/measure.ts";
+import { withoutOneHeap } from "../one-heap.ts";
 import { runSelf } from "../probe.ts";
 import { limCurves, type PeerCase, type PeerResult, type PeerTask, promptTexts } from "./tasks.ts";
 
@@ -253,7 +254,11 @@ function runPython(python: string, file: string, threads: number): Promise<PeerR
   return new Promise((resolve) => {
     const child = spawn(python, [join(packageRoot(), "tools", "peers", "side.py"), file], {
       stdio: ["ignore", "pipe", "pipe"],
-      env: { ...process.env, OMP_NUM_THREADS: String(threads), MKL_NUM_THREADS: String(threads) },
+      env: {
+        ...withoutOneHeap(process.env),
+        OMP_NUM_THREADS: String(threads),
+        MKL_NUM_THREADS: String(threads),
+      },
     });
     let output = "";
     let errors = "";
