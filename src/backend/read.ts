@@ -35,17 +35,20 @@ export interface CompiledProgram {
   seconds: number;
   /** Runs so far. */
   calls: number;
+  /** It came from the programs that earlier runs have kept, so that `seconds` are those of reading it. */
+  kept: boolean;
 }
 
 /** All of them, in the order of compilation; null on backends that compile nothing. */
 export function compiledPrograms(): CompiledProgram[] | null {
   const programs = currentLazyBackend()?.programTimes;
   if (programs === undefined) return null;
-  return programs.map(({ name, ownBytes, compileSeconds, calls }) => ({
+  return programs.map(({ name, ownBytes, compileSeconds, calls, kept }) => ({
     name,
     bytes: ownBytes,
     seconds: compileSeconds,
     calls,
+    kept,
   }));
 }
 

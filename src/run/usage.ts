@@ -9,7 +9,11 @@ import { writeWhole } from "./write-whole.ts";
 export interface StageUsage {
   stage: string;
   steps: number;
-  /** Of the stage's first step in each process: it compiles, and its tensors are new. */
+  /**
+   * Of the stage's first step in each process, whose tensors are new, and of steps that compile: writing and keeping a program
+   * takes time besides compiling it. How many these are, and their seconds.
+   */
+  first_steps: number;
   first_step_s: number;
   /** Of all steps, first ones included; evaluations and checkpoints are apart. */
   steps_s: number;
@@ -82,6 +86,8 @@ export function createUsageMeter(
   let startup: number | null = null;
   let firstStep = true;
   let compiledBefore = 0;
+  /** Compiling of the step that is being made. */
+  let ofStep = 0;
   /** Compiling since the last call, noted. */
   const compiling = (): number => {
     const seconds = Math.max(0, compiled() - compiledBefore);
@@ -97,6 +103,7 @@ export function createUsageMeter(
     stages.push({
       stage: name,
       steps: 0,
+      first_steps: 0,
       first_step_s: 0,
       steps_s: 0,
       first_update_s: 0,
@@ -111,7 +118,8 @@ export function createUsageMeter(
     });
   };
   const timed = async <T>(run: () => Promise<T>, count: "evaluations" | "checkpoints"): Promise<T> => {
-    compiling();
+    // a step's last evaluation comes before the step is told of
+    ofStep += compiling();
     const start = clock();
     const result = await run();
     const now = stages.at(-1)!;
@@ -123,7 +131,8 @@ export function createUsageMeter(
     stage,
     step(seconds, update = { seconds: 0, live: 1 }) {
       const now = stages.at(-1)!;
-      const compile = compiling();
+      const compile = ofStep + compiling();
+      ofStep = 0;
       const step = Math.max(0, seconds - compile);
       // it is updates whose shapes change from step to step
       const updating = Math.max(0, Math.min(step, update.seconds - compile));
@@ -131,7 +140,8 @@ export function createUsageMeter(
       now.steps_s += step;
       now.update_s += updating;
       now.live += update.live;
-      if (firstStep) {
+      if (firstStep || compile > 0) {
+        now.first_steps += 1;
         now.first_step_s += step;
         now.first_update_s += updating;
         now.first_live += update.live;

@@ -128,6 +128,7 @@ describe("the cost of a stage", () => {
   const usage = {
     stage: "grpo",
     steps: 3,
+    first_steps: 1,
     first_step_s: 5,
     steps_s: 5 + 2 * 2,
     first_update_s: 4,

@@ -47,6 +47,7 @@ it("adds up steps, evaluations and checkpoints by stage, across processes", asyn
     {
       stage: "a",
       steps: 2,
+      first_steps: 1,
       first_step_s: 5,
       steps_s: 6,
       first_update_s: 2.5,
@@ -63,6 +64,7 @@ it("adds up steps, evaluations and checkpoints by stage, across processes", asyn
     {
       stage: "b",
       steps: 3,
+      first_steps: 2,
       first_step_s: 6,
       steps_s: 7,
       // where nothing is told of updates, all took part
@@ -87,7 +89,7 @@ it("keeps compiling apart from what it was done in", async () => {
   const runDir = space.path("compiled");
   mkdirSync(runDir);
   let now = 0;
-  let compiled = 1; // before the first stage
+  let compiled = 0;
   const usage = createUsageMeter(runDir, () => now, { began: 0, resumed: false, compiled: () => compiled });
   usage.stage("a");
   await usage.evaluation(async () => {
@@ -97,14 +99,18 @@ it("keeps compiling apart from what it was done in", async () => {
   compiled += 4;
   usage.step(6, { seconds: 5, live: 0.5 });
   usage.step(2, { seconds: 1, live: 0.5 });
+  compiled += 1;
+  await usage.evaluation(async () => {}); // told of before its step
+  usage.step(3, { seconds: 2, live: 0.5 });
   usage.write();
   expect(readUsage(runDir)!.stages[0]).toMatchObject({
-    compile_s: 1 + 3 + 4,
+    compile_s: 3 + 4 + 1,
     evaluation_s: 2,
-    first_step_s: 2,
-    first_update_s: 1,
-    steps_s: 4,
-    update_s: 2,
+    first_steps: 2,
+    first_step_s: 2 + 2,
+    first_update_s: 1 + 1,
+    steps_s: 6,
+    update_s: 3,
   });
 });
 

@@ -49,6 +49,8 @@ export interface ProgramTimes {
   readonly compileSeconds: number;
   /** Bytes that a run takes besides its arguments, as the compiler reports them; null where it cannot be asked. */
   readonly ownBytes: number | null;
+  /** It came from the programs that earlier runs have kept. */
+  readonly kept: boolean;
 }
 
 /** What is known of one structure. */
@@ -84,6 +86,7 @@ export class ProgramCache {
       ...times,
       compileSeconds: program.compileSeconds,
       ownBytes: ownBytes(program),
+      kept: program.cached,
     }));
   }
 
@@ -143,6 +146,7 @@ export class ProgramCache {
         seconds: 0,
         compileSeconds: 0,
         ownBytes: null,
+        kept: false,
       };
       programs.set(key, entry);
     }

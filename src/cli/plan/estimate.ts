@@ -84,6 +84,7 @@ function planStage({ name, recipe, until }: RecipeStage, index: number, cost: St
     step_s: cost.step_s,
     first_step_s: cost.first_step_s,
     steps_s,
+    first_steps: 1,
     first_update_s: update.live * update.all_s,
     update_s: steps * update.live * update.all_s,
     first_live: update.live,

@@ -21,7 +21,7 @@ export interface PhasePeak extends PassShape {
 export interface CompiledPeaks {
   update: number;
   generation: number;
-  /** Programs of updates that are new, and the mean seconds of compiling one. */
+  /** Programs of updates that are new, and the mean seconds of compiling one; of one of any kind where those were kept. */
   updates: number;
   update_s: number;
 }
@@ -132,6 +132,14 @@ export function createTensorMeter(): TensorMeter {
   };
 }
 
+const fresh = (programs: readonly CompiledProgram[]) => programs.filter(({ kept }) => !kept);
+
+function meanSeconds(programs: readonly CompiledProgram[]): number | null {
+  return programs.length === 0
+    ? null
+    : programs.reduce((sum, { seconds }) => sum + seconds, 0) / programs.length;
+}
+
 /** @param before runs of the programs that there were already */
 function peaksOf(programs: readonly CompiledProgram[], before: readonly number[]): CompiledPeaks {
   const ran = programs.filter(({ calls }, i) => calls > (before[i] ?? 0));
@@ -142,7 +150,7 @@ function peaksOf(programs: readonly CompiledProgram[], before: readonly number[]
     update: largest(ran.filter(({ name }) => name.includes("gradients"))),
     generation: largest(generation),
     updates: updates.length,
-    update_s: updates.reduce((sum, { seconds }) => sum + seconds, 0) / Math.max(1, updates.length),
+    update_s: meanSeconds(fresh(updates)) ?? meanSeconds(fresh(programs)) ?? meanSeconds(updates) ?? 0,
   };
 }
 

@@ -62,6 +62,8 @@ function runChild(args: readonly string[]): Promise<{ status: number | null; sai
     // `ipc` tells the child when we are gone; a terminal's Ctrl-C reaches both
     const child = spawn(process.execPath, args, {
       stdio: ["ignore", "ignore", "pipe", "ipc"],
+      // compiling takes time and memory, and later shapes have to be compiled whatever is kept of the first
+      env: { ...process.env, RLPT_XLA_RECOMPILE: "1" },
       windowsHide: true,
     });
     let said = "";

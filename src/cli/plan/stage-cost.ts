@@ -27,6 +27,7 @@ export function stageCost(
   observations: readonly Observation[],
 ): StageCost {
   const { algorithm, rollout, eval: evaluation } = recipe;
+  const beginning = observations[0]!.usage;
   const { usage, counts, peaks, checkpoint, maxNewTokens, evaluation: seen } = observations.at(-1)!;
   const sampled = algorithm.kind !== "sft";
   const rows = sampled ? rollout.prompts_per_step : algorithm.rows_per_step;
@@ -103,7 +104,7 @@ export function stageCost(
       observations.reduce((sum, one) => sum + one.usage.compile_s, 0) +
       compilesLater(update, recipe.steps, peaks),
     first_step_s:
-      step_s + Math.max(0, observations[0]!.usage.first_step_s - steadyStep(observations[0]!.usage)),
+      step_s + Math.max(0, beginning.first_step_s - beginning.first_steps * steadyStep(beginning)),
     evaluation_s:
       usage.evaluations === 0 || seen.probed === 0
         ? 0
@@ -180,19 +181,19 @@ function leavesOut({ algorithm }: RecipeStage["recipe"]): boolean {
   return !(kl.coef > 0 && kl.place === "loss") && entropy_coef === 0;
 }
 
-/** Seconds of an update, mean of the steps behind the first one. */
-function steadyUpdate({ steps, update_s, first_update_s }: StageUsage): number {
-  return steps > 1 ? (update_s - first_update_s) / (steps - 1) : update_s;
+/** Seconds of an update, mean of the steps that neither begin nor compile. */
+function steadyUpdate({ steps, first_steps, update_s, first_update_s }: StageUsage): number {
+  return steps > first_steps ? (update_s - first_update_s) / (steps - first_steps) : update_s / steps;
 }
 
 /** Share of completions in it. */
-function steadyLive({ steps, live, first_live }: StageUsage): number {
-  return steps > 1 ? (live - first_live) / (steps - 1) : live;
+function steadyLive({ steps, first_steps, live, first_live }: StageUsage): number {
+  return steps > first_steps ? (live - first_live) / (steps - first_steps) : live / steps;
 }
 
-/** Mean of the steps behind the first one. */
-export function steadyStep({ steps, steps_s, first_step_s }: StageUsage): number {
-  return steps > 1 ? (steps_s - first_step_s) / (steps - 1) : steps_s;
+/** Mean of the steps that neither begin nor compile. */
+export function steadyStep({ steps, first_steps, steps_s, first_step_s }: StageUsage): number {
+  return steps > first_steps ? (steps_s - first_step_s) / (steps - first_steps) : steps_s / steps;
 }
 
 function shapeWords({ rows, length, shared }: PassShape): string {

@@ -157,7 +157,7 @@ function deviceMemory(plugin: PjrtPlugin, device: Pointer): DeviceMemory | null 
   }
 }
 
-/** From the cache, else compiled (and then kept). */
+/** From the cache, else compiled (and then kept); with RLPT_XLA_RECOMPILE=1 compiled in any case, for plans. */
 function load(
   plugin: PjrtPlugin,
   client: Pointer,
@@ -169,7 +169,7 @@ function load(
   const seconds = () => Number(process.hrtime.bigint() - begin) / 1e9;
   const key = cache?.key(text, options);
   if (cache !== null && key !== undefined) {
-    const loaded = cache.load(plugin, client, key);
+    const loaded = process.env["RLPT_XLA_RECOMPILE"] === "1" ? null : cache.load(plugin, client, key);
     if (loaded !== null) return { loaded, seconds: seconds(), cached: true };
   }
   const arena = new Arena();
