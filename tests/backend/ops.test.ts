@@ -223,6 +223,23 @@ describe.each(testBackends)("operations on %s", (backend) => {
             (h, w) => entropies(h!, w!),
           );
           const [h, w] = [normals(1, K * H), normals(2, V * H)];
+          // a frozen output weight: hidden's gradient is made beside the logprobs
+          const frozen = (x: tf.Tensor) =>
+            tokenLogprobs(
+              x as tf.Tensor2D,
+              tf.tensor(w, shapes[1]) as tf.Tensor2D,
+              tf.tensor1d(targets, "int32"),
+              {
+                ...options,
+                weightGradient: false,
+              },
+            );
+          checkOp(
+            (x) => frozen(x!).logprobs,
+            shapes.slice(0, 1),
+            (x) =>
+              targets.map((target, k) => Math.log(softmax64(logitsOf(x!, Float64Array.from(w), k))[target]!)),
+          );
           const entropy = entropies(Float64Array.from(h), Float64Array.from(w));
           expectClose(score(tf.tensor(h, shapes[0]), tf.tensor(w, shapes[1])).entropy.dataSync(), entropy);
         });
