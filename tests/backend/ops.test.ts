@@ -227,7 +227,7 @@ describe.each(testBackends)("operations on %s", (backend) => {
           const frozen = (x: tf.Tensor) =>
             tokenLogprobs(
               x as tf.Tensor2D,
-              tf.tensor(w, shapes[1]) as tf.Tensor2D,
+              tf.tensor2d(w, shapes[1] as [number, number]),
               tf.tensor1d(targets, "int32"),
               {
                 ...options,
