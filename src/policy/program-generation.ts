@@ -9,41 +9,14 @@ import * as hlo from "../backend/xla/hlo.ts";
 import type { LazyBackend } from "../backend/xla/lazy-backend.ts";
 import { sampleRow } from "../backend/xla/sampling.ts";
 import type { SampledRow, SamplingRequest } from "../types.ts";
-import { batchContext, hiddenKey } from "./batch-context.ts";
-import { attend, embed, finalNorm, finishLayer, logitsOf, project, type WeightView } from "./decoder.ts";
+import type { WeightView } from "./decoder.ts";
 import { checkPrompts } from "./generation.ts";
-import type { DecoderConfig, TokenBatch } from "./interfaces.ts";
-import { ropeTables } from "./rope.ts";
+import type { DecoderConfig } from "./interfaces.ts";
+import { forward, grown, type ProgramShape, positionTables, prefill, zero } from "./program-forward.ts";
+import { capacities, ladder, slotsFor } from "./program-sizes.ts";
 
-/** Completions shorter than this take one program. */
-const FIRST_CAPACITY = 64;
-const LARGEST_GROWTH = 256;
 /** Rows leave at a border when this share of them has ended. */
 const COMPACT_SHARE = 0.375;
-
-/** Sizes 1, 2, 3, 4, 6, 8, 12, 16, 24 ...: few, so that programs are used again. */
-export function ladder(size: number): number {
-  if (size <= 2) return Math.max(1, size);
-  const power = 2 ** Math.floor(Math.log2(size));
-  return size === power ? power : size <= power * 1.5 ? power * 1.5 : power * 2;
-}
-
-/** Borders of the completions' cache, tokens. */
-export function capacities(maxNewTokens: number): number[] {
-  // the last token is never fed back
-  const needed = Math.max(1, maxNewTokens - 1);
-  const borders: number[] = [];
-  for (let size = FIRST_CAPACITY; borders.at(-1) !== needed; size += Math.min(size, LARGEST_GROWTH)) {
-    borders.push(size * 1.25 >= needed ? needed : size);
-  }
-  return borders;
-}
-
-/** Slots of the prompts' cache: few sizes, so that programs are used again. */
-function slotsFor(longest: number): number {
-  const step = longest <= 64 ? 16 : longest <= 512 ? 64 : 256;
-  return Math.ceil(longest / step) * step;
-}
 
 interface Row {
   /** Of the request; -1 fills up a program's rows. */
@@ -84,18 +57,17 @@ export async function sampleRows(
   return sampled;
 }
 
-class ProgramRun {
-  private readonly backend: LazyBackend;
-  private readonly config: DecoderConfig;
-  private readonly view: WeightView;
+class ProgramRun implements ProgramShape {
+  readonly backend: LazyBackend;
+  readonly config: DecoderConfig;
+  readonly view: WeightView;
   private readonly request: SamplingRequest;
   private readonly prompts: readonly Int32Array[];
   private readonly sampled: SampledRow[];
-  /** Slots of the prompts' cache. */
-  private readonly slots: number;
-  /** P and G of the program's rows [P, G], and which row of the request each one is. */
-  private groups: number;
-  private groupSize: number;
+  readonly slots: number;
+  groups: number;
+  groupSize: number;
+  /** Which row of the request each row of the program is. */
   private rows: Row[];
   private caches: LayerCaches[] = [];
   /** Token of each row that has not been fed yet. [P*G] */
@@ -234,7 +206,7 @@ class ProgramRun {
       ({ promptKeys, promptValues }) => [value(promptKeys), value(promptValues)] as const,
     );
     if (first) {
-      const filled = this.prefill();
+      const filled = prefill(this, this.prompts);
       prompt = filled.caches;
       state = this.record(state, draw(filled.logits, zero()), zero());
       const empty = hlo.constant("f32", 0, [width, config.keyValueHeads, capacity, config.headDim]);
@@ -248,7 +220,7 @@ class ProgramRun {
 
     const last = backend.changingInteger(end);
     const offset = backend.changingInteger(start);
-    const tables = this.ropeTables(capacity);
+    const tables = positionTables(this, capacity);
     const final = hlo.whileLoop(
       flatten(state),
       (flat) => {
@@ -259,7 +231,7 @@ class ProgramRun {
         const before = unflatten(flat);
         // slot of the token that is fed: the one before the next
         const slot = hlo.shift(before.count, -1);
-        const { logits, caches } = this.forward(before, slot, lengths, prompt, tables, capacity);
+        const { logits, caches } = forward(this, before, slot, lengths, prompt, tables, capacity);
         const at = hlo.subtract(before.count, offset);
         return flatten({ ...this.record(before, draw(logits, at), at), caches });
       },
@@ -293,167 +265,6 @@ class ProgramRun {
       logprobs: write(state.logprobs, draw.logprob),
       entropies: write(state.entropies, draw.entropy),
       caches: state.caches,
-    };
-  }
-
-  /** Logits behind the prompts, one row per row of the program, and the prompts' caches. */
-  private prefill(): { logits: Value; caches: (readonly [Value, Value])[] } {
-    const { backend, config, view, slots, groups, groupSize } = this;
-    const batch: TokenBatch = {
-      rows: groups,
-      length: slots,
-      tokens: new Int32Array(groups * slots),
-      segments: new Int32Array(groups * slots),
-      positions: new Int32Array(groups * slots),
-      scoredAt: new Int32Array(groups),
-      targets: new Int32Array(groups),
-    };
-    for (let p = 0; p < groups; p++) {
-      const prompt = this.prompts[p] ?? this.prompts[0]!;
-      batch.tokens.set(prompt, p * slots);
-      batch.segments.fill(1, p * slots, p * slots + prompt.length);
-      for (let i = 0; i < prompt.length; i++) batch.positions[p * slots + i] = i;
-      batch.scoredAt[p] = p * slots + prompt.length - 1;
-    }
-    const { masks, ...context } = batchContext(config, batch);
-    const caches: (readonly [Value, Value])[] = [];
-    let x = embed(batch.tokens, view);
-    for (let n = 0; n < config.layers; n++) {
-      const projections = project(config, n, x, view, context);
-      caches.push([backend.take(projections.key), backend.take(projections.value)]);
-      x = finishLayer(config, n, x, attend(config, projections, masks[n]!), view);
-    }
-    const hidden = tf.gather(x, tf.tensor1d(batch.scoredAt, "int32")) as tf.Tensor2D;
-    const logits = backend.take(logitsOf(config, finalNorm(config, hidden, view), view)); // [P, V]
-    const repeated = hlo.broadcast(hlo.reshape(logits, [groups, 1, config.vocabSize]), [
-      groups,
-      groupSize,
-      config.vocabSize,
-    ]);
-    return { logits: hlo.reshape(repeated, [groups * groupSize, config.vocabSize]), caches };
-  }
-
-  /** One token of every row through all layers. */
-  private forward(
-    state: DecodingState,
-    slot: Value,
-    lengths: Value,
-    prompt: readonly (readonly [Value, Value])[],
-    tables: { cos: Value; sin: Value },
-    capacity: number,
-  ): { logits: Value; caches: Value[] } {
-    const { backend, config, view } = this;
-    const width = this.rows.length;
-    const positions = hlo.add(lengths, slot); // [B]
-    const half = config.headDim / 2;
-    const table = (x: Value) =>
-      backend.tensor(hlo.reshape(hlo.gather(x, positions, 0), [width, 1, half])) as tf.Tensor3D;
-    const context = { rows: width, length: 1, cos: table(tables.cos), sin: table(tables.sin) };
-    const masks = new Map<number | null, Value>();
-    const caches: Value[] = [];
-    let x = embed(backend.tensor(state.current) as tf.Tensor1D, view);
-    for (let n = 0; n < config.layers; n++) {
-      const window = config.windows[n]!;
-      if (!masks.has(window)) masks.set(window, this.mask(window, slot, lengths, capacity));
-      const { query, key, value } = project(config, n, x, view, context);
-      const at = [zero(), zero(), slot, zero()];
-      const keys = hlo.dynamicUpdateSlice(state.caches[2 * n]!, backend.take(key), at);
-      const values = hlo.dynamicUpdateSlice(state.caches[2 * n + 1]!, backend.take(value), at);
-      caches.push(keys, values);
-      const attended = this.attend(backend.take(query), prompt[n]!, [keys, values], masks.get(window)!);
-      x = finishLayer(config, n, x, backend.tensor(attended) as tf.Tensor2D, view);
-    }
-    return { logits: backend.take(logitsOf(config, finalNorm(config, x, view), view)), caches };
-  }
-
-  /** Added to the scores over prompt and completion: [B, 1, 1, S + C]. */
-  private mask(window: number | null, slot: Value, lengths: Value, capacity: number): Value {
-    const width = this.rows.length;
-    const column = hlo.reshape(lengths, [width, 1]);
-    const promptSlots = hlo.iota("i32", [width, this.slots], 1);
-    const ownSlots = hlo.iota("i32", [width, capacity], 1);
-    let inPrompt = hlo.compare("LT", promptSlots, column);
-    let own = hlo.compare("LE", ownSlots, slot);
-    if (window !== null) {
-      const position = hlo.add(column, slot); // of the query
-      const limit = hlo.constant("i32", window);
-      inPrompt = hlo.and(inPrompt, hlo.compare("LT", hlo.subtract(position, promptSlots), limit));
-      own = hlo.and(own, hlo.compare("LT", hlo.subtract(slot, ownSlots), limit));
-    }
-    const seen = hlo.concatenate([inPrompt, own], 1);
-    const added = hlo.select(seen, hlo.constant("f32", 0), hlo.constant("f32", hiddenKey));
-    return hlo.reshape(added, [width, 1, 1, this.slots + capacity]);
-  }
-
-  /**
-   * Attention of one query a row over its prompt's cache, shared by the rows of a group, and its own.
-   * @param query [B, Nh, 1, D]
-   * @returns [B, Nh*D]
-   */
-  private attend(
-    query: Value,
-    [promptKeys, promptValues]: readonly [Value, Value],
-    [keys, values]: readonly [Value, Value],
-    mask: Value,
-  ): Value {
-    const { heads, keyValueHeads, headDim } = this.config;
-    const { groups, groupSize, slots, backend } = this;
-    const width = groups * groupSize;
-    const share = heads / keyValueHeads;
-    const own = hlo.reshape(query, [width, keyValueHeads, share, headDim]);
-    // queries of a group behind each other, so that a prompt's keys are read once for all of them
-    const grouped = hlo.reshape(
-      hlo.transpose(hlo.reshape(own, [groups, groupSize, keyValueHeads, share, headDim]), [0, 2, 1, 3, 4]),
-      [groups, keyValueHeads, groupSize * share, headDim],
-    );
-    const product = (a: Value, b: Value, transposed: boolean) =>
-      hlo.dotGeneral(
-        hlo.convert(a, backend.products.type),
-        hlo.convert(b, backend.products.type),
-        {
-          batching: [
-            [0, 1],
-            [0, 1],
-          ],
-          contracting: [[3], [transposed ? 3 : 2]],
-        },
-        "f32",
-        backend.products.exact,
-      );
-    const ungroup = (x: Value, last: number) =>
-      hlo.reshape(
-        hlo.transpose(hlo.reshape(x, [groups, keyValueHeads, groupSize, share, last]), [0, 2, 1, 3, 4]),
-        [width, keyValueHeads, share, last],
-      );
-    const scores = hlo.concatenate(
-      [ungroup(product(grouped, promptKeys, true), slots), product(own, keys, true)],
-      3,
-    ); // [B, Nk, share, S + C]
-    const scaled = hlo.add(hlo.scale(scores, headDim ** -0.5), mask);
-    const mass = hlo.unary("exponential", hlo.subtract(scaled, hlo.reduce("maximum", scaled, [3], true)));
-    const weights = hlo.divide(mass, hlo.reduce("add", mass, [3], true));
-    const capacity = keys.shape[2]!;
-    const early = hlo.slice(weights, [0, 0, 0, 0], [width, keyValueHeads, share, slots]);
-    const late = hlo.slice(weights, [0, 0, 0, slots], [width, keyValueHeads, share, capacity]);
-    const earlyGrouped = hlo.reshape(
-      hlo.transpose(hlo.reshape(early, [groups, groupSize, keyValueHeads, share, slots]), [0, 2, 1, 3, 4]),
-      [groups, keyValueHeads, groupSize * share, slots],
-    );
-    const mixed = hlo.add(
-      ungroup(product(earlyGrouped, promptValues, false), headDim),
-      product(late, values, false),
-    ); // [B, Nk, share, D]
-    return hlo.reshape(mixed, [width, heads * headDim]);
-  }
-
-  /** cos and sin of every position that may come, [S + C, D/2]. */
-  private ropeTables(capacity: number): { cos: Value; sin: Value } {
-    const positions = Int32Array.from({ length: this.slots + capacity }, (_, i) => i);
-    const { cos, sin } = ropeTables(positions, this.config);
-    const shape: [number, number] = [positions.length, this.config.headDim / 2];
-    return {
-      cos: this.backend.take(tf.tensor2d(cos, shape)),
-      sin: this.backend.take(tf.tensor2d(sin, shape)),
     };
   }
 
@@ -560,14 +371,4 @@ function unflatten(flat: readonly Value[]): DecodingState {
     ...Value[],
   ];
   return { count, current, ended, tokens, logprobs, entropies, caches };
-}
-
-const zero = () => hlo.constant("i32", 0);
-
-/** A cache with room for more slots. */
-function grown(cache: Value, capacity: number): Value {
-  const added = capacity - cache.shape[2]!;
-  if (added === 0) return cache;
-  const none = [0, 0] as const;
-  return hlo.pad(cache, [none, none, [0, added], none], 0);
 }

@@ -5,7 +5,7 @@ import type { LazyBackend } from "../../src/backend/xla/lazy-backend.ts";
 import { startLazyBackend } from "../../src/backend/xla/start.ts";
 import { createRng } from "../../src/lib/rng.ts";
 import { type DecoderPolicy, initPolicy, type PolicyOptions } from "../../src/policy/policy.ts";
-import { capacities, ladder } from "../../src/policy/program-generation.ts";
+import { capacities, ladder } from "../../src/policy/program-sizes.ts";
 import { type GenerateOptions, generate } from "../../src/rollouts/generate.ts";
 import type { Completion } from "../../src/types.ts";
 import { optionalPart } from "../helpers/optional.ts";
