@@ -80,7 +80,7 @@ function shapeOf(
   };
   const completions = Math.max(1, ...groups.map((group) => group.length));
   if (completions === 1) return plain;
-  const promptLength = bucket(longest(({ prompt }) => prompt.length));
+  const promptLength = round(longest(({ prompt }) => prompt.length));
   // nothing is scored behind a completion's last token
   const completionLength = round(longest(({ completion }) => Math.max(1, completion.length - 1)));
   const prompts = few === null ? groups.length : rowsOf(groups.length, Math.ceil(most / completions));

@@ -148,8 +148,8 @@ describe("which layout", () => {
   it("few shapes: the same programs serve batches of other lengths and fewer prompts", () => {
     const shape = ({ batch }: PaddedBatch) => [batch.rows, batch.length, batch.scoredAt.length];
     const few = { scoreAll: false };
-    const four = rowsOf([1, 2, 3, 4].map((n) => [12 + (n % 3), [n + 8, 20, 17]] as const));
-    const three = rowsOf([1, 2, 3].map((n) => [9 + n, [n + 5, 22, 14]] as const));
+    const four = rowsOf([1, 2, 3, 4].map((n) => [26 + (n % 3), [n + 8, 20, 17]] as const));
+    const three = rowsOf([1, 2, 3].map((n) => [17 + n, [n + 5, 22, 14]] as const));
     expect(shape(padRows(four, few, 12))).toEqual(shape(padRows(three, few, 12)));
   });
 
