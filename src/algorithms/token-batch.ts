@@ -52,7 +52,7 @@ export function batchShape(
 type RowLengths = { [part in keyof TokenRow]: { readonly length: number } };
 
 /** Indices of rows by their prompt's array, in the order of appearance. */
-function byPrompt(rows: readonly RowLengths[]): number[][] {
+export function byPrompt(rows: readonly Pick<RowLengths, "prompt">[]): number[][] {
   const groups = new Map<unknown, number[]>();
   for (const [i, { prompt }] of rows.entries()) {
     const group = groups.get(prompt);

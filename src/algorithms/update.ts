@@ -4,7 +4,7 @@ import { RlptError } from "../lib/errors.ts";
 import type { AdamW } from "../optim/adamw.ts";
 import type { Trainee } from "../policy/interfaces.ts";
 import type { MetricValues } from "../run/metrics.ts";
-import { batchShape } from "./token-batch.ts";
+import { batchShape, byPrompt } from "./token-batch.ts";
 
 export interface MicroBatchLoss {
   loss: tf.Scalar;
@@ -181,19 +181,15 @@ export function splitByLength<T extends { promptTokens: Int32Array; completion: 
   const size = rows ?? Math.max(1, sorted.length);
   const byLength = chunks(sorted, size);
   if (byLength.length < 2) return byLength;
-  const prompts = new Map<Int32Array, T[]>();
-  for (const sample of sorted) {
-    const group = prompts.get(sample.promptTokens);
-    if (group === undefined) prompts.set(sample.promptTokens, [sample]);
-    else group.push(sample);
+  const groups = byPrompt(sorted.map(({ promptTokens }) => ({ prompt: promptTokens })));
+  const together: T[][] = [];
+  for (const part of groups.flatMap((group) => chunks(group, size))) {
+    const own = part.map((i) => sorted[i]!);
+    const last = together.at(-1);
+    if (last !== undefined && last.length + own.length <= size) last.push(...own);
+    else together.push(own);
   }
-  const byPrompt: T[][] = [];
-  for (const part of [...prompts.values()].flatMap((group) => chunks(group, size))) {
-    const last = byPrompt.at(-1);
-    if (last !== undefined && last.length + part.length <= size) last.push(...part);
-    else byPrompt.push([...part]);
-  }
-  return tokensOf(byPrompt) < tokensOf(byLength) ? byPrompt : byLength;
+  return tokensOf(together) < tokensOf(byLength) ? together : byLength;
 }
 
 function chunks<T>(items: readonly T[], size: number): T[][] {

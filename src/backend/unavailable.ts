@@ -15,7 +15,7 @@ export class BackendUnavailable extends BackendError {
 
 /** What a starter hands back: the tfjs backend is set and ready, but not yet checked. */
 export interface StartedBackend {
-  /** Name in the tfjs registry. */
+  /** What tfjs calls it. */
   tfName: string;
   /** The hardware: "NVIDIA H100", "2 CPU cores". */
   device: string;

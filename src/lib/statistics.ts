@@ -274,9 +274,9 @@ const variance = (values: readonly number[]): number => standardDeviation(values
 /** Chance that a standard normal value exceeds z. */
 const normalTail = (z: number): number => studentTail(z, 1e7) / 2;
 
-/** True difference that a two-sided test at 5% finds in 80% of the cases. */
-export const detectable = (standardError: number, df: number): number =>
-  (studentQuantile(0.975, df) + studentQuantile(0.8, df)) * standardError;
+/** True difference that a two-sided test at 5% finds in `power` of the cases. */
+export const detectable = (standardError: number, df: number, power = 0.8): number =>
+  (studentQuantile(0.975, df) + studentQuantile(power, df)) * standardError;
 
 /** p-values of several comparisons, corrected so that any false one has at most the stated chance. Holm, 1979. */
 export function holm(values: readonly number[]): number[] {

@@ -2,7 +2,7 @@
 import { stringify } from "csv-stringify/sync";
 import { mean } from "../lib/math.ts";
 import type { ConditionValues } from "./claim-values.ts";
-import type { Judgement, Outcome, Verdict } from "./verdict.ts";
+import { detectableTogether, type Judgement, type Outcome, type Verdict } from "./verdict.ts";
 
 /** A condition as the claim states it. */
 export interface Condition {
@@ -76,9 +76,11 @@ const RULE =
 
 const finite = (value: number): number | null => (Number.isFinite(value) ? value : null);
 
+/** @param conditions of the claim: `detectable` is what is found in all of them together */
 export function conditionRecord(
   { condition, values }: MeasuredCondition,
   { pHolds, pFails, outcome }: Judgement["conditions"][number],
+  conditions = 1,
 ): ConditionRecord {
   const { first, second, effect, unit, prompts, seeds } = values;
   const { say, metric, slice, of, minus, times, direction, margin } = condition;
@@ -93,7 +95,7 @@ export function conditionRecord(
     high: finite(effect.high),
     standard_error: finite(effect.standardError),
     df: finite(effect.df),
-    detectable: finite(effect.detectable),
+    detectable: finite(detectableTogether(effect, conditions)),
     p_holds: pHolds,
     p_fails: pFails,
     outcome,
@@ -116,7 +118,9 @@ export function verdictRecord(input: {
   directory: string;
 }): Reproduction {
   const { options, judgement } = input;
-  const conditions = input.conditions.map((one, i) => conditionRecord(one, judgement.conditions[i]!));
+  const conditions = input.conditions.map((one, i) =>
+    conditionRecord(one, judgement.conditions[i]!, input.conditions.length),
+  );
   return {
     claim: input.name,
     title: options.claim,

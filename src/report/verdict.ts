@@ -102,6 +102,16 @@ function withFloor(
   };
 }
 
+/**
+ * Distance from its margin at which each of several conditions has to lie for all of them to be found in 80% of the cases
+ * together; of one condition, `effect.detectable`.
+ */
+export function detectableTogether(effect: Effect, conditions: number): number {
+  const { standardError, df } = effect;
+  if (conditions === 1 || standardError === 0 || !Number.isFinite(standardError)) return effect.detectable;
+  return detectable(standardError, df, 0.8 ** (1 / conditions));
+}
+
 export interface Requirement {
   /** The side of the margin that the effect has to lie on. */
   direction: "above" | "below";

@@ -106,7 +106,7 @@ describe.each(testBackends.slice(1))("prompts that are shared, on %s", (backend)
       expect(Math.max(...want.map(Math.abs))).toBeGreaterThan(0.1);
       for (const [name, few] of layouts) {
         const shared = padRows(rows, few, rows.length);
-        expect(shared.batch.shared, name).toBeTruthy();
+        expect(shared.batch.shared?.completions, name).toBe(4);
         expect(shared.starts).toEqual(plain.starts);
         const before = newTensors(() => {
           const got = outcome(policy, rows, shared);

@@ -48,7 +48,7 @@ optionalPart(
   glibc,
   "malloc's settings are glibc's",
 )(() => {
-  /** What the program's process looked like to a reward of a person's own, which it loads. */
+  /** What the program's process looked like to a module that Node loads before it. */
   const seen = (env: NodeJS.ProcessEnv, stdin = "") => {
     const script = join(folder, "look.mjs");
     const file = join(folder, "seen.json");

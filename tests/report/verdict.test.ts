@@ -1,7 +1,14 @@
 import { describe, expect, it } from "vitest";
 import { createRng, type Rng } from "../../src/lib/rng.ts";
 import { studentInterval } from "../../src/lib/statistics.ts";
-import { type Effect, judge, promptEffect, type Requirement, runEffect } from "../../src/report/verdict.ts";
+import {
+  detectableTogether,
+  type Effect,
+  judge,
+  promptEffect,
+  type Requirement,
+  runEffect,
+} from "../../src/report/verdict.ts";
 
 const SIMULATIONS = 2000;
 
@@ -109,8 +116,10 @@ describe("claims of several conditions", () => {
     for (let i = 0; i < 200; i++) sum += several([0], 0)(createRng(20_000 + i))[0]!.effect.detectable;
     const margin = (-2 * sum) / 200;
     expect(verdictShares(several([0], margin), 1000).supported).toBeGreaterThanOrEqual(0.95);
-    // `detectable` speaks of one condition: of two, both have to be found
-    expect(verdictShares(several([0, 0], margin), 1000).supported).toBeGreaterThanOrEqual(0.95 ** 2);
+    let both = 0;
+    for (let i = 0; i < 200; i++)
+      both += detectableTogether(several([0], 0)(createRng(20_000 + i))[0]!.effect, 2);
+    expect(verdictShares(several([0, 0], (-2 * both) / 200), 1000).supported).toBeGreaterThanOrEqual(0.95);
     expect(verdictShares(several([margin], margin), 1000).supported).toBeLessThanOrEqual(0.05);
   });
 });
