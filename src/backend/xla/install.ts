@@ -94,12 +94,20 @@ export function wheelsOf(engine: InstallableEngine, gpu = false): (WheelRequest 
       ];
     }
     case "xla-cpu":
-      return [
-        {
-          ...plugin("xla-cpu-pjrt==0.0.1", 63),
-          sha256: "55837b6b7b47daa717f2d9a5a03563ea0ceaa338d06a81a1e2d3f060d960decc",
-        },
-      ];
+      // the newer build is for x86-64 alone
+      return process.arch === "arm64"
+        ? [
+            {
+              ...plugin("xla-cpu-pjrt==0.0.1", 50),
+              sha256: "8f613be6e891858f40d64f9799319502fff42689661944fc18a6ffd8210b30c9",
+            },
+          ]
+        : [
+            {
+              ...plugin("lammps-jax-pjrt-cpu==0.11.2", 63),
+              sha256: "1319390d948b39f69f7dade496b7c385149d9ca6097a6b62114da113216d9ad1",
+            },
+          ];
     case "cuda13":
       return [
         plugin("jax-cuda13-pjrt==0.12.0.1", 135),
