@@ -18,6 +18,7 @@ const result: PeerResult = {
   firstSeconds: 4,
   compileSeconds: 0,
   peakBytes: 10,
+  deviceBytes: null,
   promptTokens: 12,
   check: 1.5,
 };

@@ -30,14 +30,31 @@ def peak_bytes():
     return size if sys.platform == "darwin" else size * 1024
 
 
+def finish():
+    """Waits for the GPU, so that a time is that of the work and not of handing it over."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def device_bytes():
+    """Most bytes of tensors on the GPU at a time; None where everything is on the CPU."""
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_available():
+        return None
+    return torch.cuda.max_memory_allocated()
+
+
 def repeated(task, work):
     """One run to warm up, then the timed ones. `work` gives the number that both sides must agree on."""
     check = work()
+    finish()
     first = since_start()
     whole = []
     for _ in range(task["runs"]):
         begin = time.perf_counter()
         check = work()
+        finish()
         whole.append(time.perf_counter() - begin)
     return {"seconds": {"whole": whole}, "firstSeconds": first, "check": check}
 
@@ -48,20 +65,45 @@ def load(task):
 
     torch.set_num_threads(task["threads"])
     torch.manual_seed(0)
+    torch.set_float32_matmul_precision("high" if task["precision"] == "tf32" else "highest")
     tokenizer = AutoTokenizer.from_pretrained(task["directory"], padding_side="left")
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
-    model = AutoModelForCausalLM.from_pretrained(task["directory"], dtype=torch.float32)
+    # without gradients nobody keeps float32 weights on a GPU
+    halves = task["precision"] == "bf16" and task["kind"] in ("logprobs", "generation") and device(torch) == "cuda"
+    dtype = torch.bfloat16 if halves else torch.float32
+    model = AutoModelForCausalLM.from_pretrained(task["directory"], dtype=dtype).to(device(torch))
     return torch, model, tokenizer
 
 
+def device(torch):
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
 def rounding(torch, task):
-    return torch.autocast("cpu", torch.bfloat16, enabled=task["precision"] == "bf16")
+    return torch.autocast(device(torch), torch.bfloat16, enabled=task["precision"] == "bf16")
 
 
-def token_rows(torch, task, tokenizer):
-    rows = [tokenizer(text)["input_ids"] for text in task["texts"][: task["prompts"]]]
-    return torch.tensor(rows)
+def token_rows(torch, task, tokenizer, first=0):
+    rows = [tokenizer(text)["input_ids"] for text in task["texts"][first : first + task["prompts"]]]
+    return torch.tensor(rows, device=device(torch))
+
+
+def sample(torch, task, model, tokenizer, ids):
+    """Completions of forced length. [B, S] to [B, S + T]"""
+    count = task["newTokens"]
+    with torch.inference_mode(), rounding(torch, task):
+        return model.generate(
+            input_ids=ids,
+            attention_mask=torch.ones_like(ids),
+            do_sample=True,
+            temperature=1.0,
+            top_k=0,
+            top_p=1.0,
+            min_new_tokens=count,
+            max_new_tokens=count,
+            pad_token_id=tokenizer.pad_token_id,
+        )
 
 
 def target_logprobs(torch, model, ids):
@@ -102,27 +144,87 @@ def generation(task):
     torch, model, tokenizer = load(task)
     ids = token_rows(torch, task, tokenizer).repeat_interleave(task["groupSize"], 0)
     model.eval()
-    count = task["newTokens"]
 
     def work():
-        with torch.inference_mode(), rounding(torch, task):
-            out = model.generate(
-                input_ids=ids,
-                attention_mask=torch.ones_like(ids),
-                do_sample=True,
-                temperature=1.0,
-                top_k=0,
-                top_p=1.0,
-                min_new_tokens=count,
-                max_new_tokens=count,
-                pad_token_id=tokenizer.pad_token_id,
-            )
+        out = sample(torch, task, model, tokenizer, ids)
         return (out.shape[1] - ids.shape[1]) * out.shape[0]
 
     return {**repeated(task, work), "promptTokens": ids.shape[1]}
 
 
+LINEAR = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+
+
 def grpo_step(task):
+    return trl_step(task) if installed("trl", "datasets") else plain_step(task)
+
+
+def installed(*names):
+    from importlib.util import find_spec
+
+    return all(find_spec(name) is not None for name in names)
+
+
+def plain_step(task):
+    """The same step written out in PyTorch and transformers: what a person without TRL has."""
+    torch, model, tokenizer = load(task)
+    if task["lora"]:
+        if not installed("peft"):
+            sys.exit("peft is not installed")
+        from peft import LoraConfig, get_peft_model
+
+        model = get_peft_model(
+            model,
+            LoraConfig(r=16, lora_alpha=32, lora_dropout=0.0, target_modules=LINEAR, task_type="CAUSAL_LM"),
+        )
+    weights = [weight for weight in model.parameters() if weight.requires_grad]
+    optimizer = torch.optim.AdamW(weights, lr=1e-4, weight_decay=0.0, fused=device(torch) == "cuda")
+    group, count = task["groupSize"], task["newTokens"]
+    rows = task["prompts"] * group
+    micro = task["microBatchRows"] or rows
+    rewards = torch.arange(group, dtype=torch.float32, device=device(torch))
+    advantages = ((rewards - rewards.mean()) / (rewards.std() + 1e-4)).repeat(task["prompts"])
+    times = {"whole": [], "generation": [], "update": []}
+    first = 0.0
+    for step in range(task["runs"] + 1):
+        begin = time.perf_counter()
+        ids = token_rows(torch, task, tokenizer, step * task["prompts"]).repeat_interleave(group, 0)
+        model.eval()
+        # out of inference mode, so that it can be used in a backward pass
+        tokens = sample(torch, task, model, tokenizer, ids).clone()
+        assert tokens.shape[1] == ids.shape[1] + count, tokens.shape
+        finish()
+        sampled = time.perf_counter()
+        model.train()
+        optimizer.zero_grad(set_to_none=True)
+        for at in range(0, rows, micro):
+            part = tokens[at : at + micro]
+            with rounding(torch, task):
+                logits = model(input_ids=part, use_cache=False, logits_to_keep=count + 1).logits[:, :-1].float()
+            chosen = logits.gather(-1, part[:, -count:, None])[..., 0] - logits.logsumexp(-1)
+            ratio = (chosen - chosen.detach()).exp()
+            loss = -(ratio * advantages[at : at + micro, None]).sum() / (rows * count)
+            loss.backward()
+        torch.nn.utils.clip_grad_norm_(weights, 1.0)
+        optimizer.step()
+        finish()
+        end = time.perf_counter()
+        if step == 0:
+            first = since_start()
+            continue
+        for name, seconds in [("whole", end - begin), ("generation", sampled - begin), ("update", end - sampled)]:
+            times[name].append(seconds)
+    return {
+        "engine": "pytorch",
+        "description": f"a plain loop on {versions('plain')}",
+        "seconds": times,
+        "firstSeconds": first,
+        "promptTokens": ids.shape[1],
+        "check": None,
+    }
+
+
+def trl_step(task):
     torch, model, tokenizer = load(task)
     import itertools
     import tempfile
@@ -142,8 +244,7 @@ def grpo_step(task):
     if task["lora"]:
         from peft import LoraConfig
 
-        linear = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
-        adapter = LoraConfig(r=16, lora_alpha=32, lora_dropout=0.0, target_modules=linear, task_type="CAUSAL_LM")
+        adapter = LoraConfig(r=16, lora_alpha=32, lora_dropout=0.0, target_modules=LINEAR, task_type="CAUSAL_LM")
     steps = task["runs"] + 1
     marks, rollouts = [], []
 
@@ -151,9 +252,11 @@ def grpo_step(task):
         first = 0.0
 
         def on_step_begin(self, *_, **__):
+            finish()
             marks.append(time.perf_counter())
 
         def on_step_end(self, *_, **__):
+            finish()
             marks.append(time.perf_counter())
             Clock.first = Clock.first or since_start()
 
@@ -166,7 +269,7 @@ def grpo_step(task):
             max_completion_length=task["newTokens"],
             learning_rate=1e-4,
             max_grad_norm=1.0,
-            use_cpu=True,
+            use_cpu=device(torch) == "cpu",
             max_steps=steps,
             logging_steps=1,
             save_strategy="no",
@@ -195,6 +298,7 @@ def grpo_step(task):
         def timed(*args, **kwargs):
             begin = time.perf_counter()
             result = inner(*args, **kwargs)
+            finish()
             rollouts.append(time.perf_counter() - begin)
             completions = result["completion_mask"].sum(1)
             assert (completions == task["newTokens"]).all(), f"completions of {completions.tolist()} tokens"
@@ -246,11 +350,12 @@ def versions(kind):
     from importlib.metadata import version
 
     names = {
+        "plain": ["torch", "transformers"],
         "grpo-step": ["trl", "peft", "transformers", "torch"],
         "lim": ["numpy"],
         "grade": ["math-verify", "sympy"],
     }.get(kind, ["transformers", "torch"])
-    return ", ".join(f"{name} {version(name)}" for name in names)
+    return ", ".join(f"{name} {version(name)}" for name in names if installed(name.replace("-", "_")))
 
 
 KINDS = {
@@ -273,6 +378,7 @@ def main():
         "description": f"{versions(task['kind'])}, Python {sys.version.split()[0]}",
         "compileSeconds": 0,
         "peakBytes": peak_bytes(),
+        "deviceBytes": device_bytes(),
         **result,
     }
     print("\n" + json.dumps(answer))

@@ -106,7 +106,7 @@ export class LazyBackend extends tf.KernelBackend {
 
   /** Waits for every program from now on and times it. */
   timePrograms(): void {
-    this.programs.timed = true;
+    this.programs.startTiming();
   }
 
   get programTimes(): ProgramTimes[] {

@@ -43,6 +43,7 @@ export interface ProgramTimes {
   readonly operations: number;
   /** Of arguments that differ from run to run, the largest first. */
   readonly shapes: readonly string[];
+  /** Runs, since they are timed where they are. */
   calls: number;
   /** Seconds of runs, where they are waited for. */
   seconds: number;
@@ -67,11 +68,19 @@ export class ProgramCache {
   private readonly executor: Executor;
   private readonly structures = new StructureMap<Structure>();
   private runs = 0;
-  /** Each run is waited for and timed: for profiles, since it keeps host and device from working side by side. */
-  timed = false;
+  private timed = false;
 
   constructor(executor: Executor) {
     this.executor = executor;
+  }
+
+  /** From now on each run is waited for and timed: for profiles, since it keeps host and device from working side by side. */
+  startTiming(): void {
+    this.timed = true;
+    for (const entry of this.entries()) {
+      entry.calls = 0;
+      entry.seconds = 0;
+    }
   }
 
   get statistics(): ProgramStatistics {

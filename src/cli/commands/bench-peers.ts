@@ -19,6 +19,7 @@ interface Options {
   answers?: string;
   python?: string;
   own?: boolean;
+  profile?: boolean;
   json?: boolean;
 }
 
@@ -26,18 +27,25 @@ export function register(program: Command): void {
   program
     .command("bench-peers")
     .description("time training steps, passes and generation beside TRL, transformers and PyTorch")
-    .option("--cases <names>", "comma-separated; default all (docs/benchmarks.md)")
+    .option(
+      "--cases <names>",
+      "comma-separated; default all but the large ones, which are for cards (docs/benchmarks.md)",
+    )
     .option("--rounds <n>", "processes of each side and case, in turns", "3")
     .option("--runs <n>", "timed runs in each process; default the case's own number")
     .option("--micro-batch-rows <n>", "rows of a forward and backward pass of the SmolLM2 steps; default 8")
     .option("--threads <n>", "of both sides; default every core")
-    .option("--precision <name>", "f32, or bf16 (autocast on the other side)", "f32")
+    .option("--precision <name>", "f32, tf32 (on cards), or bf16 (autocast on the other side)", "f32")
     .option("--backend <kind>", "of our side", "auto")
     .option("--library <path>", "as backend.library")
     .option("--smollm2 <path>", "SmolLM2-135M-Instruct, a directory or GGUF file; default $RLPT_SMOLLM2_GGUF")
     .option("--answers <file>", "JSONL with answers in LaTeX, for the grading case")
-    .option("--python <path>", "a Python that has trl; default an environment of its own in the cache folder")
+    .option(
+      "--python <path>",
+      "a Python that has torch and transformers (without trl, a plain loop takes its steps); default an environment of its own in the cache folder",
+    )
     .option("--own", "our side alone")
+    .option("--profile", "one more run of ours, whose programs are timed one by one")
     .option("--json", "machine-readable output")
     .action(async (options: Options) => {
       const { availableParallelism } = await import("node:os");
@@ -53,8 +61,8 @@ export function register(program: Command): void {
         throw new ConfigError(`--cases: ${name} is not one of ${known}.`);
       }
       const { precision, backend, library, smollm2 = process.env["RLPT_SMOLLM2_GGUF"] } = options;
-      if (precision !== "f32" && precision !== "bf16") {
-        throw new ConfigError(`--precision ${precision}: use f32 or bf16.`);
+      if (precision !== "f32" && precision !== "tf32" && precision !== "bf16") {
+        throw new ConfigError(`--precision ${precision}: use f32, tf32 or bf16.`);
       }
       const numbers = {
         rounds: wholeNumber(options.rounds, "--rounds", 1),
@@ -68,9 +76,10 @@ export function register(program: Command): void {
           : { microBatchRows: wholeNumber(options.microBatchRows, "--micro-batch-rows", 1) }),
       };
       const summaries = await runPeers({
-        cases: peerCases.filter(({ name }) => wanted?.includes(name) ?? true),
+        cases: peerCases.filter(({ name, large }) => wanted?.includes(name) ?? !large),
         ...numbers,
         precision,
+        profile: options.profile === true,
         backend: { kind: backend, ...(library === undefined ? {} : { library }) },
         smollm2: smollm2 || undefined,
         answers: options.answers,
@@ -143,6 +152,6 @@ function sideRows(side: SideSummary): string[][] {
     ...[median, least, most].map(formatSeconds),
     String(count),
     i === 0 ? formatSeconds(side.firstSeconds) : "",
-    i === 0 ? formatBytes(side.peakBytes) : "",
+    i === 0 ? formatBytes(side.deviceBytes ?? side.peakBytes) : "",
   ]);
 }

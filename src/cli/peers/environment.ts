@@ -9,6 +9,9 @@ import { packageRoot } from "../../lib/version.ts";
 
 const MODULES = "import torch, transformers, trl, peft, datasets, math_verify";
 
+/** Without TRL a plain loop of PyTorch takes its steps; a case that needs another module says so. */
+const LEAST_MODULES = "import torch, transformers";
+
 function requirements(): string {
   return join(packageRoot(), "tools", "peers", "requirements.txt");
 }
@@ -27,7 +30,7 @@ export function environmentFolder(): string {
 export function peerPython(named: string | undefined, note: (line: string) => void): string {
   const byHand = `name a Python that has them with --python (pip install -r ${requirements()})`;
   if (named !== undefined) {
-    const { status, stderr, error } = spawnSync(named, ["-c", MODULES], { encoding: "utf8" });
+    const { status, stderr, error } = spawnSync(named, ["-c", LEAST_MODULES], { encoding: "utf8" });
     if (status === 0) return named;
     throw new BackendError(
       `${named} cannot import what the other side needs: ${error?.message ?? lastLine(stderr)}. Fix: ${named} -m pip install -r ${requirements()}.`,

@@ -4,8 +4,10 @@ import * as tf from "@tensorflow/tfjs";
 import { type GrpoStage, trainGrpo } from "../../algorithms/grpo.ts";
 import { grpoOptions } from "../../algorithms/options.ts";
 import type { Stage } from "../../algorithms/stage.ts";
+import { startProfile } from "../../backend/profile.ts";
 import type { StartOptions } from "../../backend/select.ts";
 import { startBackend } from "../../backend/select.ts";
+import { currentLazyBackend } from "../../backend/xla/lazy-backend.ts";
 import { measure } from "../../data/selection/curves.ts";
 import { peakMemory } from "../../lib/peak-memory.ts";
 import { createRng } from "../../lib/rng.ts";
@@ -24,6 +26,7 @@ import type { Prompt, Tokenizer } from "../../types.ts";
 import { forwardBackward, fullRows } from "../bench/measure.ts";
 import { unloggedStage } from "../unlogged-stage.ts";
 import { limCurves, type PeerResult, type PeerTask } from "./tasks.ts";
+import { cardPeak } from "./work.ts";
 
 type Timed = Pick<PeerResult, "seconds" | "firstSeconds" | "promptTokens" | "check">;
 
@@ -55,7 +58,15 @@ export async function ownSide(task: PeerTask, backend: StartOptions): Promise<Pe
   try {
     const timed = await MODEL_TASKS[task.kind](task, policy, tokenizer, prompts);
     const compiled = policy.compilation()?.seconds ?? 0;
-    return finished(`rlpt ${VERSION}, Node ${process.version}, ${info.description}`, timed, compiled);
+    const executor = currentLazyBackend()?.executor;
+    const description = `rlpt ${VERSION}, Node ${process.version}, ${info.description}`;
+    const onDevice = executor === undefined || executor.platform === "cpu" ? null : executor.memory();
+    const result = finished(description, timed, compiled, onDevice?.peak ?? null);
+    const peakFlops = cardPeak(info.device, precision);
+    if (!task.profile) return { ...result, peakFlops };
+    const profile = startProfile();
+    await MODEL_TASKS[task.kind]({ ...task, runs: 0 }, policy, tokenizer, prompts);
+    return { ...result, peakFlops, profile: profile().filter(({ calls }) => calls > 0) };
   } finally {
     policy.dispose();
   }
@@ -71,13 +82,19 @@ const MODEL_TASKS = {
   generation: generations,
 };
 
-function finished(description: string, timed: Timed, compileSeconds: number): PeerResult {
+function finished(
+  description: string,
+  timed: Timed,
+  compileSeconds: number,
+  deviceBytes: number | null = null,
+): PeerResult {
   return {
     engine: "rlpt",
     description,
     ...timed,
     compileSeconds,
     peakBytes: peakMemory(),
+    deviceBytes,
   };
 }
 

@@ -11,14 +11,24 @@ import type { Tokenizer } from "../../types.ts";
 import { median } from "../bench/measure.ts";
 import { withoutOneHeap } from "../one-heap.ts";
 import { runSelf } from "../probe.ts";
-import { limCurves, type PeerCase, type PeerResult, type PeerTask, promptTexts } from "./tasks.ts";
+import {
+  limCurves,
+  type PeerCase,
+  type PeerPrecision,
+  type PeerResult,
+  type PeerTask,
+  promptTexts,
+} from "./tasks.ts";
+import { type StepWork, stepWork } from "./work.ts";
 
 export interface PeerOptions {
   cases: readonly PeerCase[];
   /** Processes of each side and case. */
   rounds: number;
   threads: number;
-  precision: "f32" | "bf16";
+  precision: PeerPrecision;
+  /** Our side times its programs too. */
+  profile?: boolean;
   /** Of both sides, in each process; the case's own number when absent. */
   runs?: number;
   microBatchRows?: number;
@@ -48,6 +58,10 @@ export interface SideSummary {
   firstSeconds: number;
   compileSeconds: number;
   peakBytes: number;
+  /** On a GPU; null where everything is on the CPU. */
+  deviceBytes: number | null;
+  peakFlops: number | null;
+  profile: PeerResult["profile"] | null;
   check: number | null;
 }
 
@@ -58,8 +72,10 @@ export interface CaseSummary {
   peer: SideSummary | { reason: string } | null;
   /** How many times as fast as the other side ours is, by the medians of whole runs. */
   faster: number | null;
-  /** Our peak memory as a share of the other side's. */
+  /** Our peak memory as a share of the other side's: the GPU's where both use one. */
   memory: number | null;
+  /** What a run computes; null for cases without a model. */
+  work: StepWork | null;
 }
 
 const TIMEOUT_SECONDS = 1800;
@@ -80,6 +96,7 @@ export async function runPeers(options: PeerOptions): Promise<CaseSummary[]> {
               peer: null,
               faster: null,
               memory: null,
+              work: null,
             }
           : await runCase(task, options, folder),
       );
@@ -114,8 +131,14 @@ async function runCase(task: PeerTask, options: PeerOptions, folder: string): Pr
     own: summary,
     peer: other,
     faster: both ? other.seconds["whole"]!.median / summary.seconds["whole"]!.median : null,
-    memory: both ? summary.peakBytes / other.peakBytes : null,
+    memory: both ? memoryOf(summary, other) / memoryOf(other, summary) : null,
+    work: task.model === null ? null : stepWork(task),
   };
+}
+
+/** Comparable with the other side's. */
+function memoryOf(side: SideSummary, other: SideSummary): number {
+  return side.deviceBytes !== null && other.deviceBytes !== null ? side.deviceBytes : side.peakBytes;
 }
 
 /** All timed runs of a side together. */
@@ -140,6 +163,11 @@ export function summarise(
     firstSeconds: median(done.map(({ firstSeconds }) => firstSeconds)),
     compileSeconds: median(done.map(({ compileSeconds }) => compileSeconds)),
     peakBytes: Math.max(...done.map(({ peakBytes }) => peakBytes)),
+    deviceBytes: done.some(({ deviceBytes }) => deviceBytes === null)
+      ? null
+      : Math.max(...done.map(({ deviceBytes }) => deviceBytes!)),
+    peakFlops: done[0]!.peakFlops ?? null,
+    profile: done[0]!.profile ?? null,
     check: done[0]!.check,
   };
 }
@@ -174,6 +202,7 @@ async function taskOf(
     microBatchRows,
     threads,
     precision,
+    profile: options.profile ?? false,
     directory: "",
     texts: [],
     pairs: [],

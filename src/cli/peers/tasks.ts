@@ -1,4 +1,5 @@
 /** What rlpt and the Python side are both timed on: one JSON object, the same for both. */
+import type { ProfileRow } from "../../backend/profile.ts";
 import { createRng } from "../../lib/rng.ts";
 import type { Tokenizer } from "../../types.ts";
 
@@ -18,6 +19,8 @@ export interface PeerCase {
   microBatchRows: number | null;
   /** Timed after one that is not, in each process. */
   runs: number;
+  /** For cards: run only where it is named. */
+  large?: boolean;
 }
 
 const step = { kind: "grpo-step", lora: false } as const;
@@ -87,14 +90,50 @@ export const peerCases: readonly PeerCase[] = [
     microBatchRows: 8,
     runs: 2,
   },
+  ...largeCases(),
   { ...none, name: "lim", label: "LIM scores of 8,523 x 21", kind: "lim", microBatchRows: null, runs: 5 },
   { ...none, name: "grade", label: "10,000 MATH answers", kind: "grade", microBatchRows: null, runs: 1 },
 ];
 
+/** As many rows as fill a card: minutes a step on a CPU. */
+function largeCases(): PeerCase[] {
+  const sizes = { prompts: 16, groupSize: 16, promptTokens: 256, newTokens: 512, runs: 2, large: true };
+  const label = "16 x 16, 256 + 512 tokens";
+  const common = { ...smollm2, ...sizes, microBatchRows: null } as const;
+  return [
+    {
+      ...common,
+      kind: "generation",
+      lora: false,
+      name: "generation-large",
+      label: `SmolLM2 generation, ${label}`,
+    },
+    {
+      ...step,
+      ...common,
+      lora: true,
+      microBatchRows: 64,
+      name: "step-lora-large",
+      label: `SmolLM2 step, LoRA r 16, ${label}`,
+    },
+    {
+      ...step,
+      ...common,
+      microBatchRows: 64,
+      name: "step-full-large",
+      label: `SmolLM2 step, all weights, ${label}`,
+    },
+  ];
+}
+
+export type PeerPrecision = "f32" | "tf32" | "bf16";
+
 /** What a process of either side is given. */
 export interface PeerTask extends PeerCase {
   threads: number;
-  precision: "f32" | "bf16";
+  precision: PeerPrecision;
+  /** One more run on our side, whose programs are timed one by one. */
+  profile: boolean;
   /** Folder of weights and tokenizer; "" where none is needed. */
   directory: string;
   /** Texts of exactly `promptTokens` tokens each; more than one step's. */
@@ -116,6 +155,12 @@ export interface PeerResult {
   compileSeconds: number;
   /** Largest resident size. */
   peakBytes: number;
+  /** Most bytes in use on a GPU; null where everything is on the CPU. */
+  deviceBytes: number | null;
+  /** Of the first card at the task's precision, operations a second, where the card is known (our side alone). */
+  peakFlops?: number | null;
+  /** Programs of the run that was profiled, the most expensive first. */
+  profile?: ProfileRow[];
   /** Tokens of the first prompt, as the side itself has counted them. */
   promptTokens: number;
   /** A number that both sides must agree on, where there is one: a loss, a mean logprob, a count. */
