@@ -1,6 +1,6 @@
-/** Memory that compiled programs free stays with the process, for their next run. */
+/** Memory that compiled programs free stays with the process, for their next run; graphs die young. */
 import { existsSync } from "node:fs";
-import { pluginCacheFolder } from "../backend/xla/pjrt/find.ts";
+import { pluginCacheFolder, pluginNames } from "../backend/xla/pjrt/find.ts";
 
 /** mallopt(3) of glibc, and its tunables. */
 const oneHeap = {
@@ -12,6 +12,9 @@ const oneHeap = {
   // and are given zeros by 2 MiB at a time, where the kernel has such pages
   GLIBC_TUNABLES: "glibc.malloc.hugetlb=1",
 } as const;
+
+/** Of V8, in MB: a step's graph is garbage before it fills this, so that it is rarely copied. */
+const youngObjects = "--max-semi-space-size=64";
 
 /** fcntl(2): the flags of a file descriptor. */
 const F_SETFD = 2;
@@ -33,7 +36,8 @@ export function oneHeapEnvironment(
   platform: NodeJS.Platform = process.platform,
 ): NodeJS.ProcessEnv | null {
   if (platform !== "linux" || settings.some((name) => environment[name])) return null;
-  if (!environment["RLPT_PJRT_PLUGIN"] && !existsSync(pluginCacheFolder("xla-cpu"))) return null;
+  const installed = () => pluginNames.some((name) => existsSync(pluginCacheFolder(name)));
+  if (!environment["RLPT_PJRT_PLUGIN"] && !installed()) return null;
   return { ...environment, ...oneHeap, [mark]: "1" };
 }
 
@@ -60,7 +64,11 @@ export async function restartWithOneHeap(argv: readonly string[]): Promise<void>
     // Node has its standard streams closed behind it
     for (const stream of [0, 1, 2]) fcntl(stream, F_SETFD, "int", 0);
     const variables = Object.entries(environment).map(([name, value]) => `${name}=${value}`);
-    execve(process.execPath, [argv[0]!, ...process.execArgv, ...argv.slice(1), null], [...variables, null]);
+    const own = [...process.execArgv, process.env["NODE_OPTIONS"] ?? ""].some((flag) =>
+      flag.includes("semi-space"),
+    );
+    const flags = own ? process.execArgv : [youngObjects, ...process.execArgv];
+    execve(process.execPath, [argv[0]!, ...flags, ...argv.slice(1), null], [...variables, null]);
   } catch {
     // another C library: as it was
   }

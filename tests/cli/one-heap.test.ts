@@ -71,7 +71,12 @@ optionalPart(
   it("is the same process with the same arguments, streams and exit status", () => {
     const with_ = seen({ RLPT_PJRT_PLUGIN: "/somewhere/pjrt.so" });
     expect(with_.seen).toMatchObject({ pid: with_.pid, argv: ["nothing like this", "--x=1 2"], arenas: "1" });
-    expect((with_.seen["execArgv"] as string[])[0]).toBe("--import");
+    expect((with_.seen["execArgv"] as string[]).slice(0, 2)).toEqual([
+      "--max-semi-space-size=64",
+      "--import",
+    ]);
+    const own = seen({ ...plugin, NODE_OPTIONS: "--max-semi-space-size=32" });
+    expect((own.seen["execArgv"] as string[])[0]).toBe("--import");
     const without = seen({});
     expect(without.seen).toMatchObject({ pid: without.pid, arenas: "" });
     expect(with_.stderr).toContain("unknown command 'nothing like this'");

@@ -1,5 +1,5 @@
 /** From values that are wanted to the text of one StableHLO module. */
-import { type Spec, typeText } from "./executor.ts";
+import type { Spec } from "./executor.ts";
 import type { LoopNode, Node, Value } from "./graph.ts";
 import { literal } from "./hlo.ts";
 
@@ -78,7 +78,7 @@ export function emitModule(outputs: readonly Value[], isArgument: (scalar: Value
           const name = `%${counter++}`;
           // outside of every region, where all can see it
           lines.push(
-            `${name} = stablehlo.constant dense<${literal(value.type, Number(definition.data[0]!))}> : ${typeText(value)}`,
+            `${name} = stablehlo.constant dense<${literal(value.type, Number(definition.data[0]!))}> : ${value.text}`,
           );
           names.set(value, name);
           return;
@@ -93,13 +93,13 @@ export function emitModule(outputs: readonly Value[], isArgument: (scalar: Value
       case "argument":
         throw new Error(`an argument of a loop is used outside of it${region === null ? "" : "s region"}`);
       case "freed":
-        throw new Error(`a tensor ${typeText(value)} was freed before it was computed with`);
+        throw new Error(`a tensor ${value.text} was freed before it was computed with`);
     }
   }
 
   function loop(node: LoopNode, into: string[]): void {
     const name = `%${counter++}`;
-    const types = node.initial.map(typeText).join(", ");
+    const types = node.initial.map(({ text }) => text).join(", ");
     const initial = node.initial.map((value) => names.get(value)!);
     for (const [i, parameter] of node.parameters.entries())
       names.set(parameter, `%state${name.slice(1)}_${i}`);
@@ -133,8 +133,8 @@ export function emitModule(outputs: readonly Value[], isArgument: (scalar: Value
   }
 
   emit(outputs, lines, null);
-  const signature = inputs.map((value, i) => `%arg${i}: ${typeText(value)}`).join(", ");
-  const results = outputs.map(typeText).join(", ");
+  const signature = inputs.map((value, i) => `%arg${i}: ${value.text}`).join(", ");
+  const results = outputs.map(({ text }) => text).join(", ");
   const returned = outputs.map((value) => names.get(value)!).join(", ");
   const text = `module @rlpt {\nfunc.func public @main(${signature}) -> (${results}) {\n${lines.join("\n")}\nreturn ${returned} : ${results}\n}\n}\n`;
   return {

@@ -14,7 +14,7 @@ import {
 /** Writes the right-hand side of one StableHLO line from the names of its operands. */
 export type Emit = (names: readonly string[]) => string;
 
-/** What stands behind a value: an operation, numbers of the host, a buffer of the device, or a loop's argument. */
+/** What stands behind a value: an operation (`code` is equal for the same line with the same types, whatever its operands), numbers of the host, a buffer of the device, or a loop's argument. */
 export type Definition =
   | { kind: "operation"; operands: readonly Value[]; emit: Emit; code: number }
   | { kind: "result"; of: LoopNode; index: number }
@@ -42,12 +42,35 @@ export class Value extends Visited implements Spec {
   definition: Definition;
   /** Tensors of tfjs that hold this value; at 0 its buffer may be reused. */
   holders = 0;
+  private typeAsText: string | undefined;
+  /** Larger shapes that this number has been repeated over, by their text. */
+  private repeated: Map<string, Value> | undefined;
 
-  constructor(type: ElementType, shape: readonly number[], definition: Definition) {
+  /** @param text its type in StableHLO, where it is known */
+  constructor(type: ElementType, shape: readonly number[], definition: Definition, text?: string) {
     super();
     this.type = type;
     this.shape = shape;
     this.definition = definition;
+    this.typeAsText = text;
+    this.repeated = undefined;
+  }
+
+  /** Its type in StableHLO. */
+  get text(): string {
+    this.typeAsText ??= typeText(this);
+    return this.typeAsText;
+  }
+
+  /** The same value repeated over a shape: made once. */
+  repeatedOver(text: string, make: () => Value): Value {
+    this.repeated ??= new Map();
+    let value = this.repeated.get(text);
+    if (value === undefined) {
+      value = make();
+      this.repeated.set(text, value);
+    }
+    return value;
   }
 
   get size(): number {
@@ -93,10 +116,8 @@ export class LoopNode extends Visited {
     }
     for (const [i, value] of this.next.entries()) {
       const before = initial[i]!;
-      if (typeText(value) !== typeText(before)) {
-        throw new TypeError(
-          `loop state ${i} is ${typeText(before)} before and ${typeText(value)} after an iteration`,
-        );
+      if (value.text !== before.text) {
+        throw new TypeError(`loop state ${i} is ${before.text} before and ${value.text} after an iteration`);
       }
     }
     this.results = initial.map(
@@ -105,28 +126,34 @@ export class LoopNode extends Visited {
   }
 }
 
-const places = Array.from({ length: 8 }, (_, i) => `$${i}`);
-const codes = new Map<string, number>();
+let codes = 0;
+const byWords = new Map<string, Map<string, Map<string, number>>>();
 
-/** A small number for an operation: the same for the same line with the same types, whatever its operands. */
-function codeOf(emit: Emit, operands: readonly Value[]): number {
-  const names = operands.length <= places.length ? places : operands.map((_, i) => `$${i}`);
-  const line = emit(names.length === operands.length ? names : names.slice(0, operands.length));
-  let code = codes.get(line);
-  if (code === undefined) {
-    code = codes.size;
-    codes.set(line, code);
-  }
-  return code;
+/** A small number for a line of StableHLO that three words tell: its name, and types or attributes. */
+export function codeOf(name: string, first: string, second = ""): number {
+  const known = byWords.get(name)?.get(first)?.get(second);
+  if (known !== undefined) return known;
+  const some = byWords.get(name) ?? new Map<string, Map<string, number>>();
+  const few = some.get(first) ?? new Map<string, number>();
+  byWords.set(name, some.set(first, few.set(second, codes)));
+  return codes++;
 }
 
+/**
+ * @param text the result's type in StableHLO
+ * @param code of codeOf; -1: the line itself tells
+ * @param emit the line from its operands' names
+ */
 export function operation(
   type: ElementType,
   shape: readonly number[],
+  text: string,
   operands: readonly Value[],
+  code: number,
   emit: Emit,
 ): Value {
-  return new Value(type, shape, { kind: "operation", operands, emit, code: codeOf(emit, operands) });
+  const told = code < 0 ? codeOf("line", emit(operands.map((_, i) => `$${i}`))) : code;
+  return new Value(type, shape, { kind: "operation", operands, emit, code: told }, text);
 }
 
 /** @param changes the numbers differ from run to run: never written into a program's text */

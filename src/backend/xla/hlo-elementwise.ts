@@ -1,6 +1,6 @@
 /** Constants, shapes that meet, and operations element by element. */
 import { type ElementType, typeText } from "./executor.ts";
-import { operation, type Value } from "./graph.ts";
+import { codeOf, operation, type Value } from "./graph.ts";
 
 const float = new Float32Array(1);
 const bits = new Uint32Array(float.buffer);
@@ -20,66 +20,101 @@ export function literal(type: ElementType, value: number): string {
   return String(Math.trunc(value));
 }
 
-/** One number, repeated over a shape. */
+const scalars = new Map<ElementType, Map<number, Value>>();
+
+/** Constants from now on are values of their own: the ones before belong to a program that has run. */
+export function forgetConstants(): void {
+  scalars.clear();
+}
+
+/** One number, repeated over a shape. Scalars of one program are shared. */
 export function constant(type: ElementType, value: number, shape: readonly number[] = []): Value {
-  const text = `stablehlo.constant dense<${literal(type, value)}> : ${typeText({ type, shape })}`;
-  return operation(type, shape, [], () => text);
+  // keys of a map do not tell -0 from 0
+  if (shape.length > 0 || Object.is(value, -0)) return newConstant(type, value, shape);
+  const ofType = scalars.get(type) ?? new Map<number, Value>();
+  const known = ofType.get(value);
+  if (known !== undefined) return known;
+  const made = newConstant(type, value, shape);
+  scalars.set(type, ofType.set(value, made));
+  return made;
+}
+
+function newConstant(type: ElementType, value: number, shape: readonly number[]): Value {
+  const to = typeText({ type, shape });
+  const number = literal(type, value);
+  const code = codeOf("constant", number, to);
+  return operation(type, shape, to, [], code, () => `stablehlo.constant dense<${number}> : ${to}`);
 }
 
 /** 0, 1, 2 ... along a dimension. */
 export function iota(type: ElementType, shape: readonly number[], dimension: number): Value {
-  return operation(type, shape, [], () => `stablehlo.iota dim = ${dimension} : ${typeText({ type, shape })}`);
+  const to = typeText({ type, shape });
+  return operation(type, shape, to, [], -1, () => `stablehlo.iota dim = ${dimension} : ${to}`);
 }
 
-export function broadcastShape(a: readonly number[], b: readonly number[]): number[] {
+export function broadcastShape(a: readonly number[], b: readonly number[]): readonly number[] {
+  if (b.length === 0 || same(a, b)) return a;
+  if (a.length === 0) return b;
   const rank = Math.max(a.length, b.length);
-  return Array.from({ length: rank }, (_, i) => {
+  const shape: number[] = [];
+  for (let i = 0; i < rank; i++) {
     const x = a[i - rank + a.length] ?? 1;
     const y = b[i - rank + b.length] ?? 1;
     if (x !== y && x !== 1 && y !== 1) throw new RangeError(`shapes [${a}] and [${b}] do not broadcast`);
-    return x === 1 ? y : x;
-  });
+    shape.push(x === 1 ? y : x);
+  }
+  return shape;
 }
 
 /** Are two shapes equal? */
-export const same = (a: readonly number[], b: readonly number[]) =>
-  a.length === b.length && a.every((n, i) => n === b[i]);
+export function same(a: readonly number[], b: readonly number[]): boolean {
+  if (a === b) return true;
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
+}
 
-/** Repeats a value over a larger shape; dimensions of 1 and missing leading ones stretch. */
-export function broadcast(x: Value, shape: readonly number[]): Value {
+/** The text of a type: a value's own where it has that shape. */
+const textOver = (x: Value, shape: readonly number[]): string =>
+  same(x.shape, shape) ? x.text : typeText({ type: x.type, shape });
+
+/**
+ * Repeats a value over a larger shape; dimensions of 1 and missing leading ones stretch.
+ * @param to the text of the result's type, where it is known
+ */
+export function broadcast(x: Value, shape: readonly number[], to = textOver(x, shape)): Value {
   if (same(x.shape, shape)) return x;
-  const offset = shape.length - x.shape.length;
-  const kept = x.shape.map((_, i) => i).filter((i) => x.shape[i] !== 1 || shape[i + offset] === 1);
-  const core = reshape(
-    x,
-    kept.map((i) => x.shape[i]!),
-  );
-  const dims = kept.map((i) => i + offset);
-  const to = typeText({ type: x.type, shape });
-  return operation(
-    x.type,
-    shape,
-    [core],
-    ([a]) => `stablehlo.broadcast_in_dim ${a}, dims = [${dims}] : (${typeText(core)}) -> ${to}`,
-  );
+  const make = () => {
+    const offset = shape.length - x.shape.length;
+    return operation(x.type, shape, to, [x], codeOf("broadcast", x.text, to), ([a]) => {
+      const dims = x.shape.map((_, i) => i + offset);
+      return `stablehlo.broadcast_in_dim ${a}, dims = [${dims}] : (${x.text}) -> ${to}`;
+    });
+  };
+  return x.shape.length === 0 ? x.repeatedOver(to, make) : make();
 }
 
 export function reshape(x: Value, shape: readonly number[]): Value {
   if (same(x.shape, shape)) return x;
   const to = typeText({ type: x.type, shape });
-  return operation(x.type, shape, [x], ([a]) => `stablehlo.reshape ${a} : (${typeText(x)}) -> ${to}`);
+  const code = codeOf("reshape", x.text, to);
+  return operation(x.type, shape, to, [x], code, ([a]) => `stablehlo.reshape ${a} : (${x.text}) -> ${to}`);
 }
 
 export function convert(x: Value, type: ElementType): Value {
   if (x.type === type) return x;
-  const to = typeText({ type, shape: x.shape });
-  return operation(type, x.shape, [x], ([a]) => `stablehlo.convert ${a} : (${typeText(x)}) -> ${to}`);
+  return cast("convert", x, type);
 }
 
 /** The same bits under another type of equal width. */
 export function bitcast(x: Value, type: ElementType): Value {
+  return cast("bitcast_convert", x, type);
+}
+
+function cast(name: string, x: Value, type: ElementType): Value {
   const to = typeText({ type, shape: x.shape });
-  return operation(type, x.shape, [x], ([a]) => `stablehlo.bitcast_convert ${a} : (${typeText(x)}) -> ${to}`);
+  const code = codeOf(name, x.text, to);
+  return operation(type, x.shape, to, [x], code, ([a]) => `stablehlo.${name} ${a} : (${x.text}) -> ${to}`);
 }
 
 export type UnaryName =
@@ -103,12 +138,12 @@ export type UnaryName =
   | "not";
 
 export function unary(name: UnaryName, x: Value): Value {
-  return operation(x.type, x.shape, [x], ([a]) => `stablehlo.${name} ${a} : ${typeText(x)}`);
+  const code = codeOf("unary", name, x.text);
+  return operation(x.type, x.shape, x.text, [x], code, ([a]) => `stablehlo.${name} ${a} : ${x.text}`);
 }
 
 export function finite(x: Value): Value {
-  const to = typeText({ type: "i1", shape: x.shape });
-  return operation("i1", x.shape, [x], ([a]) => `stablehlo.is_finite ${a} : (${typeText(x)}) -> ${to}`);
+  return cast("is_finite", x, "i1");
 }
 
 export type BinaryName =
@@ -129,13 +164,15 @@ export type BinaryName =
 
 /** Operands of one type, broadcast against each other. */
 export function binary(name: BinaryName, x: Value, y: Value): Value {
-  if (x.type !== y.type) throw new TypeError(`${name} of ${typeText(x)} and ${typeText(y)}`);
+  if (x.type !== y.type) throw new TypeError(`${name} of ${x.text} and ${y.text}`);
   const shape = broadcastShape(x.shape, y.shape);
-  const type = typeText({ type: x.type, shape });
+  const type = same(y.shape, shape) ? y.text : textOver(x, shape);
   return operation(
     x.type,
     shape,
-    [broadcast(x, shape), broadcast(y, shape)],
+    type,
+    [broadcast(x, shape, type), broadcast(y, shape, type)],
+    codeOf("binary", name, type),
     ([a, b]) => `stablehlo.${name} ${a}, ${b} : ${type}`,
   );
 }
@@ -160,15 +197,17 @@ const kindOf = (type: ElementType): string =>
   type === "i32" ? "SIGNED" : type === "f32" || type === "bf16" ? "FLOAT" : "UNSIGNED";
 
 export function compare(direction: Comparison, x: Value, y: Value): Value {
-  if (x.type !== y.type) throw new TypeError(`comparison of ${typeText(x)} and ${typeText(y)}`);
+  if (x.type !== y.type) throw new TypeError(`comparison of ${x.text} and ${y.text}`);
   const shape = broadcastShape(x.shape, y.shape);
-  const from = typeText({ type: x.type, shape });
+  const from = same(y.shape, shape) ? y.text : textOver(x, shape);
   const to = typeText({ type: "i1", shape });
   const kind = kindOf(x.type);
   return operation(
     "i1",
     shape,
-    [broadcast(x, shape), broadcast(y, shape)],
+    to,
+    [broadcast(x, shape, from), broadcast(y, shape, from)],
+    codeOf("compare", direction, from),
     ([a, b]) => `stablehlo.compare ${direction}, ${a}, ${b}, ${kind} : (${from}, ${from}) -> ${to}`,
   );
 }
@@ -176,12 +215,14 @@ export function compare(direction: Comparison, x: Value, y: Value): Value {
 /** @param condition i1, broadcast */
 export function select(condition: Value, x: Value, y: Value): Value {
   const shape = broadcastShape(broadcastShape(x.shape, y.shape), condition.shape);
-  const type = typeText({ type: x.type, shape });
+  const type = textOver(x, shape);
   const test = broadcast(condition, shape);
   return operation(
     x.type,
     shape,
-    [test, broadcast(x, shape), broadcast(y, shape)],
-    ([c, a, b]) => `stablehlo.select ${c}, ${a}, ${b} : ${typeText(test)}, ${type}`,
+    type,
+    [test, broadcast(x, shape, type), broadcast(y, shape, type)],
+    codeOf("select", type),
+    ([c, a, b]) => `stablehlo.select ${c}, ${a}, ${b} : ${test.text}, ${type}`,
   );
 }

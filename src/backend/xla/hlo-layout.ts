@@ -1,6 +1,6 @@
 /** Operations that move elements: nothing is computed. */
 import { typeText } from "./executor.ts";
-import { operation, type Value } from "./graph.ts";
+import { codeOf, operation, type Value } from "./graph.ts";
 import { constant, same } from "./hlo-elementwise.ts";
 
 export function transpose(x: Value, permutation: readonly number[]): Value {
@@ -10,8 +10,10 @@ export function transpose(x: Value, permutation: readonly number[]): Value {
   return operation(
     x.type,
     shape,
+    to,
     [x],
-    ([a]) => `stablehlo.transpose ${a}, dims = [${permutation}] : (${typeText(x)}) -> ${to}`,
+    codeOf("transpose", permutation.join(), x.text),
+    ([a]) => `stablehlo.transpose ${a}, dims = [${permutation}] : (${x.text}) -> ${to}`,
   );
 }
 
@@ -28,11 +30,14 @@ export function slice(
     return strides[i] === 1 ? `${b}:${b + size[i]!}` : `${b}:${end}:${strides[i]}`;
   });
   const to = typeText({ type: x.type, shape: size });
+  const range = ranges.join(", ");
   return operation(
     x.type,
     size,
+    to,
     [x],
-    ([a]) => `stablehlo.slice ${a} [${ranges.join(", ")}] : (${typeText(x)}) -> ${to}`,
+    codeOf("slice", range, x.text),
+    ([a]) => `stablehlo.slice ${a} [${range}] : (${x.text}) -> ${to}`,
   );
 }
 
@@ -43,22 +48,26 @@ export function dynamicSlice(x: Value, start: readonly Value[], size: readonly n
   return operation(
     x.type,
     size,
+    to,
     [x, ...start],
+    codeOf("dynamic_slice", x.text, to),
     ([a, ...s]) =>
-      `stablehlo.dynamic_slice ${a}, ${s.join(", ")}, sizes = [${size}] : (${typeText(x)}, ${types}) -> ${to}`,
+      `stablehlo.dynamic_slice ${a}, ${s.join(", ")}, sizes = [${size}] : (${x.text}, ${types}) -> ${to}`,
   );
 }
 
 /** x with `update` written at `start`, in place where XLA can. */
 export function dynamicUpdateSlice(x: Value, update: Value, start: readonly Value[]): Value {
   const types = start.map(() => "tensor<i32>").join(", ");
-  const type = typeText(x);
+  const type = x.text;
   return operation(
     x.type,
     x.shape,
+    type,
     [x, update, ...start],
+    codeOf("dynamic_update_slice", type, update.text),
     ([a, u, ...s]) =>
-      `stablehlo.dynamic_update_slice ${a}, ${u}, ${s.join(", ")} : (${type}, ${typeText(update)}, ${types}) -> ${type}`,
+      `stablehlo.dynamic_update_slice ${a}, ${u}, ${s.join(", ")} : (${type}, ${update.text}, ${types}) -> ${type}`,
   );
 }
 
@@ -71,9 +80,11 @@ export function concatenate(parts: readonly Value[], dimension: number): Value {
   return operation(
     first.type,
     shape,
+    to,
     parts,
+    -1,
     (names) =>
-      `stablehlo.concatenate ${names.join(", ")}, dim = ${dimension} : (${parts.map(typeText).join(", ")}) -> ${to}`,
+      `stablehlo.concatenate ${names.join(", ")}, dim = ${dimension} : (${parts.map(({ text }) => text).join(", ")}) -> ${to}`,
   );
 }
 
@@ -93,9 +104,11 @@ export function pad(
   return operation(
     x.type,
     shape,
+    to,
     [x, filler],
+    -1,
     ([a, f]) =>
-      `stablehlo.pad ${a}, ${f}, low = [${low}], high = [${high}], interior = [${interior}] : (${typeText(x)}, ${typeText(filler)}) -> ${to}`,
+      `stablehlo.pad ${a}, ${f}, low = [${low}], high = [${high}], interior = [${interior}] : (${x.text}, ${filler.text}) -> ${to}`,
   );
 }
 
@@ -103,7 +116,9 @@ export function reverse(x: Value, dimensions: readonly number[]): Value {
   return operation(
     x.type,
     x.shape,
+    x.text,
     [x],
-    ([a]) => `stablehlo.reverse ${a}, dims = [${dimensions}] : ${typeText(x)}`,
+    codeOf("reverse", dimensions.join(), x.text),
+    ([a]) => `stablehlo.reverse ${a}, dims = [${dimensions}] : ${x.text}`,
   );
 }

@@ -1,6 +1,6 @@
 /** Operations that sum, or pick by index: reductions, products of matrices, gather and scatter. */
 import { type ElementType, typeText } from "./executor.ts";
-import { operation, type Value } from "./graph.ts";
+import { codeOf, operation, type Value } from "./graph.ts";
 import { compare, constant, iota, reshape, select } from "./hlo-elementwise.ts";
 
 const INITIAL = {
@@ -26,9 +26,11 @@ export function reduce(
   const reduced = operation(
     x.type,
     shape,
+    to,
     [x, start],
+    codeOf(name, dimensions.join(), x.text),
     ([a, s]) =>
-      `stablehlo.reduce(${a} init: ${s}) applies stablehlo.${name} across dimensions = [${dimensions}] : (${typeText(x)}, ${typeText(start)}) -> ${to}`,
+      `stablehlo.reduce(${a} init: ${s}) applies stablehlo.${name} across dimensions = [${dimensions}] : (${x.text}, ${start.text}) -> ${to}`,
   );
   if (!keep) return reduced;
   return reshape(
@@ -63,9 +65,11 @@ export function dotGeneral(
   return operation(
     type,
     shape,
+    to,
     [x, y],
+    -1,
     ([a, b]) =>
-      `stablehlo.dot_general ${a}, ${b}, ${batchText}${contractText} : (${typeText(x)}, ${typeText(y)}) -> ${to}`,
+      `stablehlo.dot_general ${a}, ${b}, ${batchText}${contractText} : (${x.text}, ${y.text}) -> ${to}`,
   );
 }
 
@@ -81,9 +85,11 @@ export function gather(x: Value, indices: Value, dimension: number): Value {
   return operation(
     x.type,
     shape,
+    to,
     [x, column],
+    -1,
     ([a, i]) =>
-      `"stablehlo.gather"(${a}, ${i}) <{dimension_numbers = #stablehlo.gather<${numbers}>, slice_sizes = array<i64: ${sizes.join(", ")}>, indices_are_sorted = false}> : (${typeText(x)}, ${typeText(column)}) -> ${to}`,
+      `"stablehlo.gather"(${a}, ${i}) <{dimension_numbers = #stablehlo.gather<${numbers}>, slice_sizes = array<i64: ${sizes.join(", ")}>, indices_are_sorted = false}> : (${x.text}, ${column.text}) -> ${to}`,
   );
 }
 
@@ -107,12 +113,14 @@ export function scatterAdd(rows: number, indices: Value, updates: Value): Value 
   const windows = updates.shape.slice(1).map((_, i) => i + 1);
   const numbers = `update_window_dims = [${windows}], inserted_window_dims = [0], scatter_dims_to_operand_dims = [0], index_vector_dim = 1`;
   const scalar = typeText({ type: updates.type, shape: [] });
-  const to = typeText(zeros);
+  const to = zeros.text;
   return operation(
     updates.type,
     shape,
+    to,
     [zeros, column, updates],
+    -1,
     ([z, i, u]) =>
-      `"stablehlo.scatter"(${z}, ${i}, ${u}) <{scatter_dimension_numbers = #stablehlo.scatter<${numbers}>, indices_are_sorted = false, unique_indices = false}> ({ ^bb0(%left: ${scalar}, %right: ${scalar}): %sum = stablehlo.add %left, %right : ${scalar} stablehlo.return %sum : ${scalar} }) : (${to}, ${typeText(column)}, ${typeText(updates)}) -> ${to}`,
+      `"stablehlo.scatter"(${z}, ${i}, ${u}) <{scatter_dimension_numbers = #stablehlo.scatter<${numbers}>, indices_are_sorted = false, unique_indices = false}> ({ ^bb0(%left: ${scalar}, %right: ${scalar}): %sum = stablehlo.add %left, %right : ${scalar} stablehlo.return %sum : ${scalar} }) : (${to}, ${column.text}, ${updates.text}) -> ${to}`,
   );
 }

@@ -15,7 +15,7 @@ import {
   type HostArray,
 } from "./executor.ts";
 import { hostValue, insideLoop, Value } from "./graph.ts";
-import { reshape } from "./hlo.ts";
+import { forgetConstants, reshape } from "./hlo.ts";
 import { type CompiledCall, ProgramCache, type ProgramStatistics, type ProgramTimes } from "./programs.ts";
 
 export const xlaBackendName = "xla";
@@ -186,6 +186,7 @@ export class LazyBackend extends tf.KernelBackend {
       this.freeOrphans();
       return;
     }
+    forgetConstants();
     const outputs = [...this.wanted].sort((a, b) => a.serial - b.serial);
     const call = this.programs.prepare(outputs, mayBeReused, [...this.marks].join(", ") || "other");
     this.marks.clear();

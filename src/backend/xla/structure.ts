@@ -1,5 +1,4 @@
 /** What tells graphs apart, without writing their text: a step's program is looked up by it. */
-import { type ElementType, typeText } from "./executor.ts";
 import { type LoopNode, type Node, Value } from "./graph.ts";
 
 /** Words of the list of numbers that stands for a graph. */
@@ -17,8 +16,7 @@ export interface GraphStructure {
 const typeCodes = new Map<string, number>();
 
 /** A small number for a tensor's type. */
-function typeCode(type: ElementType, shape: readonly number[]): number {
-  const text = typeText({ type, shape });
+function typeCode({ text }: Value): number {
   let code = typeCodes.get(text);
   if (code === undefined) {
     code = typeCodes.size;
@@ -72,15 +70,15 @@ export function structureOf(outputs: readonly Value[]): GraphStructure {
         break;
       case "host":
         if (node.size === 1 && !definition.changes) {
-          words.push(word.scalar, typeCode(node.type, node.shape));
+          words.push(word.scalar, typeCode(node));
           scalars.push(node);
           break;
         }
-        words.push(word.input, typeCode(node.type, node.shape));
+        words.push(word.input, typeCode(node));
         inputs.push(node);
         break;
       case "buffer":
-        words.push(word.input, typeCode(node.type, node.shape));
+        words.push(word.input, typeCode(node));
         inputs.push(node);
         break;
       default:

@@ -39,27 +39,31 @@ export function defineKernel(
   compute: (inputs: KernelInputs, attrs: Attributes, backend: LazyBackend) => Value | Value[],
 ): void {
   defined.add(kernelName);
+  // of the call under way; kernels do not call kernels
+  let given: Record<string, tf.TensorInfo | tf.TensorInfo[] | undefined> = {};
+  let lazy: LazyBackend;
+  const one = (name: string): tf.TensorInfo => {
+    const info = given[name];
+    if (info === undefined || Array.isArray(info))
+      throw new Error(`kernel ${kernelName} lacks its input ${name}`);
+    return info;
+  };
+  const read = Object.assign((name: string) => lazy.take(one(name)), {
+    dtype: (name: string) => one(name).dtype,
+    has: (name: string) => given[name] != null,
+    all: () =>
+      Object.values(given)
+        .flat()
+        .map((info) => lazy.take(info!)),
+  });
   tf.registerKernel({
     kernelName,
     backendName: xlaBackendName,
     kernelFunc: ({ inputs, attrs, backend }) => {
-      const lazy = backend as LazyBackend;
-      const given = inputs as Record<string, tf.TensorInfo | tf.TensorInfo[] | undefined>;
-      const one = (name: string): tf.TensorInfo => {
-        const info = given[name];
-        if (info === undefined || Array.isArray(info))
-          throw new Error(`kernel ${kernelName} lacks its input ${name}`);
-        return info;
-      };
-      const read = Object.assign((name: string) => lazy.take(one(name)), {
-        dtype: (name: string) => one(name).dtype,
-        has: (name: string) => given[name] != null,
-        all: () =>
-          Object.values(given)
-            .flat()
-            .map((info) => lazy.take(info!)),
-      });
+      given = inputs as typeof given;
+      lazy = backend as LazyBackend;
       const result = compute(read, attrs ?? {}, lazy);
+      given = {};
       return Array.isArray(result) ? result.map((value) => lazy.give(value)) : lazy.give(result);
     },
   });
