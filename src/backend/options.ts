@@ -51,7 +51,7 @@ export const backendObjectOptions = z.strictObject({
     .enum(["f32", "tf32", "bf16"])
     .default("f32")
     .describe(
-      "xla only: how operands of matrix products are rounded; sums, weights, moments and everything else stay f32. tf32 keeps 10 bits on GPUs and is f32 on CPUs; bf16 keeps 7, fast where a processor has bf16 units. policy/precision_gap says what that does to logprobs",
+      "xla only: how operands of matrix products are rounded; sums, weights, moments and everything else stay f32. tf32 keeps 10 bits on GPUs and is f32 on CPUs; bf16 keeps 7, fast where a processor has bf16 units, and frozen weights that are bf16 in their file stay so on the device. policy/precision_gap says what that does to logprobs",
     ),
   threads: z
     .int()

@@ -20,7 +20,7 @@ import { wordLevelTokenizerFiles } from "../policy/files/word-level.ts";
 import type { ModelFiles, TrainablePolicy } from "../policy/interfaces.ts";
 import { adapterTensorName } from "../policy/lora.ts";
 import { parseModelConfig } from "../policy/model-config.ts";
-import { createPolicy, type PolicyOptions } from "../policy/policy.ts";
+import { createPolicy, type DecoderPolicy, type PolicyOptions } from "../policy/policy.ts";
 import { createScorer } from "../rewards/score.ts";
 import type { PromptSource } from "../types.ts";
 
@@ -122,7 +122,7 @@ export function assemblePolicy(
   recipe: Pick<Recipe, "model" | "seed">,
   files: ModelFiles,
   options: { trainable: boolean; reference: boolean },
-): TrainablePolicy {
+): DecoderPolicy {
   const { lora, rematerialise, max_positions } = recipe.model;
   return createPolicy(files, {
     trainable: options.trainable ? (lora ? "lora" : "full") : "none",

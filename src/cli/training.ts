@@ -65,6 +65,7 @@ export async function train(request: TrainingRequest): Promise<TrainingResult> {
   const profile = request.profile ? startProfile() : null;
   const policy = parts.assemblePolicy(recipe, files, { trainable: true, reference: false });
   files.weights.close();
+  for (const text of policy.notes) note(text);
   for (const stage of stages) {
     await parts.assembleSource(stage.recipe.data.train, stage.recipe, "train", () => {});
   }

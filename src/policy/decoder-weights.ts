@@ -1,5 +1,6 @@
 /** Names and shapes of a decoder's weights, reading them from files, and drawing them at random. */
 import * as tf from "@tensorflow/tfjs";
+import { frozenTensor, halvedTensor } from "../backend/frozen.ts";
 import { ModelFileError } from "../lib/errors.ts";
 import { createRng, type Rng } from "../lib/rng.ts";
 import type { DecoderConfig, WeightSource } from "./interfaces.ts";
@@ -97,6 +98,7 @@ export function isTransposed(name: string): boolean {
 /**
  * Reads every weight onto the current backend, one tensor at a time.
  * @param source what the user named, for messages
+ * @param options.frozen nothing will train them: they may be held in less memory
  * @returns tensors by Hugging Face name, linear layers [in, out]; `notes` for what was accepted with a remark
  * @throws ModelFileError listing missing, unexpected or misshapen tensors
  */
@@ -104,6 +106,7 @@ export function loadDecoderWeights(
   config: DecoderConfig,
   weights: WeightSource,
   source: string,
+  { frozen = false }: { frozen?: boolean } = {},
 ): { tensors: Map<string, tf.Tensor>; notes: string[] } {
   const notes: string[] = [];
   const expected = expectedWeights(config);
@@ -130,16 +133,27 @@ export function loadDecoderWeights(
   const tensors = new Map<string, tf.Tensor>();
   for (const [name, { shape }] of expected) {
     const held = isTransposed(name) ? [...shape].reverse() : shape;
-    tensors.set(name, weights.tensor?.(held) ?? weightTensor(name, shape, weights.read(inFile.get(name)!)));
+    tensors.set(
+      name,
+      weights.tensor?.(held, frozen) ?? weightTensor(name, shape, weights.read(inFile.get(name)!), frozen),
+    );
   }
   return { tensors, notes };
 }
 
 /** A tensor in the layout it is held in. @param shape as in the file */
-export function weightTensor(name: string, shape: readonly number[], values: Float32Array): tf.Tensor {
-  if (!isTransposed(name)) return tf.tensor(values, [...shape]);
+export function weightTensor(
+  name: string,
+  shape: readonly number[],
+  values: Float32Array,
+  frozen = false,
+): tf.Tensor {
+  const make = frozen
+    ? frozenTensor
+    : (held: Float32Array, size: readonly number[]) => tf.tensor(held, [...size]);
+  if (!isTransposed(name)) return make(values, shape);
   const [rows, columns] = shape as [number, number];
-  return tf.tensor2d(transposeMatrix(values, rows, columns), [columns, rows]);
+  return make(transposeMatrix(values, rows, columns), [columns, rows]);
 }
 
 /** [rows, columns] to [columns, rows], in blocks that fit the cache. */
@@ -223,15 +237,21 @@ export function randomWeights(config: DecoderConfig, rng: Rng, deviation = 0.02)
   };
 }
 
-/** Weights of a model of which only the shapes matter: all 0, and the host keeps none of them. */
-export function zeroWeights(config: DecoderConfig): WeightSource {
-  const { names, shape, dtype, close } = randomWeights(config, createRng(0));
+/**
+ * Weights of a model of which only the shapes matter: all 0, and the host keeps none of them.
+ * @param dtype that the files have: "BF16" ones are held in less memory where they are frozen
+ */
+export function zeroWeights(config: DecoderConfig, dtype = "F32"): WeightSource {
+  const { names, shape, close } = randomWeights(config, createRng(0));
   return {
     names,
     shape,
-    dtype,
+    dtype: () => dtype,
     read: (name) => new Float32Array(sizeOf(shape(name))),
-    tensor: (held) => tf.zeros([...held]),
+    tensor: (held, frozen) => {
+      const halved = frozen && dtype === "BF16" ? halvedTensor(new Float32Array(sizeOf(held)), held) : null;
+      return halved ?? tf.zeros([...held]);
+    },
     close,
   };
 }

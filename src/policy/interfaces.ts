@@ -11,7 +11,7 @@ export interface WeightSource {
   /** Decoded to float32. Reads one tensor at a time, so that a model never stands in memory twice. */
   read(name: string): Float32Array;
   /** Makes the tensor itself, of the shape that it is held in; only where its numbers do not matter. */
-  tensor?(shape: readonly number[]): Tensor;
+  tensor?(shape: readonly number[], frozen: boolean): Tensor;
   close(): void;
 }
 

@@ -1,5 +1,6 @@
 /** A policy: weights on the backend, what of them is trained, its reference, and the ways in and out. */
 import * as tf from "@tensorflow/tfjs";
+import { frozenTensor, halvedTensor, holdsHalves, isHalved } from "../backend/frozen.ts";
 import { tokenLogprobs } from "../backend/ops.ts";
 import { mark } from "../backend/profile.ts";
 import {
@@ -99,7 +100,8 @@ export function createPolicy(files: PolicySource, options: PolicyOptions): Decod
       ? parsed
       : { ...parsed, maxPositions: Math.min(parsed.maxPositions, options.maxPositions) };
   const lora = adaptersFor(config, options);
-  const { tensors, notes } = loadDecoderWeights(config, files.weights, files.source);
+  const frozen = options.trainable !== "full";
+  const { tensors, notes } = loadDecoderWeights(config, files.weights, files.source, { frozen });
   return new Policy(config, tensors, lora, { ...options, source: files.source, notes });
 }
 
@@ -113,6 +115,16 @@ export function initPolicy(
   const deviation = json["initializer_range"];
   const weights = randomWeights(config, rng, typeof deviation === "number" ? deviation : undefined);
   return createPolicy({ config: json, weights, source: "model.init" }, { rng, ...options });
+}
+
+/** What weights that are held as bf16 save; nothing where none are. */
+function halvedNote(tensors: ReadonlyMap<string, tf.Tensor>): string[] {
+  const halved = [...tensors.values()].filter(isHalved);
+  if (halved.length === 0) return [];
+  const gigabytes = halved.reduce((sum, { size }) => sum + 2 * size, 0) / 1e9;
+  return [
+    `frozen weights stay bf16, which they are in the file: ${gigabytes.toFixed(2)} GB instead of ${(2 * gigabytes).toFixed(2)}`,
+  ];
 }
 
 interface Adapters {
@@ -157,7 +169,7 @@ class Policy implements DecoderPolicy {
   ) {
     this.config = config;
     this.parameterCount = parameterCount(config);
-    this.notes = options.notes;
+    this.notes = [...options.notes, ...halvedNote(tensors)];
     this.source = options.source;
     this.trainsWeights = options.trainable === "full";
     this.loraOptions = lora?.options ?? null;
@@ -240,7 +252,10 @@ class Policy implements DecoderPolicy {
     if (!this.trainsWeights) return;
     this.dropReference();
     // a variable's update replaces its data, so a clone shares memory until the first step
-    this.reference = new Map([...this.weights].map(([name, tensor]) => [name, tf.keep(tf.clone(tensor))]));
+    const frozen = (tensor: tf.Tensor) =>
+      (holdsHalves() ? halvedTensor(tensor.dataSync() as Float32Array, tensor.shape) : null) ??
+      tf.clone(tensor);
+    this.reference = new Map([...this.weights].map(([name, tensor]) => [name, tf.keep(frozen(tensor))]));
   }
 
   dropReference(): void {
@@ -268,7 +283,7 @@ class Policy implements DecoderPolicy {
     }
     this.dropReference();
     this.reference = new Map(
-      tensors.map(({ name, shape, data }) => [name, tf.keep(tf.tensor(data, [...shape]))]),
+      tensors.map(({ name, shape, data }) => [name, tf.keep(frozenTensor(data, shape))]),
     );
   }
 

@@ -101,9 +101,21 @@ export function reshape(x: Value, shape: readonly number[]): Value {
   return operation(x.type, shape, to, [x], code, ([a]) => `stablehlo.reshape ${a} : (${x.text}) -> ${to}`);
 }
 
+/** What a float32 was widened from. */
+const narrow = new WeakMap<Value, Value>();
+
+/** The bf16 value that x is, widened; null where it is none. */
+export function narrowOf(x: Value): Value | null {
+  return narrow.get(x) ?? null;
+}
+
 export function convert(x: Value, type: ElementType): Value {
   if (x.type === type) return x;
-  return cast("convert", x, type);
+  const before = narrowOf(x);
+  if (before?.type === type) return before;
+  const result = cast("convert", x, type);
+  if (x.type === "bf16" && type === "f32") narrow.set(result, x);
+  return result;
 }
 
 /** The same bits under another type of equal width. */

@@ -1,7 +1,7 @@
 /** Operations that sum, or pick by index: reductions, products of matrices, gather and scatter. */
 import { type ElementType, typeText } from "./executor.ts";
 import { codeOf, operation, type Value } from "./graph.ts";
-import { compare, constant, iota, reshape, select } from "./hlo-elementwise.ts";
+import { compare, constant, convert, iota, narrowOf, reshape, select } from "./hlo-elementwise.ts";
 
 const INITIAL = {
   add: () => 0,
@@ -75,6 +75,9 @@ export function dotGeneral(
 
 /** Slices of x along `dimension` at `indices` [N] (i32, clamped into range). @returns x with that dimension of N */
 export function gather(x: Value, indices: Value, dimension: number): Value {
+  const narrow = narrowOf(x);
+  // a few rows are widened instead of the whole table
+  if (narrow !== null) return convert(gather(narrow, indices, dimension), x.type);
   const count = indices.shape[0]!;
   const column = reshape(indices, [count, 1]);
   const shape = x.shape.map((n, i) => (i === dimension ? count : n));

@@ -4,6 +4,7 @@
  * by then never exist, and buffers without a holder lend their memory to the program's results.
  */
 import * as tf from "@tensorflow/tfjs";
+import { widened } from "../../lib/bfloat16.ts";
 import { BackendError } from "../../lib/errors.ts";
 import { calledFrom } from "./caller.ts";
 import {
@@ -15,7 +16,7 @@ import {
   type HostArray,
 } from "./executor.ts";
 import { hostValue, insideLoop, Value } from "./graph.ts";
-import { forgetConstants, reshape } from "./hlo.ts";
+import { convert, forgetConstants, narrowOf, reshape } from "./hlo.ts";
 import { type CompiledCall, ProgramCache, type ProgramStatistics, type ProgramTimes } from "./programs.ts";
 
 export const xlaBackendName = "xla";
@@ -87,15 +88,29 @@ export class LazyBackend extends tf.KernelBackend {
     return this.programs.statistics;
   }
 
-  /** The value behind a tensor. */
+  /** The value behind a tensor; bf16 is widened, since tfjs does not know it. */
   take(info: tf.TensorInfo): Value {
-    return reshape(this.entry(info.dataId).value, info.shape);
+    const { value } = this.entry(info.dataId);
+    return reshape(value.type === "bf16" ? convert(value, "f32") : value, info.shape);
+  }
+
+  /** How a tensor's numbers lie on the device. */
+  typeOf({ dataId }: tf.TensorInfo): ElementType {
+    return this.entry(dataId).value.type;
+  }
+
+  /** A tensor of float32 whose numbers lie on the device as bf16. @param bits of bf16 */
+  halves(bits: Uint16Array, shape: readonly number[]): tf.Tensor {
+    const value = hostValue("bf16", shape, bits);
+    this.upload(value);
+    return this.tensor(value);
   }
 
   /** A tensor for a value. */
   give(value: Value, dtype: tf.DataType = dataType(value.type)): tf.TensorInfo {
     const dataId = {};
-    this.hold(dataId, value, dtype);
+    // a copy of a bf16 tensor stays one
+    this.hold(dataId, narrowOf(value) ?? value, dtype);
     return { dataId, shape: value.shape.slice(), dtype };
   }
 
@@ -323,6 +338,8 @@ function numbersOf({ definition }: Value): tf.backend_util.BackendValues {
 
 function asTfjs(data: HostArray): tf.backend_util.BackendValues {
   if (data instanceof Float32Array || data instanceof Int32Array || data instanceof Uint8Array) return data;
+  // bf16 is the only type of 16 bits that tensors are held in
+  if (data instanceof Uint16Array) return widened(data);
   return Float32Array.from(data as ArrayLike<number>);
 }
 

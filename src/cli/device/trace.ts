@@ -81,7 +81,8 @@ export async function traceStage(
   tf.enableProdMode();
   const backend = await startLazyBackend(executor);
   backend.precision = recipe.backend.precision;
-  const weights = zeroWeights(config);
+  const dtype = files.config["torch_dtype"] ?? files.config["dtype"];
+  const weights = zeroWeights(config, dtype === "bfloat16" ? "BF16" : "F32");
   const policy = parts.assemblePolicy(traced, { ...files, weights }, { trainable: true, reference: false });
   const optimizer = createAdamW(policy.trainable, traced.optimizer);
   const critic = algorithm.kind === "ppo" ? createCritic(policy) : null;
