@@ -200,7 +200,7 @@ const candidates = [
   ["loops in command buffers", "--xla_gpu_enable_command_buffer=+WHILE,+CONDITIONAL"],
   ["no Triton products", "--xla_gpu_enable_triton_gemm=false"],
   ["no autotuning", "--xla_gpu_autotune_level=0"],
-  ["deterministic", "--xla_gpu_exclude_nondeterministic_ops=true"],
+  ["neither timed nor in any order", "--xla_gpu_deterministic_ops=true"],
 ];
 
 export const compilerFlags = {

@@ -106,9 +106,10 @@ export function pick(x: Value, indices: Value): Value {
  * Sums of rows of `updates` by index: result[indices[n]] += updates[n].
  * @param indices [N, 1] or [N], i32
  * @param updates [N, ...rest]
+ * @param unique no two indices are equal
  * @returns [rows, ...rest]
  */
-export function scatterAdd(rows: number, indices: Value, updates: Value): Value {
+export function scatterAdd(rows: number, indices: Value, updates: Value, unique = false): Value {
   const count = updates.shape[0]!;
   const column = reshape(indices, [count, 1]);
   const shape = [rows, ...updates.shape.slice(1)];
@@ -124,6 +125,6 @@ export function scatterAdd(rows: number, indices: Value, updates: Value): Value 
     [zeros, column, updates],
     -1,
     ([z, i, u]) =>
-      `"stablehlo.scatter"(${z}, ${i}, ${u}) <{scatter_dimension_numbers = #stablehlo.scatter<${numbers}>, indices_are_sorted = false, unique_indices = false}> ({ ^bb0(%left: ${scalar}, %right: ${scalar}): %sum = stablehlo.add %left, %right : ${scalar} stablehlo.return %sum : ${scalar} }) : (${to}, ${column.text}, ${updates.text}) -> ${to}`,
+      `"stablehlo.scatter"(${z}, ${i}, ${u}) <{scatter_dimension_numbers = #stablehlo.scatter<${numbers}>, indices_are_sorted = false, unique_indices = ${unique}}> ({ ^bb0(%left: ${scalar}, %right: ${scalar}): %sum = stablehlo.add %left, %right : ${scalar} stablehlo.return %sum : ${scalar} }) : (${to}, ${column.text}, ${updates.text}) -> ${to}`,
   );
 }

@@ -11,6 +11,7 @@ export type NativeLibrary = ReturnType<typeof koffi.load>;
 export type NativeFunction = (...args: any[]) => any;
 
 /** dlopen's flags (glibc and musl; Darwin has another RTLD_NODELETE). */
+const RTLD_LAZY = 1;
 const RTLD_NOW = 2;
 const RTLD_NODELETE = process.platform === "darwin" ? 0x80 : 0x1000;
 
@@ -30,6 +31,11 @@ export function openResident(path: string): NativeLibrary {
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new BackendError(`${path}: cannot be loaded: ${reason}`, { cause });
   }
+}
+
+/** Opens a library that others ask for by its bare name; one that does not open is passed over. */
+export function preload(path: string): void {
+  koffi.load(null).func("dlopen", "uintptr_t", ["str", "int"])(path, RTLD_LAZY | RTLD_NODELETE);
 }
 
 /** Address of a typed array's first byte; keep the array alive while the address is in use. */

@@ -68,13 +68,16 @@ function pluginCandidate(plugin: FoundPlugin, options: OpenExecutorOptions): Can
     open: async () => {
       if (!hasDriver(plugin.platform))
         throw new BackendUnavailable("no driver of such a device is here", null);
+      const { gpuClientOptions, gpuFlags, preloadNvidia } = await import("./pjrt/gpu-settings.ts");
       const { openPjrtExecutor } = await import("./pjrt/executor.ts");
+      preloadNvidia(plugin);
       return openPjrtExecutor({
         plugin: plugin.path,
+        client: gpuClientOptions(plugin.platform),
+        flags: gpuFlags(plugin),
         ...(options.threads !== undefined && { threads: options.threads }),
         ...(options.devices !== undefined && { devices: options.devices }),
         ...(options.keepPrograms !== false && { cache: programCacheFolder() }),
-        ...(plugin.cudaTools !== null && { flags: { xla_gpu_cuda_data_dir: plugin.cudaTools } }),
       });
     },
   };

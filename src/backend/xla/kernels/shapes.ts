@@ -15,13 +15,13 @@ import {
   pad,
   reshape,
   reverse,
-  scatterAdd,
   select,
   slice,
   subtract,
   transpose,
 } from "../hlo.ts";
 import { elementType } from "../lazy-backend.ts";
+import { sumsByIndex } from "../ordered-sums.ts";
 import { axesOf, defineKernel } from "./define.ts";
 
 function split(x: Value, sizes: readonly number[], axis: number): Value[] {
@@ -140,18 +140,18 @@ export function registerShapes(): void {
     const rows = gather(x, reshape(indices, [indices.size]), at);
     return reshape(rows, [...x.shape.slice(0, at), ...indices.shape, ...x.shape.slice(at + 1)]);
   });
-  defineKernel("UnsortedSegmentSum", (input, { numSegments }) => {
+  defineKernel("UnsortedSegmentSum", (input, { numSegments }, backend) => {
     const ids = input("segmentIds");
     const x = input("x");
     const rows = reshape(x, [ids.size, ...x.shape.slice(ids.shape.length)]);
-    return scatterAdd(numSegments, ids, rows);
+    return sumsByIndex(backend)(numSegments, ids, rows);
   });
-  defineKernel("ScatterNd", (input, { shape }) => {
+  defineKernel("ScatterNd", (input, { shape }, backend) => {
     const indices = input("indices");
     if (indices.shape.at(-1) !== 1)
       throw new RangeError("scatterND with more than one index can not be traced");
     const updates = input("updates");
-    return scatterAdd(shape[0], indices, reshape(updates, [indices.size, ...shape.slice(1)]));
+    return sumsByIndex(backend)(shape[0], indices, reshape(updates, [indices.size, ...shape.slice(1)]));
   });
 }
 

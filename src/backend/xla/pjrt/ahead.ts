@@ -5,6 +5,7 @@ import { Arena, openPlugin, type PjrtPlugin } from "./api.ts";
 import { compileOptions, type XlaFlags } from "./compile-options.ts";
 import { memoryOf, optimizedProgram } from "./executable.ts";
 import type { FoundPlugin } from "./find.ts";
+import { gpuFlags } from "./gpu-settings.ts";
 import { type KernelCost, kernelsOf } from "./hlo-cost.ts";
 import { readHloModule } from "./hlo-module.ts";
 import { type GpuTarget, targetConfig } from "./targets.ts";
@@ -47,8 +48,8 @@ export function compileAhead(module: string, options: AheadOptions): AheadProgra
     const format = arena.text("mlir");
     const wanted = compileOptions(cards, {
       // kernels cannot be timed without the card: the compiler's own estimates choose
+      ...gpuFlags(options.plugin),
       xla_gpu_autotune_level: 0,
-      ...(options.plugin.cudaTools !== null && { xla_gpu_cuda_data_dir: options.plugin.cudaTools }),
       ...options.flags,
     });
     const { executable } = plugin.call("Compile", {

@@ -37,6 +37,9 @@ export interface PjrtPlugin {
   waitAsync(event: Pointer, what: string): Promise<void>;
 }
 
+/** Value of an option: whole numbers are int64, others float; one float that may be whole, or a list of int64, as an array. */
+export type NamedValue = string | number | boolean | Float32Array | BigInt64Array;
+
 /** Memory that lives during a call: keeps what addresses point to. */
 export class Arena {
   private readonly kept: ArrayBufferView[] = [];
@@ -60,8 +63,8 @@ export class Arena {
     return this.keep(encode(structLayout(name), values));
   }
 
-  /** An array of PJRT_NamedValue. Whole numbers pass as int64. */
-  namedValues(values: Readonly<Record<string, string | number | boolean>>): { at: Pointer; count: number } {
+  /** An array of PJRT_NamedValue. */
+  namedValues(values: Readonly<Record<string, NamedValue>>): { at: Pointer; count: number } {
     const layout = structLayout("NamedValue");
     const entries = Object.entries(values);
     const array = new Uint8Array(layout.size * entries.length);
@@ -74,10 +77,14 @@ export class Arena {
         fields = { ...common, type: namedValueTypes.string, value: text.at, value_size: text.size };
       } else if (typeof value === "boolean") {
         fields = { ...common, type: namedValueTypes.bool, value: value ? 1 : 0 };
-      } else if (Number.isInteger(value)) {
+      } else if (value instanceof BigInt64Array) {
+        const at = this.keep(value);
+        fields = { ...common, type: namedValueTypes.int64List, value: at, value_size: value.length };
+      } else if (typeof value === "number" && Number.isInteger(value)) {
         fields = { ...common, type: namedValueTypes.int64, value };
       } else {
-        const word = new Uint32Array(Float32Array.of(value).buffer);
+        const float = typeof value === "number" ? Float32Array.of(value) : value.slice(0, 1);
+        const word = new Uint32Array(float.buffer);
         fields = { ...common, type: namedValueTypes.float, value: word[0]! };
       }
       array.set(encode(layout, fields), index * layout.size);

@@ -4,7 +4,7 @@ import { BackendError } from "../../../lib/errors.ts";
 import { withDonation } from "../donation.ts";
 import type { CompileOptions, DeviceMemory, Executor, Platform, Program, Spec } from "../executor.ts";
 import { type Pointer, textAt, viewOf } from "../native.ts";
-import { Arena, openPlugin, type PjrtPlugin } from "./api.ts";
+import { Arena, type NamedValue, openPlugin, type PjrtPlugin } from "./api.ts";
 import { BufferPool } from "./buffers.ts";
 import { compileOptions, type XlaFlags } from "./compile-options.ts";
 import { PjrtProgram } from "./executable.ts";
@@ -14,7 +14,7 @@ export interface PjrtExecutorOptions {
   /** The plugin's library. */
   readonly plugin: string;
   /** Options of PJRT_Client_Create, such as `memory_fraction` of a GPU. */
-  readonly client?: Readonly<Record<string, string | number | boolean>>;
+  readonly client?: Readonly<Record<string, NamedValue>>;
   /** XLA's flags for every program. */
   readonly flags?: XlaFlags;
   /** Threads of the CPU plugin; every core when absent. */
@@ -61,7 +61,9 @@ export function openPjrtExecutor(options: PjrtExecutorOptions): Executor {
     ...(xla !== undefined && { xla }),
     [`pjrt_${platform}`]: platformVersion.split("\n")[0]!,
   };
-  const cache = options.cache === undefined ? null : programCache(options.cache, options.plugin, versions);
+  // a program is compiled for the card that it was timed on
+  const made = { ...versions, devices: kinds.join(", ") };
+  const cache = options.cache === undefined ? null : programCache(options.cache, options.plugin, made);
   const programs = new Set<PjrtProgram>();
 
   const compile = (module: string, outputs: readonly Spec[], wanted: CompileOptions = {}): Program => {

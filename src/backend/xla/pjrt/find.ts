@@ -33,7 +33,8 @@ const otherPlugins = [
 
 const pluginFile = /(pjrt|plugin).*\.(so|dylib|dll)$/i;
 
-function platformOf(path: string): Platform {
+/** By the names of the library and its folder. */
+export function platformOf(path: string): Platform {
   const name = `${basename(dirname(path))}/${basename(path)}`;
   if (/cuda/i.test(name)) return "cuda";
   if (/rocm/i.test(name)) return "rocm";

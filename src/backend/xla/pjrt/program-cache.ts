@@ -28,14 +28,18 @@ function machine(): string {
   return [platform(), arch(), cpus()[0]?.model ?? "", cpus().length, flags].join("\n");
 }
 
-/** @param plugin path of the library: its size and time are part of the key, beside the versions it reports */
+/**
+ * @param plugin path of the library: its size and time are part of the key, beside the versions it reports, and $XLA_FLAGS,
+ * which every plugin reads
+ */
 export function programCache(
   folder: string,
   plugin: string,
   versions: Readonly<Record<string, string>>,
 ): ProgramCache {
   const { size, mtimeMs } = statSync(plugin);
-  const base = JSON.stringify([plugin, size, mtimeMs, versions, machine()]);
+  const flags = process.env["XLA_FLAGS"] ?? "";
+  const base = JSON.stringify([plugin, size, mtimeMs, versions, machine(), flags]);
   const pathOf = (key: string) => join(folder, `${key}.pjrt`);
   return {
     key: (text, options) =>
