@@ -74,7 +74,7 @@ function shapeOf(
   const round = few === null ? bucket : coarseBucket;
   const longest = (of: (row: RowLengths) => number) => Math.max(0, ...rows.map(of));
   const plain = {
-    rows: few === null ? rows.length : rowsOf(rows.length, most),
+    rows: few === null ? rows.length : rowsOf(rows.length, most, few),
     length: round(longest(({ prompt, completion }) => prompt.length + completion.length)),
     shared: null,
   };
@@ -83,7 +83,7 @@ function shapeOf(
   const promptLength = round(longest(({ prompt }) => prompt.length));
   // nothing is scored behind a completion's last token
   const completionLength = round(longest(({ completion }) => Math.max(1, completion.length - 1)));
-  const prompts = few === null ? groups.length : rowsOf(groups.length, Math.ceil(most / completions));
+  const prompts = few === null ? groups.length : rowsOf(groups.length, Math.ceil(most / completions), few);
   const length = promptLength + completions * completionLength;
   if (prompts * length > (1 - WORTH_SHARING) * plain.rows * plain.length) return plain;
   return { rows: prompts, length, shared: { promptLength, completions, completionLength } };
@@ -132,7 +132,7 @@ function sharePrompts(
     }
     return { batch: { ...common, scoredAt: scoredBehindPrompts(prompts, shared), targets }, starts, slots };
   }
-  const scored = few === null ? scoredBucket(count) : Math.ceil(all / 2);
+  const scored = few === null ? scoredBucket(count) : multiple(Math.ceil(all / 2), few.devices);
   const scoredAt = new Int32Array(scored);
   const targets = new Int32Array(scored);
   for (const [i, { completion }] of rows.entries()) {
@@ -154,11 +154,15 @@ export interface PaddedBatch {
   slots: number[];
 }
 
-/** Rows of a batch where each new shape costs a compilation: the most there can be, half of it, a quarter ... */
-function rowsOf(count: number, most: number): number {
+/** Rows of a batch where each new shape costs a compilation: the most there can be, half of it, a quarter ..., as many on each device. */
+function rowsOf(count: number, most: number, { devices }: FewShapes): number {
   let rows = Math.max(1, count, most);
   while (rows > 1 && Math.ceil(rows / 2) >= count) rows = Math.ceil(rows / 2);
-  return rows;
+  return multiple(rows, devices);
+}
+
+function multiple(count: number, of: number): number {
+  return Math.ceil(count / of) * of;
 }
 
 /** The same for lengths: twice the usual steps. */
@@ -183,7 +187,7 @@ export function packRows(
   const longest = Math.max(0, ...packed.map((row) => row.reduce((sum, segment) => sum + size(segment), 0)));
   const length = rowLength ?? (few === null ? bucket(longest) : coarseBucket(longest));
   if (longest > length) throw new RangeError(`a row of ${longest} tokens does not fit into ${length}`);
-  const rows = few === null ? packed.length : rowsOf(packed.length, most);
+  const rows = few === null ? packed.length : rowsOf(packed.length, most, few);
   const tokens = new Int32Array(rows * length);
   const segments = new Int32Array(rows * length);
   const positions = new Int32Array(rows * length);
@@ -220,7 +224,10 @@ export function packRows(
     };
     return { batch, starts, slots: first.map((k) => scoredAt[k] ?? 0) };
   }
-  const scored = few === null ? scoredBucket(scoredAt.length) : halves(scoredAt.length, rows * length);
+  const scored =
+    few === null
+      ? scoredBucket(scoredAt.length)
+      : multiple(halves(scoredAt.length, rows * length), few.devices);
   const batch = { ...common, scoredAt: padded(scoredAt, scored), targets: padded(targets, scored) };
   return { batch, starts, slots: first };
 }

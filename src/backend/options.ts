@@ -53,6 +53,12 @@ export const backendObjectOptions = z.strictObject({
     .describe(
       "xla only: how operands of matrix products are rounded; sums, weights, moments and everything else stay f32. tf32 keeps 10 bits on GPUs and is f32 on CPUs; bf16 keeps 7, fast where a processor has bf16 units, and frozen weights that are bf16 in their file stay so on the device. policy/precision_gap says what that does to logprobs",
     ),
+  devices: z
+    .union([z.literal("auto"), z.int().min(1).max(64)])
+    .default("auto")
+    .describe(
+      "xla only: devices of this machine that share the rows of each batch, weights whole on each; auto takes every GPU, and 1 on the CPU. Steps are the same to rounding whatever the number. On the CPU a number above 1 makes that many virtual devices of it, to try things out: it is not faster",
+    ),
   threads: z
     .int()
     .min(1)

@@ -23,6 +23,8 @@ export interface StartOptions {
   precision?: "f32" | "tf32" | "bf16" | undefined;
   /** xla and tensorflow: where they compute; a GPU where there is one when absent. */
   device?: "gpu" | "cpu" | undefined;
+  /** xla only: devices that share each batch; "auto" (default) is every GPU, and 1 on the CPU. */
+  devices?: "auto" | number | undefined;
   /** Threads of the CBLAS library or of compiled programs; every core when absent. */
   threads?: number | undefined;
 }
@@ -42,6 +44,8 @@ export interface BackendInfo {
   matmul?: "cblas" | "simd";
   /** xla and tensorflow: what they compute on: cpu, cuda ... */
   platform?: string;
+  /** xla only: how many devices share each batch. */
+  devices?: number;
 }
 
 /** Parameters from which compiling pays on a CPU; docs/decisions/0006. */
@@ -95,6 +99,12 @@ async function startAndCheck(
       "use backend xla",
     );
   }
+  if (kind !== "xla" && typeof options.devices === "number" && options.devices > 1) {
+    throw new BackendUnavailable(
+      `backend.devices ${options.devices} needs compiled programs`,
+      "use backend xla",
+    );
+  }
   const started = await start(kind, options, auto);
   if (tf.getBackend() !== started.tfName) {
     throw new BackendUnavailable(`tfjs is on ${tf.getBackend()} instead of ${started.tfName}`, null);
@@ -123,7 +133,7 @@ async function checkedSelfTest(): Promise<SelfTestResult> {
   }
 }
 
-type Started = StartedBackend & { matmul?: "cblas" | "simd"; platform?: string };
+type Started = StartedBackend & Pick<BackendInfo, "matmul" | "platform" | "devices">;
 
 async function start(kind: BackendKind, options: StartOptions, auto: boolean): Promise<Started> {
   switch (kind) {
@@ -136,8 +146,8 @@ async function start(kind: BackendKind, options: StartOptions, auto: boolean): P
     }
     case "xla": {
       const { startXla } = await import("./xla/start.ts");
-      const { library, threads, device = "auto", precision } = options;
-      return startXla({ library, threads, device, precision });
+      const { library, threads, device = "auto", precision, devices } = options;
+      return startXla({ library, threads, device, precision, devices });
     }
     case "tensorflow": {
       const { startTensorFlowLibrary } = await import("./tensorflow.ts");

@@ -39,6 +39,7 @@ export async function assembleBackend(
     cblas: recipe.backend.cblas,
     library: recipe.backend.library,
     precision: recipe.backend.precision,
+    devices: recipe.backend.devices,
     threads: recipe.backend.threads,
   });
 }

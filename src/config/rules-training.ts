@@ -290,6 +290,7 @@ const labels: Rule = ({ data, rewards, algorithm }, { report }) => {
 const backendKeys = {
   cblas: { kinds: ["wasm"], why: "makes no use of a BLAS library of ours" },
   library: { kinds: ["xla", "tensorflow"], why: "opens no such library" },
+  devices: { kinds: ["xla"], why: "computes on one device" },
   threads: { kinds: ["wasm", "xla", "tensorflow"], why: "cannot be told how many threads to use" },
 } as const;
 

@@ -3,6 +3,7 @@
  * biases, query/key norms, windows, rotary scaling and tied embeddings only. Pure functions of (weights, batch).
  */
 import * as tf from "@tensorflow/tfjs";
+import { overDevices } from "../backend/devices.ts";
 import { embedding, maskedSoftmax, rematerialise, rmsNorm, rope, swiglu } from "../backend/ops.ts";
 import { type AttentionRows, type BatchContext, batchContext } from "./batch-context.ts";
 import { embeddingName, finalNormName, headName, layerModule } from "./decoder-weights.ts";
@@ -209,7 +210,7 @@ function decoderLayer(
 
 /** Embedded tokens. @param tokens [N] @returns [N, H] */
 export function embed(tokens: Int32Array | tf.Tensor1D, view: WeightView): tf.Tensor2D {
-  const ids = tokens instanceof tf.Tensor ? tokens : tf.tensor1d(tokens, "int32");
+  const ids = tokens instanceof tf.Tensor ? tokens : overDevices(tf.tensor1d(tokens, "int32"));
   return embedding(weight<tf.Tensor2D>(view, embeddingName), ids);
 }
 
@@ -262,9 +263,9 @@ export function hiddenStates(
 function chosen(x: tf.Tensor2D, { rows, shared }: TokenBatch, at: Int32Array): tf.Tensor2D {
   const all = shared ? scoredBehindPrompts(rows, shared) : null;
   if (at.length === (all?.length ?? x.shape[0]) && at.every((index, i) => index === (all?.[i] ?? i))) {
-    return shared ? behindPrompts(x, rows, shared) : x;
+    return shared ? overDevices(behindPrompts(x, rows, shared)) : x;
   }
-  return embedding(x, tf.tensor1d(at, "int32"));
+  return overDevices(embedding(x, overDevices(tf.tensor1d(at, "int32"))));
 }
 
 /** x at `scoredBehindPrompts`, without a gather. */

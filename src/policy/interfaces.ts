@@ -125,6 +125,8 @@ export interface Trainee {
 export interface FewShapes {
   /** Every position is scored, those that are not wanted with weight 0: cheap where the vocabulary is small. */
   scoreAll: boolean;
+  /** Rows, and scored tokens, are a multiple of this: each device has as many. */
+  devices: number;
 }
 
 /** A policy that can be trained. Weights are [in, out] inside, [out, in] in files. */

@@ -1,5 +1,6 @@
 /** A policy: weights on the backend, what of them is trained, its reference, and the ways in and out. */
 import * as tf from "@tensorflow/tfjs";
+import { deviceCount, overDevices } from "../backend/devices.ts";
 import { frozenTensor, halvedTensor, holdsHalves, isHalved } from "../backend/frozen.ts";
 import { tokenLogprobs } from "../backend/ops.ts";
 import { mark } from "../backend/profile.ts";
@@ -208,7 +209,7 @@ class Policy implements DecoderPolicy {
     const rematerialise = options.reference ? null : this.rematerialisation;
     const hidden = hiddenStates(this.config, batch, batch.scoredAt, view, { rematerialise });
     const { matrix, layout } = outputWeight(this.config, view);
-    return tokenLogprobs(hidden, matrix, tf.tensor1d(batch.targets, "int32"), {
+    return tokenLogprobs(hidden, matrix, overDevices(tf.tensor1d(batch.targets, "int32")), {
       layout,
       temperature: options.temperature,
       weightGradient: this.trainsWeights && !options.reference,
@@ -245,7 +246,7 @@ class Policy implements DecoderPolicy {
   get fewShapes(): FewShapes | null {
     if (!compilesPrograms()) return null;
     // the output matrix is then a small part of a token's work
-    return { scoreAll: this.config.vocabSize <= 8 * this.config.hiddenSize };
+    return { scoreAll: this.config.vocabSize <= 8 * this.config.hiddenSize, devices: deviceCount() };
   }
 
   freezeReference(): void {

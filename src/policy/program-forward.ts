@@ -1,5 +1,6 @@
 /** Generation's forward passes inside a program: prompts at once, then one token of every row. */
 import * as tf from "@tensorflow/tfjs";
+import { overDevices } from "../backend/devices.ts";
 import type { Value } from "../backend/xla/graph.ts";
 import * as hlo from "../backend/xla/hlo.ts";
 import type { LazyBackend } from "../backend/xla/lazy-backend.ts";
@@ -53,7 +54,7 @@ export function prefill(
     caches.push([backend.take(projections.key), backend.take(projections.value)]);
     x = finishLayer(config, n, x, attend(config, projections, masks[n]!), view);
   }
-  const hidden = tf.gather(x, tf.tensor1d(batch.scoredAt, "int32")) as tf.Tensor2D;
+  const hidden = overDevices(tf.gather(x, tf.tensor1d(batch.scoredAt, "int32")) as tf.Tensor2D);
   const logits = backend.take(logitsOf(config, finalNorm(config, hidden, view), view)); // [P, V]
   const repeated = hlo.broadcast(hlo.reshape(logits, [groups, 1, config.vocabSize]), [
     groups,

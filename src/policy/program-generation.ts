@@ -4,6 +4,7 @@
  * grows from border to border; there, rows that ended leave.
  */
 import * as tf from "@tensorflow/tfjs";
+import { overDevices } from "../backend/devices.ts";
 import type { Value } from "../backend/xla/graph.ts";
 import * as hlo from "../backend/xla/hlo.ts";
 import type { LazyBackend } from "../backend/xla/lazy-backend.ts";
@@ -13,7 +14,7 @@ import type { WeightView } from "./decoder.ts";
 import { checkPrompts } from "./generation.ts";
 import type { DecoderConfig } from "./interfaces.ts";
 import { forward, grown, type ProgramShape, positionTables, prefill, zero } from "./program-forward.ts";
-import { capacities, ladder, slotsFor } from "./program-sizes.ts";
+import { capacities, ladder, partsFor, slotsFor } from "./program-sizes.ts";
 
 /** Rows leave at a border when this share of them has ended. */
 const COMPACT_SHARE = 0.375;
@@ -62,6 +63,7 @@ class ProgramRun implements ProgramShape {
   readonly config: DecoderConfig;
   readonly view: WeightView;
   private readonly request: SamplingRequest;
+  /** Of each group. */
   private readonly prompts: readonly Int32Array[];
   private readonly sampled: SampledRow[];
   readonly slots: number;
@@ -86,15 +88,16 @@ class ProgramRun implements ProgramShape {
     this.backend = backend;
     this.config = config;
     this.view = view;
-    this.prompts = prompts;
     this.request = request;
     this.sampled = sampled;
     this.slots = slotsFor(Math.max(...prompts.map((prompt) => prompt.length)));
-    this.groups = ladder(prompts.length);
-    this.groupSize = request.repeats;
+    const parts = partsFor(prompts.length, request.repeats, backend.devices);
+    this.prompts = prompts.flatMap((prompt) => new Array<Int32Array>(parts).fill(prompt));
+    this.groups = ladder(this.prompts.length, backend.devices);
+    this.groupSize = request.repeats / parts;
     this.rows = Array.from({ length: this.groups * this.groupSize }, (_, i) => {
       const prompt = Math.floor(i / this.groupSize);
-      return prompt < prompts.length
+      return prompt < this.prompts.length
         ? { index: i, prompt, ended: false }
         : { index: -1, prompt: 0, ended: true };
     });
@@ -188,10 +191,11 @@ class ProgramRun implements ProgramShape {
 
     const tokens = hlo.constant("i32", 0, [steps, width]);
     const floats = hlo.constant("f32", 0, [steps, width]);
+    const rowValue = (tensor: tf.Tensor) => backend.byRows(value(tensor));
     let state: DecodingState = {
       count: backend.changingInteger(start),
-      current: first ? hlo.constant("i32", 0, [width]) : value(tf.tensor1d(this.current, "int32")),
-      ended: value(
+      current: first ? hlo.constant("i32", 0, [width]) : rowValue(tf.tensor1d(this.current, "int32")),
+      ended: rowValue(
         tf.tensor1d(
           this.rows.map(({ ended }) => Number(ended)),
           "bool",
@@ -207,9 +211,11 @@ class ProgramRun implements ProgramShape {
     );
     if (first) {
       const filled = prefill(this, this.prompts);
-      prompt = filled.caches;
+      prompt = filled.caches.map(([keys, values]) => [backend.byRows(keys), backend.byRows(values)] as const);
       state = this.record(state, draw(filled.logits, zero()), zero());
-      const empty = hlo.constant("f32", 0, [width, config.keyValueHeads, capacity, config.headDim]);
+      const empty = backend.byRows(
+        hlo.constant("f32", 0, [width, config.keyValueHeads, capacity, config.headDim]),
+      );
       state.caches = filled.caches.flatMap(() => [empty, empty]);
     } else {
       state.caches = this.caches.flatMap(({ keys, values }) => [
@@ -244,8 +250,8 @@ class ProgramRun implements ProgramShape {
         ([keys, values], n): LayerCaches => ({
           promptKeys: first ? (tensor(keys) as tf.Tensor4D) : this.caches[n]!.promptKeys,
           promptValues: first ? (tensor(values) as tf.Tensor4D) : this.caches[n]!.promptValues,
-          keys: tensor(done.caches[2 * n]!) as tf.Tensor4D,
-          values: tensor(done.caches[2 * n + 1]!) as tf.Tensor4D,
+          keys: tensor(backend.byRows(done.caches[2 * n]!)) as tf.Tensor4D,
+          values: tensor(backend.byRows(done.caches[2 * n + 1]!)) as tf.Tensor4D,
         }),
       ),
     };
@@ -296,7 +302,7 @@ class ProgramRun implements ProgramShape {
       const group = Math.floor(i / this.groupSize);
       live.set(group, [...(live.get(group) ?? []), row]);
     }
-    const groups = Math.min(this.groups, ladder(live.size));
+    const groups = Math.min(this.groups, ladder(live.size, this.backend.devices));
     const groupSize = Math.min(
       this.groupSize,
       ladder(Math.max(...[...live.values()].map(({ length }) => length))),
@@ -317,7 +323,7 @@ class ProgramRun implements ProgramShape {
     }
     this.caches = this.caches.map((cache) => {
       const pick = (x: tf.Tensor4D, at: number[]) => {
-        const picked = tf.tidy(() => tf.gather(x, tf.tensor1d(at, "int32")) as tf.Tensor4D);
+        const picked = tf.tidy(() => overDevices(tf.gather(x, tf.tensor1d(at, "int32")) as tf.Tensor4D));
         x.dispose();
         return picked;
       };

@@ -75,8 +75,9 @@ function outcome(policy: DecoderPolicy, rows: readonly TokenRow[], padded: Padde
 
 const layouts: [string, FewShapes | null][] = [
   ["as little as possible", null],
-  ["few shapes, every position scored", { scoreAll: true }],
-  ["few shapes, a large vocabulary", { scoreAll: false }],
+  ["few shapes, every position scored", { scoreAll: true, devices: 1 }],
+  ["few shapes, a large vocabulary", { scoreAll: false, devices: 1 }],
+  ["few shapes, rows for three devices", { scoreAll: false, devices: 3 }],
 ];
 
 describe.each(testBackends.slice(1))("prompts that are shared, on %s", (backend) => {
@@ -147,10 +148,14 @@ describe("which layout", () => {
 
   it("few shapes: the same programs serve batches of other lengths and fewer prompts", () => {
     const shape = ({ batch }: PaddedBatch) => [batch.rows, batch.length, batch.scoredAt.length];
-    const few = { scoreAll: false };
+    const few = { scoreAll: false, devices: 1 };
     const four = rowsOf([1, 2, 3, 4].map((n) => [26 + (n % 3), [n + 8, 20, 17]] as const));
     const three = rowsOf([1, 2, 3].map((n) => [17 + n, [n + 5, 22, 14]] as const));
     expect(shape(padRows(four, few, 12))).toEqual(shape(padRows(three, few, 12)));
+    // each device has as many rows and scored tokens
+    expect(shape(padRows(four, { ...few, devices: 5 }, 12))[0]).toBe(5);
+    const scored = [1, 4].map((devices) => shape(padRows(four, { ...few, devices }, 12))[2]! % 4);
+    expect(scored).toEqual([2, 0]);
   });
 
   it("micro-batches keep a prompt's rows together where that saves more than rows of like length", () => {

@@ -53,7 +53,13 @@ describe("defaults", () => {
   test("every section is there, and the run is named after the file", () => {
     const recipe = load(base);
     expect(recipe.rollout.group_size).toBe(8);
-    expect(recipe.backend).toEqual({ kind: "auto", cblas: "auto", library: "auto", precision: "f32" });
+    expect(recipe.backend).toEqual({
+      kind: "auto",
+      cblas: "auto",
+      library: "auto",
+      precision: "f32",
+      devices: "auto",
+    });
     expect(recipe.run.name).toBe("my-config");
     expect(recipe.eval).toBeUndefined();
   });

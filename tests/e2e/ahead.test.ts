@@ -1,10 +1,8 @@
 /** Every recipe's programs compile for a card that is not here, and run on the CPU. */
 import { createHash } from "node:crypto";
 import { expect, it } from "vitest";
-import { forDevices } from "../../src/backend/xla/data-parallel.ts";
-import type { DeviceBuffer, Executor, Sharding, Spec } from "../../src/backend/xla/executor.ts";
+import type { DeviceBuffer, Executor, Spec } from "../../src/backend/xla/executor.ts";
 import { bytesOf, type ElementType, elementTypes, sizeOf } from "../../src/backend/xla/executor.ts";
-import { compileAhead } from "../../src/backend/xla/pjrt/ahead.ts";
 import { gpuTarget } from "../../src/backend/xla/pjrt/targets.ts";
 import { openRecipeModel } from "../../src/cli/assemble.ts";
 import { Compiler, planForDevice } from "../../src/cli/device/plan.ts";
@@ -31,11 +29,17 @@ const recipes: { config: string; set?: string[]; updatesOnly?: boolean }[] = [
   { config: "think-after-answer", updatesOnly: true },
 ];
 
-async function traced(config: string, set: string[], updatesOnly: boolean): Promise<StageTrace[]> {
+async function traced(
+  config: string,
+  set: string[],
+  updatesOnly: boolean,
+  devices = 1,
+): Promise<StageTrace[]> {
   const { stages } = loadRecipe(config, { set });
   const files = await openRecipeModel(stages[0]!.recipe, () => {}, { weights: false });
   const traces: StageTrace[] = [];
-  for (const stage of stages) traces.push(await traceStage(stage, files, { device: "a card", updatesOnly }));
+  for (const stage of stages)
+    traces.push(await traceStage(stage, files, { device: "a card", devices, updatesOnly }));
   files.weights.close();
   return traces;
 }
@@ -149,77 +153,46 @@ optionalPart(
   }, 900_000);
 });
 
-/** Eight prompts of eight completions: a prompt for each card. */
-const batchRows = ["algorithm.micro_batch_rows=64", "algorithm.kl.coef=0.1"];
-
-/** A micro-batch's program, its arguments and how each lies: what came from the host in whole rows is cut. */
-async function microBatch(devices: number) {
-  const [trace] = await traced("configs/quickstart.yaml", batchRows, true);
-  const { program, runs } = trace!.programs.find(({ phase }) => phase === "micro-batch")!;
-  const { fresh } = runs[0]!;
-  const specs = signature(program.text);
-  const shardings = specs.map(({ shape }, i): Sharding => {
-    return fresh[i] && shape.length > 0 && shape[0]! % devices === 0 ? "rows" : "replicated";
-  });
-  return { program, specs, shardings, text: forDevices(program.text, devices, shardings), trace: trace! };
+/** A program of the quickstart by the code that `rlpt train` runs on so many cards. */
+async function compiled(devices: number, phase: string) {
+  const set = ["algorithm.micro_batch_rows=64", "algorithm.kl.coef=0.1"];
+  const [trace] = await traced("configs/quickstart.yaml", set, phase !== "generation", devices);
+  const program = trace!.programs.find((one) => one.phase === phase)!;
+  const compiler = new Compiler(cuda!, gpuTarget("h100"), () => {}, devices);
+  return { trace: trace!, ...compiler.compile(program) };
 }
 
 optionalPart(
-  "a batch cut for eight cards",
+  "batches cut for eight cards",
   compiles,
   cudaPluginMissing,
 )(() => {
-  it("exchanges sums of gradients, and gathers one array", async () => {
-    const { program, specs, shardings, text } = await microBatch(8);
-    const { donate = [] } = program.options;
-    const target = gpuTarget("h100");
-    const whole = compileAhead(program.text, { plugin: cuda!, target, donate });
-    const cut = compileAhead(text, { plugin: cuda!, target, donate, cards: 8 });
-    const rows = specs
-      .filter((_, i) => shardings[i] === "rows")
-      .reduce((sum, spec) => sum + bytesOf(spec), 0);
-    expect(rows).toBeGreaterThan(5 * 64 * 48 * 4);
-    expect(cut.memory!.arguments).toBe(whole.memory!.arguments - rows + rows / 8);
-    expect(cut.memory!.temporary).toBeLessThan(whole.memory!.temporary / 3);
-    const { "all-reduce": plain = 0, "all-reduce-start": started = 0, ...others } = cut.collectives;
-    expect(plain + started).toBeGreaterThan(0);
-    expect(others).toEqual({ "all-gather": 1 });
+  it("an update's cards exchange the sum of gradients, and little else", async () => {
+    const one = await compiled(1, "micro-batch");
+    const eight = await compiled(8, "micro-batch");
+    expect(eight.memory!.temporary).toBeLessThan(one.memory!.temporary / 4);
+    expect(one.collectives(1)).toEqual([]);
+    const collectives = eight.collectives(1);
+    expect(collectives.every(({ kind, times }) => kind === "all-reduce" && times === 1)).toBe(true);
+    const bytes = collectives.reduce((sum, collective) => sum + collective.bytes, 0);
+    // gradients of all weights, once, and a few statistics
+    expect(bytes).toBeGreaterThanOrEqual(4 * eight.trace.trainable);
+    expect(bytes).toBeLessThan(4 * eight.trace.trainable + 1000);
   }, 600_000);
 });
 
 optionalPart(
-  "a batch cut for two devices",
-  pluginFor("cpu") !== null,
-  cpuPluginMissing,
+  "generation cut for eight cards",
+  compiles && thorough,
+  compiles ? notThorough : cudaPluginMissing,
 )(() => {
-  it("gives the gradients of one device", async () => {
-    const { openPjrtExecutor } = await import("../../src/backend/xla/pjrt/executor.ts");
-    const { program, specs, shardings, text } = await microBatch(2);
-    const rng = createRng(3);
-    const data = specs.map((spec, i) => numbersFor(spec, null, rng.fork(i)));
-    const results = [1, 2].map((devices) => {
-      const executor = openPjrtExecutor({ plugin: pluginFor("cpu")!.path, devices });
-      try {
-        const options = { ...program.options, partitions: devices };
-        const compiled = executor.compile(devices === 1 ? program.text : text, program.outputs, options);
-        const args = specs.map((spec, i) =>
-          executor.upload(data[i]!, spec, devices === 1 ? undefined : shardings[i]),
-        );
-        return compiled.run(args).map((buffer) => [...(executor.download(buffer) as Float32Array)]);
-      } finally {
-        executor.close();
-      }
-    });
-    const [one, two] = results as [number[][], number[][]];
-    let largest = 0;
-    for (const [i, numbers] of one.entries()) {
-      for (const [k, number] of numbers.entries()) {
-        largest = Math.max(largest, Math.abs(number));
-        expect(Math.abs(two[i]![k]! - number)).toBeLessThan(1e-5 * Math.max(1, Math.abs(number)));
-      }
-    }
-    expect(largest).toBeGreaterThan(1e-3);
-  }, 120_000);
+  it("generation's cards tell each other, token by token, whether all rows have ended, and nothing else", async () => {
+    const one = await compiled(1, "generation");
+    const eight = await compiled(8, "generation");
+    expect(eight.memory!.temporary).toBeLessThan(one.memory!.temporary / 4);
+    const inLoop = eight.collectives(10).filter(({ open }) => open);
+    expect(inLoop).toEqual([{ kind: "all-reduce", bytes: 1, times: 10, open: true }]);
+  }, 600_000);
 });
 
 /** Runs a program on small numbers and looks for NaN. */

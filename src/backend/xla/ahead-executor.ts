@@ -3,6 +3,7 @@
  * traced at its real shapes where neither the card nor the weights are. Reads give numbers that let the host's code go on.
  */
 import { BackendError } from "../../lib/errors.ts";
+import { partSpec } from "./data-parallel.ts";
 import {
   bytesOf,
   type CompileOptions,
@@ -11,6 +12,7 @@ import {
   elementTypes,
   type HostArray,
   type Program,
+  type Sharding,
   type Spec,
   sizeOf,
 } from "./executor.ts";
@@ -28,27 +30,22 @@ export interface RecordedProgram {
 export interface RecordedRun {
   /** `AheadExecutor.phase` at that time. */
   readonly phase: string;
-  /** Bytes of all buffers when it began, its arguments among them. */
+  /** Bytes of all buffers on one device when it began, its arguments among them. */
   readonly inUse: number;
   /** Turns of its longest loop whose bound is an argument; 1 without. Loops of fixed length the compiler counts itself. */
   readonly turns: number;
   /** Its scalar arguments; null for all else. */
   readonly scalars: readonly (number | null)[];
-  /** Which arguments came from the host since the run before: the batch. */
-  readonly fresh: readonly boolean[];
 }
 
 class AheadBuffer implements DeviceBuffer {
   readonly spec: Spec;
   /** Of a scalar, where it is known. */
   readonly number: number | null;
-  /** Runs of programs before it was uploaded; null for a program's result. */
-  readonly uploaded: number | null;
   consumed = false;
-  private readonly freed: (bytes: number) => void;
+  private readonly freed: () => void;
 
-  constructor(spec: Spec, number: number | null, uploaded: number | null, freed: (bytes: number) => void) {
-    this.uploaded = uploaded;
+  constructor(spec: Spec, number: number | null, freed: () => void) {
     this.spec = spec;
     this.number = number;
     this.freed = freed;
@@ -57,13 +54,15 @@ class AheadBuffer implements DeviceBuffer {
   free(): void {
     if (this.consumed) return;
     this.consumed = true;
-    this.freed(bytesOf(this.spec));
+    this.freed();
   }
 }
 
 export interface AheadExecutorOptions {
   /** The card, for messages. */
   readonly device: string;
+  /** How many of them share each batch; default 1. */
+  readonly count?: number;
   /** What every element of an array that is read is, by type: a token where integers are read. Default 0. */
   readonly numbers?: (spec: Spec) => number;
 }
@@ -81,12 +80,12 @@ export class AheadExecutor implements Executor {
   private inUse = 0;
   private readonly numbers: (spec: Spec) => number;
 
-  constructor({ device, numbers = () => 0 }: AheadExecutorOptions) {
-    this.devices = [device];
+  constructor({ device, count = 1, numbers = () => 0 }: AheadExecutorOptions) {
+    this.devices = new Array<string>(count).fill(device);
     this.numbers = numbers;
   }
 
-  /** Bytes of all buffers. */
+  /** Bytes of all buffers on one device. */
   get bytes(): number {
     return this.inUse;
   }
@@ -112,20 +111,21 @@ export class AheadExecutor implements Executor {
     const scalars = args.map(({ number }) => number);
     const known = loopTurns(program.text, scalars);
     for (const index of program.options.donate ?? []) args[index]!.free();
-    const fresh = args.map(({ uploaded }) => uploaded === this.runs);
-    program.runs.push({ phase: this.phase, inUse, turns: openTurns(program.text, known), scalars, fresh });
+    program.runs.push({ phase: this.phase, inUse, turns: openTurns(program.text, known), scalars });
     this.runs++;
-    return program.outputs.map((spec, i) => this.buffer(spec, known.results[i] ?? null, null));
+    const lies = (i: number) => program.options.outputShardings?.[i] ?? "replicated";
+    return program.outputs.map((spec, i) => this.buffer(spec, lies(i), known.results[i] ?? null));
   }
 
-  upload(data: ArrayBufferView, spec: Spec): DeviceBuffer {
+  upload(data: ArrayBufferView, spec: Spec, sharding: Sharding = "replicated"): DeviceBuffer {
     const number = sizeOf(spec.shape) === 1 ? Number((data as HostArray)[0]!) : null;
-    return this.buffer(spec, number, this.runs);
+    return this.buffer(spec, sharding, number);
   }
 
-  private buffer(spec: Spec, number: number | null, uploaded: number | null): AheadBuffer {
-    this.inUse += bytesOf(spec);
-    return new AheadBuffer(spec, number, uploaded, (bytes) => {
+  private buffer(spec: Spec, sharding: Sharding, number: number | null): AheadBuffer {
+    const bytes = bytesOf(partSpec(spec, sharding, this.devices.length));
+    this.inUse += bytes;
+    return new AheadBuffer(spec, number, () => {
       this.inUse -= bytes;
     });
   }

@@ -6,6 +6,7 @@ import {
   type DeviceBuffer,
   type ElementType,
   type HostArray,
+  type Sharding,
   type Spec,
   sizeOf,
   typeText,
@@ -42,6 +43,8 @@ export class Value extends Visited implements Spec {
   definition: Definition;
   /** Tensors of tfjs that hold this value; at 0 its buffer may be reused. */
   holders = 0;
+  /** How its numbers lie where there are several devices (data-parallel.ts). */
+  sharding: Sharding = "replicated";
   private typeAsText: string | undefined;
   /** Larger shapes that this number has been repeated over, by their text. */
   private repeated: Map<string, Value> | undefined;

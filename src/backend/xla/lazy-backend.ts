@@ -7,6 +7,7 @@ import * as tf from "@tensorflow/tfjs";
 import { widened } from "../../lib/bfloat16.ts";
 import { BackendError } from "../../lib/errors.ts";
 import { calledFrom } from "./caller.ts";
+import { cutByRows } from "./data-parallel.ts";
 import {
   bytesOf,
   type DeviceBuffer,
@@ -14,6 +15,7 @@ import {
   type Executor,
   elementTypes,
   type HostArray,
+  type Sharding,
 } from "./executor.ts";
 import { hostValue, insideLoop, Value } from "./graph.ts";
 import { convert, forgetConstants, narrowOf, reshape } from "./hlo.ts";
@@ -151,6 +153,25 @@ export class LazyBackend extends tf.KernelBackend {
     return hostValue("i32", [], Int32Array.of(number), true);
   }
 
+  /** Devices that each program is cut for. */
+  get devices(): number {
+    return this.executor.devices.length;
+  }
+
+  /** The rows of a batch, cut between the devices by their first axis; as it is where that does not divide (data-parallel.ts). */
+  byRows(value: Value): Value {
+    const [rows = 0] = value.shape;
+    if (this.devices === 1 || rows === 0 || rows % this.devices !== 0) return value;
+    if (value.definition.kind === "host") {
+      value.sharding = "rows";
+      return value;
+    }
+    if (value.sharding === "rows") return value;
+    const parts = cutByRows(value, this.devices);
+    parts.sharding = "rows";
+    return parts;
+  }
+
   override write(values: tf.backend_util.BackendValues, shape: number[], dtype: tf.DataType): object {
     const dataId = {};
     this.move(dataId, values, shape, dtype, 1);
@@ -223,7 +244,7 @@ export class LazyBackend extends tf.KernelBackend {
         if (definition.kind !== "host") throw new BackendError("a program's argument has no numbers");
         // scalars may stand in the next program's text: their numbers stay on the host
         if (value.size > 1 && value.holders > 0) return this.upload(value);
-        const buffer = this.executor.upload(definition.data, value);
+        const buffer = this.executor.upload(definition.data, value, this.lies(value));
         temporary.push(buffer);
         return buffer;
       });
@@ -235,9 +256,13 @@ export class LazyBackend extends tf.KernelBackend {
 
   private upload(value: Value) {
     if (value.definition.kind !== "host") throw new BackendError("only numbers of the host can be uploaded");
-    const buffer = this.executor.upload(value.definition.data, value);
+    const buffer = this.executor.upload(value.definition.data, value, this.lies(value));
     value.definition = { kind: "buffer", buffer };
     return buffer;
+  }
+
+  private lies({ sharding }: Value): Sharding | undefined {
+    return this.devices === 1 ? undefined : sharding;
   }
 
   private freeOrphans(): void {

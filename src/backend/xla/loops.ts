@@ -8,6 +8,7 @@ import {
   dynamicUpdateSlice,
   multiply,
   pad,
+  reshape,
   shift,
   slice,
   whileLoop,
@@ -46,7 +47,8 @@ export function gradientsApart(
 }
 
 /**
- * fn over slices of rows, one slice after the other.
+ * fn over slices of rows, one slice after the other. On several devices a slice takes as many rows of each of them, so that
+ * none waits for another.
  * @param inputs [K, ...] each; rows of zeros fill up the last slice
  * @param size rows of a slice
  * @param width columns of fn's rows
@@ -62,13 +64,18 @@ export function loopOverRows(
   fn: (slices: tf.Tensor[], sum: tf.Tensor | null) => { rows: tf.Tensor; sum: tf.Tensor | null },
 ): { rows: tf.Tensor2D; sum: tf.Tensor | null } {
   const count = inputs[0]!.shape[0]!;
-  const turns = Math.ceil(count / size);
+  const strips = count % backend.devices === 0 ? backend.devices : 1;
+  const own = count / strips;
+  const ownSize = Math.ceil(size / strips);
+  const turns = Math.ceil(own / ownSize);
   const filled = inputs.map((tensor) => {
-    const paddings = tensor.shape.map((_, i): [number, number] => [0, i === 0 ? turns * size - count : 0]);
-    return pad(backend.take(tensor), paddings, 0);
+    const [, ...rest] = tensor.shape;
+    const paddings = [own, ...rest].map((_, i): [number, number] => [0, i === 0 ? turns * ownSize - own : 0]);
+    const rows = reshape(backend.byRows(backend.take(tensor)), [strips, own, ...rest]);
+    return backend.byRows(pad(rows, [[0, 0], ...paddings], 0));
   });
   const zero = constant("i32", 0);
-  const initial = [zero, constant("f32", 0, [turns * size, width])];
+  const initial = [zero, backend.byRows(constant("f32", 0, [strips, turns * ownSize, width]))];
   if (sumShape !== null) initial.push(constant("f32", 0, sumShape));
   const [, rows, sum] = whileLoop(
     initial,
@@ -76,20 +83,25 @@ export function loopOverRows(
     ([turn, before, sumBefore]) => {
       const next: Value[] = [];
       tf.tidy(() => {
-        const start = multiply(turn!, constant("i32", size));
+        const start = multiply(turn!, constant("i32", ownSize));
         const slices = filled.map((value) => {
-          const at = value.shape.map((_, i) => (i === 0 ? start : zero));
-          return backend.tensor(dynamicSlice(value, at, [size, ...value.shape.slice(1)]));
+          const rest = value.shape.slice(2);
+          const at = value.shape.map((_, i) => (i === 1 ? start : zero));
+          const slice = dynamicSlice(value, at, [strips, ownSize, ...rest]);
+          return backend.tensor(reshape(slice, [strips * ownSize, ...rest]));
         });
         const made = fn(slices, sumBefore === undefined ? null : backend.tensor(sumBefore));
-        next.push(dynamicUpdateSlice(before!, backend.take(made.rows), [start, zero]));
+        const rows = reshape(backend.take(made.rows), [strips, ownSize, width]);
+        next.push(dynamicUpdateSlice(before!, rows, [zero, start, zero]));
         if (made.sum !== null) next.push(backend.take(made.sum));
       });
       return [shift(turn!, 1), ...next];
     },
   );
   return {
-    rows: backend.tensor(slice(rows!, [0, 0], [count, width])) as tf.Tensor2D,
+    rows: backend.tensor(
+      reshape(slice(rows!, [0, 0, 0], [strips, own, width]), [count, width]),
+    ) as tf.Tensor2D,
     sum: sum === undefined ? null : backend.tensor(sum),
   };
 }

@@ -2,6 +2,7 @@
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { cacheDir } from "../../lib/cache.ts";
+import { BackendError } from "../../lib/errors.ts";
 import { BackendUnavailable } from "../unavailable.ts";
 import type { Executor, Platform } from "./executor.ts";
 import { type FoundPlugin, findPlugins } from "./pjrt/find.ts";
@@ -150,8 +151,18 @@ export function listEngines(): { engines: ListedEngine[]; looked: string[] } {
 export const howToGetExecutor =
   "rlpt backend install xla-cpu (XLA for the CPU, 63 MB), or cuda12, cuda13, rocm for a GPU; rlpt doctor lists what is found";
 
+/** More devices are asked for than there are: another engine in their place would be a surprise. */
+class TooFewDevices extends BackendError {
+  constructor(what: string, wanted: number, there: number) {
+    super(
+      `backend.devices: ${wanted} are asked for, and ${what} has ${there} here. Fix: use ${there === 1 ? "1" : `1 to ${there}`} or auto.`,
+    );
+  }
+}
+
 /**
  * Opens the first that starts.
+ * @throws BackendError when it has fewer devices than are asked for
  * @throws BackendUnavailable when there is none, with what was found and why it does not do
  */
 export async function openExecutor(options: OpenExecutorOptions = {}): Promise<OpenedExecutor> {
@@ -160,9 +171,15 @@ export async function openExecutor(options: OpenExecutorOptions = {}): Promise<O
   for (const { what, path, gpu, open } of list) {
     try {
       const executor = await open();
-      if (!gpu || executor.platform !== "cpu") return { executor, path, tried };
-      tried.push({ what, reason: "it sees no GPU" });
+      if (gpu && executor.platform === "cpu") {
+        tried.push({ what, reason: "it sees no GPU" });
+        continue;
+      }
+      if (executor.devices.length >= (options.devices ?? 1)) return { executor, path, tried };
+      executor.close();
+      throw new TooFewDevices(what, options.devices!, executor.devices.length);
     } catch (error) {
+      if (error instanceof TooFewDevices) throw error;
       tried.push({ what, reason: error instanceof BackendUnavailable ? error.reason : messageOf(error) });
     }
   }

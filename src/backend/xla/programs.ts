@@ -2,6 +2,7 @@
 import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { performance } from "node:perf_hooks";
+import { forDevices } from "./data-parallel.ts";
 import { emitModule, type ModuleText } from "./emit.ts";
 import { bytesOf, type DeviceBuffer, type Executor, type Program } from "./executor.ts";
 import type { Value } from "./graph.ts";
@@ -22,7 +23,7 @@ export interface ProgramStatistics {
 }
 
 /** With RLPT_XLA_DUMP=folder every program's text is written there, in the order of compilation. */
-function dump({ text }: ModuleText): void {
+function dump(text: string): void {
   const folder = process.env["RLPT_XLA_DUMP"];
   if (folder === undefined) return;
   mkdirSync(folder, { recursive: true });
@@ -143,10 +144,15 @@ export class ProgramCache {
       const places = new Map(values.map((value, i) => [value, i]));
       const isArgument = (value: Value) => changing.has(places.get(value)! - inputs.length);
       const module = emitModule(outputs, isArgument);
-      dump(module);
+      const text = this.textOf(module, outputs);
+      dump(text);
       const donate = module.arguments.flatMap((value, i) => (lent.includes(places.get(value)!) ? [i] : []));
       entry = {
-        program: this.executor.compile(module.text, module.outputs, { donate }),
+        program: this.executor.compile(text, module.outputs, {
+          donate,
+          partitions: this.executor.devices.length,
+          outputShardings: outputs.map(({ sharding }) => sharding),
+        }),
         takes: module.arguments.map((value) => places.get(value)!),
         name,
         operations: module.operations,
@@ -160,6 +166,13 @@ export class ProgramCache {
       programs.set(key, entry);
     }
     return { entry, arguments: entry.takes.map((i) => values[i]!) };
+  }
+
+  private textOf({ text, arguments: values }: ModuleText, outputs: readonly Value[]): string {
+    const devices = this.executor.devices.length;
+    if (devices === 1) return text;
+    const shardings = (of: readonly Value[]) => of.map(({ sharding }) => sharding);
+    return forDevices(text, devices, shardings(values), shardings(outputs));
   }
 
   dispose(): void {

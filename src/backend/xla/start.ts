@@ -13,6 +13,8 @@ export interface XlaOptions {
   threads?: number | undefined;
   device?: "auto" | "gpu" | "cpu";
   precision?: Precision | undefined;
+  /** Devices that share each batch: "auto" is every GPU, and 1 on the CPU. */
+  devices?: "auto" | number | undefined;
 }
 
 /** @throws BackendUnavailable when there is no library, or it does not open */
@@ -21,14 +23,20 @@ export async function startXla({
   threads,
   device = "auto",
   precision = "f32",
-}: XlaOptions): Promise<StartedBackend & { platform: string }> {
+  devices = "auto",
+}: XlaOptions): Promise<StartedBackend & { platform: string; devices: number }> {
   const named =
     library === "auto"
       ? {}
       : /\.(so|dylib|dll)$/.test(library)
         ? { plugin: library }
         : { tensorflow: library };
-  const { executor } = await openExecutor({ device, threads, ...named });
+  const { executor } = await openExecutor({
+    device,
+    threads,
+    ...(devices !== "auto" && { devices }),
+    ...named,
+  });
   selfTestExecutor(executor);
   const backend = await startLazyBackend(executor);
   return {
@@ -37,11 +45,24 @@ export async function startXla({
       backend.precision = precision;
     },
     tfName: xlaBackendName,
-    device: executor.devices[0] ?? executor.platform,
-    description: `compiled programs by ${executor.name}${precision === "f32" ? "" : `, products in ${precision}`}`,
+    device: deviceNames(executor),
+    description: `compiled programs by ${executor.name}${sharedBy(executor)}${precision === "f32" ? "" : `, products in ${precision}`}`,
     versions: { ...executor.versions },
     platform: executor.platform,
+    devices: executor.devices.length,
   };
+}
+
+/** "NVIDIA H100 80GB HBM3", of several "8 x NVIDIA H100 80GB HBM3". */
+function deviceNames({ devices, platform }: Executor): string {
+  const names = [...new Set(devices)].join(", ") || platform;
+  return devices.length > 1 ? `${devices.length} x ${names}` : names;
+}
+
+function sharedBy({ devices, platform }: Executor): string {
+  if (devices.length === 1) return "";
+  const kind = platform === "cpu" ? "virtual devices of the CPU" : "devices";
+  return `, batches cut between ${devices.length} ${kind}`;
 }
 
 /** Makes the executor the tfjs backend of this process; another one before it is closed. */

@@ -15,8 +15,9 @@ export interface GraphStructure {
 
 const typeCodes = new Map<string, number>();
 
-/** A small number for a tensor's type. */
-function typeCode({ text }: Value): number {
+/** A small number for a tensor's type and how it lies on the devices. */
+function typeCode(value: Value): number {
+  const text = value.sharding === "rows" ? `rows ${value.text}` : value.text;
   let code = typeCodes.get(text);
   if (code === undefined) {
     code = typeCodes.size;

@@ -11,6 +11,7 @@ interface PlanFlags {
   format: "text" | "json";
   sweep?: boolean;
   device?: string;
+  devices?: string;
   search: boolean;
   probeInto?: string;
 }
@@ -32,6 +33,7 @@ export function register(program: Command): void {
       "--device <card>",
       "for a card that is not here, by compiling for it: h100, h200, a100, l4, rtx4090 (needs rlpt backend install cuda13)",
     )
+    .option("--devices <n>", "with --device: that many cards of one machine, which share each batch")
     .option("--no-search", "with --device: do not look for the largest micro-batch that fits")
     .addOption(new Option("--probe-into <dir>").hideHelp())
     .action(async (target: string, flags: PlanFlags) => {
@@ -51,9 +53,13 @@ export function register(program: Command): void {
         const { renderDevicePlan } = await import("../device/render.ts");
         const plan = await planForDevice(target, flags.device, options, {
           search: flags.search,
+          devices: cardCount(flags.devices),
           note: printNote,
         });
         return json ? printJson(plan) : print(renderDevicePlan(plan));
+      }
+      if (flags.devices !== undefined) {
+        throw new ConfigError("--devices is for a card that is not here. Fix: add --device h100.");
       }
       const { isRunDirectory } = await import("../../run/run-directory.ts");
       if (isRunDirectory(target)) return showAccuracy(target, json);
@@ -74,6 +80,12 @@ export function register(program: Command): void {
       if (json) printJson(plan);
       else print(renderPlan(plan));
     });
+}
+
+function cardCount(given = "1"): number {
+  const count = Number(given);
+  if (Number.isInteger(count) && count >= 1 && count <= 64) return count;
+  throw new ConfigError(`--devices ${given}: use a number of cards from 1 to 64.`);
 }
 
 async function showAccuracy(runDir: string, json: boolean): Promise<void> {

@@ -1,6 +1,7 @@
 /** What a run would take of a card that is not here: its programs, compiled for the card. */
 import { createHash } from "node:crypto";
 import { type AheadProgram, compileAhead } from "../../backend/xla/pjrt/ahead.ts";
+import type { Collective } from "../../backend/xla/pjrt/collectives.ts";
 import { type FoundPlugin, findPlugins } from "../../backend/xla/pjrt/find.ts";
 import { rooflineSeconds, totalCost } from "../../backend/xla/pjrt/hlo-cost.ts";
 import { cardRates, type GpuTarget, gpuTarget } from "../../backend/xla/pjrt/targets.ts";
@@ -18,7 +19,7 @@ export interface DeviceProgram {
   runs: number;
   /** Turns of the loop that decodes, in the longest run; 1 elsewhere. */
   turns: number;
-  /** Bytes on the card: as the compiler reports them. */
+  /** Bytes on one card: as the compiler reports them. */
   arguments_bytes: number;
   outputs_bytes: number;
   temporary_bytes: number;
@@ -28,6 +29,8 @@ export interface DeviceProgram {
   flops: number;
   bytes: number;
   kernels: number;
+  /** What the cards exchange: instructions by kind, with the bytes of their results on each card, as above; empty on one card. */
+  collectives: { kind: Collective["kind"]; runs: number; bytes: number; in_loop: boolean }[];
   /** Estimate from the card's peak rates: no run can be faster. */
   roofline_s: number;
   compile_s: number;
@@ -58,6 +61,8 @@ export interface DevicePlan {
   config: string;
   device: string;
   card: string;
+  /** Cards of one machine that share each batch. */
+  devices: number;
   basis: "compiled";
   memory_bytes: number;
   peak_bytes: number;
@@ -71,6 +76,8 @@ export interface DevicePlan {
 export interface DevicePlanOptions {
   /** A CUDA plugin with its compiler's tools; the one that is found when absent. */
   plugin?: FoundPlugin;
+  /** Cards of one machine that share each batch; default 1. */
+  devices?: number;
   /** Looks for the largest micro-batch; default true. */
   search?: boolean;
   note?: (text: string) => void;
@@ -89,7 +96,8 @@ export async function planForDevice(
   const note = options.note ?? (() => {});
   const files = await parts.openRecipeModel(stages[0]!.recipe, note, { weights: false });
   try {
-    const compiler = new Compiler(plugin, target, note);
+    const devices = options.devices ?? 1;
+    const compiler = new Compiler(plugin, target, note, devices);
     const planned: DeviceStage[] = [];
     for (const stage of stages) planned.push(await planStage(stage, files, compiler, options.search ?? true));
     const peak = Math.max(...planned.map(({ peak_bytes }) => peak_bytes));
@@ -98,6 +106,7 @@ export async function planForDevice(
       config,
       device: device.toLowerCase(),
       card: target.description,
+      devices,
       basis: "compiled",
       memory_bytes: target.memory,
       peak_bytes: peak,
@@ -123,13 +132,16 @@ export function compilingPlugin(): FoundPlugin {
 /** Compiles each program once. */
 export class Compiler {
   readonly target: GpuTarget;
+  /** Cards that each program is cut for. */
+  readonly devices: number;
   compiled = 0;
   seconds = 0;
   private readonly plugin: FoundPlugin;
   private readonly note: (text: string) => void;
   private readonly known = new Map<string, AheadProgram>();
 
-  constructor(plugin: FoundPlugin, target: GpuTarget, note: (text: string) => void = () => {}) {
+  constructor(plugin: FoundPlugin, target: GpuTarget, note: (text: string) => void = () => {}, devices = 1) {
+    this.devices = devices;
     this.plugin = plugin;
     this.target = target;
     this.note = note;
@@ -141,7 +153,12 @@ export class Compiler {
     let compiled = this.known.get(key);
     if (compiled === undefined) {
       this.note(`compiling ${phase} for ${this.target.description}`);
-      compiled = compileAhead(program.text, { plugin: this.plugin, target: this.target, donate });
+      compiled = compileAhead(program.text, {
+        plugin: this.plugin,
+        target: this.target,
+        cards: this.devices,
+        donate,
+      });
       this.known.set(key, compiled);
       this.compiled++;
       this.seconds += compiled.compileSeconds;
@@ -158,14 +175,15 @@ async function planStage(
 ): Promise<DeviceStage> {
   const { recipe } = stage;
   const device = compiler.target.description;
-  const trace = await traceStage(stage, files, { device });
+  const { devices } = compiler;
+  const trace = await traceStage(stage, files, { device, devices });
   const programs = trace.programs.map((program) => describe(program, compiler));
   const peak = Math.max(...programs.map(({ peak_bytes }) => peak_bytes));
   const all = rowsOfUpdate(recipe);
   const configured = recipe.algorithm.micro_batch_rows ?? null;
   const largest = search
     ? await largestMicroBatch(all, compiler.target.memory, Math.min(configured ?? all, all), (rows) =>
-        updatePeak(stage, files, compiler, { device, microBatchRows: rows, updatesOnly: true }),
+        updatePeak(stage, files, compiler, { device, devices, microBatchRows: rows, updatesOnly: true }),
       )
     : null;
   const { held, longest } = trace;
@@ -197,7 +215,17 @@ function describe(program: StepProgram, compiler: Compiler): DeviceProgram {
   const scale = times === 0 ? 1 : times;
   const cost = { flops: 0, bytes: 0, kernels: 0 };
   let seconds = 0;
+  const collectives = new Map<string, DeviceProgram["collectives"][number]>();
   for (const { turns } of runs) {
+    for (const { kind, bytes, times, open } of compiled.collectives(turns)) {
+      const key = `${kind} ${open}`;
+      const before = collectives.get(key) ?? { kind, runs: 0, bytes: 0, in_loop: open };
+      collectives.set(key, {
+        ...before,
+        runs: before.runs + scale * times,
+        bytes: before.bytes + scale * times * bytes,
+      });
+    }
     const kernels = compiled.kernels(turns);
     const own = totalCost(kernels);
     cost.flops += scale * own.flops;
@@ -214,6 +242,7 @@ function describe(program: StepProgram, compiler: Compiler): DeviceProgram {
     temporary_bytes: memory.temporary,
     peak_bytes: held + memory.outputs - memory.aliased + memory.temporary + memory.generated,
     ...cost,
+    collectives: [...collectives.values()],
     roofline_s: seconds,
     compile_s: compiled.compileSeconds,
   };

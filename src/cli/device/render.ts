@@ -5,17 +5,19 @@ import type { DevicePlan, DeviceProgram, DeviceStage } from "./plan.ts";
 export function renderDevicePlan(plan: DevicePlan): string {
   const verdict = plan.fits ? colours.green("fits") : colours.red("does not fit");
   return [
-    `${colours.bold(plan.config)} on ${plan.card}, which is not here: compiled for it`,
+    `${colours.bold(plan.config)} on ${plan.devices > 1 ? `${plan.devices} x ` : ""}${plan.card}, which ${plan.devices > 1 ? "are" : "is"} not here: compiled for ${plan.devices > 1 ? "them" : "it"}`,
     ...plan.stages.flatMap((stage) => ["", ...renderStage(stage)]),
     "",
     `${colours.bold("peak")} ${formatBytes(plan.peak_bytes)} of ${formatBytes(plan.memory_bytes)}: ${verdict}`,
     colours.dim(
-      `Bytes as the compiler reports them, for the longest prompt and completions that all reach their token limit; the driver's own memory comes on top. ` +
+      `Bytes${plan.devices > 1 ? " of each card" : ""} as the compiler reports them, for the longest prompt and completions that all reach their token limit; the driver's own memory comes on top. ` +
         `Times are estimates: no kernel faster than the card's peak rates allow, nothing for starting kernels or for the host; real steps take longer. ` +
         `${plan.compiled} programs compiled in ${formatSeconds(plan.compile_s)}.`,
     ),
   ].join("\n");
 }
+
+const count = (value: number) => value.toLocaleString("en");
 
 function renderStage(stage: DeviceStage): string[] {
   const { programs } = stage;
@@ -25,7 +27,6 @@ function renderStage(stage: DeviceStage): string[] {
     ["reference policy", stage.reference_bytes],
     ["critic, its moments and gradients", stage.critic_bytes],
   ] as const;
-  const count = (value: number) => value.toLocaleString("en");
   return [
     `${colours.bold(stage.stage)}  ${stage.algorithm}, ${stage.steps} steps; ${count(stage.parameters)} parameters, ${count(stage.trainable)} trained; longest prompt ${stage.longest_prompt} tokens`,
     `  ${held
@@ -48,6 +49,7 @@ function renderStage(stage: DeviceStage): string[] {
       ],
       align: ["left", ...new Array<"right">(9).fill("right")],
     }),
+    ...exchanged(programs),
     `  a step takes at least ${colours.bold(formatSeconds(stage.roofline_step_s))} (estimate); peak ${colours.bold(formatBytes(stage.peak_bytes))}`,
     microBatch(stage),
   ];
@@ -66,6 +68,28 @@ function row(program: DeviceProgram): string[] {
     formatBytes(program.bytes),
     formatSeconds(program.roofline_s),
     program.kernels.toLocaleString("en"),
+  ];
+}
+
+/** What cards exchange, by program; nothing on one card. */
+function exchanged(programs: readonly DeviceProgram[]): string[] {
+  const rows = programs.flatMap(({ phase, turns, collectives }) =>
+    collectives.map(({ kind, runs, bytes, in_loop }) => [
+      phase,
+      kind,
+      count(runs),
+      formatBytes(bytes),
+      in_loop && turns > 1 ? "with each token" : "",
+    ]),
+  );
+  if (rows.length === 0) return [];
+  return [
+    "  exchanged between the cards in a step (in one run, where a program is no part of one):",
+    table(rows, {
+      indent: 2,
+      header: ["program", "by", "times", "bytes", ""],
+      align: ["left", "left", "right", "right", "left"],
+    }),
   ];
 }
 

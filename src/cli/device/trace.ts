@@ -36,7 +36,7 @@ export interface StageTrace {
   readonly programs: StepProgram[];
   readonly parameters: number;
   readonly trainable: number;
-  /** Bytes on the card between programs. */
+  /** Bytes on each card between programs. */
   readonly held: {
     readonly weights: number;
     readonly moments: number;
@@ -50,6 +50,8 @@ export interface StageTrace {
 export interface TraceOptions {
   /** The card, for messages. */
   readonly device: string;
+  /** Cards of one machine that share each batch; default 1. */
+  readonly devices?: number;
   /** In the place of algorithm.micro_batch_rows. */
   readonly microBatchRows?: number;
   /** Updates only: no generation, no evaluation. */
@@ -76,6 +78,7 @@ export async function traceStage(
   const token = plainToken(tokenizer, recipe.rollout.stop);
   const executor = new AheadExecutor({
     device: options.device,
+    count: options.devices ?? 1,
     numbers: ({ type }) => (type === "i32" ? token : 0),
   });
   tf.enableProdMode();

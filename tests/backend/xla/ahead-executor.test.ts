@@ -28,9 +28,7 @@ it("records a program with its donations and the memory in use, and reads give t
   });
   expect(await norm.data()).toEqual(Float32Array.of(0));
   const [program] = executor.programs;
-  expect(program!.runs).toEqual([
-    { phase: "training", inUse: held, turns: 1, scalars: [null], fresh: [true] },
-  ]);
+  expect(program!.runs).toEqual([{ phase: "training", inUse: held, turns: 1, scalars: [null] }]);
   expect(program!.options.donate).toEqual([0]);
   expect(program!.text).toContain("tensor<512x1024xf32>");
   // the new weight took the old one's place

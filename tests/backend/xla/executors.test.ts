@@ -162,6 +162,21 @@ for (const { name, available, reason } of both) {
 }
 
 optionalPart(
+  "TensorFlow's library",
+  tensorflowFolder() !== null,
+  tensorflowMissing,
+)(() => {
+  it("computes on one device, and says so where more are asked for", async () => {
+    const { openExecutor } = await import("../../../src/backend/xla/open.ts");
+    await expect(
+      openExecutor({ device: "cpu", tensorflow: tensorflowFolder()!, devices: 2 }),
+    ).rejects.toThrow(
+      "backend.devices: 2 are asked for, and TensorFlow's library on the CPU has 1 here. Fix: use 1 or auto.",
+    );
+  });
+});
+
+optionalPart(
   "PJRT",
   pluginFor("cpu") !== null,
   cpuPluginMissing,

@@ -2,6 +2,7 @@
 import { withDonation } from "../donation.ts";
 import type { ProgramMemory } from "../executor.ts";
 import { Arena, openPlugin, type PjrtPlugin } from "./api.ts";
+import { type Collective, collectivesOf } from "./collectives.ts";
 import { compileOptions, type XlaFlags } from "./compile-options.ts";
 import { memoryOf, optimizedProgram } from "./executable.ts";
 import type { FoundPlugin } from "./find.ts";
@@ -19,8 +20,8 @@ export interface AheadProgram {
    */
   kernels(turns: number): KernelCost[];
   readonly compileSeconds: number;
-  /** Instructions of the compiled program by which cards exchange data, with their number; none on one card. */
-  readonly collectives: Readonly<Record<string, number>>;
+  /** What cards exchange in one run; nothing on one card. @param turns as for kernels */
+  collectives(turns: number): Collective[];
 }
 
 export interface AheadOptions {
@@ -64,13 +65,12 @@ export function compileAhead(module: string, options: AheadOptions): AheadProgra
       compile_options_size: wanted.length,
     });
     const compileSeconds = Number(process.hrtime.bigint() - begin) / 1e9;
-    const optimized = optimizedProgram(plugin, executable);
-    const compiled = readHloModule(optimized);
+    const compiled = readHloModule(optimizedProgram(plugin, executable));
     const program: AheadProgram = {
       memory: memoryOf(plugin, executable),
       kernels: (turns) => kernelsOf(compiled, turns),
       compileSeconds,
-      collectives: cards === 1 ? {} : collectivesIn(optimized),
+      collectives: (turns) => collectivesOf(compiled, turns),
     };
     plugin.call("Executable_Destroy", { executable });
     return program;
@@ -93,31 +93,4 @@ function createTopology(plugin: PjrtPlugin, target: GpuTarget, cards: number): n
   });
   arena.release();
   return topology;
-}
-
-const collectiveOpcodes = [
-  "all-reduce",
-  "all-reduce-start",
-  "all-gather",
-  "all-gather-start",
-  "reduce-scatter",
-  "all-to-all",
-  "collective-permute",
-  "collective-permute-start",
-] as const;
-
-/** HloInstructionProto.opcode: a string, field 2. */
-const OPCODE_TAG = 0x12;
-
-/** Counts instructions in a serialised HloModuleProto without reading all of it: an opcode stands behind its tag. */
-export function collectivesIn(hlo: Uint8Array): Record<string, number> {
-  const bytes = Buffer.from(hlo.buffer, hlo.byteOffset, hlo.byteLength);
-  const counts: Record<string, number> = {};
-  for (const opcode of collectiveOpcodes) {
-    const pattern = Buffer.from([OPCODE_TAG, opcode.length, ...Buffer.from(opcode)]);
-    let count = 0;
-    for (let at = bytes.indexOf(pattern); at >= 0; at = bytes.indexOf(pattern, at + 1)) count++;
-    if (count > 0) counts[opcode] = count;
-  }
-  return counts;
 }

@@ -1,5 +1,6 @@
 /** Arrays on PJRT devices: one PJRT_Buffer, or one a device. */
 import { BackendError } from "../../../lib/errors.ts";
+import { partSpec } from "../data-parallel.ts";
 import {
   bytesOf,
   type DeviceBuffer,
@@ -37,16 +38,6 @@ export class PjrtBuffer implements DeviceBuffer {
     this.parts = [];
     this.owner.live.delete(this);
   }
-}
-
-/** The spec of one device's part. @throws BackendError when rows do not divide */
-export function partSpec(spec: Spec, sharding: Sharding, devices: number): Spec {
-  if (sharding === "replicated" || devices === 1) return spec;
-  const [rows, ...rest] = spec.shape;
-  if (rows === undefined || rows % devices !== 0) {
-    throw new BackendError(`a ${typeText(spec)} cannot be cut into ${devices} equal parts of rows`);
-  }
-  return { type: spec.type, shape: [rows / devices, ...rest] };
 }
 
 /** Makes, reads and frees the arrays of one client. */

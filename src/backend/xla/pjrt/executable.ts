@@ -1,5 +1,6 @@
 /** Compiled programs of a PJRT plugin: what the compiler says of them, and running them. */
 import { BackendError } from "../../../lib/errors.ts";
+import { partSpec } from "../data-parallel.ts";
 import {
   type DeviceBuffer,
   type Program,
@@ -11,7 +12,7 @@ import {
 } from "../executor.ts";
 import { addressOf, type Pointer, viewOf } from "../native.ts";
 import { Arena, type PjrtPlugin, readNamedValues } from "./api.ts";
-import { type BufferPool, PjrtBuffer, partSpec } from "./buffers.ts";
+import { type BufferPool, PjrtBuffer } from "./buffers.ts";
 
 /** Bytes that the compiler planned, of one device. Null where the plugin does not tell. */
 export function memoryOf(plugin: PjrtPlugin, executable: Pointer): ProgramMemory | null {

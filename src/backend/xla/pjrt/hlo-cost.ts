@@ -93,7 +93,8 @@ export function totalCost(kernels: readonly KernelCost[]): { flops: number; byte
   return total;
 }
 
-function knownTurns({ config }: HloInstruction): number | null {
+/** Turns of a loop, where the compiler could count them. */
+export function knownTurns({ config }: HloInstruction): number | null {
   const found = /"known_trip_count":\{"n":"(\d+)"\}/.exec(config);
   return found === null ? null : Number(found[1]);
 }

@@ -1,0 +1,23 @@
+/** Rows of a batch on several devices of one machine; a single device, and backends that have no more, do nothing here. */
+import type * as tf from "@tensorflow/tfjs";
+import { differentiable } from "./fused.ts";
+import { currentLazyBackend } from "./xla/lazy-backend.ts";
+
+/** Devices that share the rows of each batch. */
+export function deviceCount(): number {
+  return currentLazyBackend()?.devices ?? 1;
+}
+
+/** x with its first axis, the rows of a batch, cut between the devices (xla/data-parallel.ts). Differentiable. */
+export function overDevices<T extends tf.Tensor>(x: T): T {
+  const backend = currentLazyBackend();
+  if (backend === null || backend.devices === 1) return x;
+  const value = backend.take(x);
+  const parts = backend.byRows(value);
+  if (parts === value) return x;
+  return differentiable(
+    { x },
+    () => backend.tensor(parts),
+    (dy) => ({ x: () => backend.tensor(backend.byRows(backend.take(dy))) }),
+  ) as T;
+}
