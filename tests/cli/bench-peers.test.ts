@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { afterAll, expect, it } from "vitest";
 import { answerPairs, type CaseSummary, summarise } from "../../src/cli/peers/run.ts";
 import { limCurves, type PeerResult, promptTexts } from "../../src/cli/peers/tasks.ts";
+import { cardPeak, stepWork } from "../../src/cli/peers/work.ts";
 import { openModelDirectory } from "../../src/policy/files/model-directory.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "rlpt-bench-peers-"));
@@ -52,6 +53,51 @@ it("refuses a side whose prompts have another length, or that failed in one roun
     reason: "its prompts have 12 tokens, the case says 13",
   });
   expect(summarise([result, "out of memory"], { promptTokens: 12 })).toEqual({ reason: "out of memory" });
+});
+
+it("counts what an update computes: layers, output matrix, attention, and the gradients that are needed", () => {
+  writeFileSync(
+    join(folder, "config.json"),
+    JSON.stringify({
+      model_type: "llama",
+      vocab_size: 10,
+      hidden_size: 4,
+      intermediate_size: 6,
+      num_hidden_layers: 2,
+      num_attention_heads: 2,
+      num_key_value_heads: 1,
+      head_dim: 2,
+      rms_norm_eps: 1e-5,
+      max_position_embeddings: 64,
+      tie_word_embeddings: true,
+    }),
+  );
+  const step = { directory: folder, prompts: 2, groupSize: 3, promptTokens: 5, newTokens: 8 };
+  // q and o 4 x 4, k and v 4 x 2, three of 4 x 6; 2 x 5 prompt tokens once, 6 x 8 completion tokens
+  const layers = 2 * (2 * 16 + 2 * 8 + 3 * 24);
+  const forward = 2 * (layers * (10 + 48) + 4 * 10 * 48);
+  // each of 48 tokens sees 5 + 8/2 on average, those of 2 prompts 5/2
+  const attention = 4 * 2 * 4 * (48 * 9 + (2 * 25) / 2);
+  expect(stepWork({ ...step, lora: false })).toEqual({
+    newTokens: 48,
+    rowTokens: 6 * 13,
+    updateFlops: 3 * forward + 3 * attention,
+  });
+  expect(stepWork({ ...step, lora: true }).updateFlops).toBe(2 * forward + 3 * attention);
+});
+
+it("knows the peak of a card by its driver's name", () => {
+  expect(cardPeak("NVIDIA H100 80GB HBM3", "bf16")).toBe(989.4e12);
+  expect(cardPeak("NVIDIA H100 80GB HBM3", "tf32")).toBe(989.4e12 / 2);
+  expect(cardPeak("NVIDIA H100 80GB HBM3", "f32")! / 1e12).toBeCloseTo(66.9, 1);
+  expect(cardPeak("cpu", "f32")).toBeNull();
+});
+
+it("takes a GPU's memory where both sides used one", () => {
+  const task = { promptTokens: 12 };
+  expect(summarise([result, { ...result, deviceBytes: 5 }], task)).toMatchObject({ deviceBytes: null });
+  const onCard = [7, 5].map((deviceBytes) => ({ ...result, deviceBytes }));
+  expect(summarise(onCard, task)).toMatchObject({ deviceBytes: 7, peakBytes: 10 });
 });
 
 it("grades as many right as wrong answers", () => {

@@ -164,7 +164,7 @@ export const peers = {
             cases: name,
             precision,
             model,
-            extra: ["--python", python],
+            extra: ["--python", python, ...(large.includes(name) ? ["--runs", "1"] : [])],
           });
           const { own, peer, faster, memory: part } = summary;
           figure(`${name} ${precision}`, summary);

@@ -1,6 +1,6 @@
 /** Both sides of every case in turns, each run in a process of its own, and what came out side by side. */
 import { spawn } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ConfigError } from "../../lib/errors.ts";
@@ -230,6 +230,11 @@ async function prepareModel(
     return "it needs --smollm2, a directory or GGUF file of SmolLM2-135M-Instruct";
   }
   const files = await openModel(source);
+  const { names, dtype } = files.weights;
+  if (statSync(source).isDirectory() && names.every((weight) => dtype(weight) === "F32")) {
+    files.weights.close();
+    return { directory: source, tokenizer: files.tokenizer };
+  }
   const directory = join(folder, name);
   mkdirSync(directory);
   saveModel(directory, {
