@@ -59,6 +59,13 @@ export const backendObjectOptions = z.strictObject({
     .describe(
       "xla only: devices of this machine that share the rows of each batch, weights whole on each; auto takes every GPU, and 1 on the CPU. Steps are the same to rounding whatever the number. On the CPU a number above 1 makes that many virtual devices of it, to try things out: it is not faster",
     ),
+  memory_limit: z
+    .string()
+    .regex(/^(off|auto|\d+(\.\d+)? ?[mg]i?b)$/i, 'use auto, off, or a size such as "8 GB"')
+    .default("off")
+    .describe(
+      "xla only: what training may take, \"8 GB\" of the process (on a GPU: of its memory). algorithm.micro_batch_rows and rollout.batch_rows that the config leaves open, and eval.batch_rows where it is too large, are found before anything is loaded: the compiler says what programs of the largest batches take, which costs a few compilations. They are written into recipe.yaml, so that resumed and replayed runs have the same. auto: 0.8 of the machine's memory, or the card's. off by default: sizes found on another machine differ, and the last digits of results with them",
+    ),
   threads: z
     .int()
     .min(1)

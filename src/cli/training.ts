@@ -16,6 +16,7 @@ import { collectProvenance, recordResume, writeProvenance } from "../run/provena
 import { createRunDirectory, openRun, writeRecipe } from "../run/run-directory.ts";
 import { createUsageMeter } from "../run/usage.ts";
 import * as parts from "./assemble.ts";
+import { fitToMemory } from "./memory-limit.ts";
 import { runStage, type Session, type Steering } from "./training-stage.ts";
 import type { TrainingState } from "./training-state.ts";
 
@@ -52,8 +53,8 @@ export interface TrainingResult {
 }
 
 export async function train(request: TrainingRequest): Promise<TrainingResult> {
-  const { stages, progress } = request;
-  const { recipe } = stages[0]!;
+  const { progress } = request;
+  const { recipe } = request.stages[0]!;
   const note = progress.note;
   const clock = () => performance.now() / 1000;
   const began = clock();
@@ -62,6 +63,10 @@ export async function train(request: TrainingRequest): Promise<TrainingResult> {
   const files = await parts.openRecipeModel(recipe, note);
   const backend = await parts.assembleBackend(recipe, files);
   note(`backend ${backend.kind}: ${backend.description}`);
+  const stages =
+    request.resume === null && request.steering === undefined
+      ? await fitToMemory(request.stages, files, backend.kind, note)
+      : request.stages;
   const profile = request.profile ? startProfile() : null;
   const policy = parts.assemblePolicy(recipe, files, { trainable: true, reference: false });
   files.weights.close();
@@ -101,7 +106,7 @@ export async function train(request: TrainingRequest): Promise<TrainingResult> {
       ...(request.runDir === null ? {} : { directory: request.runDir }),
     });
   // before anything else lies in it: killed from here on, the directory is a run that can be taken up
-  if (request.resume === null) writeRecipe(runDir, printResolved(request));
+  if (request.resume === null) writeRecipe(runDir, printResolved({ stages }));
   const run = await openRun(runDir, { note: (text) => note(text, "warning") });
   const interrupt = createInterrupt((signal) =>
     note(`${signal}: finishing the step and writing a checkpoint; again to stop at once`, "warning"),
@@ -111,7 +116,7 @@ export async function train(request: TrainingRequest): Promise<TrainingResult> {
     if (request.plan !== undefined) writeFileAtomic(join(runDir, "plan.json"), request.plan);
     if (request.resume === null) writeProvenance(runDir, provenance);
     else {
-      writeRecipe(runDir, printResolved(request));
+      writeRecipe(runDir, printResolved({ stages }));
       const changes = recordResume(runDir, provenance, run.from?.step ?? 0);
       for (const change of changes) {
         note(`${change}; results may differ from an uninterrupted run`, "warning");

@@ -291,6 +291,7 @@ const backendKeys = {
   cblas: { kinds: ["wasm"], why: "makes no use of a BLAS library of ours" },
   library: { kinds: ["xla", "tensorflow"], why: "opens no such library" },
   devices: { kinds: ["xla"], why: "computes on one device" },
+  memory_limit: { kinds: ["xla"], why: "does not say what memory its kernels will take" },
   threads: { kinds: ["wasm", "xla", "tensorflow"], why: "cannot be told how many threads to use" },
 } as const;
 
@@ -298,7 +299,13 @@ const backendKeysUsed: Rule = ({ backend }, { report }) => {
   if (!backend || backend.kind === "auto") return;
   for (const [key, { kinds, why }] of Object.entries(backendKeys)) {
     const value = backend[key as keyof typeof backendKeys];
-    if (value === undefined || value === "auto" || kinds.some((kind) => kind === backend.kind)) continue;
+    if (
+      value === undefined ||
+      value === "auto" ||
+      value === "off" ||
+      kinds.some((kind) => kind === backend.kind)
+    )
+      continue;
     report({
       rule: "backend_key",
       path: `backend.${key}`,

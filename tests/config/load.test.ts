@@ -59,6 +59,7 @@ describe("defaults", () => {
       library: "auto",
       precision: "f32",
       devices: "auto",
+      memory_limit: "off",
     });
     expect(recipe.run.name).toBe("my-config");
     expect(recipe.eval).toBeUndefined();

@@ -11,6 +11,7 @@ import {
   type Executor,
   elementTypes,
   type HostArray,
+  type Platform,
   type Program,
   type Sharding,
   type Spec,
@@ -63,13 +64,15 @@ export interface AheadExecutorOptions {
   readonly device: string;
   /** How many of them share each batch; default 1. */
   readonly count?: number;
+  /** Of what will run the programs; default cuda. */
+  readonly platform?: Platform;
   /** What every element of an array that is read is, by type: a token where integers are read. Default 0. */
   readonly numbers?: (spec: Spec) => number;
 }
 
 export class AheadExecutor implements Executor {
   readonly name = "a compiler without a device";
-  readonly platform = "cuda";
+  readonly platform: Platform;
   readonly devices: readonly string[];
   readonly versions = {};
   readonly programs: RecordedProgram[] = [];
@@ -80,7 +83,8 @@ export class AheadExecutor implements Executor {
   private inUse = 0;
   private readonly numbers: (spec: Spec) => number;
 
-  constructor({ device, count = 1, numbers = () => 0 }: AheadExecutorOptions) {
+  constructor({ device, count = 1, platform = "cuda", numbers = () => 0 }: AheadExecutorOptions) {
+    this.platform = platform;
     this.devices = new Array<string>(count).fill(device);
     this.numbers = numbers;
   }

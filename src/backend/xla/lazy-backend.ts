@@ -61,6 +61,7 @@ export class LazyBackend extends tf.KernelBackend {
   /** Scalars that are arguments of the next program. */
   private readonly scalars = new Map<string, Value>();
   private readonly marks = new Set<string>();
+  private released = false;
 
   constructor(executor: Executor) {
     super();
@@ -332,7 +333,15 @@ export class LazyBackend extends tf.KernelBackend {
     return false;
   }
 
+  /** Gives the executor back: it stays open when this backend is disposed of. */
+  release(): Executor {
+    this.programs.dispose();
+    this.released = true;
+    return this.executor;
+  }
+
   override dispose(): void {
+    if (this.released) return;
     this.programs.dispose();
     this.executor.close();
   }

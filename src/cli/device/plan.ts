@@ -249,7 +249,7 @@ function describe(program: StepProgram, compiler: Compiler): DeviceProgram {
 }
 
 /** Rows of an optimizer step. */
-function rowsOfUpdate({ algorithm, rollout }: Recipe): number {
+export function rowsOfUpdate({ algorithm, rollout }: Recipe): number {
   return algorithm.kind === "sft"
     ? algorithm.rows_per_step
     : Math.ceil((rollout.prompts_per_step * rollout.group_size) / algorithm.minibatches);

@@ -5,14 +5,16 @@
 import * as tf from "@tensorflow/tfjs";
 import { sampleGroups } from "../../algorithms/rollout.ts";
 import type { Stage } from "../../algorithms/stage.ts";
+import { isHalved } from "../../backend/frozen.ts";
 import { AheadExecutor, type RecordedProgram, type RecordedRun } from "../../backend/xla/ahead-executor.ts";
+import type { Platform } from "../../backend/xla/executor.ts";
 import { startLazyBackend } from "../../backend/xla/start.ts";
 import type { RecipeStage } from "../../config/load.ts";
 import type { Recipe } from "../../config/schema.ts";
 import { createAdamW } from "../../optim/adamw.ts";
 import { createCritic } from "../../policy/critic.ts";
 import { parameterCount, zeroWeights } from "../../policy/decoder-weights.ts";
-import type { ModelFiles } from "../../policy/interfaces.ts";
+import type { ModelFiles, WeightSource } from "../../policy/interfaces.ts";
 import { parseModelConfig } from "../../policy/model-config.ts";
 import { encodePrompt } from "../../rollouts/encode.ts";
 import type { Prompt, PromptSource, Tokenizer } from "../../types.ts";
@@ -56,6 +58,12 @@ export interface TraceOptions {
   readonly microBatchRows?: number;
   /** Updates only: no generation, no evaluation. */
   readonly updatesOnly?: boolean;
+  /** Programs of this phase only; what stays on the card is there in any case. */
+  readonly only?: "generation" | "evaluation";
+  /** Rows without a gradient take part in updates too. */
+  readonly everyRow?: boolean;
+  /** Of what will run the programs; default cuda. */
+  readonly platform?: Platform;
 }
 
 /** Examples that are looked at for the longest one. */
@@ -79,13 +87,23 @@ export async function traceStage(
   const executor = new AheadExecutor({
     device: options.device,
     count: options.devices ?? 1,
+    ...(options.platform === undefined ? {} : { platform: options.platform }),
     numbers: ({ type }) => (type === "i32" ? token : 0),
   });
   tf.enableProdMode();
   const backend = await startLazyBackend(executor);
   backend.precision = recipe.backend.precision;
   const dtype = files.config["torch_dtype"] ?? files.config["dtype"];
-  const weights = zeroWeights(config, dtype === "bfloat16" ? "BF16" : "F32");
+  const zeros = zeroWeights(config, dtype === "bfloat16" ? "BF16" : "F32");
+  let weightBytes = 0;
+  const weights: WeightSource = {
+    ...zeros,
+    tensor: (shape, frozen) => {
+      const tensor = zeros.tensor!(shape, frozen);
+      weightBytes += tensor.size * (isHalved(tensor) ? 2 : 4);
+      return tensor;
+    },
+  };
   const policy = parts.assemblePolicy(traced, { ...files, weights }, { trainable: true, reference: false });
   const optimizer = createAdamW(policy.trainable, traced.optimizer);
   const critic = algorithm.kind === "ppo" ? createCritic(policy) : null;
@@ -121,6 +139,7 @@ export async function traceStage(
     score: alternating,
     optimizer: watchOptimizer(notes, optimizer, "training step", "optimizer step"),
     clock: () => 0,
+    everyRow: options.everyRow ?? false,
   };
   await runAlgorithm(
     traced,
@@ -141,7 +160,7 @@ export async function traceStage(
   });
   // behind the updates, when everything that stays is on the card
   if (options.updatesOnly !== true) {
-    if (algorithm.kind !== "sft") {
+    if (algorithm.kind !== "sft" && options.only !== "evaluation") {
       notes.set("generation");
       const prompts = Array.from({ length: recipe.rollout.prompts_per_step }, (_, i) => example.at(i));
       const maxPromptTokens = parts.longestPrompt(recipe, policy);
@@ -152,7 +171,7 @@ export async function traceStage(
       );
       generated.push(...collect(() => 1));
     }
-    if (recipe.data.eval !== undefined && recipe.eval !== undefined) {
+    if (recipe.data.eval !== undefined && recipe.eval !== undefined && options.only !== "generation") {
       notes.set("evaluation");
       const evalSource = await parts.assembleSource(recipe.data.eval, recipe, "eval", () => {});
       const size = Math.min(
@@ -181,11 +200,11 @@ export async function traceStage(
   critic?.dispose();
   return {
     stage: name,
-    programs: [...generated, ...updates],
+    programs: options.only === undefined ? [...generated, ...updates] : generated,
     parameters,
     trainable,
     held: {
-      weights: 4 * (parameters + adapters),
+      weights: weightBytes + 4 * adapters,
       moments: 8 * trainable,
       reference: usesReference && recipe.model.lora === undefined ? 4 * trainable : 0,
       critic: 12 * criticSize,
