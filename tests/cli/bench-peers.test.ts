@@ -4,7 +4,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, it } from "vitest";
 import { answerPairs, type CaseSummary, summarise } from "../../src/cli/peers/run.ts";
-import { limCurves, type PeerResult, promptTexts } from "../../src/cli/peers/tasks.ts";
+import {
+  limCurves,
+  type PeerResult,
+  PRODUCT_SIDE,
+  productOperands,
+  promptTexts,
+} from "../../src/cli/peers/tasks.ts";
 import { cardPeak, stepWork } from "../../src/cli/peers/work.ts";
 import { openModelDirectory } from "../../src/policy/files/model-directory.ts";
 
@@ -121,7 +127,7 @@ it("times training steps of forced length on our side", { timeout: 60_000 }, () 
   const args = [
     "--own",
     "--cases",
-    "step-lab,lim",
+    "product,step-lab,lim",
     "--rounds",
     "1",
     "--runs",
@@ -133,13 +139,18 @@ it("times training steps of forced length on our side", { timeout: 60_000 }, () 
   const { summaries } = JSON.parse(
     execFileSync(process.execPath, [rlpt, "bench-peers", ...args], { encoding: "utf8", stdio: "pipe" }),
   ) as { summaries: CaseSummary[] };
-  const [step, lim] = summaries.map(({ own }) => own);
-  if (!("seconds" in step!) || !("seconds" in lim!)) throw new Error(JSON.stringify(summaries));
+  const [product, step, lim] = summaries.map(({ own }) => own);
+  if (!("seconds" in product!) || !("seconds" in step!) || !("seconds" in lim!))
+    throw new Error(JSON.stringify(summaries));
   const { whole, generation, update } = step.seconds;
   expect(whole!.count).toBe(1);
   expect(generation!.median).toBeGreaterThan(0);
   expect(whole!.median).toBeGreaterThanOrEqual(generation!.median + update!.median);
   expect(step.firstSeconds).toBeGreaterThan(whole!.median);
+  // one element of the product, exact
+  const [a, b] = productOperands();
+  const column = Array.from({ length: PRODUCT_SIDE }, (_, k) => b[k * PRODUCT_SIDE + 7]!);
+  expect(product.check).toBe(column.reduce((sum, x, k) => sum + a[5 * PRODUCT_SIDE + k]! * x, 0));
   // the mean score of curves against their own mean
   const curves = limCurves();
   const mean = curves[0]!.map((_, k) => curves.reduce((sum, curve) => sum + curve[k]!, 0) / curves.length);
@@ -160,5 +171,5 @@ it("says what is missing of the other side", () => {
   expect(stderr).toContain("requirements.txt");
   const wrong = spawnSync(process.execPath, [rlpt, "bench-peers", "--cases", "lab"], { encoding: "utf8" });
   expect(wrong.status).toBe(2);
-  expect(wrong.stderr).toContain("--cases: lab is not one of step-lab, pass");
+  expect(wrong.stderr).toContain("--cases: lab is not one of product, step-lab, pass");
 });

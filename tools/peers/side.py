@@ -112,6 +112,27 @@ def target_logprobs(torch, model, ids):
     return chosen - logits.logsumexp(-1)
 
 
+def product(task):
+    """C = A B of the matrices of productOperands in src/cli/peers/tasks.ts."""
+    import torch
+
+    torch.set_num_threads(task["threads"])
+    torch.set_float32_matmul_precision("high" if task["precision"] == "tf32" else "highest")
+    side = task["side"]
+    i = torch.arange(side)
+
+    def matrix(row, column):
+        return (((i[:, None] * row + i * column) % 13 - 6) / 8).to(device(torch), torch.float32)
+
+    a, b = matrix(31, 17), matrix(7, 29)
+
+    def work():
+        with torch.inference_mode(), rounding(torch, task):
+            return (a @ b)[5, 7].item()
+
+    return {**repeated(task, work), "promptTokens": 0}
+
+
 def forward_backward(task):
     torch, model, tokenizer = load(task)
     ids = token_rows(torch, task, tokenizer)
@@ -353,12 +374,14 @@ def versions(kind):
         "plain": ["torch", "transformers"],
         "grpo-step": ["trl", "peft", "transformers", "torch"],
         "lim": ["numpy"],
+        "product": ["torch"],
         "grade": ["math-verify", "sympy"],
     }.get(kind, ["transformers", "torch"])
     return ", ".join(f"{name} {version(name)}" for name in names if installed(name.replace("-", "_")))
 
 
 KINDS = {
+    "product": (product, "pytorch"),
     "grpo-step": (grpo_step, "trl"),
     "pass": (forward_backward, "pytorch"),
     "logprobs": (logprobs, "pytorch"),

@@ -5,6 +5,7 @@ import { type GrpoStage, trainGrpo } from "../../algorithms/grpo.ts";
 import { grpoOptions } from "../../algorithms/options.ts";
 import type { Stage } from "../../algorithms/stage.ts";
 import { startProfile } from "../../backend/profile.ts";
+import { compilation } from "../../backend/read.ts";
 import type { StartOptions } from "../../backend/select.ts";
 import { startBackend } from "../../backend/select.ts";
 import { currentLazyBackend } from "../../backend/xla/lazy-backend.ts";
@@ -25,7 +26,7 @@ import type { MetricValues } from "../../run/metrics.ts";
 import type { Prompt, Tokenizer } from "../../types.ts";
 import { forwardBackward, fullRows } from "../bench/measure.ts";
 import { unloggedStage } from "../unlogged-stage.ts";
-import { limCurves, type PeerResult, type PeerTask } from "./tasks.ts";
+import { limCurves, type PeerResult, type PeerTask, PRODUCT_SIDE, productOperands } from "./tasks.ts";
 import { cardPeak } from "./work.ts";
 
 type Timed = Pick<PeerResult, "seconds" | "firstSeconds" | "promptTokens" | "check">;
@@ -38,6 +39,13 @@ export async function ownSide(task: PeerTask, backend: StartOptions): Promise<Pe
   }
   const { threads, precision } = task;
   const info = await startBackend({ ...backend, threads, precision });
+  if (task.kind === "product") {
+    return finished(
+      `rlpt ${VERSION}, Node ${process.version}, ${info.description}`,
+      await products(task),
+      compilation()?.seconds ?? 0,
+    );
+  }
   const files = await openModel(task.directory);
   const policy = createPolicy(files, {
     trainable: task.lora ? "lora" : "full",
@@ -185,6 +193,19 @@ async function passes(
 ): Promise<Timed> {
   const batch = rowsOf(task, tokenizer, prompts);
   return repeated(task, task.promptTokens, async () => (await forwardBackward(policy, batch)).loss);
+}
+
+/** C = A B on the backend. All of C is made, since a tensor holds it; one number of it is read. */
+async function products(task: PeerTask): Promise<Timed> {
+  const side: [number, number] = [PRODUCT_SIDE, PRODUCT_SIDE];
+  const [a, b] = productOperands().map((numbers) => tf.tensor2d(numbers, side)) as [tf.Tensor2D, tf.Tensor2D];
+  return repeated(task, 0, async () => {
+    const c = tf.matMul(a, b);
+    const one = tf.slice(c, [5, 7], [1, 1]);
+    const [value] = await one.data();
+    tf.dispose([c, one]);
+    return value!;
+  });
 }
 
 async function logprobPasses(

@@ -17,6 +17,7 @@ import {
   type PeerPrecision,
   type PeerResult,
   type PeerTask,
+  PRODUCT_SIDE,
   promptTexts,
 } from "./tasks.ts";
 import { type StepWork, stepWork } from "./work.ts";
@@ -112,7 +113,9 @@ async function runCase(task: PeerTask, options: PeerOptions, folder: string): Pr
   const file = join(folder, `${task.name}.json`);
   writeFileSync(file, JSON.stringify(task));
   const peerFile = join(folder, `${task.name}-peer.json`);
-  writeFileSync(peerFile, JSON.stringify(task.kind === "lim" ? { ...task, curves: limCurves() } : task));
+  const more =
+    task.kind === "lim" ? { curves: limCurves() } : task.kind === "product" ? { side: PRODUCT_SIDE } : {};
+  writeFileSync(peerFile, JSON.stringify({ ...task, ...more }));
   const own: (PeerResult | string)[] = [];
   const peer: (PeerResult | string)[] = [];
   for (let round = 1; round <= options.rounds; round++) {

@@ -7,7 +7,7 @@ export interface PeerCase {
   name: string;
   /** As in tables. */
   label: string;
-  kind: "grpo-step" | "pass" | "logprobs" | "generation" | "lim" | "grade";
+  kind: "product" | "grpo-step" | "pass" | "logprobs" | "generation" | "lim" | "grade";
   /** Folder with weights and tokenizer that it needs. */
   model: "lab" | "smollm2" | null;
   lora: boolean;
@@ -28,8 +28,20 @@ const lab = { model: "lab", prompts: 16, groupSize: 8, promptTokens: 12, newToke
 const smollm2 = { model: "smollm2", prompts: 4, groupSize: 8, promptTokens: 64, newTokens: 128 } as const;
 const none = { model: null, lora: false, prompts: 0, groupSize: 0, promptTokens: 0, newTokens: 0 } as const;
 
+/** Rows and columns of the matrices of `product`. */
+export const PRODUCT_SIDE = 2048;
+
 /** Shortest first. Lengths are forced: no completion ends before its last token. */
 export const peerCases: readonly PeerCase[] = [
+  // the rate of this machine, which others are a share of
+  {
+    ...none,
+    name: "product",
+    label: `product of two matrices of ${PRODUCT_SIDE} x ${PRODUCT_SIDE}`,
+    kind: "product",
+    microBatchRows: null,
+    runs: 30,
+  },
   {
     ...step,
     ...lab,
@@ -173,6 +185,16 @@ export function limCurves(): number[][] {
   return Array.from({ length: 8523 }, (_, i) =>
     Array.from({ length: 21 }, (__, k) => rng.integer(9, i * 21 + k) / 8),
   );
+}
+
+/** Multiples of 1/8 from -6/8 to 6/8: their product is exact in float32, so that both sides agree to the last digit. */
+export function productOperands(): [Float32Array, Float32Array] {
+  const matrix = (row: number, column: number) =>
+    Float32Array.from(
+      { length: PRODUCT_SIDE ** 2 },
+      (_, i) => (((Math.floor(i / PRODUCT_SIDE) * row + (i % PRODUCT_SIDE) * column) % 13) - 6) / 8,
+    );
+  return [matrix(31, 17), matrix(7, 29)];
 }
 
 /** Random prompts of so many tokens that tokenize again as they were made. */
