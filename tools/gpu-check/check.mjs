@@ -96,8 +96,12 @@ function save() {
   }
 }
 
+/** Figures are those of one card, but where a part asks for all. */
+const oneCard =
+  report.machine.gpus.length > 1 && !process.env["CUDA_VISIBLE_DEVICES"] ? { CUDA_VISIBLE_DEVICES: "0" } : {};
+
 /** Runs a program to its end or the part's; its output goes to the part's log. */
-function start(program, args, { deadline, env = {}, partLog }) {
+function start(program, args, { deadline, env = {}, cards, partLog }) {
   return new Promise((resolve) => {
     const seconds = (deadline - performance.now()) / 1000;
     appendFileSync(partLog, `\n$ ${program} ${args.join(" ")}\n`);
@@ -107,7 +111,12 @@ function start(program, args, { deadline, env = {}, partLog }) {
       cwd: root,
       detached: true,
       stdio: ["ignore", "pipe", "pipe"],
-      env: { ...process.env, ...(flags.flags === undefined ? {} : { XLA_FLAGS: flags.flags }), ...env },
+      env: {
+        ...process.env,
+        ...(flags.flags === undefined ? {} : { XLA_FLAGS: flags.flags }),
+        ...(cards === "all" ? {} : oneCard),
+        ...env,
+      },
     });
     const result = { status: null, stdout: "", stderr: "", timedOut: false, seconds: 0 };
     const timer = setTimeout(() => {
@@ -202,6 +211,7 @@ async function runPart(part) {
           deadline,
           partLog,
           env: options.env,
+          cards: options.cards,
         }),
         `rlpt ${args[0]}`,
       ),

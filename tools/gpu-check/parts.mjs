@@ -230,26 +230,32 @@ const devices = {
   name: "devices",
   title: "Several cards",
   seconds: [40, 180],
-  async run({ rlpt, table, machine, work, problem }) {
-    const count = machine.gpus.length;
+  async run({ rlpt, table, machine, work, problem, dry, figure }) {
+    // without cards, two virtual devices of the CPU
+    const count = dry ? 2 : machine.gpus.length;
     if (count < 2) return `there ${count === 1 ? "is one card" : "is no card"}`;
-    const row = table("Eight quickstart steps, the batch cut between cards.", [
+    const steps = dry ? 1 : 12;
+    const row = table("Quickstart steps, the batch cut between cards.", [
       "cards",
       "ms a step",
-      "rewards",
+      "mean rewards",
     ]);
     const rewards = [];
     for (const cards of [1, count]) {
       const folder = join(work, `cards-${cards}`);
       rmSync(folder, { recursive: true, force: true });
-      const size = ["--steps", "8", "--set", "data.eval.size=2", "--backend", "xla"];
+      const size = ["--steps", String(steps), "--set", "data.eval.size=2", "--backend", "xla"];
       const args = ["train", "configs/quickstart.yaml", "--quiet", "--run-dir", folder, ...size];
-      await rlpt([...args, "--set", `backend.devices=${cards}`]);
+      await rlpt([...args, "--set", `backend.devices=${cards}`], { cards: "all" });
       const metrics = readRows(join(folder, "metrics.csv"));
-      rewards.push(metrics.map((each) => each["reward/mean"]).join(" "));
-      row(cards, 1000 * median(metrics.slice(4).map((each) => Number(each["time/step_s"]))), rewards.at(-1));
+      rewards.push(metrics.map((each) => Number(each["reward/mean"])));
+      const settled = metrics.slice(Math.floor(steps / 3)).map((each) => Number(each["time/step_s"]));
+      row(cards, 1000 * median(settled), rewards.at(-1).slice(0, 4).join(", "));
     }
-    if (rewards[0] !== rewards[1]) problem("rewards differ between one card and several");
+    figure("rewards", rewards);
+    // rounding differs, so a token that was nearly drawn may be drawn: later steps may part
+    if (rewards[0][0] !== rewards[1][0])
+      problem("the first step's rewards differ between one device and several");
   },
 };
 

@@ -74,7 +74,7 @@ function pluginCandidate(plugin: FoundPlugin, options: OpenExecutorOptions): Can
       preloadNvidia(plugin);
       return openPjrtExecutor({
         plugin: plugin.path,
-        client: gpuClientOptions(plugin.platform),
+        client: gpuClientOptions(plugin.platform, options.devices),
         flags: gpuFlags(plugin),
         ...(options.threads !== undefined && { threads: options.threads }),
         ...(options.devices !== undefined && { devices: options.devices }),

@@ -17,16 +17,18 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 it("takes memory of a card as it is needed, unless JAX's variables say otherwise", () => {
   const fraction = (environment: NodeJS.ProcessEnv) =>
-    Number((gpuClientOptions("cuda", environment)["memory_fraction"] as Float32Array)[0]);
-  expect(gpuClientOptions("cuda", {})).toMatchObject({ preallocate: false });
+    Number((gpuClientOptions("cuda", undefined, environment)["memory_fraction"] as Float32Array)[0]);
+  expect(gpuClientOptions("cuda", undefined, {})).toMatchObject({ preallocate: false });
   expect(fraction({})).toBeCloseTo(0.9);
   const jax = { XLA_PYTHON_CLIENT_PREALLOCATE: "true", XLA_PYTHON_CLIENT_MEM_FRACTION: ".25" };
-  expect(gpuClientOptions("rocm", jax)).toMatchObject({ preallocate: true });
+  expect(gpuClientOptions("rocm", undefined, jax)).toMatchObject({ preallocate: true });
   expect(fraction(jax)).toBe(0.25);
   expect(fraction({ XLA_PYTHON_CLIENT_MEM_FRACTION: "1.0" })).toBe(1);
   expect(fraction({ XLA_PYTHON_CLIENT_MEM_FRACTION: "much" })).toBeCloseTo(0.9);
+  expect(gpuClientOptions("cuda", undefined, {})).not.toHaveProperty("visible_devices");
+  expect(gpuClientOptions("cuda", 3, {})["visible_devices"]).toEqual(BigInt64Array.of(0n, 1n, 2n));
   // the client for the CPU knows neither
-  expect(gpuClientOptions("cpu", jax)).toEqual({});
+  expect(gpuClientOptions("cpu", 2, jax)).toEqual({});
 });
 
 it("keeps the kernels that were found fastest, and leaves to XLA_FLAGS what it sets", () => {
@@ -120,7 +122,7 @@ optionalPart(
         return (error as Error).message;
       }
     };
-    expect(outcome(gpuClientOptions("cuda", {}))).toMatch(/a client|No visible GPU devices/);
+    expect(outcome(gpuClientOptions("cuda", 1, {}))).toMatch(/a client|No visible GPU devices/);
     expect(outcome({ memory_fraction: 1 })).toContain("memory_fraction");
     expect(outcome({ memory_share: 0.5 })).toContain("memory_share");
   });

@@ -19,14 +19,18 @@ const MEMORY_FRACTION = 0.9;
  * Options of PJRT_Client_Create. XLA by itself takes three quarters of every card at once, which leaves no room for a second
  * process and none for larger models; here it takes memory as it needs it. JAX's variables say otherwise:
  * XLA_PYTHON_CLIENT_PREALLOCATE, XLA_PYTHON_CLIENT_MEM_FRACTION.
+ * @param devices cards that are used; the others are left alone. Default all
  */
 export function gpuClientOptions(
   platform: Platform,
+  devices?: number,
   environment: NodeJS.ProcessEnv = process.env,
 ): Record<string, NamedValue> {
   if (!xlaGpus.has(platform)) return {};
+  const cards = BigInt64Array.from({ length: devices ?? 0 }, (_, card) => BigInt(card));
   const fraction = Number(environment["XLA_PYTHON_CLIENT_MEM_FRACTION"] ?? MEMORY_FRACTION);
   return {
+    ...(cards.length > 0 && { visible_devices: cards }),
     preallocate: /^(1|true)$/i.test(environment["XLA_PYTHON_CLIENT_PREALLOCATE"] ?? ""),
     // a whole number would pass as an integer, which is refused
     memory_fraction: Float32Array.of(fraction > 0 && fraction <= 1 ? fraction : MEMORY_FRACTION),
