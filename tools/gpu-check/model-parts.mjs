@@ -49,9 +49,10 @@ async function benchPeers({ rlpt, dry }, { cases, precision, model, extra = [], 
   return JSON.parse(stdout).summaries;
 }
 
-const small = ["generation", "step-lora", "step-full"];
-const large = ["generation-large", "step-lora-large", "step-full-large"];
-const precisions = (dry) => (dry ? ["f32", "bf16"] : ["f32", "tf32", "bf16"]);
+const steps = ["step-lora", "step-full"];
+const large = ["step-lora-large", "step-full-large", "generation-large"];
+/** What people train in first: time may run out. */
+const precisions = (dry) => (dry ? ["bf16", "f32"] : ["bf16", "f32", "tf32"]);
 
 export const smollm2 = {
   name: "smollm2",
@@ -86,8 +87,8 @@ export const smollm2 = {
       "compiling, ms",
     ]);
     // one process a case: the memory of one is not another's, and one that fails leaves the rest
-    for (const name of dry ? ["step-lora"] : [...small, ...large]) {
-      for (const precision of precisions(dry)) {
+    for (const precision of precisions(dry)) {
+      for (const name of dry ? ["step-lora"] : [...steps, ...large]) {
         if (left() < 15) return problem(`${name}, ${precision}: no time is left`);
         try {
           const [{ own, work }] = await benchPeers(context, {
@@ -154,10 +155,10 @@ export const peers = {
       "memory",
       "share",
     ]);
-    const all = ["pass", "logprobs", "generation", "step-lab", "step-lora", "step-full"];
+    const all = [...steps, "generation", "pass", "logprobs", "step-lab"];
     const cases = dry ? ["pass", "step-lora"] : [...all, ...large];
-    for (const name of cases) {
-      for (const precision of dry ? ["f32"] : ["f32", "bf16"]) {
+    for (const precision of dry ? ["f32"] : ["bf16", "f32"]) {
+      for (const name of cases) {
         if (left() < 15) return problem(`${name}, ${precision}: no time is left`);
         try {
           const [summary] = await benchPeers(context, {
