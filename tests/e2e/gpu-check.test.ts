@@ -1,4 +1,5 @@
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
 import {
   cpSync,
   existsSync,
@@ -11,6 +12,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
 import { afterAll, expect, it } from "vitest";
 import { renderReport } from "../../tools/gpu-check/report.mjs";
 import { pluginFor } from "../helpers/engines.ts";
@@ -29,6 +31,39 @@ it("leaves results of what was reached when its time is over", () => {
   expect(report.parts.doctor).toMatchObject({ status: "left out" });
   expect(run.stdout).toContain("0 passed, 0 failed, 2 left out");
   expect(readFileSync(join(out, "report.md"), "utf8")).toContain("| doctor | left out | 0 |");
+});
+
+it("says which part was cut off, and leaves no process behind", async () => {
+  const out = join(folder, "cut off");
+  const args = ["tools/gpu-check/check.mjs", "--dry", "--parts", "doctor", "--out", out];
+  const child = spawn(process.execPath, args, { stdio: "ignore" });
+  const state = () => {
+    const path = join(out, "report.json");
+    return existsSync(path) ? JSON.parse(readFileSync(path, "utf8")).parts.doctor?.status : undefined;
+  };
+  const children = () =>
+    readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, "utf8").trim().split(" ").filter(Boolean);
+  const until = async (what: () => boolean, seconds = 20) => {
+    for (let tries = 0; !what(); tries++) {
+      if (tries > 40 * seconds) throw new Error("it takes too long");
+      await setTimeout(25);
+    }
+  };
+  await until(() => state() === "running");
+  const linux = process.platform === "linux";
+  let started: string[] = [];
+  if (linux) {
+    await until(() => children().length > 0);
+    started = children();
+  }
+  const ended = once(child, "exit");
+  child.kill("SIGTERM");
+  await ended;
+  expect(state()).toBe("cut off");
+  // by itself it would go on for seconds
+  const over = (pid: string) =>
+    !existsSync(`/proc/${pid}`) || / [ZX] /.test(readFileSync(`/proc/${pid}/stat`, "utf8"));
+  if (linux) await until(() => started.every(over), 0.5);
 });
 
 it("keeps earlier parts of a report, says what failed, and escapes cells", () => {

@@ -4,7 +4,15 @@
  * off leaves what it had.
  */
 import { spawn, spawnSync } from "node:child_process";
-import { appendFileSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
@@ -96,6 +104,31 @@ function save() {
   }
 }
 
+/** A process and what it has started, without a session of its own: what ends this check must end them too. */
+function killTree(pid) {
+  const parents = new Map();
+  for (const entry of existsSync("/proc") ? readdirSync("/proc").filter((name) => /^\d+$/.test(name)) : []) {
+    try {
+      // its name, in brackets, may hold anything
+      const fields = readFileSync(`/proc/${entry}/stat`, "utf8").split(")").at(-1).trim().split(" ");
+      parents.set(Number(entry), Number(fields[1]));
+    } catch {
+      // it has ended
+    }
+  }
+  const tree = [pid];
+  for (const found of tree) {
+    for (const [child, parent] of parents) if (parent === found) tree.push(child);
+  }
+  for (const each of tree.reverse()) {
+    try {
+      process.kill(each, "SIGKILL");
+    } catch {
+      // so has this one
+    }
+  }
+}
+
 /** Figures are those of one card, but where a part asks for all. */
 const oneCard =
   report.machine.gpus.length > 1 && !process.env["CUDA_VISIBLE_DEVICES"] ? { CUDA_VISIBLE_DEVICES: "0" } : {};
@@ -106,10 +139,8 @@ function start(program, args, { deadline, env = {}, cards, partLog }) {
     const seconds = (deadline - performance.now()) / 1000;
     appendFileSync(partLog, `\n$ ${program} ${args.join(" ")}\n`);
     const began = performance.now();
-    // a group of its own, so that its children end with it
     const child = spawn(program, args, {
       cwd: root,
-      detached: true,
       stdio: ["ignore", "pipe", "pipe"],
       env: {
         ...process.env,
@@ -121,7 +152,7 @@ function start(program, args, { deadline, env = {}, cards, partLog }) {
     const result = { status: null, stdout: "", stderr: "", timedOut: false, seconds: 0 };
     const timer = setTimeout(() => {
       result.timedOut = true;
-      process.kill(-child.pid, "SIGKILL");
+      killTree(child.pid);
     }, Math.max(1, seconds) * 1000);
     for (const name of ["stdout", "stderr"]) {
       child[name].on("data", (chunk) => {
@@ -157,6 +188,7 @@ async function runPart(part) {
   const [least, most] = flags.dry ? [5, part.seconds[1]] : part.seconds;
   const entry = { status: "running", seconds: 0, notes: [], tables: [], figures: {} };
   report.parts[part.name] = entry;
+  save();
   if (left < least) {
     return Object.assign(entry, {
       status: "left out",
@@ -249,6 +281,13 @@ function shortNumber(value) {
 }
 
 save();
+for (const signal of ["SIGINT", "SIGTERM"]) {
+  process.on(signal, () => {
+    for (const entry of Object.values(report.parts)) if (entry.status === "running") entry.status = "cut off";
+    save();
+    killTree(process.pid);
+  });
+}
 for (const part of parts.filter(({ name }) => wanted.includes(name))) {
   process.stdout.write(`${part.name} ... `);
   await runPart(part);
