@@ -1,5 +1,6 @@
 /** Row by row, where the whole would not fit. */
 import * as tf from "@tensorflow/tfjs";
+import { deviceCount } from "./devices.ts";
 import { currentLazyBackend } from "./xla/lazy-backend.ts";
 import { loopOverRows } from "./xla/loops.ts";
 
@@ -12,7 +13,7 @@ export interface RowsAndSum {
  * fn over rows, a slice at a time: what it makes on the way stands in memory for one slice only. Backends that compile do it
  * in a loop, where rows of zeros fill up the last slice; they must add nothing to the sum.
  * @param inputs [K, ...] each
- * @param options.size rows of a slice
+ * @param options.size rows of a slice, on each device
  * @param options.width columns of fn's rows
  * @param options.sumShape shape of fn's sum; null: it has none
  * @param fn of a slice of each input and the sum so far (null before the first) to rows [k, width] and the new sum, which is a
@@ -24,9 +25,11 @@ export function byRows(
   options: { size: number; width: number; sumShape: readonly number[] | null },
   fn: (slices: tf.Tensor[], sum: tf.Tensor | null) => RowsAndSum,
 ): { rows: tf.Tensor2D; sum: tf.Tensor | null } {
-  const { size, width, sumShape } = options;
+  const { width, sumShape } = options;
   const count = inputs[0]!.shape[0]!;
   const compiling = currentLazyBackend();
+  // on each device
+  const size = options.size * (count % deviceCount() === 0 ? deviceCount() : 1);
   if (compiling !== null && count > size) {
     return loopOverRows(compiling, inputs, size, width, sumShape, fn);
   }

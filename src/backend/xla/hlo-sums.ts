@@ -96,6 +96,24 @@ export function gather(x: Value, indices: Value, dimension: number): Value {
   );
 }
 
+/** Slices x[n, indices[n]]: each row looks in itself alone. @param x [N, M, D] @param indices [N], i32, clamped @returns [N, D] */
+export function gatherInRows(x: Value, indices: Value): Value {
+  const [rows, , width] = x.shape as [number, number, number];
+  const column = reshape(indices, [rows, 1]);
+  const numbers =
+    "offset_dims = [1], collapsed_slice_dims = [1], operand_batching_dims = [0], start_indices_batching_dims = [0], start_index_map = [1], index_vector_dim = 1";
+  const to = typeText({ type: x.type, shape: [rows, width] });
+  return operation(
+    x.type,
+    [rows, width],
+    to,
+    [x, column],
+    -1,
+    ([a, i]) =>
+      `"stablehlo.gather"(${a}, ${i}) <{dimension_numbers = #stablehlo.gather<${numbers}>, slice_sizes = array<i64: 1, 1, ${width}>, indices_are_sorted = false}> : (${x.text}, ${column.text}) -> ${to}`,
+  );
+}
+
 /** Elements x[row, indices[row]]. @param x [N, M] @param indices [N], i32 @returns [N] */
 export function pick(x: Value, indices: Value): Value {
   const hot = compare("EQ", iota("i32", x.shape, 1), reshape(indices, [indices.shape[0]!, 1]));

@@ -50,7 +50,7 @@ export function gradientsApart(
  * fn over slices of rows, one slice after the other. On several devices a slice takes as many rows of each of them, so that
  * none waits for another.
  * @param inputs [K, ...] each; rows of zeros fill up the last slice
- * @param size rows of a slice
+ * @param size rows of a slice, on all devices together
  * @param width columns of fn's rows
  * @param sumShape shape of fn's sum; null: it has none
  * @param fn of a slice of each input and the sum so far, to rows [size, width] and the new sum

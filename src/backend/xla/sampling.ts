@@ -11,7 +11,7 @@ import {
   convert,
   divide,
   dotGeneral,
-  gather,
+  gatherInRows,
   iota,
   maximum,
   minimum,
@@ -197,9 +197,7 @@ function drawFrom(weights: Value, uniform: Value): Value {
     constant("f32", 0),
   );
   const left = subtract(target, reduce("add", before, [1]));
-  const flat = reshape(grid, [rows * blocks, BLOCK]);
-  const row = add(multiply(iota("i32", [rows], 0), constant("i32", blocks)), block);
-  const inside = position(gather(flat, row, 0), left);
+  const inside = position(gatherInRows(grid, block), left);
   return add(multiply(block, constant("i32", BLOCK)), inside);
 }
 

@@ -162,7 +162,7 @@ optionalPart(
                 overDevices(x as unknown as tf.Tensor2D),
                 w as unknown as tf.Tensor2D,
                 overDevices(tf.tensor1d(ids, "int32")),
-                { layout: "hv", temperature: 0.7, weightGradient, entropyGradient, sliceTokens: 14 },
+                { layout: "hv", temperature: 0.7, weightGradient, entropyGradient, sliceTokens: 7 },
               );
               const sum = entropyGradient ? tf.add(logprobs, tf.mul(entropy, 0.3)) : logprobs;
               return tf.sum(tf.mul(sum, tf.tensor1d(normals(5, tokens)))) as tf.Scalar;
