@@ -212,3 +212,22 @@ export function grown(cache: Value, capacity: number): Value {
   const none = [0, 0] as const;
   return hlo.pad(cache, [none, none, [0, added], none], 0);
 }
+
+/**
+ * Rows of x, on the devices that they are on.
+ * @param at as many of each device's rows, one device after the other
+ */
+export function pickRows(backend: LazyBackend, x: tf.Tensor4D, at: readonly number[]): tf.Tensor4D {
+  const { devices } = backend;
+  const [rows, ...rest] = x.shape;
+  const own = rows / devices;
+  const width = rest.reduce((product, n) => product * n, 1);
+  const places = tf.tensor2d(
+    at.map((row) => row % own),
+    [devices, at.length / devices],
+    "int32",
+  );
+  const parts = hlo.reshape(backend.take(x), [devices, own, width]);
+  const picked = hlo.gatherInRows(parts, backend.byRows(backend.take(places)));
+  return backend.tensor(backend.byRows(hlo.reshape(picked, [at.length, ...rest]))) as tf.Tensor4D;
+}

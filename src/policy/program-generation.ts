@@ -4,7 +4,6 @@
  * grows from border to border; there, rows that ended leave.
  */
 import * as tf from "@tensorflow/tfjs";
-import { overDevices } from "../backend/devices.ts";
 import type { Value } from "../backend/xla/graph.ts";
 import * as hlo from "../backend/xla/hlo.ts";
 import type { LazyBackend } from "../backend/xla/lazy-backend.ts";
@@ -13,7 +12,15 @@ import type { SampledRow, SamplingRequest } from "../types.ts";
 import type { WeightView } from "./decoder.ts";
 import { checkPrompts } from "./generation.ts";
 import type { DecoderConfig } from "./interfaces.ts";
-import { forward, grown, type ProgramShape, positionTables, prefill, zero } from "./program-forward.ts";
+import {
+  forward,
+  grown,
+  type ProgramShape,
+  pickRows,
+  positionTables,
+  prefill,
+  zero,
+} from "./program-forward.ts";
 import { capacities, ladder, partsFor, slotsFor } from "./program-sizes.ts";
 
 /** Rows leave at a border when this share of them has ended. */
@@ -293,49 +300,52 @@ class ProgramRun implements ProgramShape {
     });
   }
 
-  /** Leaves out ended rows where enough of them have, keeping whole groups rectangular. */
+  /** Leaves out ended rows where enough of them have, keeping whole groups rectangular. Rows stay on their device. */
   private compact(): void {
-    const live = new Map<number, Row[]>();
+    const { devices } = this.backend;
     const positions = new Map(this.rows.map((row, i) => [row, i]));
+    const perDevice = this.groups / devices;
+    /** Of each device: its groups that have live rows, with these. */
+    const live = Array.from({ length: devices }, () => new Map<number, Row[]>());
     for (const [i, row] of this.rows.entries()) {
       if (row.ended) continue;
       const group = Math.floor(i / this.groupSize);
-      live.set(group, [...(live.get(group) ?? []), row]);
+      const own = live[Math.floor(group / perDevice)]!;
+      own.set(group, [...(own.get(group) ?? []), row]);
     }
-    const groups = Math.min(this.groups, ladder(live.size, this.backend.devices));
-    const groupSize = Math.min(
-      this.groupSize,
-      ladder(Math.max(...[...live.values()].map(({ length }) => length))),
-    );
-    if (groups * groupSize > (1 - COMPACT_SHARE) * this.rows.length) return;
-    const chosen = [...live];
+    const most = (counts: readonly number[]) => ladder(Math.max(1, ...counts));
+    const ownGroups = Math.min(perDevice, most(live.map(({ size }) => size)));
+    const members = live.flatMap((groups) => [...groups.values()].map(({ length }) => length));
+    const groupSize = Math.min(this.groupSize, most(members));
+    if (devices * ownGroups * groupSize > (1 - COMPACT_SHARE) * this.rows.length) return;
     const source: number[] = [];
     const rows: Row[] = [];
     const promptRows: number[] = [];
-    for (let p = 0; p < groups; p++) {
-      const [group, members] = chosen[p] ?? [chosen[0]![0], []];
-      promptRows.push(group);
-      for (let g = 0; g < groupSize; g++) {
-        const row = members[g];
-        source.push(row === undefined ? group * this.groupSize : positions.get(row)!);
-        rows.push(row ?? { index: -1, prompt: this.rows[group * this.groupSize]!.prompt, ended: true });
+    for (const [device, groups] of live.entries()) {
+      const chosen = [...groups];
+      for (let p = 0; p < ownGroups; p++) {
+        const [group, own] = chosen[p] ?? [device * perDevice, []];
+        promptRows.push(group);
+        for (let g = 0; g < groupSize; g++) {
+          const row = own[g];
+          source.push(row === undefined ? group * this.groupSize : positions.get(row)!);
+          rows.push(row ?? { index: -1, prompt: this.rows[group * this.groupSize]!.prompt, ended: true });
+        }
       }
     }
-    this.caches = this.caches.map((cache) => {
-      const pick = (x: tf.Tensor4D, at: number[]) => {
-        const picked = tf.tidy(() => overDevices(tf.gather(x, tf.tensor1d(at, "int32")) as tf.Tensor4D));
-        x.dispose();
-        return picked;
-      };
-      return {
-        promptKeys: pick(cache.promptKeys, promptRows),
-        promptValues: pick(cache.promptValues, promptRows),
-        keys: pick(cache.keys, source),
-        values: pick(cache.values, source),
-      };
-    });
+    const picked = (x: tf.Tensor4D, at: readonly number[]) => {
+      const made = tf.tidy(() => pickRows(this.backend, x, at));
+      x.dispose();
+      return made;
+    };
+    this.caches = this.caches.map((cache) => ({
+      promptKeys: picked(cache.promptKeys, promptRows),
+      promptValues: picked(cache.promptValues, promptRows),
+      keys: picked(cache.keys, source),
+      values: picked(cache.values, source),
+    }));
     this.current = Int32Array.from(source, (i) => this.current[i]!);
-    this.groups = groups;
+    this.groups = devices * ownGroups;
     this.groupSize = groupSize;
     this.rows = rows;
   }

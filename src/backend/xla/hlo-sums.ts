@@ -96,16 +96,23 @@ export function gather(x: Value, indices: Value, dimension: number): Value {
   );
 }
 
-/** Slices x[n, indices[n]]: each row looks in itself alone. @param x [N, M, D] @param indices [N], i32, clamped @returns [N, D] */
+/**
+ * Slices x[n, indices[n, k]]: each n looks in itself alone, so that nothing is fetched where devices have n of their own.
+ * @param x [N, M, D]
+ * @param indices [N, K], i32, clamped into range
+ * @returns [N, K, D]
+ */
 export function gatherInRows(x: Value, indices: Value): Value {
   const [rows, , width] = x.shape as [number, number, number];
-  const column = reshape(indices, [rows, 1]);
+  const count = indices.shape[1]!;
+  const column = reshape(indices, [rows, count, 1]);
   const numbers =
-    "offset_dims = [1], collapsed_slice_dims = [1], operand_batching_dims = [0], start_indices_batching_dims = [0], start_index_map = [1], index_vector_dim = 1";
-  const to = typeText({ type: x.type, shape: [rows, width] });
+    "offset_dims = [2], collapsed_slice_dims = [1], operand_batching_dims = [0], start_indices_batching_dims = [0], start_index_map = [1], index_vector_dim = 2";
+  const shape = [rows, count, width];
+  const to = typeText({ type: x.type, shape });
   return operation(
     x.type,
-    [rows, width],
+    shape,
     to,
     [x, column],
     -1,

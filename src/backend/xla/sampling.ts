@@ -197,7 +197,8 @@ function drawFrom(weights: Value, uniform: Value): Value {
     constant("f32", 0),
   );
   const left = subtract(target, reduce("add", before, [1]));
-  const inside = position(gatherInRows(grid, block), left);
+  const chosen = gatherInRows(grid, reshape(block, [rows, 1])); // [B, 1, BLOCK]
+  const inside = position(reshape(chosen, [rows, BLOCK]), left);
   return add(multiply(block, constant("i32", BLOCK)), inside);
 }
 
