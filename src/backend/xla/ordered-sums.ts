@@ -8,7 +8,7 @@ import {
   compare,
   constant,
   convert,
-  gather,
+  gatherInRows,
   iota,
   multiply,
   pad,
@@ -21,56 +21,55 @@ import type { LazyBackend } from "./lazy-backend.ts";
 
 /**
  * `scatterAdd`, the same bits every time: rows are sorted by index, summed in pairs, and the sum of each index is written once.
+ * On several devices each does that with its own rows, and their sums are added: none waits for another's rows.
  * @param indices [N, 1] or [N], i32
  * @param updates [N, ...rest]
  * @returns [rows, ...rest]
  */
-export function orderedScatterAdd(rows: number, indices: Value, updates: Value): Value {
-  const count = updates.shape[0]!;
-  if (count < 2) return scatterAdd(rows, indices, updates);
+export function orderedScatterAdd(backend: LazyBackend, rows: number, indices: Value, updates: Value): Value {
+  const [count, ...rest] = updates.shape as [number, ...number[]];
+  const { devices } = backend;
+  const strips = count % devices === 0 ? devices : 1;
+  const own = count / strips;
+  if (own < 2) return scatterAdd(rows, indices, updates);
+  const width = rest.reduce((product, n) => product * n, 1);
   // index and place in one number, so that equal indices keep their order
-  const length = constant("i64", count);
-  const given = reshape(indices, [count]);
+  const length = constant("i64", own);
+  const given = reshape(indices, [strips, own]);
   // outside the result, as `scatterAdd` leaves them out; a key must not be negative
   const known = select(compare("LT", given, constant("i32", 0)), constant("i32", rows), given);
-  const key = add(multiply(convert(known, "i64"), length), iota("i64", [count], 0));
-  const sorted = sort(key);
-  const index = convert(binary("divide", sorted, length), "i32"); // [N]
+  const key = add(multiply(convert(known, "i64"), length), iota("i64", [strips, own], 1));
+  const sorted = sort(backend.byRows(key));
+  const index = convert(binary("divide", sorted, length), "i32"); // [strips, own]
   const place = convert(binary("remainder", sorted, length), "i32");
-  let sums = gather(updates, place, 0);
-  for (let by = 1; by < count; by *= 2) {
-    const equal = compare("EQ", slice(index, [by], [count - by]), slice(index, [0], [count - by]));
-    const before = slice(
-      sums,
-      sums.shape.map(() => 0),
-      [count - by, ...sums.shape.slice(1)],
+  let sums = gatherInRows(backend.byRows(reshape(updates, [strips, own, width])), place);
+  const none = [0, 0] as const;
+  for (let by = 1; by < own; by *= 2) {
+    const equal = compare(
+      "EQ",
+      slice(index, [0, by], [strips, own - by]),
+      slice(index, [0, 0], [strips, own - by]),
     );
-    const added = select(columns(equal, before), before, constant(sums.type, 0));
-    sums = add(
-      sums,
-      pad(
-        added,
-        sums.shape.map((_, i) => (i === 0 ? [by, 0] : [0, 0])),
-        0,
-      ),
-    );
+    const before = slice(sums, [0, 0, 0], [strips, own - by, width]);
+    const same = broadcast(reshape(equal, [strips, own - by, 1]), before.shape);
+    sums = add(sums, pad(select(same, before, constant(sums.type, 0)), [none, [by, 0], none], 0));
   }
   // the last row of an index holds its sum; the others go nowhere, each to a row of its own that does not exist
-  const next = slice(index, [1], [count - 1]);
-  const ends = compare("NE", next, slice(index, [0], [count - 1]));
-  const last = pad(convert(ends, "i32"), [[0, 1]], 1);
-  const nowhere = add(iota("i32", [count], 0), constant("i32", rows));
-  return scatterAdd(rows, select(compare("NE", last, constant("i32", 0)), index, nowhere), sums, true);
+  const next = slice(index, [0, 1], [strips, own - 1]);
+  const ends = compare("NE", next, slice(index, [0, 0], [strips, own - 1]));
+  const last = compare("NE", pad(convert(ends, "i32"), [none, [0, 1]], 1), constant("i32", 0));
+  const nowhere = add(reshape(iota("i32", [count], 0), [strips, own]), constant("i32", rows));
+  const at = backend.byRows(reshape(select(last, index, nowhere), [count]));
+  // no index comes twice on a device
+  const added = scatterAdd(rows, at, backend.byRows(reshape(sums, [count, width])), strips === 1);
+  return reshape(added, [rows, ...rest]);
 }
 
-/** How an engine sums rows by index: a CPU's scatter has one order anyway, and is the shorter way there. */
-export function sumsByIndex({ executor }: LazyBackend): typeof orderedScatterAdd {
-  return executor.platform === "cpu" ? scatterAdd : orderedScatterAdd;
-}
-
-/** [N] beside every element of rows like `x`. */
-function columns(condition: Value, x: Value): Value {
-  return broadcast(reshape(condition, [x.shape[0]!, ...x.shape.slice(1).map(() => 1)]), x.shape);
+/** Sums of rows by index as this engine makes them: a CPU's scatter has one order anyway, and is the shorter way there. */
+export function sumByIndex(backend: LazyBackend, rows: number, indices: Value, updates: Value): Value {
+  return backend.executor.platform === "cpu"
+    ? scatterAdd(rows, indices, updates)
+    : orderedScatterAdd(backend, rows, indices, updates);
 }
 
 function sort(x: Value): Value {
@@ -82,6 +81,6 @@ function sort(x: Value): Value {
     [x],
     -1,
     ([a]) =>
-      `"stablehlo.sort"(${a}) <{dimension = 0 : i64, is_stable = false}> ({ ^bb0(%left: ${scalar}, %right: ${scalar}): %first = stablehlo.compare LT, %left, %right, SIGNED : (${scalar}, ${scalar}) -> tensor<i1> stablehlo.return %first : tensor<i1> }) : (${x.text}) -> ${x.text}`,
+      `"stablehlo.sort"(${a}) <{dimension = 1 : i64, is_stable = false}> ({ ^bb0(%left: ${scalar}, %right: ${scalar}): %first = stablehlo.compare LT, %left, %right, SIGNED : (${scalar}, ${scalar}) -> tensor<i1> stablehlo.return %first : tensor<i1> }) : (${x.text}) -> ${x.text}`,
   );
 }

@@ -5,6 +5,7 @@ import { overDevices } from "../../../src/backend/devices.ts";
 import { tokenLogprobs } from "../../../src/backend/ops.ts";
 import { forDevices } from "../../../src/backend/xla/data-parallel.ts";
 import type { LazyBackend } from "../../../src/backend/xla/lazy-backend.ts";
+import { orderedScatterAdd } from "../../../src/backend/xla/ordered-sums.ts";
 import { type Collective, collectivesOf } from "../../../src/backend/xla/pjrt/collectives.ts";
 import type { PjrtProgram } from "../../../src/backend/xla/pjrt/executable.ts";
 import { openPjrtExecutor } from "../../../src/backend/xla/pjrt/executor.ts";
@@ -193,6 +194,24 @@ optionalPart(
       }
     },
   );
+
+  it("ordered sums by index: each device its own rows, then one sum", async () => {
+    await tf.setBackend("xla");
+    const [count, own, vocabulary] = [20, 3, 9];
+    const ids = Int32Array.from({ length: count }, (_, i) => (i * i) % vocabulary);
+    const values = normals(7, count * own);
+    const result = tf.tidy(() => {
+      const at = overDevices(tf.tensor1d(ids, "int32"));
+      const updates = overDevices(tf.tensor2d(values, [count, own]));
+      return backend.tensor(orderedScatterAdd(backend, vocabulary, backend.take(at), backend.take(updates)));
+    });
+    const want = new Float32Array(vocabulary * own);
+    for (const [i, id] of ids.entries())
+      for (let c = 0; c < own; c++) want[id * own + c]! += values[i * own + c]!;
+    expectClose((await result.data()) as Float32Array, want, { atol: 1e-6, rtol: 1e-5, what: "sums" });
+    expect(exchanged().map(({ kind, bytes }) => [kind, bytes])).toEqual([["all-reduce", 4 * want.length]]);
+    result.dispose();
+  });
 
   it.each<[string, number, Partial<GenerateOptions>]>([
     ["prompts that divide", 2, {}],

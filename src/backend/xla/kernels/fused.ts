@@ -24,7 +24,7 @@ import {
   transpose,
   unary,
 } from "../hlo.ts";
-import { sumsByIndex } from "../ordered-sums.ts";
+import { sumByIndex } from "../ordered-sums.ts";
 import { defineKernel } from "./define.ts";
 import { matmul, softmax } from "./reductions.ts";
 
@@ -112,7 +112,7 @@ export function registerFused(): void {
   defineKernel("RlptEmbeddingGrad", (input, { rows }, backend) => {
     const ids = input("ids");
     const dy = input("dy");
-    if (rows > ONE_HOT_ROWS) return sumsByIndex(backend)(rows, ids, dy);
+    if (rows > ONE_HOT_ROWS) return sumByIndex(backend, rows, ids, dy);
     const hot = compare("EQ", iota("i32", [rows, ids.size], 0), broadcast(ids, [rows, ids.size]));
     return matmul(convert(hot, "f32"), dy, false, false, backend);
   });

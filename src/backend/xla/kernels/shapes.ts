@@ -21,7 +21,7 @@ import {
   transpose,
 } from "../hlo.ts";
 import { elementType } from "../lazy-backend.ts";
-import { sumsByIndex } from "../ordered-sums.ts";
+import { sumByIndex } from "../ordered-sums.ts";
 import { axesOf, defineKernel } from "./define.ts";
 
 function split(x: Value, sizes: readonly number[], axis: number): Value[] {
@@ -144,14 +144,14 @@ export function registerShapes(): void {
     const ids = input("segmentIds");
     const x = input("x");
     const rows = reshape(x, [ids.size, ...x.shape.slice(ids.shape.length)]);
-    return sumsByIndex(backend)(numSegments, ids, rows);
+    return sumByIndex(backend, numSegments, ids, rows);
   });
   defineKernel("ScatterNd", (input, { shape }, backend) => {
     const indices = input("indices");
     if (indices.shape.at(-1) !== 1)
       throw new RangeError("scatterND with more than one index can not be traced");
     const updates = input("updates");
-    return sumsByIndex(backend)(shape[0], indices, reshape(updates, [indices.size, ...shape.slice(1)]));
+    return sumByIndex(backend, shape[0], indices, reshape(updates, [indices.size, ...shape.slice(1)]));
   });
 }
 
