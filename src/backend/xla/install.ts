@@ -262,7 +262,9 @@ async function test(
       return said;
     }
     const { openPjrtExecutor } = await import("./pjrt/executor.ts");
-    executor = openPjrtExecutor({ plugin: plugin.path });
+    const { gpuClientOptions, preloadNvidia } = await import("./pjrt/gpu-settings.ts");
+    preloadNvidia(plugin);
+    executor = openPjrtExecutor({ plugin: plugin.path, client: gpuClientOptions(plugin.platform) });
   }
   const said = `${executor.name}, device ${executor.devices[0]}`;
   try {
