@@ -8,10 +8,15 @@ export function deviceCount(): number {
   return currentLazyBackend()?.devices ?? 1;
 }
 
-/** x with its first axis, the rows of a batch, cut between the devices (xla/data-parallel.ts). Differentiable. */
-export function overDevices<T extends tf.Tensor>(x: T): T {
+/**
+ * A tensor with its first axis, the rows of a batch, cut between the devices (xla/data-parallel.ts). Differentiable.
+ * @param given the tensor, or what makes it from numbers of the host: then it goes to the devices in parts, however large
+ */
+export function overDevices<T extends tf.Tensor>(given: T | (() => T)): T {
   const backend = currentLazyBackend();
-  if (backend === null || backend.devices === 1) return x;
+  const make = () => (typeof given === "function" ? given() : given);
+  if (backend === null || backend.devices === 1) return make();
+  const x = backend.beforeUpload(make);
   const value = backend.take(x);
   const parts = backend.byRows(value);
   if (parts === value) return x;

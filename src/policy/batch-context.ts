@@ -39,7 +39,7 @@ export function batchContext(config: DecoderConfig, batch: TokenBatch): BatchCon
   const positions = plain ? Int32Array.from({ length }, (_, i) => i) : batch.positions;
   const masks = perWindow(config, (window) => {
     const values = plain ? causalMask(length, window) : segmentMask(batch, window);
-    return overDevices(tf.tensor3d(values, [tableRows, length, length]));
+    return overDevices(() => tf.tensor3d(values, [tableRows, length, length]));
   });
   return { rows, length, ...tables(config, positions, tableRows, length), masks, completions: null };
 }
@@ -65,7 +65,7 @@ function sharedContext(config: DecoderConfig, batch: TokenBatch, shared: SharedP
   const masksOf = (from: number, to: number) =>
     perWindow(config, (window) => {
       const values = kinds.map((pad) => prefixedMask(from, to, pad, window));
-      return overDevices(tf.tensor3d(joined(values), [kinds.length, to - from, to]));
+      return overDevices(() => tf.tensor3d(joined(values), [kinds.length, to - from, to]));
     });
   const perCompletion = (x: tf.Tensor3D) => (alike ? x : repeatRows(x, completions)) as tf.Tensor3D;
   const own = tablesOf(promptLength, span);
@@ -98,7 +98,7 @@ function perWindow(config: DecoderConfig, mask: (window: number | null) => tf.Te
 function tables(config: DecoderConfig, positions: Int32Array, rows: number, length: number) {
   const { cos, sin } = ropeTables(positions, config);
   const shape: [number, number, number] = [rows, length, config.headDim / 2];
-  return { cos: overDevices(tf.tensor3d(cos, shape)), sin: overDevices(tf.tensor3d(sin, shape)) };
+  return { cos: overDevices(() => tf.tensor3d(cos, shape)), sin: overDevices(() => tf.tensor3d(sin, shape)) };
 }
 
 function joined(parts: readonly Float32Array[]): Float32Array {

@@ -61,6 +61,8 @@ export class LazyBackend extends tf.KernelBackend {
   /** Scalars that are arguments of the next program. */
   private readonly scalars = new Map<string, Value>();
   private readonly marks = new Set<string>();
+  /** Numbers of any size stay on the host until a program takes them. */
+  private waits = false;
   private released = false;
 
   constructor(executor: Executor) {
@@ -173,6 +175,16 @@ export class LazyBackend extends tf.KernelBackend {
     return parts;
   }
 
+  /** `make` with large arrays left on the host until it is known how they are to lie. */
+  beforeUpload<T>(make: () => T): T {
+    this.waits = true;
+    try {
+      return make();
+    } finally {
+      this.waits = false;
+    }
+  }
+
   override write(values: tf.backend_util.BackendValues, shape: number[], dtype: tf.DataType): object {
     const dataId = {};
     this.move(dataId, values, shape, dtype, 1);
@@ -188,7 +200,7 @@ export class LazyBackend extends tf.KernelBackend {
   ): void {
     const type = elementType(dtype);
     const value = hostValue(type, shape, hostArray(values, type, shape));
-    if (bytesOf(value) >= UPLOAD_AT_ONCE) this.upload(value);
+    if (bytesOf(value) >= UPLOAD_AT_ONCE && !this.waits) this.upload(value);
     this.hold(dataId, value, dtype);
     this.entry(dataId).references = refCount;
   }

@@ -133,6 +133,24 @@ optionalPart(
     expect(cut!.aliased).toBe(whole!.aliased);
   });
 
+  it("a large array goes up in parts too, where it is made for that", async () => {
+    await tf.setBackend("xla");
+    const [count, size] = [2, 512 * 512];
+    const numbers = normals(9, count * size);
+    const largest = numbers.reduce((most, number) => Math.max(most, number));
+    const results: number[] = [];
+    for (const parts of [false, true]) {
+      const max = tf.tidy(() => {
+        const make = () => tf.tensor2d(numbers, [count, size]);
+        return tf.max(parts ? overDevices(make) : make());
+      });
+      expect((await max.data())[0]).toBe(largest);
+      results.push(watch.last().memory!.arguments);
+      max.dispose();
+    }
+    expect(results).toEqual([4 * count * size, (4 * count * size) / 2]);
+  });
+
   it("rows that do not divide are computed whole on each device", async () => {
     await tf.setBackend("xla");
     const weight = () => tf.variable(tf.tensor2d(normals(2, width * width), [width, width]));
