@@ -155,7 +155,7 @@ export const howToGetExecutor =
 class TooFewDevices extends BackendError {
   constructor(what: string, wanted: number, there: number) {
     super(
-      `backend.devices: ${wanted} are asked for, and ${what} has ${there} here. Fix: use ${there === 1 ? "1" : `1 to ${there}`} or auto.`,
+      `backend.devices = ${wanted}: ${what} has ${there === 1 ? "1 device" : `${there} devices`} here. Fix: use ${there === 1 ? "1" : `1 to ${there}`} or auto.`,
     );
   }
 }

@@ -171,7 +171,7 @@ optionalPart(
     await expect(
       openExecutor({ device: "cpu", tensorflow: tensorflowFolder()!, devices: 2 }),
     ).rejects.toThrow(
-      "backend.devices: 2 are asked for, and TensorFlow's library on the CPU has 1 here. Fix: use 1 or auto.",
+      "backend.devices = 2: TensorFlow's library on the CPU has 1 device here. Fix: use 1 or auto.",
     );
   });
 });
