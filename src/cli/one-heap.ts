@@ -36,9 +36,18 @@ export function oneHeapEnvironment(
   platform: NodeJS.Platform = process.platform,
 ): NodeJS.ProcessEnv | null {
   if (platform !== "linux" || settings.some((name) => environment[name])) return null;
-  const installed = () => pluginNames.some((name) => existsSync(pluginCacheFolder(name)));
-  if (!environment["RLPT_PJRT_PLUGIN"] && !installed()) return null;
+  // a card's plugin compiles in many threads, and what it allocates lies on the card
+  if (!environment["RLPT_PJRT_PLUGIN"] && !existsSync(pluginCacheFolder("xla-cpu"))) return null;
   return { ...environment, ...oneHeap, [mark]: "1" };
+}
+
+/** Node's arguments for a step's graphs: none where nothing compiles, or where a person has said something about it. */
+function nodeArguments(environment: NodeJS.ProcessEnv, given: readonly string[]): readonly string[] {
+  const own = [...given, environment["NODE_OPTIONS"] ?? ""].some((flag) => flag.includes("semi-space"));
+  const compiles =
+    Boolean(environment["RLPT_PJRT_PLUGIN"]) ||
+    pluginNames.some((name) => existsSync(pluginCacheFolder(name)));
+  return own || !compiles || process.platform !== "linux" ? [] : [youngObjects];
 }
 
 /** An environment for programs that are not ours. */
@@ -49,13 +58,14 @@ export function withoutOneHeap(environment: NodeJS.ProcessEnv): NodeJS.ProcessEn
 }
 
 /**
- * Puts this program in the place of itself, with one heap, where that helps; else returns. Only at the start: nothing is
+ * Puts this program in the place of itself, with one heap and room for graphs, where that helps; else returns. Only at the start: nothing is
  * open yet. A child of a pool keeps the channel to its parent, whose settings it has.
  */
 export async function restartWithOneHeap(argv: readonly string[]): Promise<void> {
   if (process.channel) return;
-  const environment = oneHeapEnvironment(process.env);
-  if (environment === null) return;
+  const heap = oneHeapEnvironment(process.env);
+  const flags = nodeArguments(process.env, process.execArgv);
+  if (heap === null && flags.length === 0) return;
   try {
     const { default: koffi } = await import("koffi");
     const libc = koffi.load("libc.so.6");
@@ -63,12 +73,9 @@ export async function restartWithOneHeap(argv: readonly string[]): Promise<void>
     const fcntl = libc.func("int fcntl(int fd, int command, ...)");
     // Node has its standard streams closed behind it
     for (const stream of [0, 1, 2]) fcntl(stream, F_SETFD, "int", 0);
-    const variables = Object.entries(environment).map(([name, value]) => `${name}=${value}`);
-    const own = [...process.execArgv, process.env["NODE_OPTIONS"] ?? ""].some((flag) =>
-      flag.includes("semi-space"),
-    );
-    const flags = own ? process.execArgv : [youngObjects, ...process.execArgv];
-    execve(process.execPath, [argv[0]!, ...flags, ...argv.slice(1), null], [...variables, null]);
+    const variables = Object.entries(heap ?? process.env).map(([name, value]) => `${name}=${value}`);
+    const args = [argv[0]!, ...flags, ...process.execArgv, ...argv.slice(1), null];
+    execve(process.execPath, args, [...variables, null]);
   } catch {
     // another C library: as it was
   }

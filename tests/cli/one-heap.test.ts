@@ -75,6 +75,11 @@ optionalPart(
       "--max-semi-space-size=64",
       "--import",
     ]);
+    const cache = join(folder, "card");
+    mkdirSync(join(cache, "pjrt", "cuda13"), { recursive: true });
+    const card = seen({ RLPT_CACHE: cache });
+    expect(card.seen).toMatchObject({ pid: card.pid, arenas: "" });
+    expect((card.seen["execArgv"] as string[])[0]).toBe("--max-semi-space-size=64");
     const own = seen({ ...plugin, NODE_OPTIONS: "--max-semi-space-size=32" });
     expect((own.seen["execArgv"] as string[])[0]).toBe("--import");
     const without = seen({});
