@@ -12,6 +12,8 @@ export interface ProfileRow {
   milliseconds: number;
   /** Compiling it; null for kernels. */
   compileMilliseconds: number | null;
+  /** Bytes that a run takes besides its arguments, by the compiler's own figure; null where there is none. */
+  ownBytes: number | null;
 }
 
 /** Names what is computed next, for the profile of a backend that compiles programs. */
@@ -30,12 +32,13 @@ export function startProfile(): () => ProfileRow[] {
     lazy.timePrograms();
     return () =>
       sorted(
-        lazy.programTimes.map(({ name, operations, shapes, calls, seconds, compileSeconds }) => ({
+        lazy.programTimes.map(({ name, operations, shapes, calls, seconds, compileSeconds, ownBytes }) => ({
           name,
           shapes: [...shapes, `${operations} operations`].join(" "),
           calls,
           milliseconds: seconds * 1000,
           compileMilliseconds: compileSeconds * 1000,
+          ownBytes,
         })),
       );
   }
@@ -56,6 +59,7 @@ export function startProfile(): () => ProfileRow[] {
         calls: 0,
         milliseconds: 0,
         compileMilliseconds: null,
+        ownBytes: null,
       };
       row.calls++;
       row.milliseconds += performance.now() - began;

@@ -51,5 +51,7 @@ optionalPart(
     expect(row).toMatchObject({ name: "doubling", calls: 3 });
     expect(row!.shapes).toContain("f32[4]");
     expect(row!.milliseconds).toBeGreaterThan(0);
+    // its result and its code, where the library says so
+    expect(row!.ownBytes === null || row!.ownBytes >= 16).toBe(true);
   });
 });

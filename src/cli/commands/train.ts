@@ -90,15 +90,17 @@ function renderProfile(rows: NonNullable<import("../training.ts").TrainingResult
   const shown = rows.slice(0, 20);
   const compiles = rows.some(({ compileMilliseconds }) => compileMilliseconds !== null);
   return table([
-    ["share", "ms", "calls", "ms/call", ...(compiles ? ["compile ms"] : []), "what", "shapes"].map(
+    ["share", "ms", "calls", "ms/call", ...(compiles ? ["compile ms", "own MB"] : []), "what", "shapes"].map(
       colours.bold,
     ),
-    ...shown.map(({ name, shapes, calls, milliseconds, compileMilliseconds }) => [
+    ...shown.map(({ name, shapes, calls, milliseconds, compileMilliseconds, ownBytes }) => [
       `${((100 * milliseconds) / Math.max(1e-9, total)).toFixed(1)}%`,
       milliseconds.toFixed(0),
       String(calls),
       (milliseconds / Math.max(1, calls)).toFixed(2),
-      ...(compiles ? [(compileMilliseconds ?? 0).toFixed(0)] : []),
+      ...(compiles
+        ? [(compileMilliseconds ?? 0).toFixed(0), ownBytes === null ? "" : (ownBytes / 1e6).toFixed(0)]
+        : []),
       name,
       shapes,
     ]),
