@@ -54,6 +54,24 @@ for (const { name, available, reason } of both) {
     });
     afterAll(() => executor.close());
 
+    it("orders a program so that it needs little memory", () => {
+      // each weight is widened for its product; all widened ones at once would be 8 MiB
+      const layers = Array.from({ length: 8 }, (_, i) => i);
+      const [x, weight] = [f32(4, 512), { type: "bf16", shape: [512, 512] } as const];
+      const body = layers.map((n) => {
+        const [from, to] = [n === 0 ? "%0" : `%d${n - 1}`, n === 7 ? "%r0" : `%d${n}`];
+        return [
+          `%c${n} = stablehlo.convert %${n + 1} : (${typeText(weight)}) -> tensor<512x512xf32>`,
+          `${to} = stablehlo.dot_general ${from}, %c${n}, contracting_dims = [1] x [0] : (${typeText(x)}, tensor<512x512xf32>) -> ${typeText(x)}`,
+        ].join("\n");
+      });
+      const { memory } = executor.compile(program([x, ...layers.map(() => weight)], [x], body.join("\n")), [
+        x,
+      ]);
+      if (memory !== null) expect(memory.temporary).toBeLessThan(3 * 2 ** 20);
+      else expect(name).toBe("tensorflow");
+    });
+
     it("says what it is", () => {
       expect(executor.platform).toBe("cpu");
       expect(executor.devices).toHaveLength(1);

@@ -4,6 +4,18 @@ import { protoBytes, protoVarint } from "../native.ts";
 /** XLA's own flags (xla.proto, DebugOptions) by name, for one program. */
 export type XlaFlags = Readonly<Record<string, string | number | boolean>>;
 
+/**
+ * XLA on processors orders operations so that many could run side by side, and keeps what they make in memory; here the
+ * order that needs the least memory, which takes as long (decision 0012).
+ * @param version of the plugin's interface; the option's name changed between those that were tried
+ */
+export function leastMemoryFlags(version: string): XlaFlags {
+  const minor = Number(version.split(".")[1]);
+  if (minor >= 106) return { xla_cpu_scheduler_type: "CPU_SCHEDULER_TYPE_MEMORY_OPTIMIZED" };
+  if (minor <= 81) return { xla_cpu_enable_concurrency_optimized_scheduler: false };
+  return {};
+}
+
 /** Field numbers of the messages. */
 const EXECUTABLE_BUILD_OPTIONS = 3;
 const ENV_OPTION_OVERRIDES = 7;

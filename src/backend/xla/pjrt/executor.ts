@@ -6,7 +6,7 @@ import type { CompileOptions, DeviceMemory, Executor, Platform, Program, Spec } 
 import { type Pointer, textAt, viewOf } from "../native.ts";
 import { Arena, type NamedValue, openPlugin, type PjrtPlugin } from "./api.ts";
 import { BufferPool } from "./buffers.ts";
-import { compileOptions, type XlaFlags } from "./compile-options.ts";
+import { compileOptions, leastMemoryFlags, type XlaFlags } from "./compile-options.ts";
 import { PjrtProgram } from "./executable.ts";
 import { type ProgramCache, programCache } from "./program-cache.ts";
 
@@ -66,6 +66,8 @@ export function openPjrtExecutor(options: PjrtExecutorOptions): Executor {
   const cache = options.cache === undefined ? null : programCache(options.cache, options.plugin, made);
   const programs = new Set<PjrtProgram>();
 
+  const flags = { ...(platform === "cpu" ? leastMemoryFlags(plugin.version) : {}), ...options.flags };
+
   const compile = (module: string, outputs: readonly Spec[], wanted: CompileOptions = {}): Program => {
     const partitions = wanted.partitions ?? 1;
     if (partitions > devices.length) {
@@ -74,13 +76,7 @@ export function openPjrtExecutor(options: PjrtExecutorOptions): Executor {
       );
     }
     const text = withDonation(module, wanted.donate ?? []);
-    const { loaded, seconds, cached } = load(
-      plugin,
-      client,
-      text,
-      compileOptions(partitions, options.flags),
-      cache,
-    );
+    const { loaded, seconds, cached } = load(plugin, client, text, compileOptions(partitions, flags), cache);
     const program = new PjrtProgram(plugin, pool, {
       loaded,
       outputs,
