@@ -33,6 +33,21 @@ export function openResident(path: string): NativeLibrary {
   }
 }
 
+/**
+ * Gives what malloc keeps of freed memory back to the kernel: behind work that is not soon done again, such as compiling.
+ * @returns whether the C library can
+ */
+export function trimHeap(): boolean {
+  if (process.platform !== "linux") return false;
+  try {
+    koffi.load("libc.so.6").func("malloc_trim", "int", ["size_t"])(0);
+    return true;
+  } catch {
+    // another C library
+    return false;
+  }
+}
+
 /** Opens a library that others ask for by its bare name; one that does not open is passed over. */
 export function preload(path: string): void {
   koffi.load(null).func("dlopen", "uintptr_t", ["str", "int"])(path, RTLD_LAZY | RTLD_NODELETE);

@@ -3,7 +3,7 @@ import { basename } from "node:path";
 import { BackendError } from "../../../lib/errors.ts";
 import { withDonation } from "../donation.ts";
 import type { CompileOptions, DeviceMemory, Executor, Platform, Program, Spec } from "../executor.ts";
-import { type Pointer, textAt, viewOf } from "../native.ts";
+import { type Pointer, textAt, trimHeap, viewOf } from "../native.ts";
 import { Arena, type NamedValue, openPlugin, type PjrtPlugin } from "./api.ts";
 import { BufferPool } from "./buffers.ts";
 import { compileOptions, leastMemoryFlags, type XlaFlags } from "./compile-options.ts";
@@ -24,6 +24,9 @@ export interface PjrtExecutorOptions {
   /** Folder that keeps compiled programs from one process to the next; none when absent. */
   readonly cache?: string;
 }
+
+/** Seconds. Giving memory back takes 2 to 30 ms. */
+const LONG_COMPILATION = 0.5;
 
 const platforms: readonly [RegExp, Platform][] = [
   [/^cpu|host/i, "cpu"],
@@ -187,5 +190,7 @@ function load(
   arena.release();
   const spent = seconds();
   if (cache !== null && key !== undefined) cache.keep(plugin, loaded, key);
+  // a large program's compiler leaves up to 0.2 GB in malloc's hands, and arrays of a step lie elsewhere (one-heap.ts)
+  if (spent > LONG_COMPILATION) trimHeap();
   return { loaded, seconds: spent, cached: false };
 }
