@@ -6,7 +6,7 @@ import type { CompileOptions, DeviceMemory, Executor, Platform, Program, Spec } 
 import { type Pointer, textAt, trimHeap, viewOf } from "../native.ts";
 import { Arena, type NamedValue, openPlugin, type PjrtPlugin } from "./api.ts";
 import { BufferPool } from "./buffers.ts";
-import { compileOptions, leastMemoryFlags, type XlaFlags } from "./compile-options.ts";
+import { compileOptions, processorFlags, unlessGiven, type XlaFlags } from "./compile-options.ts";
 import { PjrtProgram } from "./executable.ts";
 import { type ProgramCache, programCache } from "./program-cache.ts";
 
@@ -69,7 +69,10 @@ export function openPjrtExecutor(options: PjrtExecutorOptions): Executor {
   const cache = options.cache === undefined ? null : programCache(options.cache, options.plugin, made);
   const programs = new Set<PjrtProgram>();
 
-  const flags = { ...(platform === "cpu" ? leastMemoryFlags(plugin.version) : {}), ...options.flags };
+  const flags = {
+    ...(platform === "cpu" ? unlessGiven(processorFlags(plugin.version)) : {}),
+    ...options.flags,
+  };
 
   const compile = (module: string, outputs: readonly Spec[], wanted: CompileOptions = {}): Program => {
     const partitions = wanted.partitions ?? 1;

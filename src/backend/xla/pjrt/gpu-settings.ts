@@ -6,7 +6,7 @@ import { entriesOf } from "../../python.ts";
 import type { Platform } from "../executor.ts";
 import { preload } from "../native.ts";
 import type { NamedValue } from "./api.ts";
-import type { XlaFlags } from "./compile-options.ts";
+import { unlessGiven, type XlaFlags } from "./compile-options.ts";
 import type { FoundPlugin } from "./find.ts";
 
 /** Plugins of these platforms are built from XLA's one GPU client and know its options. */
@@ -52,10 +52,7 @@ export function gpuFlags(
     ...(cudaTools !== null && { xla_gpu_cuda_data_dir: cudaTools }),
   };
   mkdirSync(kept, { recursive: true });
-  const given = environment["XLA_FLAGS"] ?? "";
-  return Object.fromEntries(
-    Object.entries(flags).filter(([name]) => !new RegExp(`--${name}(=|\\s|$)`).test(given)),
-  );
+  return unlessGiven(flags, environment);
 }
 
 /** NVIDIA's libraries that a program may need, those first that others need. */
