@@ -127,7 +127,8 @@ export function formatBytes(bytes: number): string {
   const units = ["B", "KiB", "MiB", "GiB", "TiB"];
   let value = bytes;
   let unit = 0;
-  while (value >= 1024 && unit < units.length - 1) {
+  // from 1000 on three digits would not do
+  while (value >= (unit === 0 ? 1024 : 999.5) && unit < units.length - 1) {
     value /= 1024;
     unit++;
   }

@@ -85,6 +85,7 @@ it.each([
   [1536, "1.5 KiB"],
   [10 * 1024, "10.0 KiB"],
   [200 * 1024 * 1024, "200 MiB"],
+  [1010 * 1024 ** 2, "0.99 GiB"],
   [23.5 * 1024 ** 3, "23.5 GiB"],
 ])("formatBytes(%d)", (bytes, text) => {
   expect(formatBytes(bytes)).toBe(text);
