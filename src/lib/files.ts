@@ -1,5 +1,14 @@
 import { randomBytes } from "node:crypto";
-import { closeSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  writeSync,
+} from "node:fs";
 import { basename, dirname, join } from "node:path";
 
 /** Flushes a directory entry, so that a rename survives a power cut. A no-op where the OS has none. */
@@ -46,4 +55,10 @@ export function writeFileAtomic(path: string, data: string | Uint8Array): void {
     throw error;
   }
   syncDirectory(dirname(path));
+}
+
+/** Removes what a process that is gone had begun to write aside in a folder. */
+export function removeUnfinished(folder: string, pid: number): void {
+  const begun = new RegExp(`^\\..+\\.${pid}\\.[0-9a-f]{8}\\.tmp$`);
+  for (const name of readdirSync(folder)) if (begun.test(name)) rmSync(join(folder, name), { force: true });
 }

@@ -4,6 +4,7 @@ import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { CheckpointError, describeSystemError } from "../lib/errors.ts";
+import { removeUnfinished } from "../lib/files.ts";
 
 interface LockOwner {
   pid: number;
@@ -124,6 +125,7 @@ export function lockRun(runDir: string, note: (text: string) => void = () => {})
           `${path}: process ${owner.pid} writes this run. Wait for it or stop it, or give this run another directory.`,
         );
       takeAway(path, found.text);
+      removeUnfinished(runDir, owner.pid);
       note(`${runDir}: took over from process ${owner.pid}, which is gone`);
     }
   } catch (error) {

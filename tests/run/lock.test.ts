@@ -31,6 +31,8 @@ test("held: a second one is refused and told who holds it; released: free again"
 test("a dead process's lock is taken over, with a note", () => {
   const { pid } = spawnSync(process.execPath, ["-e", ""]);
   owner({ pid });
+  // killed while it rewrote a table
+  writeFileSync(join(runDir, `.metrics.csv.${pid}.0123abcd.tmp`), "step");
   const notes: string[] = [];
   const lock = lockRun(runDir, (text) => notes.push(text));
   expect(notes).toEqual([`${runDir}: took over from process ${pid}, which is gone`]);
