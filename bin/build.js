@@ -1,5 +1,5 @@
 /**
- * Bundles src/ into dist/<signature>/, where the signature says which sources it was made of.
+ * Bundles src/, and what is timed beside it, into dist/<signature>/, where the signature says which sources it was made of.
  * A checkout builds itself on first use (a fraction of a second), so no build step has to be documented
  * and none can be forgotten; a published package carries dist/release/ and no src/.
  */
@@ -10,6 +10,8 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 const source = join(root, "src");
+/** Everything that a bundle is made of. */
+const sources = [source, join(root, "tools", "bench"), join(root, "tools", "peers")];
 const dist = join(root, "dist");
 
 /** Entry points: the command line, and files that run in worker threads. */
@@ -27,11 +29,11 @@ function signature() {
       if (entry.isDirectory()) walk(path);
       else {
         const { mtimeMs, size } = statSync(path);
-        hash.update(`${relative(source, path)}\0${mtimeMs}\0${size}\n`);
+        hash.update(`${relative(root, path)}\0${mtimeMs}\0${size}\n`);
       }
     }
   };
-  walk(source);
+  for (const folder of sources) walk(folder);
   return hash.digest("hex").slice(0, 12);
 }
 

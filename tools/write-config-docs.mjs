@@ -3,5 +3,5 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { importTypeScript, root } from "./import-typescript.mjs";
 
-const { configDocs } = await importTypeScript("tools/config-docs.ts");
+const { configDocs } = await importTypeScript("tools/documents/config.ts");
 writeFileSync(join(root, "docs", "config.md"), configDocs());

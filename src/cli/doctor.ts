@@ -5,7 +5,7 @@ import { type BackendKind, backendKinds } from "../backend/options.ts";
 import type { ListedEngine } from "../backend/xla/open.ts";
 import { cacheDir } from "../lib/cache.ts";
 import { VERSION } from "../lib/version.ts";
-import { autoChoice, type ProbeResult, probeBackends } from "./probe.ts";
+import { autoChoice, type ProbeResult, probeBackends } from "../processes/probe.ts";
 
 export interface Diagnosis {
   machine: {

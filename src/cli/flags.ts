@@ -32,6 +32,6 @@ export interface ManyRunsFlags {
 
 /** `--jobs 3`, or one run per core. @throws ConfigError */
 export async function concurrency(jobs: string | undefined): Promise<number> {
-  const { defaultConcurrency } = await import("./process-pool.ts");
+  const { defaultConcurrency } = await import("../processes/pool.ts");
   return jobs === undefined ? defaultConcurrency() : Math.max(1, wholeNumber(jobs, "--jobs"));
 }

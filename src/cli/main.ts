@@ -2,6 +2,9 @@
 import { Command, CommanderError } from "commander";
 import { RlptError } from "../lib/errors.ts";
 import { VERSION } from "../lib/version.ts";
+import { restartWithOneHeap } from "../processes/one-heap.ts";
+import { stopWithParent } from "../processes/parent.ts";
+import { exitQuietlyOnBrokenPipe } from "../terminal/terminal.ts";
 import { register as registerBackend } from "./commands/backend.ts";
 import { register as registerBench } from "./commands/bench.ts";
 import { register as registerBenchPeers } from "./commands/bench-peers.ts";
@@ -25,10 +28,7 @@ import { register as registerSweep } from "./commands/sweep.ts";
 import { register as registerTrain } from "./commands/train.ts";
 import { register as registerValidate } from "./commands/validate.ts";
 import { register as registerWatch } from "./commands/watch.ts";
-import { restartWithOneHeap } from "./one-heap.ts";
 import { memoryAdvice } from "./out-of-memory.ts";
-import { stopWithParent } from "./parent.ts";
-import { exitQuietlyOnBrokenPipe } from "./terminal.ts";
 
 export function createProgram(): Command {
   const program = new Command("rlpt")

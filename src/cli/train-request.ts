@@ -5,9 +5,9 @@ import { printResolved } from "../config/print.ts";
 import type { Recipe } from "../config/schema.ts";
 import { CheckpointError } from "../lib/errors.ts";
 import { readRecipe, recipeDifferences } from "../run/run-directory.ts";
+import { terminalProgress } from "../terminal/progress.ts";
+import type { TrainingRequest } from "../training/train.ts";
 import type { TrainFlags } from "./commands/train.ts";
-import { terminalProgress } from "./terminal-progress.ts";
-import type { TrainingRequest } from "./training.ts";
 
 /** Keys a resumed run may change: they move no number of the steps already done. */
 const RESUMABLE = /^(stages\[\d+\]\.)?(steps|run|eval|backend)(\.|$)/;
@@ -52,6 +52,7 @@ export async function prepare(
       resume: flags.resume ?? null,
       runDir: flags.runDir ?? null,
       progress,
+      fit: async (...stage) => (await import("../planning/memory-limit.ts")).fitToMemory(...stage),
       command: process.argv.slice(1),
       now: new Date(),
     },

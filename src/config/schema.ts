@@ -2,9 +2,7 @@
 import { z } from "zod";
 import { algorithmOptions, evalOptions } from "../algorithms/options.ts";
 import { backendObjectOptions } from "../backend/options.ts";
-import { fileOptions } from "../data/file-options.ts";
-import { itemsOptions } from "../data/items-options.ts";
-import { chainOptions } from "../data/options.ts";
+import { datasetOptions } from "../data/dataset-options.ts";
 import { optimizerOptions } from "../optim/options.ts";
 import { modelOptions } from "../policy/options.ts";
 import { rewardOptions, rewardPartsOptions } from "../rewards/options.ts";
@@ -13,9 +11,6 @@ import { rolloutOptions } from "../rollouts/options.ts";
 import { runOptions } from "../run/options.ts";
 import { type JsonSchema, toJsonSchema } from "./schema-tree.ts";
 import { sweepOptions } from "./sweep-options.ts";
-
-export const datasetOptions = z.discriminatedUnion("kind", [chainOptions, itemsOptions, fileOptions]);
-export type DatasetOptions = z.infer<typeof datasetOptions>;
 
 /** What both datasets share of a prompt. Resolving a recipe writes it into `data` and leaves this away. */
 export const promptOptions = z.strictObject({

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import type { BackendKind } from "../../src/backend/options.ts";
 import type { BackendInfo } from "../../src/backend/select.ts";
 import { advise } from "../../src/cli/doctor.ts";
-import { autoChoice, type ProbeResult } from "../../src/cli/probe.ts";
+import { autoChoice, type ProbeResult } from "../../src/processes/probe.ts";
 
 function works(kind: BackendKind, more: Partial<BackendInfo> = {}): ProbeResult {
   const selfTest = { passed: true, deviation: 1e-6, of: "loss", checks: 26 };

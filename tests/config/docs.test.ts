@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { recipeJsonSchema } from "../../src/config/schema.ts";
 import { allKeyPaths, type JsonSchema, variants } from "../../src/config/schema-tree.ts";
 import { otherNames } from "../../src/config/suggest.ts";
-import { configDocs } from "../../tools/config-docs.ts";
+import { configDocs } from "../../tools/documents/config.ts";
 
 test("docs/config.md is what the schema says: node tools/write-config-docs.mjs", () => {
   expect(readFileSync("docs/config.md", "utf8")).toBe(configDocs());

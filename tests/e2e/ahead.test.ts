@@ -4,11 +4,11 @@ import { expect, it } from "vitest";
 import type { DeviceBuffer, Executor, Spec } from "../../src/backend/xla/executor.ts";
 import { bytesOf, type ElementType, elementTypes, sizeOf } from "../../src/backend/xla/executor.ts";
 import { gpuTarget } from "../../src/backend/xla/pjrt/targets.ts";
-import { openRecipeModel } from "../../src/cli/assemble.ts";
-import { Compiler, planForDevice } from "../../src/cli/device/plan.ts";
-import { type StageTrace, type StepProgram, traceStage } from "../../src/cli/device/trace.ts";
 import { loadRecipe } from "../../src/config/load.ts";
 import { createRng } from "../../src/lib/rng.ts";
+import { Compiler, planForDevice } from "../../src/planning/device/plan.ts";
+import { type StageTrace, type StepProgram, traceStage } from "../../src/planning/device/trace.ts";
+import { openRecipeModel } from "../../src/training/assemble.ts";
 import { cpuExecutor, cpuPluginMissing, cudaPluginMissing, pluginFor } from "../helpers/engines.ts";
 import { optionalPart, skipMark } from "../helpers/optional.ts";
 

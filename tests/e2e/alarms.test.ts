@@ -1,8 +1,8 @@
 import { join } from "node:path";
 import { afterAll, expect, it } from "vitest";
 import { prepare } from "../../src/cli/train-request.ts";
-import { train } from "../../src/cli/training.ts";
-import { createProgress } from "../../src/run/progress.ts";
+import { createProgress } from "../../src/terminal/lines-progress.ts";
+import { train } from "../../src/training/train.ts";
 import { cutRun, expectSameRun } from "../helpers/same-run.ts";
 import { rowsWithoutTime, tinyGrpo, workspace } from "../helpers/tiny-run.ts";
 

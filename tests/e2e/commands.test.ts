@@ -2,12 +2,12 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parse } from "csv-parse/sync";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { evaluateTarget } from "../../src/cli/evaluation.ts";
-import { exportModel } from "../../src/cli/exporting.ts";
-import { sampleFrom } from "../../src/cli/sampling.ts";
-import { resolveTarget } from "../../src/cli/target.ts";
 import { openSafetensors } from "../../src/policy/files/safetensors.ts";
 import { evaluationColumns, evaluationPromptColumns } from "../../src/run/logs.ts";
+import { evaluateTarget } from "../../src/training/evaluate-target.ts";
+import { exportModel } from "../../src/training/export-model.ts";
+import { sampleFrom } from "../../src/training/sample-prompt.ts";
+import { resolveTarget } from "../../src/training/target.ts";
 import { command } from "../helpers/command.ts";
 import { runTraining, tinyGrpo, workspace } from "../helpers/tiny-run.ts";
 

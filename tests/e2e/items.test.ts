@@ -1,7 +1,7 @@
 import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, expect, it } from "vitest";
-import { evaluateTarget } from "../../src/cli/evaluation.ts";
+import { evaluateTarget } from "../../src/training/evaluate-target.ts";
 import { checkpointAt, expectSameRun } from "../helpers/same-run.ts";
 import { rowsWithoutTime, runTraining, workspace } from "../helpers/tiny-run.ts";
 

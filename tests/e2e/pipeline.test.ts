@@ -2,15 +2,15 @@ import { spawn } from "node:child_process";
 import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
-import { isExperiment, loadExperiment } from "../../src/cli/experiment.ts";
-import { runExperiment } from "../../src/cli/pipeline.ts";
+import { isExperiment, loadExperiment } from "../../src/experiments/experiment.ts";
+import { runExperiment } from "../../src/experiments/pipeline.ts";
 import {
   type Job,
   ownCommand,
   runPool,
   trainingArguments,
   trainingProgress,
-} from "../../src/cli/process-pool.ts";
+} from "../../src/processes/pool.ts";
 import { readCsvTable } from "../../src/run/append-log.ts";
 import { checkpointBytes, rowsWithoutTime, tinyGrpo, workspace } from "../helpers/tiny-run.ts";
 

@@ -6,7 +6,7 @@ import { afterAll, describe, expect, it } from "vitest";
 import { startProfile } from "../../src/backend/profile.ts";
 import { startLazyBackend } from "../../src/backend/xla/start.ts";
 import { prepare } from "../../src/cli/train-request.ts";
-import { train } from "../../src/cli/training.ts";
+import { train } from "../../src/training/train.ts";
 import { optionalPart } from "../helpers/optional.ts";
 import { tinyGrpo, workspace } from "../helpers/tiny-run.ts";
 import { openTestExecutor, xlaHere, xlaMissing } from "../helpers/xla.ts";

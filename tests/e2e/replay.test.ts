@@ -1,8 +1,8 @@
 import { cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
-import { advantageRecords, renderReplay } from "../../src/cli/replay/render.ts";
-import { type ReplayRequest, replay } from "../../src/cli/replay/replay.ts";
+import { advantageRecords, renderReplay } from "../../src/replay/render.ts";
+import { type ReplayRequest, replay } from "../../src/replay/replay.ts";
 import { optionalPart } from "../helpers/optional.ts";
 import { runTraining, tinyGrpo, tinyPpo, tinySft, tinyStages, workspace } from "../helpers/tiny-run.ts";
 import { xlaHere, xlaMissing } from "../helpers/xla.ts";

@@ -2,9 +2,9 @@ import { existsSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs
 import { join } from "node:path";
 import { parse } from "csv-parse/sync";
 import { afterAll, describe, expect, it } from "vitest";
-import { claimFiles, findClaim, loadClaim } from "../../src/cli/claim.ts";
-import { planClaims } from "../../src/cli/claim-plan.ts";
-import { reproduce } from "../../src/cli/reproduce.ts";
+import { claimFiles, findClaim, loadClaim } from "../../src/experiments/claim.ts";
+import { planClaims } from "../../src/experiments/claim-plan.ts";
+import { reproduce } from "../../src/experiments/reproduce.ts";
 import { ConfigError } from "../../src/lib/errors.ts";
 import { studentQuantile } from "../../src/lib/statistics.ts";
 import type { Reproduction } from "../../src/report/verdict-record.ts";

@@ -2,8 +2,8 @@ import { cpSync, existsSync, readFileSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { parse } from "csv-parse/sync";
 import { afterAll, describe, expect, it } from "vitest";
-import { sweep } from "../../src/cli/sweep.ts";
 import { layTrials, sweepOptions } from "../../src/config/sweep-options.ts";
+import { sweep } from "../../src/experiments/sweep.ts";
 import { compare, type SweepRow } from "../../src/report/sweep-table.ts";
 import { checkpointBytes, rowsWithoutTime, runTraining, tinyModel, workspace } from "../helpers/tiny-run.ts";
 

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
-import { loadExperiment } from "../../src/cli/experiment.ts";
 import { loadRecipe } from "../../src/config/load.ts";
+import { loadExperiment } from "../../src/experiments/experiment.ts";
 import { limr } from "../../src/recipes/limr.ts";
 
 it("at the paper's settings is the card's table", () => {

@@ -1,7 +1,7 @@
 import { afterAll, describe, expect, it } from "vitest";
-import { readSides } from "../../src/cli/comparing.ts";
 import { createRng } from "../../src/lib/rng.ts";
 import { compareSides } from "../../src/report/compare.ts";
+import { readSides } from "../../src/report/sides.ts";
 import { promptTable, writeRun } from "../helpers/run-files.ts";
 import { workspace } from "../helpers/tiny-run.ts";
 

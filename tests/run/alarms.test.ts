@@ -11,8 +11,8 @@ import {
   withEvaluation,
   withStep,
 } from "../../src/run/alarms.ts";
-import { renderAlarmsDocument } from "../../src/run/alarms-document.ts";
 import type { MetricValues } from "../../src/run/metrics.ts";
+import { renderAlarmsDocument } from "../../tools/documents/alarms.ts";
 import { recordedStage, replay, type Slices } from "../helpers/alarm-replay.ts";
 
 const recorded = (name: string) => {

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { isTimeColumn, metricDefinition, metricDefinitions } from "../../src/run/metric-definitions.ts";
 import { openMetricsLog } from "../../src/run/metrics.ts";
-import { renderMetricsDocument } from "../../src/run/metrics-document.ts";
+import { renderMetricsDocument } from "../../tools/documents/metrics.ts";
 
 let folder: string;
 let path: string;

@@ -2,7 +2,6 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import * as tf from "@tensorflow/tfjs";
 import { type StartOptions, startBackend } from "../../src/backend/select.ts";
-import { fullRows } from "../../src/cli/bench/measure.ts";
 import { createRng } from "../../src/lib/rng.ts";
 import { createAdamW } from "../../src/optim/adamw.ts";
 import { optimizerOptions } from "../../src/optim/options.ts";
@@ -10,6 +9,7 @@ import { openModel } from "../../src/policy/files/model-directory.ts";
 import { createPolicy } from "../../src/policy/policy.ts";
 import { generate } from "../../src/rollouts/generate.ts";
 import type { Prompt } from "../../src/types.ts";
+import { fullRows } from "../bench/measure.ts";
 
 export interface ParityTask {
   backend: StartOptions;

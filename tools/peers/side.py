@@ -1,6 +1,6 @@
 """One task of `rlpt bench-peers` on PyTorch, transformers and TRL.
 
-Argument: a file with the task (PeerTask in src/cli/peers/tasks.ts). Prints one line, a PeerResult in JSON.
+Argument: a file with the task (PeerTask in tools/peers/tasks.ts). Prints one line, a PeerResult in JSON.
 """
 
 import json
@@ -113,7 +113,7 @@ def target_logprobs(torch, model, ids):
 
 
 def product(task):
-    """C = A B of the matrices of productOperands in src/cli/peers/tasks.ts."""
+    """C = A B of the matrices of productOperands in tools/peers/tasks.ts."""
     import torch
 
     torch.set_num_threads(task["threads"])

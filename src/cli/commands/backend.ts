@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { colours, print, printJson, printNote, table } from "../terminal.ts";
+import { colours, print, printJson, printNote, table } from "../../terminal/terminal.ts";
 
 interface InstallCommandOptions {
   wheel?: string[];
@@ -75,7 +75,7 @@ export function register(program: Command): void {
     .option("--json", "machine-readable output")
     .action(async (options: { json?: boolean }) => {
       const { backendKinds } = await import("../../backend/options.ts");
-      const { autoChoice, probeBackends } = await import("../probe.ts");
+      const { autoChoice, probeBackends } = await import("../../processes/probe.ts");
       const results = await probeBackends(backendKinds);
       const chosen = autoChoice(results)?.kind ?? null;
       if (options.json) {
@@ -117,7 +117,7 @@ export function register(program: Command): void {
       const { ConfigError } = await import("../../lib/errors.ts");
       if (known === undefined)
         throw new ConfigError(`${kind} is not a backend; use ${backendKinds.join(", ")}.`);
-      const { probeHere } = await import("../probe.ts");
+      const { probeHere } = await import("../../processes/probe.ts");
       print(JSON.stringify(await probeHere(known)));
     });
 }

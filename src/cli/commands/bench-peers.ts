@@ -1,10 +1,18 @@
 import { readFileSync } from "node:fs";
 import type { Command } from "commander";
-import { colours, formatBytes, formatSeconds, print, printJson, printNote, table } from "../terminal.ts";
+import {
+  colours,
+  formatBytes,
+  formatSeconds,
+  print,
+  printJson,
+  printNote,
+  table,
+} from "../../terminal/terminal.ts";
 
-type CaseSummary = import("../peers/run.ts").CaseSummary;
-type SideSummary = import("../peers/run.ts").SideSummary;
-type PeerTask = import("../peers/tasks.ts").PeerTask;
+type CaseSummary = import("../../../tools/peers/run.ts").CaseSummary;
+type SideSummary = import("../../../tools/peers/run.ts").SideSummary;
+type PeerTask = import("../../../tools/peers/tasks.ts").PeerTask;
 
 interface Options {
   cases?: string;
@@ -51,9 +59,9 @@ export function register(program: Command): void {
       const { availableParallelism } = await import("node:os");
       const { ConfigError } = await import("../../lib/errors.ts");
       const { wholeNumber } = await import("../flags.ts");
-      const { peerCases } = await import("../peers/tasks.ts");
-      const { runPeers } = await import("../peers/run.ts");
-      const { peerPython } = await import("../peers/environment.ts");
+      const { peerCases } = await import("../../../tools/peers/tasks.ts");
+      const { runPeers } = await import("../../../tools/peers/run.ts");
+      const { peerPython } = await import("../../../tools/peers/environment.ts");
       const wanted = options.cases?.split(",").map((name) => name.trim());
       for (const name of wanted ?? []) {
         if (peerCases.some((one) => one.name === name)) continue;
@@ -97,7 +105,7 @@ export function register(program: Command): void {
     .requiredOption("--backend <kind>")
     .option("--library <path>")
     .action(async (file: string, { backend, library }: { backend: string; library?: string }) => {
-      const { ownSide } = await import("../peers/own-side.ts");
+      const { ownSide } = await import("../../../tools/peers/own-side.ts");
       const { backendOptions } = await import("../../backend/options.ts");
       const task = JSON.parse(readFileSync(file, "utf8")) as PeerTask;
       const { kind } = backendOptions.parse(backend);

@@ -1,11 +1,19 @@
 import type { Command } from "commander";
-import { colours, formatBytes, formatSeconds, print, printJson, printNote, table } from "../terminal.ts";
+import {
+  colours,
+  formatBytes,
+  formatSeconds,
+  print,
+  printJson,
+  printNote,
+  table,
+} from "../../terminal/terminal.ts";
 
-type EngineName = import("../bench/engines.ts").EngineName;
-type Run = typeof import("../bench/run.ts");
+type EngineName = import("../../../tools/bench/engines.ts").EngineName;
+type Run = typeof import("../../../tools/bench/run.ts");
 type EngineResult = Awaited<ReturnType<Run["runBench"]>>[number];
-type Shape = import("../bench/shapes.ts").BenchShape;
-type Measurement = import("../bench/measure.ts").Measurement;
+type Shape = import("../../../tools/bench/shapes.ts").BenchShape;
+type Measurement = import("../../../tools/bench/measure.ts").Measurement;
 
 interface Options {
   quick?: boolean;
@@ -40,9 +48,9 @@ export function register(program: Command): void {
     .option("--check", "fail when the promised factors are missed")
     .option("--json", "machine-readable output")
     .action(async (options: Options) => {
-      const { baseline, engineNames } = await import("../bench/engines.ts");
-      const { benchShapes } = await import("../bench/shapes.ts");
-      const { runBench } = await import("../bench/run.ts");
+      const { baseline, engineNames } = await import("../../../tools/bench/engines.ts");
+      const { benchShapes } = await import("../../../tools/bench/shapes.ts");
+      const { runBench } = await import("../../../tools/bench/run.ts");
       if (options.growth) {
         const [engine] = await choose("--engines", options.engines, engineNames, ["xla"]);
         return showGrowth(engine!, options.json === true);
@@ -74,9 +82,9 @@ export function register(program: Command): void {
     .requiredOption("--budget <seconds>")
     .option("--software")
     .action(async (name: string, options: EngineOptions) => {
-      const { engineNames, startEngine } = await import("../bench/engines.ts");
-      const { measureShape } = await import("../bench/measure.ts");
-      const { allShapes } = await import("../bench/shapes.ts");
+      const { engineNames, startEngine } = await import("../../../tools/bench/engines.ts");
+      const { measureShape } = await import("../../../tools/bench/measure.ts");
+      const { allShapes } = await import("../../../tools/bench/shapes.ts");
       const engine = (await choose("engine", name, engineNames, []))[0]!;
       const { BackendUnavailable } = await import("../../backend/unavailable.ts");
       let started: Awaited<ReturnType<typeof startEngine>>;
@@ -102,8 +110,8 @@ export function register(program: Command): void {
 
 /** Each shape in a process of its own, so that its peak memory is its own. */
 async function showGrowth(engine: EngineName, json: boolean): Promise<void> {
-  const { growths } = await import("../bench/shapes.ts");
-  const { runBench } = await import("../bench/run.ts");
+  const { growths } = await import("../../../tools/bench/shapes.ts");
+  const { runBench } = await import("../../../tools/bench/run.ts");
   const tables: { label: string; rows: (Measurement | { shape: string; reason: string })[] }[] = [];
   for (const { label, shapes } of growths) {
     const rows: (typeof tables)[number]["rows"] = [];

@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { ConfigError } from "../../lib/errors.ts";
 import type { ComparedMetric, Comparison } from "../../report/compare.ts";
-import { colours, print, printJson, table } from "../terminal.ts";
+import { colours, print, printJson, table } from "../../terminal/terminal.ts";
 
 interface CompareFlags {
   metric: string;
@@ -22,7 +22,7 @@ export function register(program: Command): void {
     .option("--json", "machine-readable output")
     .action(async (paths: string[], flags: CompareFlags) => {
       const { compareSides, comparedMetrics } = await import("../../report/compare.ts");
-      const { readSides } = await import("../comparing.ts");
+      const { readSides } = await import("../../report/sides.ts");
       const { createRng } = await import("../../lib/rng.ts");
       const metric = comparedMetrics.find((one) => one === flags.metric);
       if (metric === undefined)

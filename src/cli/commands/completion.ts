@@ -1,5 +1,5 @@
 import { Argument, type Command } from "commander";
-import { print } from "../terminal.ts";
+import { print } from "../../terminal/terminal.ts";
 
 /** Each asks the program itself, so a script does not age. */
 const SCRIPTS = {

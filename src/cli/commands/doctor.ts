@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { colours, formatBytes, formatSeconds, print, printJson, table } from "../terminal.ts";
+import { colours, formatBytes, formatSeconds, print, printJson, table } from "../../terminal/terminal.ts";
 
 export function register(program: Command): void {
   program

@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import type { Evaluation } from "../../algorithms/evaluate.ts";
+import { colours, print, printJson, printNote, table } from "../../terminal/terminal.ts";
 import { collect } from "../flags.ts";
-import { colours, print, printJson, printNote, table } from "../terminal.ts";
 
 interface EvalFlags {
   set: string[];
@@ -41,7 +41,7 @@ export function register(program: Command): void {
     )
     .option("--json", "machine-readable output")
     .action(async (path: string, flags: EvalFlags) => {
-      const { evaluateTarget } = await import("../evaluation.ts");
+      const { evaluateTarget } = await import("../../training/evaluate-target.ts");
       const { efficiencyF1, parseEfficiency } = await import("../../report/efficiency.ts");
       // before anything is evaluated: its files may be wrong
       const reference = flags.efficiency === undefined ? null : parseEfficiency(flags.efficiency);

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { ConfigError } from "../../lib/errors.ts";
-import { print, printNote } from "../terminal.ts";
+import { print, printNote } from "../../terminal/terminal.ts";
 
 interface LabelFlags {
   endpoint: string;
@@ -35,7 +35,7 @@ export function register(program: Command): void {
     .option("--retries <n>", "further tries of a request that failed, at growing intervals", "5")
     .option("--timeout <seconds>", "longest wait for one answer", "120")
     .action(async (data: string, flags: LabelFlags) => {
-      const { labelFile } = await import("../labelling.ts");
+      const { labelFile } = await import("../../selection/label.ts");
       if (!/^https?:\/\//.test(flags.endpoint))
         throw new ConfigError(`--endpoint ${flags.endpoint}: use a URL that starts with http:// or https://`);
       const apiKey = process.env[flags.keyVariable];

@@ -1,9 +1,9 @@
 import type { Command } from "commander";
+import type { Experiment } from "../../experiments/experiment.ts";
+import type { PipelineResult } from "../../experiments/pipeline.ts";
 import { ConfigError } from "../../lib/errors.ts";
-import type { Experiment } from "../experiment.ts";
+import { colours, print, printJson, printNote, table } from "../../terminal/terminal.ts";
 import { collect, concurrency, type ManyRunsFlags, seedList } from "../flags.ts";
-import type { PipelineResult } from "../pipeline.ts";
-import { colours, print, printJson, printNote, table } from "../terminal.ts";
 
 export function register(program: Command): void {
   program
@@ -19,7 +19,7 @@ export function register(program: Command): void {
     .option("--dry-run", "list the runs, then stop")
     .option("--json", "machine-readable output")
     .action(async (file: string, flags: ManyRunsFlags) => {
-      const { loadExperiment } = await import("../experiment.ts");
+      const { loadExperiment } = await import("../../experiments/experiment.ts");
       const seeds = seedList(flags.seeds);
       const experiment = loadExperiment(await experimentFile(file), {
         ...(seeds === undefined ? {} : { seeds }),
@@ -34,7 +34,7 @@ export function register(program: Command): void {
         );
         return;
       }
-      const { runExperiment } = await import("../pipeline.ts");
+      const { runExperiment } = await import("../../experiments/pipeline.ts");
       const result = await runExperiment(experiment, {
         root: flags.root,
         concurrency: await concurrency(flags.jobs),
@@ -51,7 +51,7 @@ export function register(program: Command): void {
 async function experimentFile(file: string): Promise<string> {
   const { existsSync } = await import("node:fs");
   const { basename, dirname, join } = await import("node:path");
-  const { isExperiment } = await import("../experiment.ts");
+  const { isExperiment } = await import("../../experiments/experiment.ts");
   if (!existsSync(file) || isExperiment(file)) return file;
   const beside = join(dirname(file), "experiments", basename(file));
   if (existsSync(beside)) {

@@ -1,7 +1,7 @@
 import { type Command, Option } from "commander";
 import { ConfigError } from "../../lib/errors.ts";
+import { print, printJson, printNote } from "../../terminal/terminal.ts";
 import { collect } from "../flags.ts";
-import { print, printJson, printNote } from "../terminal.ts";
 
 interface PlanFlags {
   set: string[];
@@ -45,12 +45,12 @@ export function register(program: Command): void {
       };
       const json = flags.format === "json";
       if (flags.probeInto !== undefined) {
-        const { probeInto } = await import("../plan/plan.ts");
+        const { probeInto } = await import("../../planning/plan.ts");
         return probeInto(target, options, flags.probeInto);
       }
       if (flags.device !== undefined) {
-        const { planForDevice } = await import("../device/plan.ts");
-        const { renderDevicePlan } = await import("../device/render.ts");
+        const { planForDevice } = await import("../../planning/device/plan.ts");
+        const { renderDevicePlan } = await import("../../planning/device/render.ts");
         const plan = await planForDevice(target, flags.device, options, {
           search: flags.search,
           devices: cardCount(flags.devices),
@@ -63,9 +63,9 @@ export function register(program: Command): void {
       }
       const { isRunDirectory } = await import("../../run/run-directory.ts");
       if (isRunDirectory(target)) return showAccuracy(target, json);
-      const { isExperiment } = await import("../experiment.ts");
-      const { planExperiment, planSweep } = await import("../plan/batch.ts");
-      const { renderBatch, renderPlan } = await import("../plan/render.ts");
+      const { isExperiment } = await import("../../experiments/experiment.ts");
+      const { planExperiment, planSweep } = await import("../../planning/batch.ts");
+      const { renderBatch, renderPlan } = await import("../../planning/render.ts");
       const batch = { note: printNote };
       if (isExperiment(target)) {
         const plan = await planExperiment(target, flags.set, batch);
@@ -75,7 +75,7 @@ export function register(program: Command): void {
         const plan = await planSweep(target, options, batch);
         return json ? printJson(plan) : print(renderBatch(plan));
       }
-      const { planRun } = await import("../plan/plan.ts");
+      const { planRun } = await import("../../planning/plan.ts");
       const plan = await planRun(target, options);
       if (json) printJson(plan);
       else print(renderPlan(plan));
@@ -94,7 +94,7 @@ async function showAccuracy(runDir: string, json: boolean): Promise<void> {
   if (rows === null)
     throw new ConfigError(`${runDir}: has no usage.json: it wrote no checkpoint yet, or is older`);
   if (json) return printJson(rows);
-  const { accuracyTable } = await import("../plan/render.ts");
+  const { accuracyTable } = await import("../../planning/render.ts");
   print(accuracyTable(rows));
   if (rows.every(({ planned }) => planned === null))
     printNote("no plan was made; rlpt train --plan makes one");

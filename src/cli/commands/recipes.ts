@@ -4,7 +4,7 @@ import type { Command } from "commander";
 import { ConfigError, describeSystemError } from "../../lib/errors.ts";
 import { packageRoot } from "../../lib/version.ts";
 import type { Method } from "../../recipes/method.ts";
-import { colours, print, printJson, table, terminalWidth, wrapText } from "../terminal.ts";
+import { colours, print, printJson, table, terminalWidth, wrapText } from "../../terminal/terminal.ts";
 
 export interface ShippedRecipe {
   /** File name without .yaml. */

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
+import { print, printJson, printNote } from "../../terminal/terminal.ts";
 import { collect, wholeNumber } from "../flags.ts";
-import { print, printJson, printNote } from "../terminal.ts";
 
 interface ReplayFlags {
   step: string;
@@ -21,8 +21,8 @@ export function register(program: Command): void {
     .option("--csv <file>", "write rewards and advantages of every completion there")
     .option("--json", "machine-readable output")
     .action(async (runDir: string, flags: ReplayFlags) => {
-      const { replay } = await import("../replay/replay.ts");
-      const { advantageRecords, renderReplay } = await import("../replay/render.ts");
+      const { replay } = await import("../../replay/replay.ts");
+      const { advantageRecords, renderReplay } = await import("../../replay/render.ts");
       const rows = wholeNumber(flags.rows, "--rows");
       const result = await replay({
         runDir,

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { ConfigError } from "../../lib/errors.ts";
-import { colours, print } from "../terminal.ts";
+import { colours, print } from "../../terminal/terminal.ts";
 
 interface ReportFlags {
   out?: string;

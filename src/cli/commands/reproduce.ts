@@ -1,8 +1,8 @@
 import type { Command } from "commander";
+import type { Claim } from "../../experiments/claim.ts";
 import { ConfigError, RlptError } from "../../lib/errors.ts";
-import type { Claim } from "../claim.ts";
+import { colours, print, printJson, printNote, table } from "../../terminal/terminal.ts";
 import { collect, concurrency, type ManyRunsFlags, seedList } from "../flags.ts";
-import { colours, print, printJson, printNote, table } from "../terminal.ts";
 
 interface ReproduceFlags extends ManyRunsFlags {
   all?: boolean;
@@ -27,7 +27,7 @@ export function register(program: Command): void {
       "\nExit status: 0 SUPPORTED, 3 NOT SUPPORTED, 4 INCONCLUSIVE; of several the first of 3, 4, 0.",
     )
     .action(async (named: string[], flags: ReproduceFlags) => {
-      const { claimFiles, findClaim, loadClaim } = await import("../claim.ts");
+      const { claimFiles, findClaim, loadClaim } = await import("../../experiments/claim.ts");
       if (flags.all && named.length > 0) throw new ConfigError("--all runs every claim: name none beside it");
       const seeds = seedList(flags.seeds);
       const repeated = seeds?.find((seed, i) => seeds.indexOf(seed) !== i);
@@ -47,9 +47,9 @@ export function register(program: Command): void {
 }
 
 async function list(claims: readonly Claim[], flags: ReproduceFlags): Promise<void> {
-  const { lastVerdict } = await import("../reproduce.ts");
-  const { trainingArms } = await import("../claim-plan.ts");
-  const { verdictColour } = await import("../reproduction-text.ts");
+  const { lastVerdict } = await import("../../experiments/reproduce.ts");
+  const { trainingArms } = await import("../../experiments/claim-plan.ts");
+  const { verdictColour } = await import("../../experiments/verdict-text.ts");
   const rows = claims.map((claim) => ({
     claim: claim.name,
     title: claim.options.claim,
@@ -77,7 +77,7 @@ async function list(claims: readonly Claim[], flags: ReproduceFlags): Promise<vo
 }
 
 async function dryRun(claims: readonly Claim[], flags: ReproduceFlags): Promise<void> {
-  const { planClaims } = await import("../claim-plan.ts");
+  const { planClaims } = await import("../../experiments/claim-plan.ts");
   const plans = await planClaims(claims, flags.root);
   const runs = [...new Set(plans.flatMap((plan) => plan.runs))];
   const evaluations = [...new Set(plans.flatMap((plan) => plan.evaluations))];
@@ -97,7 +97,7 @@ async function dryRun(claims: readonly Claim[], flags: ReproduceFlags): Promise<
 }
 
 async function run(claims: readonly Claim[], flags: ReproduceFlags): Promise<void> {
-  const { reproduce } = await import("../reproduce.ts");
+  const { reproduce } = await import("../../experiments/reproduce.ts");
   const { exitStatus } = await import("../../report/verdict.ts");
   const { reproductions, failed } = await reproduce(claims, {
     root: flags.root,
@@ -109,7 +109,7 @@ async function run(claims: readonly Claim[], flags: ReproduceFlags): Promise<voi
   const verdicts = reproductions.map(({ verdict }) => verdict);
   if (flags.json) printJson(claims.length === 1 ? (reproductions[0] ?? null) : reproductions);
   else if (reproductions.length > 0) {
-    const { renderReproduction, renderTable } = await import("../reproduction-text.ts");
+    const { renderReproduction, renderTable } = await import("../../experiments/verdict-text.ts");
     const text = claims.length === 1 ? renderReproduction(reproductions[0]!) : renderTable(reproductions);
     print(text);
   }

@@ -1,8 +1,8 @@
 import { resolve } from "node:path";
 import type { Command } from "commander";
 import type { CaseResult } from "../../rewards/run-cases.ts";
+import { colours, print, printJson, printNote, table } from "../../terminal/terminal.ts";
 import { collect } from "../flags.ts";
-import { colours, print, printJson, printNote, table } from "../terminal.ts";
 
 interface Flags {
   set: string[];

@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { colours, formatBytes, formatSeconds, print, printJson, table } from "../terminal.ts";
+import { colours, formatBytes, formatSeconds, print, printJson, table } from "../../terminal/terminal.ts";
 
 export function register(program: Command): void {
   const runs = program.command("runs").description("the runs of a folder: list and remove them");
@@ -9,7 +9,7 @@ export function register(program: Command): void {
     .argument("[root]", "folder of run directories", "runs")
     .option("--json", "machine-readable output")
     .action(async (root: string, flags: { json?: boolean }) => {
-      const { describeRuns } = await import("../run-list.ts");
+      const { describeRuns } = await import("../../report/run-list.ts");
       const found = describeRuns(root, new Date());
       if (flags.json) return printJson(found);
       if (found.length === 0) return print(`${root} holds no runs`);
@@ -35,11 +35,11 @@ export function register(program: Command): void {
     .argument("<run...>", "run directories")
     .option("--yes", "do not ask")
     .action(async (paths: string[], flags: { yes?: boolean }) => {
-      const { checkRemovable, removeRuns } = await import("../run-list.ts");
+      const { checkRemovable, removeRuns } = await import("../../report/run-list.ts");
       const found = checkRemovable(paths);
       for (const { path, bytes } of found) print(`${path}  ${formatBytes(bytes)}`);
       if (flags.yes !== true) {
-        const { confirm } = await import("../confirm.ts");
+        const { confirm } = await import("../../terminal/confirm.ts");
         if (!(await confirm(`remove ${found.length === 1 ? "this run" : `these ${found.length} runs`}?`))) {
           return print("nothing was removed");
         }

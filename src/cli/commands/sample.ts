@@ -1,7 +1,7 @@
 import type { Command } from "commander";
+import { colours, print, printNote } from "../../terminal/terminal.ts";
+import type { SampleRequest } from "../../training/sample-prompt.ts";
 import { collect } from "../flags.ts";
-import type { SampleRequest } from "../sampling.ts";
-import { colours, print, printNote } from "../terminal.ts";
 
 export function register(program: Command): void {
   program
@@ -23,7 +23,7 @@ export function register(program: Command): void {
     .option("--backend <kind>", "tensor engine", "auto")
     .option("--checkpoint <which>", "of a run directory: latest, best, or a step")
     .action(async (target: string, prompt: string | undefined, flags: SampleRequest) => {
-      const { sampleFrom } = await import("../sampling.ts");
+      const { sampleFrom } = await import("../../training/sample-prompt.ts");
       const { promptText, completions } = await sampleFrom(target, prompt, flags, printNote);
       print(colours.dim(promptText));
       for (const [i, completion] of completions.entries()) {

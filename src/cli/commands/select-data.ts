@@ -1,9 +1,9 @@
 import type { Command } from "commander";
 import { ConfigError } from "../../lib/errors.ts";
+import type { ScoredPool } from "../../selection/pool.ts";
+import type { Selection } from "../../selection/select.ts";
+import { colours, print, printJson, printWarning, table } from "../../terminal/terminal.ts";
 import { wholeNumber } from "../flags.ts";
-import type { Selection } from "../selection.ts";
-import type { ScoredPool } from "../selection-pool.ts";
-import { colours, print, printJson, printWarning, table } from "../terminal.ts";
 
 interface SelectFlags {
   threshold?: string;
@@ -68,7 +68,7 @@ async function selectData(target: string | undefined, flags: SelectFlags): Promi
   }
   const settings = readSettings(flags);
   const { signal, epochs } = settings.source;
-  const pools = await import("../selection-pool.ts");
+  const pools = await import("../../selection/pool.ts");
   let pool: ScoredPool;
   let out = flags.out ?? "selection";
   if (target !== undefined) {
@@ -97,7 +97,7 @@ async function selectData(target: string | undefined, flags: SelectFlags): Promi
       });
     }
   }
-  const { selectFromPool, writeSelection } = await import("../selection.ts");
+  const { selectFromPool, writeSelection } = await import("../../selection/select.ts");
   const selection = selectFromPool(pool, settings);
   const path = await writeSelection(out, pool, selection, settings);
   if (flags.json) {

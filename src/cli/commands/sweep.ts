@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import type { ComparedRow } from "../../report/sweep-table.ts";
+import { colours, print, printJson, printNote, table } from "../../terminal/terminal.ts";
 import { collect, wholeNumber } from "../flags.ts";
-import { colours, print, printJson, printNote, table } from "../terminal.ts";
 
 interface SweepFlags {
   set: string[];
@@ -24,7 +24,7 @@ export function register(program: Command): void {
     .option("--out <dir>", "folder of the trials and pareto.csv; the same folder again goes on")
     .option("--json", "machine-readable output")
     .action(async (config: string, flags: SweepFlags) => {
-      const { sweep } = await import("../sweep.ts");
+      const { sweep } = await import("../../experiments/sweep.ts");
       const { out, rows } = await sweep({
         config,
         set: flags.set,

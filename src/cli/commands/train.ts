@@ -1,8 +1,8 @@
 import type { Command } from "commander";
 import type { LoadOptions } from "../../config/load.ts";
 import { ConfigError } from "../../lib/errors.ts";
+import { colours, print, printNote, table } from "../../terminal/terminal.ts";
 import { collect } from "../flags.ts";
-import { colours, print, printNote, table } from "../terminal.ts";
 
 export interface TrainFlags {
   set: string[];
@@ -53,7 +53,7 @@ export function register(program: Command): void {
         print(prepared.plan);
         return;
       }
-      const { train } = await import("../training.ts");
+      const { train } = await import("../../training/train.ts");
       const plan = flags.plan && flags.resume === undefined ? await planned(config!, prepared.load) : null;
       if (plan !== null && !flags.quiet && !flags.json) printNote(plan.text);
       const result = await train({
@@ -71,8 +71,8 @@ export function register(program: Command): void {
 }
 
 async function planned(config: string, load: LoadOptions): Promise<{ text: string; json: string }> {
-  const { planRun } = await import("../plan/plan.ts");
-  const { renderPlan } = await import("../plan/render.ts");
+  const { planRun } = await import("../../planning/plan.ts");
+  const { renderPlan } = await import("../../planning/render.ts");
   const plan = await planRun(config, load);
   return { text: `${renderPlan(plan)}\n`, json: `${JSON.stringify(plan, null, 2)}\n` };
 }
@@ -80,12 +80,14 @@ async function planned(config: string, load: LoadOptions): Promise<{ text: strin
 /** How far off the run's plan was; "" where none was made. */
 async function planLine(runDir: string): Promise<string> {
   const { planAccuracy } = await import("../../report/plan-accuracy.ts");
-  const { renderAccuracy } = await import("../plan/render.ts");
+  const { renderAccuracy } = await import("../../planning/render.ts");
   return renderAccuracy(planAccuracy(runDir) ?? []);
 }
 
 /** The rows that take the most, and their share of all. */
-function renderProfile(rows: NonNullable<import("../training.ts").TrainingResult["profile"]>): string {
+function renderProfile(
+  rows: NonNullable<import("../../training/train.ts").TrainingResult["profile"]>,
+): string {
   const total = rows.reduce((sum, { milliseconds }) => sum + milliseconds, 0);
   const shown = rows.slice(0, 20);
   const compiles = rows.some(({ compileMilliseconds }) => compileMilliseconds !== null);
@@ -107,7 +109,7 @@ function renderProfile(rows: NonNullable<import("../training.ts").TrainingResult
   ]);
 }
 
-function summary(result: import("../training.ts").TrainingResult): string {
+function summary(result: import("../../training/train.ts").TrainingResult): string {
   const { first, last } = result;
   const percent = (value: number | undefined) => (value === undefined ? "?" : `${(100 * value).toFixed(1)}%`);
   const lines = [];

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
+import { print, printJson } from "../../terminal/terminal.ts";
 import { collect } from "../flags.ts";
-import { print, printJson } from "../terminal.ts";
 
 interface Flags {
   set: string[];
@@ -22,7 +22,7 @@ export function register(program: Command): void {
 /** @returns exit status: 0 all are right, 2 one is not */
 export async function validate(files: readonly string[], flags: Flags): Promise<number> {
   const { loadRecipe } = await import("../../config/load.ts");
-  const { isExperiment, loadExperiment } = await import("../experiment.ts");
+  const { isExperiment, loadExperiment } = await import("../../experiments/experiment.ts");
   const { ConfigFaultsError } = await import("../../config/faults.ts");
   const { faultWords } = await import("../../config/words.ts");
   const results: { file: string; faults: readonly unknown[] }[] = [];

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { ConfigError } from "../../lib/errors.ts";
-import { printNote } from "../terminal.ts";
+import { printNote } from "../../terminal/terminal.ts";
 
 interface WatchFlags {
   interval: string;
@@ -21,9 +21,9 @@ export function register(program: Command): void {
       if (!(interval >= 0.05 && interval <= 3600)) {
         throw new ConfigError(`--interval ${flags.interval}: give seconds from 0.05 to 3600`);
       }
-      const { watchRun } = await import("../watch/watch.ts");
-      const { createKeys } = await import("../watch/keys.ts");
-      const { terminalProgress } = await import("../terminal-progress.ts");
+      const { watchRun } = await import("../../terminal/watch/watch.ts");
+      const { createKeys } = await import("../../terminal/watch/keys.ts");
+      const { terminalProgress } = await import("../../terminal/progress.ts");
       const keys = createKeys(process.stdin);
       try {
         const end = await watchRun(runDir, {

@@ -1,0 +1,124 @@
+/** `rlpt sweep`: the trials of a config as child processes, and their Pareto front. */
+import { existsSync, mkdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { stringify } from "csv-stringify/sync";
+import { type LoadOptions, loadRecipe } from "../config/load.ts";
+import { layTrials, type Trial } from "../config/sweep-options.ts";
+import { ConfigError, InterruptedError, RlptError } from "../lib/errors.ts";
+import { writeFileAtomic } from "../lib/files.ts";
+import { defaultConcurrency, type Job, logTail, runPool, trainingArguments } from "../processes/pool.ts";
+import { type ComparedRow, compare, paretoRecords, readTrial, type SweepRow } from "../report/sweep-table.ts";
+import { isRunDirectory } from "../run/run-directory.ts";
+
+export interface SweepRequest {
+  config: string;
+  /** As given to --set; they hold in every trial, beneath what the trial sets. */
+  set: readonly string[];
+  backend?: string;
+  /** Trials at a time; the config's, else one for each core. */
+  concurrency?: number;
+  /** Folder of the trials; runs/sweep-<name> when absent. */
+  out?: string;
+  note: (text: string) => void;
+}
+
+export interface SweepResult {
+  out: string;
+  rows: ComparedRow[];
+}
+
+interface Placed {
+  trial: Trial;
+  name: string;
+  runDir: string;
+  log: string;
+  options: LoadOptions;
+}
+
+/** @throws ConfigError before anything starts, when one trial's config is wrong */
+export async function sweep(request: SweepRequest): Promise<SweepResult> {
+  const { config, note } = request;
+  const base = loadRecipe(config, loadOptions(request, []));
+  if (base.sweep === null) {
+    throw new ConfigError(
+      `${config}: there is no sweep section to say what varies; add one, such as sweep: {grid: {optimizer.lr: [1e-4, 3e-4]}}`,
+    );
+  }
+  if (base.recipe.data.eval === undefined)
+    throw new ConfigError(`${config}: trials are compared by an evaluation; add data.eval`);
+  const out = request.out ?? join(base.recipe.run.root, `sweep-${base.recipe.run.name}`);
+
+  // 1. every trial's recipe is checked before the first starts
+  const placed = layTrials(base.sweep, base.recipe.seed).map((trial): Placed => {
+    const name = `${trial.point}-s${trial.seed}`;
+    const set = Object.entries(trial.set).map(([key, value]) => `${key}=${JSON.stringify(value)}`);
+    const options = { ...loadOptions(request, set), seed: trial.seed };
+    try {
+      loadRecipe(config, options);
+    } catch (error) {
+      throw new ConfigError(`trial ${trial.point}: ${(error as Error).message}`, { cause: error });
+    }
+    return { trial, name, runDir: join(out, name), log: join(out, `${name}.log`), options };
+  });
+
+  // 2. what is done is left alone, what was begun is taken up
+  mkdirSync(out, { recursive: true });
+  const jobs: Job[] = [];
+  for (const { name, runDir, log, options } of placed) {
+    // killed before it wrote its recipe: nothing in it yet
+    if (existsSync(runDir) && !isRunDirectory(runDir)) rmSync(runDir, { recursive: true });
+    const args = await trainingArguments(runDir, config, options);
+    if (args !== null) jobs.push({ name, args, log });
+  }
+  const concurrency = request.concurrency ?? base.sweep.concurrency ?? defaultConcurrency();
+  note(
+    `sweep of ${placed.length} trials, ${placed.length - jobs.length} done already, ${Math.min(concurrency, jobs.length)} at a time, in ${out}`,
+  );
+
+  // 3. the others, each a process of its own
+  let ended = 0;
+  const results = await runPool(jobs, {
+    concurrency,
+    onEnd: (_job, { name, status, seconds }) => {
+      const what =
+        status === 0 ? "done" : status === 130 ? "stopped after a checkpoint" : `failed (${status})`;
+      note(`${++ended}/${jobs.length} ${name}: ${what} after ${seconds.toFixed(0)} s`);
+    },
+    onInterrupt: (signal) => note(`${signal}: the trials finish their step and write a checkpoint`),
+  });
+
+  // 4. the table of all that is finished, whatever failed
+  const unfinished = new Set(results.filter(({ status }) => status !== 0).map(({ name }) => name));
+  const finished = placed.filter(({ name }) => !unfinished.has(name));
+  const rows = compare(finished.flatMap((one) => trialRows(one, base.sweep!.score)));
+  if (rows.length > 0) {
+    writeFileAtomic(join(out, "pareto.csv"), stringify(paretoRecords(rows), { header: true }));
+  }
+  const failed = results.find(({ status }) => status !== 0 && status !== 130 && status !== null);
+  if (failed !== undefined) {
+    const { log } = placed.find(({ name }) => name === failed.name)!;
+    throw new RlptError(
+      `trial ${failed.name} failed with status ${failed.status}; the end of ${log}:\n${logTail(log)}\n` +
+        "Run the same command again to go on: finished trials are not run again.",
+    );
+  }
+  if (unfinished.size > 0)
+    throw new InterruptedError(`${unfinished.size} trials are left; run the same command again to go on`);
+  if (rows.length === 0) {
+    throw new RlptError(
+      `${out}: no trial measured how often it thinks, so there is nothing to compare; prompts or completions need think tags`,
+    );
+  }
+  return { out, rows };
+}
+
+function loadOptions({ set, backend }: SweepRequest, more: readonly string[]): LoadOptions {
+  return { set: [...set, ...more], ...(backend === undefined ? {} : { backend }) };
+}
+
+function trialRows({ trial, runDir }: Placed, score: string): SweepRow[] {
+  const whens = trial.start ? (["start", "end"] as const) : (["end"] as const);
+  return whens
+    .map((when) => readTrial(runDir, { point: trial.point, seed: trial.seed, when, set: trial.set }, score))
+    .filter((row) => row !== null);
+}

@@ -1,0 +1,296 @@
+/**
+ * A stage's programs without its card: two steps of the real algorithm at the largest shapes that the config allows, on an
+ * executor that records them. The second step's programs are those of all later ones.
+ */
+
+import * as tf from "@tensorflow/tfjs";
+import { sampleGroups } from "../../algorithms/rollout.ts";
+import type { Stage } from "../../algorithms/stage.ts";
+import { isHalved } from "../../backend/frozen.ts";
+import { AheadExecutor, type RecordedProgram, type RecordedRun } from "../../backend/xla/ahead-executor.ts";
+import type { Platform } from "../../backend/xla/executor.ts";
+import { startLazyBackend } from "../../backend/xla/start.ts";
+import type { RecipeStage } from "../../config/load.ts";
+import type { Recipe } from "../../config/schema.ts";
+import { openSource } from "../../data/source.ts";
+import { createAdamW } from "../../optim/adamw.ts";
+import { createCritic } from "../../policy/critic.ts";
+import { parameterCount, zeroWeights } from "../../policy/decoder-weights.ts";
+import type { ModelFiles, WeightSource } from "../../policy/interfaces.ts";
+import { parseModelConfig } from "../../policy/model-config.ts";
+import { encodePrompt } from "../../rollouts/encode.ts";
+import * as parts from "../../training/assemble.ts";
+import { runAlgorithm } from "../../training/run-stage.ts";
+import { unloggedStage } from "../../training/unlogged-stage.ts";
+import type { Prompt, PromptSource, Tokenizer } from "../../types.ts";
+import { type Phase, PhaseNotes, watchCritic, watchOptimizer, watchPolicy } from "./phases.ts";
+
+/** A program of a step. */
+export interface StepProgram {
+  readonly program: RecordedProgram;
+  readonly phase: Phase;
+  /** Of one traced step. */
+  readonly runs: readonly RecordedRun[];
+  /** How often each of them comes in a step of the config; 0 for evaluations, which are no part of one. */
+  readonly times: number;
+}
+
+export interface StageTrace {
+  readonly stage: string;
+  readonly programs: StepProgram[];
+  readonly parameters: number;
+  readonly trainable: number;
+  /** Bytes on each card between programs. */
+  readonly held: {
+    readonly weights: number;
+    readonly moments: number;
+    readonly reference: number;
+    readonly critic: number;
+  };
+  /** Tokens of the longest prompt and, in supervised training, of its target. */
+  readonly longest: { readonly prompt: number; readonly target: number };
+}
+
+export interface TraceOptions {
+  /** The card, for messages. */
+  readonly device: string;
+  /** Cards of one machine that share each batch; default 1. */
+  readonly devices?: number;
+  /** In the place of algorithm.micro_batch_rows. */
+  readonly microBatchRows?: number;
+  /** Updates only: no generation, no evaluation. */
+  readonly updatesOnly?: boolean;
+  /** Programs of this phase only; what stays on the card is there in any case. */
+  readonly only?: "generation" | "evaluation";
+  /** Rows without a gradient take part in updates too. */
+  readonly everyRow?: boolean;
+  /** Of what will run the programs; default cuda. */
+  readonly platform?: Platform;
+}
+
+/** Examples that are looked at for the longest one. */
+const LOOKED_AT = 2000;
+/** Micro-batches of an update that are traced: the first, and one like all others. */
+const TRACED = 2;
+
+/** @param files of the model; its weights are not read */
+export async function traceStage(
+  { name, recipe }: RecipeStage,
+  files: ModelFiles,
+  options: TraceOptions,
+): Promise<StageTrace> {
+  const config = parseModelConfig(files.config, files.source);
+  const { tokenizer } = files;
+  const source = await openSource(recipe.data.train, recipe.seed, "train", () => {});
+  const longest = longestExample(source, tokenizer);
+  const { traced, share, epochs } = shortened(recipe, options.microBatchRows);
+  const { algorithm } = traced;
+  const token = plainToken(tokenizer, recipe.rollout.stop);
+  const executor = new AheadExecutor({
+    device: options.device,
+    count: options.devices ?? 1,
+    ...(options.platform === undefined ? {} : { platform: options.platform }),
+    numbers: ({ type }) => (type === "i32" ? token : 0),
+  });
+  tf.enableProdMode();
+  const backend = await startLazyBackend(executor);
+  backend.precision = recipe.backend.precision;
+  const dtype = files.config["torch_dtype"] ?? files.config["dtype"];
+  const zeros = zeroWeights(config, dtype === "bfloat16" ? "BF16" : "F32");
+  let weightBytes = 0;
+  const weights: WeightSource = {
+    ...zeros,
+    tensor: (shape, frozen) => {
+      const tensor = zeros.tensor!(shape, frozen);
+      weightBytes += tensor.size * (isHalved(tensor) ? 2 : 4);
+      return tensor;
+    },
+  };
+  const policy = parts.assemblePolicy(traced, { ...files, weights }, { trainable: true, reference: false });
+  const optimizer = createAdamW(policy.trainable, traced.optimizer);
+  const critic = algorithm.kind === "ppo" ? createCritic(policy) : null;
+  const criticOptimizer = critic === null ? null : createAdamW(critic.trainable, traced.optimizer);
+  const usesReference = "kl" in algorithm && algorithm.kl.coef > 0;
+  if (usesReference) policy.freezeReference();
+
+  const notes = new PhaseNotes(executor);
+  const generated: StepProgram[] = [];
+  const runsOf = new Map<RecordedProgram, number>();
+  /** Programs that ran since the last call. */
+  const collect = (times: (phase: Phase) => number): StepProgram[] =>
+    executor.programs.flatMap((program): StepProgram[] => {
+      const runs = program.runs.slice(runsOf.get(program) ?? 0);
+      runsOf.set(program, program.runs.length);
+      const phase = runs[0]?.phase as Phase;
+      return runs.length === 0 ? [] : [{ program, phase, runs, times: times(phase) }];
+    });
+  const example = always(source.name, longest.example);
+  let step = 0;
+  const watchedPolicy = watchPolicy(notes, policy, token);
+  const stage: Stage = {
+    ...unloggedStage(() => {
+      step++;
+      if (step === 1) collect(() => 0);
+    }),
+    name,
+    seed: traced.seed,
+    steps: traced.steps,
+    policy: watchedPolicy,
+    tokenizer,
+    train: example,
+    score: alternating,
+    optimizer: watchOptimizer(notes, optimizer, "training step", "optimizer step"),
+    clock: () => 0,
+    everyRow: options.everyRow ?? false,
+  };
+  await runAlgorithm(
+    traced,
+    stage,
+    watchedPolicy,
+    critic === null || criticOptimizer === null
+      ? null
+      : {
+          critic: watchCritic(notes, critic),
+          criticOptimizer: watchOptimizer(notes, criticOptimizer, "critic step", "critic optimizer step"),
+          controller: { klCoefficient: algorithm.kind === "ppo" ? algorithm.kl.coef : 0 },
+        },
+  );
+  const updates = collect((phase) => {
+    const perRows = ["micro-batch", "critic micro-batch", "reference logprobs", "values"].includes(phase);
+    const perEpoch = !["reference logprobs", "values"].includes(phase);
+    return (perRows ? 1 / share : 1) * (perEpoch ? epochs : 1);
+  });
+  // behind the updates, when everything that stays is on the card
+  if (options.updatesOnly !== true) {
+    if (algorithm.kind !== "sft" && options.only !== "evaluation") {
+      notes.set("generation");
+      const prompts = Array.from({ length: recipe.rollout.prompts_per_step }, (_, i) => example.at(i));
+      const maxPromptTokens = parts.longestPrompt(recipe, policy);
+      await sampleGroups(
+        { rollout: recipe.rollout, tokenizer, policy, maxPromptTokens, seed: recipe.seed, name },
+        prompts,
+        0,
+      );
+      generated.push(...collect(() => 1));
+    }
+    if (recipe.data.eval !== undefined && recipe.eval !== undefined && options.only !== "generation") {
+      notes.set("evaluation");
+      const evalSource = await openSource(recipe.data.eval, recipe.seed, "eval", () => {});
+      const size = Math.min(
+        Math.max(1, Math.floor(recipe.eval.batch_rows / recipe.eval.samples)),
+        evalSource.size ?? Number.POSITIVE_INFINITY,
+        recipe.eval.limit ?? Number.POSITIVE_INFINITY,
+      );
+      const longestEval = longestExample(evalSource, tokenizer).example;
+      await parts.runEvaluation(recipe, recipe.eval, {
+        policy,
+        files,
+        source: { ...always(evalSource.name, longestEval), size },
+        score: alternating,
+      });
+      generated.push(...collect(() => 0));
+    }
+  }
+  const trainable = [...policy.trainable.values()].reduce((sum, { size }) => sum + size, 0);
+  const adapters = recipe.model.lora === undefined ? 0 : trainable;
+  const criticSize =
+    critic === null ? 0 : [...critic.trainable.values()].reduce((sum, { size }) => sum + size, 0);
+  const parameters = parameterCount(config);
+  policy.dispose();
+  optimizer.dispose();
+  criticOptimizer?.dispose();
+  critic?.dispose();
+  return {
+    stage: name,
+    programs: options.only === undefined ? [...generated, ...updates] : generated,
+    parameters,
+    trainable,
+    held: {
+      weights: weightBytes + 4 * adapters,
+      moments: 8 * trainable,
+      reference: usesReference && recipe.model.lora === undefined ? 4 * trainable : 0,
+      critic: 12 * criticSize,
+    },
+    longest: { prompt: longest.prompt, target: longest.target },
+  };
+}
+
+/** Every group has a difference in reward, so every completion is in the update. */
+const alternating: Stage["score"] = async (inputs) =>
+  inputs.map((_, i) => ({ reward: i % 2, status: "ok", parts: {}, correct: i % 2 === 1, thinks: null }));
+
+/**
+ * Two steps that update everything, one epoch each, on so few rows that each update has `TRACED` micro-batches.
+ * @returns share of the config's rows that is left
+ */
+function shortened(
+  recipe: Recipe,
+  microBatchRows = recipe.algorithm.micro_batch_rows,
+): { traced: Recipe; share: number; epochs: number } {
+  const { algorithm, rollout } = recipe;
+  const rows = microBatchRows ?? Number.POSITIVE_INFINITY;
+  const common = { ...recipe, steps: 2, run: { ...recipe.run, samples_every: 0 } };
+  const micro = microBatchRows === undefined ? {} : { micro_batch_rows: microBatchRows };
+  if (algorithm.kind === "sft") {
+    const kept = Math.min(algorithm.rows_per_step, TRACED * rows);
+    return {
+      traced: { ...common, algorithm: { ...algorithm, ...micro, rows_per_step: kept } },
+      share: kept / algorithm.rows_per_step,
+      epochs: 1,
+    };
+  }
+  const prompts = Math.min(
+    rollout.prompts_per_step,
+    Math.ceil((TRACED * rows * algorithm.minibatches) / rollout.group_size),
+  );
+  const traced = { ...common, rollout: { ...rollout, prompts_per_step: prompts } };
+  const { epochs } = algorithm;
+  return {
+    traced: {
+      ...traced,
+      algorithm:
+        algorithm.kind === "ppo"
+          ? { ...algorithm, ...micro, epochs: 1, critic: { ...algorithm.critic, warmup_steps: 0 } }
+          : { ...algorithm, ...micro, epochs: 1 },
+    },
+    share: prompts / rollout.prompts_per_step,
+    epochs,
+  };
+}
+
+interface LongestExample {
+  example: Prompt;
+  prompt: number;
+  target: number;
+}
+
+function longestExample(source: PromptSource, tokenizer: Tokenizer): LongestExample {
+  const count = Math.min(source.size ?? LOOKED_AT, LOOKED_AT);
+  let longest: LongestExample | null = null;
+  for (let i = 0; i < count; i++) {
+    const example = source.at(i);
+    const prompt = encodePrompt(tokenizer, example, Number.POSITIVE_INFINITY).length;
+    const target =
+      example.target === undefined
+        ? 0
+        : tokenizer.encode(example.target, { addSpecialTokens: false }).length + 1;
+    if (longest === null || prompt + target > longest.prompt + longest.target)
+      longest = { example, prompt, target };
+  }
+  if (longest === null) throw new RangeError(`${source.name} has no rows`);
+  return longest;
+}
+
+function always(name: string, example: Prompt): PromptSource {
+  return { name, size: null, at: (index) => ({ ...example, id: `${example.id}-${index}` }) };
+}
+
+/** A token that ends no completion. */
+function plainToken({ size, eosIds, decode }: Tokenizer, stop: readonly string[]): number {
+  for (let id = size - 1; id > 0; id--) {
+    const text = decode([id]);
+    if (!eosIds.includes(id) && text !== "" && !stop.some((end) => end.includes(text) || text.includes(end)))
+      return id;
+  }
+  return 0;
+}

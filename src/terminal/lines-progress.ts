@@ -1,0 +1,134 @@
+/** What a run says while it goes on. Nothing here writes by itself: the sink is given. */
+import type { MetricValues } from "../run/metrics.ts";
+import type { Progress } from "../run/progress.ts";
+import { formatDuration, type PanelStyle } from "./panel.ts";
+import { panelProgress } from "./panel-progress.ts";
+import { createRate, seconds } from "./rate.ts";
+
+/** Where text goes: process.stderr, or a list of strings in a test. */
+export interface ProgressStream {
+  write(text: string): unknown;
+  isTTY?: boolean;
+  columns?: number;
+}
+
+export interface ProgressOptions {
+  stream: ProgressStream;
+  /** "auto": a panel on a terminal, plain lines elsewhere. */
+  mode?: "auto" | "lines" | "json" | "quiet";
+  /** Seconds that lie between two plain lines at least; the last step always has one. Default 2. */
+  interval?: number;
+  /** Seconds; for tests. */
+  now?: () => number;
+  /** Of the panel: the run's name, and its stages in order. */
+  title?: string;
+  stages?: readonly string[];
+  style?: PanelStyle;
+  /** The terminal shows block characters. */
+  unicode?: boolean;
+}
+
+/** Metrics worth a glance, in this order, those that the stage has. */
+const glances: readonly { metric: string; label: string; format: (value: number) => string }[] = [
+  { metric: "reward/mean", label: "reward", format: (value) => value.toFixed(3) },
+  { metric: "accuracy", label: "accuracy", format: (value) => `${(value * 100).toFixed(1)}%` },
+  { metric: "sft/loss", label: "loss", format: (value) => value.toFixed(4) },
+  { metric: "tokens/completion_mean", label: "length", format: (value) => value.toFixed(1) },
+  { metric: "time/tokens_per_s", label: "tokens/s", format: (value) => value.toFixed(0) },
+];
+
+/** "reward 0.512  accuracy 61.0%  tokens/s 5120" */
+export function summarise(metrics: MetricValues): string {
+  return glances
+    .flatMap(({ metric, label, format }) => {
+      const value = metrics[metric];
+      return typeof value === "number" ? [`${label} ${format(value)}`] : [];
+    })
+    .join("  ");
+}
+
+function formatRate(rate: number): string {
+  if (rate === 0) return "";
+  return rate >= 1 ? `${rate.toFixed(1)} steps/s` : `${(1 / rate).toFixed(1)} s/step`;
+}
+
+export function createProgress(options: ProgressOptions): Progress {
+  const mode = options.mode ?? "auto";
+  switch (mode) {
+    case "quiet":
+      return quietProgress(options.stream);
+    case "json":
+      return jsonProgress(options.stream);
+    case "lines":
+      return lineProgress(options);
+    case "auto":
+      return options.stream.isTTY === true ? panelProgress(options) : lineProgress(options);
+    default: {
+      const unreachable: never = mode;
+      throw new Error(`unknown progress mode ${String(unreachable)}`);
+    }
+  }
+}
+
+function quietProgress(stream: ProgressStream): Progress {
+  return {
+    start: () => {},
+    step: () => {},
+    note: (text, level = "info") => {
+      if (level === "warning") stream.write(`${text}\n`);
+    },
+    stop: () => {},
+  };
+}
+
+function jsonProgress(stream: ProgressStream): Progress {
+  let stage = "";
+  let total = 0;
+  const line = (event: string, rest: object): void => {
+    stream.write(`${JSON.stringify({ event, stage, ...rest })}\n`);
+  };
+  return {
+    start(last, name, done = 0) {
+      stage = name;
+      total = last;
+      line("start", { step: done, total });
+    },
+    step: ({ step, metrics }) => line("step", { step, total, metrics }),
+    evaluation: (step, metrics) => line("evaluation", { step, metrics }),
+    note: (text, level = "info") => line("note", { level, text }),
+    stop: () => line("stop", {}),
+  };
+}
+
+function lineProgress({ stream, interval = 2, now = seconds }: ProgressOptions): Progress {
+  const rate = createRate(now);
+  let stage = "";
+  let total = 0;
+  let lastLine = Number.NEGATIVE_INFINITY;
+  /** The newest step's line, where it is not written yet. */
+  let waiting = "";
+  const write = (): void => {
+    if (waiting !== "") stream.write(waiting);
+    waiting = "";
+  };
+  return {
+    start(last, name, done = 0) {
+      stage = name;
+      total = last;
+      lastLine = Number.NEGATIVE_INFINITY;
+      rate.start(done);
+      stream.write(`${stage}: ${done === 0 ? "" : `from step ${done}, `}to step ${total}\n`);
+    },
+    step({ step, metrics }) {
+      const speed = rate.mark(step, metrics);
+      const left = speed === 0 ? "" : `${formatDuration((total - step) / speed)} left`;
+      const parts = [`${stage} ${step}/${total}`, summarise(metrics), formatRate(speed), left];
+      waiting = `${parts.filter((part) => part !== "").join("  ")}\n`;
+      if (now() - lastLine < interval && step < total) return;
+      lastLine = now();
+      write();
+    },
+    note: (text) => void stream.write(`${text}\n`),
+    stop: write,
+  };
+}

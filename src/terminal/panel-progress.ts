@@ -1,0 +1,110 @@
+/** The panel of a running training, drawn again in its place. */
+import { stripVTControlCharacters } from "node:util";
+import type { MetricValues } from "../run/metrics.ts";
+import type { Progress } from "../run/progress.ts";
+import type { ProgressOptions } from "./lines-progress.ts";
+import { courses, type PanelState, plainStyle, renderPanel } from "./panel.ts";
+import { createRate, seconds } from "./rate.ts";
+
+/** Draws are this many seconds apart at least. */
+const APART = 0.1;
+
+export function panelProgress({
+  stream,
+  now = seconds,
+  title = "",
+  stages = [],
+  style = plainStyle,
+  unicode = false,
+}: ProgressOptions): Progress {
+  const rate = createRate(now);
+  const history = new Map<string, number[]>();
+  const steps: number[] = [];
+  let state: PanelState | null = null;
+  let shown: readonly string[] = [];
+  /** Where the stage before this one ended. */
+  let previous = 0;
+  // a stage begins with what the one before it ended with
+  let evaluation: PanelState["evaluation"] = null;
+  let lastDraw = Number.NEGATIVE_INFINITY;
+
+  /** Moves to where the panel begins and clears from there. A narrower window has broken its lines. */
+  const erase = (): string => {
+    const columns = stream.columns ?? 80;
+    const rows = shown.reduce(
+      (sum, line) => sum + Math.max(1, Math.ceil(stripVTControlCharacters(line).length / columns)),
+      0,
+    );
+    return rows === 0 ? "" : `\u001b[${rows}A\u001b[0J`;
+  };
+  const draw = (before = ""): void => {
+    // one column is left free: a full line would wrap on some terminals
+    const width = Math.max(20, (stream.columns ?? 80) - 1);
+    const lines = state === null ? [] : renderPanel(state, { width, unicode, style });
+    // one write: nothing flickers
+    stream.write(erase() + before + lines.map((line) => `${line}\n`).join(""));
+    shown = lines;
+    lastDraw = now();
+  };
+  const remember = (step: number, metrics: MetricValues): void => {
+    while ((steps.at(-1) ?? 0) >= step) {
+      // a resumed run makes them again
+      steps.pop();
+      for (const values of history.values()) values.length = Math.min(values.length, steps.length);
+    }
+    steps.push(step);
+    for (const name of courses) {
+      const value = metrics[name];
+      if (typeof value !== "number" || !Number.isFinite(value)) continue;
+      const values = history.get(name) ?? [];
+      values.push(value);
+      history.set(name, values);
+    }
+  };
+  return {
+    start(last, stage, done = 0) {
+      rate.start(done);
+      state = {
+        title,
+        stages,
+        stage,
+        step: done,
+        first: previous,
+        last,
+        rate: 0,
+        metrics: {},
+        history,
+        evaluation,
+        remark: "",
+      };
+      draw();
+    },
+    step({ step, metrics }) {
+      if (state === null) return;
+      remember(step, metrics);
+      state = { ...state, step, metrics, rate: rate.mark(step, metrics) };
+      // computing keeps timers from firing, so draw from here
+      if (now() - lastDraw >= APART || step >= state.last) draw();
+    },
+    evaluation(step, { accuracy, accuracy_low: low, accuracy_high: high }) {
+      if (typeof accuracy !== "number") return;
+      evaluation = { step, accuracy, low: low ?? null, high: high ?? null };
+      if (state === null) return;
+      state = { ...state, evaluation };
+      draw();
+    },
+    remark(text) {
+      if (state === null) return;
+      state = { ...state, remark: text };
+      draw();
+    },
+    note: (text, level = "info") => draw(`${level === "warning" ? style.bad(text) : text}\n`),
+    stop() {
+      if (state === null) return;
+      draw();
+      previous = state.step;
+      state = null;
+      shown = [];
+    },
+  };
+}

@@ -1,0 +1,225 @@
+/** What a run looks like on a terminal: a few lines of text, from numbers. Pure. */
+import cliProgress from "cli-progress";
+import type { MetricValues } from "../run/metrics.ts";
+
+/** Colours, or nothing. */
+export interface PanelStyle {
+  bold(text: string): string;
+  dim(text: string): string;
+  good(text: string): string;
+  bad(text: string): string;
+  accent(text: string): string;
+}
+
+const same = (text: string): string => text;
+export const plainStyle: PanelStyle = { bold: same, dim: same, good: same, bad: same, accent: same };
+
+export interface PanelState {
+  title: string;
+  /** Of the recipe, with their planned steps; empty where they are not known. */
+  stages: readonly string[];
+  stage: string;
+  /** Steps of the run, and the stage's last one. */
+  step: number;
+  first: number;
+  last: number;
+  /** Steps a second; 0 while unknown. */
+  rate: number;
+  metrics: MetricValues;
+  /** Of a metric, a value a step, oldest first. */
+  history: ReadonlyMap<string, readonly number[]>;
+  evaluation: { step: number; accuracy: number; low: number | null; high: number | null } | null;
+  /** What is said beside the progress: "waiting", say; "" is nothing. */
+  remark: string;
+}
+
+export interface PanelLook {
+  /** Columns; lines are never longer. */
+  width: number;
+  /** Block characters; else ASCII. */
+  unicode: boolean;
+  style: PanelStyle;
+}
+
+interface Glance {
+  metric: string;
+  label: string;
+  format: (value: number) => string;
+  /** Draw its course. */
+  course?: true;
+}
+
+const percent = (value: number): string => `${(100 * value).toFixed(1)}%`;
+const digits = (value: number): string => String(Number(value.toPrecision(3)));
+
+/** In this order, those that the stage has. */
+const GLANCES: readonly Glance[] = [
+  { metric: "reward/mean", label: "reward", format: (value) => value.toFixed(3), course: true },
+  { metric: "sft/loss", label: "loss", format: (value) => value.toFixed(4), course: true },
+  { metric: "accuracy", label: "accuracy", format: percent, course: true },
+  { metric: "completion/thinking", label: "thinking", format: percent, course: true },
+  { metric: "tokens/completion_mean", label: "length", format: (value) => value.toFixed(1), course: true },
+  { metric: "policy/entropy", label: "entropy", format: digits },
+  { metric: "policy/kl", label: "KL", format: digits },
+  { metric: "policy/clip_fraction", label: "clipped", format: percent },
+  { metric: "critic/explained_variance", label: "critic", format: digits },
+  { metric: "optim/grad_norm", label: "gradient", format: digits },
+  {
+    metric: "time/tokens_per_s",
+    label: "tokens/s",
+    format: (value) => Math.round(value).toLocaleString("en"),
+  },
+];
+
+/** Metrics whose course is drawn: what `history` should hold. */
+export const courses: readonly string[] = GLANCES.filter(({ course }) => course).map(({ metric }) => metric);
+
+interface Piece {
+  text: string;
+  style?: (text: string) => string;
+}
+
+/** @returns lines without line breaks, each at most `width` columns wide */
+export function renderPanel(state: PanelState, look: PanelLook): string[] {
+  const { style } = look;
+  const number = state.stages.indexOf(state.stage) + 1;
+  const place = state.stages.length > 1 && number > 0 ? `stage ${number} of ${state.stages.length}: ` : "";
+  const lines: Piece[][] = [
+    [
+      { text: state.title, style: style.bold },
+      { text: `  ${place}${state.stage}` },
+      ...(state.remark === "" ? [] : [{ text: `  ${state.remark}`, style: style.accent }]),
+    ],
+    progressLine(state, look),
+    ...cellLines(state, look),
+    ...evaluationLine(state, look),
+    alarmLine(state, look),
+  ];
+  return lines.map((pieces) => joined(pieces, look));
+}
+
+function progressLine(
+  { step, first, last, rate }: PanelState,
+  { width, unicode, style }: PanelLook,
+): Piece[] {
+  const speed = rate >= 1 ? `${rate.toFixed(1)} steps/s` : `${(1 / rate).toFixed(1)} s/step`;
+  const left = step >= last ? "done" : `${formatDuration((last - step) / rate)} left`;
+  const count = `${step}/${last}`;
+  const all = rate === 0 ? count : `${count}  ${speed}  ${left}`;
+  const space = (text: string) => Math.min(60, width - text.length - 3);
+  // the speed gives way first
+  const words = space(all) < 6 && rate > 0 ? `${count}  ${left}` : all;
+  const room = space(words);
+  if (room < 6) return [{ text: words }];
+  const share = last <= first ? 1 : Math.min(1, Math.max(0, (step - first) / (last - first)));
+  const [done, rest] = bar(share, room, unicode ? ["━", "─"] : ["=", "."]);
+  return [{ text: done, style: style.accent }, { text: rest, style: style.dim }, { text: `  ${words}` }];
+}
+
+/** The two parts of a bar, apart so that each gets a colour of its own. */
+function bar(share: number, size: number, [full, empty]: [string, string]): [string, string] {
+  const apart = "\0";
+  const drawn = cliProgress.Format.BarFormat(share, {
+    barsize: size,
+    barCompleteString: full.repeat(size),
+    barIncompleteString: empty.repeat(size),
+    barGlue: apart,
+  });
+  const [done = "", rest = ""] = drawn.split(apart);
+  return [done, rest];
+}
+
+/** Label, value and course of each glance, in columns. */
+function cellLines({ metrics, history }: PanelState, { width, unicode, style }: PanelLook): Piece[][] {
+  const cells = GLANCES.flatMap((glance) => {
+    const value = metrics[glance.metric];
+    return typeof value === "number" && Number.isFinite(value) ? [{ ...glance, value }] : [];
+  });
+  const columns = width >= 108 ? 3 : width >= 64 ? 2 : 1;
+  const cellWidth = Math.floor((width - 2 * (columns - 1)) / columns);
+  const rows = Math.ceil(cells.length / columns);
+  return Array.from({ length: rows }, (_, row) =>
+    cells
+      .filter((_, i) => Math.floor(i / columns) === row)
+      .flatMap(({ label, value, format, metric, course }, column) => {
+        const text = `${label.padEnd(9)}${format(value).padStart(9)}`;
+        const room = Math.min(24, cellWidth - text.length - 2);
+        const drawn = course && room >= 6 ? sparkline(history.get(metric) ?? [], room, unicode) : "";
+        const rest = cellWidth - text.length - 2 - drawn.length;
+        return [
+          ...(column === 0 ? [] : [{ text: "  " }]),
+          { text: label.padEnd(9), style: style.dim },
+          { text: format(value).padStart(9) },
+          { text: `  ${drawn}`, style: style.accent },
+          { text: " ".repeat(Math.max(0, rest)) },
+        ];
+      }),
+  );
+}
+
+function evaluationLine({ evaluation }: PanelState, { style }: PanelLook): Piece[][] {
+  if (evaluation === null) return [];
+  const { step, accuracy, low, high } = evaluation;
+  const interval = low === null || high === null ? "" : ` [${percent(low)}, ${percent(high)}]`;
+  return [
+    [
+      { text: "held-out ".padEnd(9), style: style.dim },
+      { text: percent(accuracy).padStart(9), style: style.bold },
+      { text: `${interval} at step ${step}` },
+    ],
+  ];
+}
+
+function alarmLine({ metrics }: PanelState, { style }: PanelLook): Piece[] {
+  const label = { text: "alarms   ", style: style.dim };
+  if (typeof metrics["alarms"] !== "number") return [label, { text: "-", style: style.dim }];
+  const names = Object.entries(metrics)
+    .filter(([name, value]) => name.startsWith("alarm/") && value === 1)
+    .map(([name]) => name.slice("alarm/".length).replaceAll("_", " "));
+  return names.length === 0
+    ? [label, { text: "none", style: style.good }]
+    : [label, { text: names.join(", "), style: style.bad }];
+}
+
+/** The course of a series in so many characters; each is the mean of its share of the steps. */
+export function sparkline(values: readonly number[], width: number, unicode: boolean): string {
+  if (values.length === 0) return "";
+  const count = Math.min(width, values.length);
+  const means = Array.from({ length: count }, (_, i) => {
+    const from = Math.floor((i * values.length) / count);
+    const to = Math.max(from + 1, Math.floor(((i + 1) * values.length) / count));
+    return values.slice(from, to).reduce((sum, value) => sum + value, 0) / (to - from);
+  });
+  const levels = unicode ? "▁▂▃▄▅▆▇█" : "_.-=^";
+  const low = Math.min(...means);
+  const high = Math.max(...means);
+  return means
+    .map((value) => {
+      const share = high === low ? 0.5 : (value - low) / (high - low);
+      return levels[Math.min(levels.length - 1, Math.floor(share * levels.length))];
+    })
+    .join("");
+}
+
+/** Styled pieces as one line of at most `width` columns. */
+function joined(pieces: readonly Piece[], { width, unicode }: PanelLook): string {
+  let room = width;
+  let line = "";
+  for (const { text, style } of pieces) {
+    if (room <= 0) break;
+    const shown = text.length <= room ? text : `${text.slice(0, room - 1)}${unicode ? "…" : "~"}`;
+    room -= shown.length;
+    line += style === undefined || shown.trim() === "" ? shown : style(shown);
+  }
+  return line.trimEnd();
+}
+
+/** 75 -> "1m15s", 7500 -> "2h05m". @param seconds >= 0 */
+export function formatDuration(seconds: number): string {
+  if (!Number.isFinite(seconds)) return "?";
+  const whole = Math.round(seconds);
+  const two = (value: number): string => String(value).padStart(2, "0");
+  if (whole < 60) return `${whole}s`;
+  if (whole < 3600) return `${Math.floor(whole / 60)}m${two(whole % 60)}s`;
+  return `${Math.floor(whole / 3600)}h${two(Math.floor((whole % 3600) / 60))}m`;
+}

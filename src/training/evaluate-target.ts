@@ -1,0 +1,61 @@
+/** `rlpt eval`: a target, evaluated once. */
+
+import { stringify } from "csv-stringify/sync";
+import type { Evaluation } from "../algorithms/evaluate.ts";
+import { promptRows } from "../algorithms/stage.ts";
+import { openSource } from "../data/source.ts";
+import { ConfigError } from "../lib/errors.ts";
+import { writeFileAtomic } from "../lib/files.ts";
+import { evaluationColumns, evaluationPromptColumns } from "../run/logs.ts";
+import { sampleRecord } from "../run/samples.ts";
+import * as parts from "./assemble.ts";
+import { resolveTarget, type Target } from "./target.ts";
+
+export async function evaluateTarget(
+  path: string,
+  options: Parameters<typeof resolveTarget>[1],
+  output: { csv: string | null; prompts: string | null; completions: string | null },
+  note: (text: string) => void,
+): Promise<{ target: Target; evaluation: Evaluation }> {
+  const target = await resolveTarget(path, options);
+  const { recipe } = target;
+  if (recipe.data.eval === undefined || recipe.eval === undefined) {
+    throw new ConfigError(
+      `${target.name}: the recipe has no data.eval; add one with --set data.eval.path=file.jsonl`,
+    );
+  }
+  const files = await parts.openRecipeModel(recipe, note);
+  const backend = await parts.assembleBackend(recipe, files);
+  note(`backend ${backend.kind}: ${backend.description}`);
+  const policy = parts.assemblePolicy(recipe, files, { trainable: false, reference: false });
+  files.weights.close();
+  const source = await openSource(recipe.data.eval, recipe.seed, "eval", note);
+  const score = await parts.assembleScorer(recipe);
+  try {
+    const evaluation = await parts.runEvaluation(recipe, recipe.eval, { policy, files, source, score });
+    const step = target.checkpoint?.step ?? 0;
+    if (output.csv !== null) {
+      const rows = evaluation.rows.map((row) => ({ ...row, step, stage: recipe.algorithm.kind }));
+      writeFileAtomic(output.csv, stringify(rows, { header: true, columns: [...evaluationColumns] }));
+    }
+    if (output.prompts !== null) {
+      const rows = promptRows(evaluation, step, recipe.algorithm.kind);
+      writeFileAtomic(
+        output.prompts,
+        stringify(rows, { header: true, columns: [...evaluationPromptColumns] }),
+      );
+    }
+    if (output.completions !== null) {
+      const lines = evaluation.prompts.flatMap(({ prompt, completions }) =>
+        completions.map(({ completion, score }) =>
+          JSON.stringify(sampleRecord(step, recipe.algorithm.kind, prompt, { ...completion, ...score })),
+        ),
+      );
+      writeFileAtomic(output.completions, `${lines.join("\n")}\n`);
+    }
+    return { target, evaluation };
+  } finally {
+    policy.dispose();
+    await score.close();
+  }
+}

@@ -1,0 +1,194 @@
+/** `rlpt train`: a resolved recipe to a run directory, from the start or from its newest checkpoint. */
+
+import { isAbsolute, join, relative } from "node:path";
+import { stringify } from "csv-stringify/sync";
+import type { Evaluation } from "../algorithms/evaluate.ts";
+import type { StageOutcome } from "../algorithms/stage.ts";
+import { type ProfileRow, startProfile } from "../backend/profile.ts";
+import type { RecipeStage } from "../config/load.ts";
+import { printResolved } from "../config/print.ts";
+import { openSource } from "../data/source.ts";
+import { writeFileAtomic } from "../lib/files.ts";
+import { VERSION } from "../lib/version.ts";
+import type { ModelFiles, TrainablePolicy } from "../policy/interfaces.ts";
+import { newAlarmHistory } from "../run/alarms.ts";
+import { createInterrupt } from "../run/interrupt.ts";
+import type { Progress } from "../run/progress.ts";
+import { collectProvenance, recordResume, writeProvenance } from "../run/provenance.ts";
+import { createRunDirectory, openRun, writeRecipe } from "../run/run-directory.ts";
+import { createUsageMeter } from "../run/usage.ts";
+import * as parts from "./assemble.ts";
+import type { TrainingState } from "./checkpoint-contents.ts";
+import { runStage, type Session, type Steering } from "./run-stage.ts";
+
+/** @returns the stages with every size filled in; the backend is a fresh one afterwards */
+export type FitStages = (
+  stages: readonly RecipeStage[],
+  files: ModelFiles,
+  backend: string,
+  note: (text: string) => void,
+) => Promise<readonly RecipeStage[]>;
+
+export interface TrainingRequest {
+  /** Of the recipe, in order; what is said once is said in the first. */
+  stages: readonly RecipeStage[];
+  /** model.path as it was given; for provenance. */
+  givenModel?: string | null;
+  /** Take up this run directory. */
+  resume: string | null;
+  /** Taken as the run directory when new. */
+  runDir: string | null;
+  progress: Progress;
+  command: readonly string[];
+  /** For provenance and directory names, never for results. */
+  now: Date;
+  /** Fills in the sizes that the stages leave open, from what the machine's memory holds; nothing is loaded yet. */
+  fit?: FitStages;
+  /** Text of plan.json, which the run's end is compared with. */
+  plan?: string;
+  /** Times what computes. */
+  profile?: boolean;
+  /** For plans and replays; nothing in an ordinary run. */
+  steering?: Steering;
+}
+
+export interface TrainingResult {
+  runDir: string;
+  outcome: StageOutcome;
+  /** Newest checkpoint. */
+  checkpoint: string | null;
+  first: Evaluation["metrics"] | null;
+  last: Evaluation["metrics"] | null;
+  /** Where the time went, the most expensive first; null where nobody asked. */
+  profile: ProfileRow[] | null;
+}
+
+export async function train(request: TrainingRequest): Promise<TrainingResult> {
+  const { progress } = request;
+  const { recipe } = request.stages[0]!;
+  const note = progress.note;
+  const clock = () => performance.now() / 1000;
+  const began = clock();
+
+  // 1. everything that can be wrong with files is found before a run directory exists
+  const files = await parts.openRecipeModel(recipe, note);
+  const backend = await parts.assembleBackend(recipe, files);
+  note(`backend ${backend.kind}: ${backend.description}`);
+  const stages =
+    request.resume === null && request.steering === undefined
+      ? await (request.fit?.(request.stages, files, backend.kind, note) ?? request.stages)
+      : request.stages;
+  const profile = request.profile ? startProfile() : null;
+  const policy = parts.assemblePolicy(recipe, files, { trainable: true, reference: false });
+  files.weights.close();
+  for (const text of policy.notes) note(text);
+  for (const stage of stages) {
+    await openSource(stage.recipe.data.train, stage.recipe.seed, "train", () => {});
+  }
+  note(
+    `policy ${displayPath(files.source)}: ${policy.parameterCount.toLocaleString("en")} parameters, ${trainableCount(policy).toLocaleString("en")} trainable`,
+  );
+
+  // 2. the run directory: new, or taken up
+  const provenance = await collectProvenance({
+    rlptVersion: VERSION,
+    seed: recipe.seed,
+    time: request.now,
+    command: request.command,
+    model: request.givenModel ?? null,
+    backend: {
+      kind: backend.kind,
+      device: backend.device,
+      description: backend.description,
+      ...backend.versions,
+    },
+    dataFiles: stages
+      .flatMap(({ recipe: { data } }) => [data.train, data.eval])
+      .flatMap((data) => (data?.kind === "file" ? [data.path] : [])),
+    workingDirectory: process.cwd(),
+  });
+  const runDir =
+    request.resume ??
+    createRunDirectory({
+      root: recipe.run.root,
+      name: recipe.run.name ?? "run",
+      seed: recipe.seed,
+      time: request.now,
+      ...(request.runDir === null ? {} : { directory: request.runDir }),
+    });
+  // before anything else lies in it: killed from here on, the directory is a run that can be taken up
+  if (request.resume === null) writeRecipe(runDir, printResolved({ stages }));
+  const run = await openRun(runDir, { note: (text) => note(text, "warning") });
+  const interrupt = createInterrupt((signal) =>
+    note(`${signal}: finishing the step and writing a checkpoint; again to stop at once`, "warning"),
+  );
+  let session: Session | null = null;
+  try {
+    if (request.plan !== undefined) writeFileAtomic(join(runDir, "plan.json"), request.plan);
+    if (request.resume === null) writeProvenance(runDir, provenance);
+    else {
+      writeRecipe(runDir, printResolved({ stages }));
+      const changes = recordResume(runDir, provenance, run.from?.step ?? 0);
+      for (const change of changes) {
+        note(`${change}; results may differ from an uninterrupted run`, "warning");
+      }
+    }
+
+    // 3. the stages, each from the weights of the one before; a resumed run begins inside one
+    const state = run.from === null ? null : (run.from.state as TrainingState);
+    const usage = createUsageMeter(runDir, clock, {
+      began,
+      resumed: request.resume !== null,
+      compiled: () => policy.compilation()?.seconds ?? 0,
+    });
+    session = {
+      stages,
+      progress,
+      steering: request.steering ?? {},
+      usage,
+      clock,
+      files,
+      policy,
+      run,
+      interrupted: () => interrupt.poll(),
+      critic: null,
+      alarms: recipe.run.alarms ? { history: state?.alarms ?? newAlarmHistory() } : null,
+      first: state?.first ?? null,
+      last: null,
+      newest: run.from?.directory ?? null,
+    };
+    let offset = state?.offset ?? 0;
+    for (let index = state?.stage ?? 0; index < stages.length; index++) {
+      const resumed = state !== null && index === state.stage ? state : null;
+      const done = await runStage(session, index, offset, resumed);
+      offset += done;
+      if (offset >= (session.steering.stopAt ?? Number.POSITIVE_INFINITY)) break;
+    }
+    usage.write();
+    const rows = profile?.() ?? null;
+    if (rows !== null) writeFileAtomic(join(runDir, "profile.csv"), stringify(rows, { header: true }));
+    return {
+      runDir,
+      profile: rows,
+      outcome: "finished",
+      checkpoint: session.newest,
+      first: session.first,
+      last: session.last,
+    };
+  } finally {
+    interrupt.dispose();
+    run.close();
+    session?.critic?.dispose();
+    policy.dispose();
+  }
+}
+
+function trainableCount(policy: TrainablePolicy): number {
+  return [...policy.trainable.values()].reduce((sum, { size }) => sum + size, 0);
+}
+
+/** Relative where that is shorter: a model inside the working directory. */
+function displayPath(path: string): string {
+  const inside = relative("", path);
+  return isAbsolute(path) && !inside.startsWith("..") ? inside : path;
+}
