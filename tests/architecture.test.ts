@@ -13,6 +13,7 @@ const ALLOWED: Record<string, readonly string[]> = {
   data: ["types.ts", "lib"],
   backend: ["types.ts", "lib"],
   policy: ["types.ts", "lib", "backend"],
+  samplers: ["types.ts", "lib"],
   rollouts: ["types.ts", "lib"],
   rewards: ["types.ts", "lib"],
   advantages: ["types.ts", "lib"],
@@ -27,6 +28,7 @@ const ALLOWED: Record<string, readonly string[]> = {
     "options",
     "data",
     "policy",
+    "samplers",
     "rollouts",
     "rewards",
     "advantages",
@@ -126,7 +128,7 @@ const ALLOWED: Record<string, readonly string[]> = {
 };
 
 /** Option schemas and contracts that others may read: free of tensors. */
-const isOptions = (path: string) => /(^|\/)(\w+-)?options\.ts$/.test(path);
+const isOptions = (path: string) => /(^|\/)(\w+-)?(options|kinds|declaration)\.ts$/.test(path);
 
 /** These may load tfjs; everything else must start without it. */
 const TENSOR_FOLDERS = new Set([

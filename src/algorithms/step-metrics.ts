@@ -1,32 +1,24 @@
 /** What GRPO and PPO alike write about a step: its rollout, advantages, clipped updates and times. */
 import * as tf from "@tensorflow/tfjs";
 import { mean, standardDeviation } from "../lib/math.ts";
-import { type Shaped, shapingColumns } from "../rewards/shaping.ts";
 import type { MetricValues } from "../run/metrics.ts";
-import type { Group, ScoredCompletion } from "../types.ts";
+import type { Batch, Collector } from "./collect.ts";
 import { rolloutColumns, rolloutMetrics } from "./metrics.ts";
 import { modeColumns, modeMetrics, sliceColumns, sliceMetrics, slicesOf } from "./mode-metrics.ts";
-import { type RolloutStage, tokenMean } from "./rollout.ts";
+import { tokenMean } from "./rollout.ts";
+import type { Stage } from "./stage.ts";
 import type { UpdateSums } from "./update.ts";
 
 /** A step that is over. */
 export interface SampledStep {
-  /** Prompts drawn in the stage before this step. */
-  position: number;
-  groups: readonly Group[];
-  scored: readonly ScoredCompletion[][];
-  shaped: Shaped;
+  batch: Batch;
   /** Of each completion; where tokens have their own, their mean. [P][G] */
   advantages: readonly (readonly number[])[];
   /** As the loss had them: one a completion, or one a token. */
   lossAdvantages: readonly number[];
   updates: UpdateSums;
-  /** From `precisionGap`. */
-  precisionGap: { mean: number; largest: number } | null;
-  /** Gradient norm limit of the updates. */
-  clipNorm: number | null;
-  /** Seconds: when the rollout began, when it was sampled, scored, and the update done. */
-  times: { began: number; sampled: number; rewarded: number; updated: number };
+  /** When the updates were done; seconds on the stage's clock. */
+  updated: number;
 }
 
 export interface StepMetrics {
@@ -36,15 +28,21 @@ export interface StepMetrics {
 }
 
 /** @param own columns that the algorithm fills in itself */
-export function stepMetrics(stage: RolloutStage, own: readonly string[]): StepMetrics {
+export function stepMetrics(
+  stage: Stage,
+  { columns: drawing, shaping }: Pick<Collector, "columns" | "shaping">,
+  own: readonly string[],
+): StepMetrics {
+  const { partNames, optimizer } = stage.settings;
   const { size } = stage.train;
   const slices = slicesOf(stage.train);
   const rounds = stage.policy.precision !== "f32";
   const columns = [
-    ...rolloutColumns(stage.partNames, size !== null),
+    ...rolloutColumns(partNames, size !== null),
     ...sliceColumns(slices),
     ...modeColumns(),
-    ...shapingColumns(stage.shaping),
+    ...drawing,
+    ...shaping.columns,
     "advantage/mean",
     "advantage/std",
     "policy/loss",
@@ -66,31 +64,21 @@ export function stepMetrics(stage: RolloutStage, own: readonly string[]): StepMe
   ];
   return {
     columns,
-    of({
-      position,
-      groups,
-      scored,
-      shaped,
-      advantages,
-      lossAdvantages,
-      updates,
-      precisionGap,
-      clipNorm,
-      times,
-    }) {
+    of({ batch, advantages, lossAdvantages, updates, updated }) {
+      const { groups, scored, shaped, times, precisionGap } = batch;
       const tokens = scored.flat().reduce((sum, { tokens }) => sum + tokens.length, 0);
-      const sampling = times.sampled - times.began;
       return {
-        ...rolloutMetrics(groups, scored, stage.partNames),
-        ...(size === null ? {} : { epoch: (position + groups.length) / size }),
+        ...rolloutMetrics(groups, scored, partNames),
+        ...(size === null ? {} : { epoch: batch.drawnSoFar / size }),
         ...sliceMetrics(slices, groups, scored),
         ...modeMetrics(scored, advantages),
+        ...batch.metrics,
         ...shaped.metrics,
         "advantage/mean": mean(lossAdvantages),
         "advantage/std": standardDeviation(lossAdvantages, 0),
         "policy/entropy": tokenMean(scored, ({ entropies }) => entropies),
         "policy/logprob_mean": tokenMean(scored, ({ logprobs }) => logprobs),
-        ...updates.metrics(clipNorm),
+        ...updates.metrics(optimizer.clip_norm),
         ...(rounds
           ? {
               "policy/precision_gap": precisionGap?.mean ?? null,
@@ -99,10 +87,10 @@ export function stepMetrics(stage: RolloutStage, own: readonly string[]): StepMe
           : {}),
         "optim/updates": stage.optimizer.steps,
         "memory/tensors": tf.memory().numTensors,
-        "time/rollout_s": sampling,
-        "time/reward_s": times.rewarded - times.sampled,
-        "time/update_s": times.updated - times.rewarded,
-        "time/tokens_per_s": tokens / Math.max(1e-9, sampling),
+        "time/rollout_s": times.sampling,
+        "time/reward_s": times.rewarding,
+        "time/update_s": updated - times.rewarded,
+        "time/tokens_per_s": tokens / Math.max(1e-9, times.sampling),
       };
     },
   };

@@ -95,7 +95,55 @@ export const metricDefinitions: readonly MetricDefinition[] = [
     "mean over P of the group's population standard deviation",
     "falls to 0 when groups die",
   ),
-  define("group/dropped", "count", "groups left out of the update by selection", ""),
+  define(
+    "group/drawn",
+    "count",
+    "groups that the step has sampled, redrawn ones included",
+    "algorithm.dynamic_sampling: what the step's batch has cost",
+  ),
+  define(
+    "group/dropped",
+    "count",
+    "groups without a difference in reward that were left out of the batch",
+    "algorithm.dynamic_sampling",
+  ),
+  define(
+    "group/filled",
+    "count",
+    "groups without a difference that fill the batch after all",
+    "above 0: the bound algorithm.dynamic_sampling.oversampling was reached, the prompts are too easy or too hard",
+  ),
+
+  define(
+    "shaping/short",
+    "0..1",
+    "right completions that are no longer than their band's target / right completions",
+    "laser-d: how many get the bonus",
+  ),
+  define(
+    "shaping/target/{band}",
+    "tokens",
+    "target length of the prompts that are easy, medium or hard for the policy",
+    "laser-d: falls while the policy learns to be right in fewer tokens",
+  ),
+  define(
+    "sampler/difficulty",
+    "of the column",
+    "mean over the step's prompts of sampler.column",
+    "rises while the curriculum opens",
+  ),
+  define(
+    "sampler/seen",
+    "0..1",
+    "prompts with a known success rate / all prompts",
+    "sampler.kind success-rate",
+  ),
+  define(
+    "sampler/success",
+    "0..1",
+    "mean over the step's prompts of the success rate known before the step, 0.5 where none is",
+    "near 0.5: the sampler finds prompts of the right difficulty",
+  ),
 
   define("tokens/prompt_mean", "tokens", "mean prompt length over P", ""),
   define(

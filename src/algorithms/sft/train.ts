@@ -3,36 +3,33 @@
  * Also how the laboratory's base models are made, from random weights.
  */
 import * as tf from "@tensorflow/tfjs";
-import { shuffledOrder } from "../data/order.ts";
-import { DataError } from "../lib/errors.ts";
-import { createRng } from "../lib/rng.ts";
-import { crossEntropyLoss } from "../losses/cross-entropy.ts";
-import type { OptimizerOptions } from "../optim/options.ts";
-import { learningRate } from "../optim/schedule.ts";
-import { encodePrompt } from "../rollouts/encode.ts";
-import type { Prompt } from "../types.ts";
+import { DataError } from "../../lib/errors.ts";
+import { createRng } from "../../lib/rng.ts";
+import { crossEntropyLoss } from "../../losses/cross-entropy.ts";
+import { learningRate } from "../../optim/schedule.ts";
+import { encodePrompt } from "../../rollouts/encode.ts";
+import { shuffledOrder } from "../../samplers/shuffled-order.ts";
+import type { Prompt } from "../../types.ts";
+import { runSteps, type Stage, type StageResult } from "../stage.ts";
+import { bucket, firstFit, packRows, spread, type TokenRow } from "../token-batch.ts";
+import { applyGradients, UpdateSums } from "../update.ts";
+import { sft } from "./declaration.ts";
 import type { SftOptions } from "./options.ts";
-import { runSteps, type Stage, type StageResult } from "./stage.ts";
-import { bucket, firstFit, packRows, spread, type TokenRow } from "./token-batch.ts";
-import { applyGradients, UpdateSums } from "./update.ts";
 
-export interface SftStage extends Stage {
-  sft: SftOptions;
-  optimizerOptions: OptimizerOptions;
-  maxPromptTokens: number;
-}
-
-const COLUMNS = ["sft/loss", "sft/tokens", "sft/padding", "epoch", "time/tokens_per_s"] as const;
-
-export async function trainSft(stage: SftStage): Promise<StageResult> {
-  const { sft, policy, clock } = stage;
-  const rng = createRng(stage.seed);
-  const order = shuffledOrder(stage.train, rng.fork(stage.name));
+export async function trainSft(stage: Stage<SftOptions>): Promise<StageResult> {
+  const { settings, policy } = stage;
+  const { clock } = stage.services;
+  const options = settings.algorithm;
+  const order = shuffledOrder(stage.train, createRng(settings.seed).fork(settings.name));
   const position = { next: 0, drawn: [] as TokenRow[] };
-  const columns = COLUMNS.filter((name) => name !== "epoch" || stage.train.size !== null);
+  const columns = [
+    ...sft.columns(options),
+    ...(stage.train.size === null ? [] : ["epoch"]),
+    "time/tokens_per_s",
+  ];
 
   // rows are a function of the stream's beginning: a resumed run reads up to where it stopped
-  for (let step = 0; step < stage.stepsDone; step++) nextRows(stage, order.draw, position);
+  for (let step = 0; step < stage.state.stepsDone; step++) nextRows(stage, order.draw, position);
 
   return runSteps(stage, columns, async (step) => {
     // 1. the step's rows, several examples in each when packing
@@ -41,11 +38,11 @@ export async function trainSft(stage: SftStage): Promise<StageResult> {
 
     // 2. every target token weighs the same
     const targets = rows.flat().reduce((sum, { completion }) => sum + completion.length, 0);
-    const length = sft.row_length ?? bucket(Math.max(...rows.map(rowTokens)));
+    const length = options.row_length ?? bucket(Math.max(...rows.map(rowTokens)));
 
     // 3. forward, backward and AdamW, in micro-batches
-    const lr = learningRate(stage.optimizerOptions, step, stage.steps);
-    const size = sft.micro_batch_rows ?? rows.length;
+    const lr = learningRate(settings.optimizer, step, settings.steps);
+    const size = options.micro_batch_rows ?? rows.length;
     const microBatches = Array.from({ length: Math.ceil(rows.length / size) }, (_, i) =>
       rows.slice(i * size, (i + 1) * size),
     );
@@ -73,7 +70,7 @@ export async function trainSft(stage: SftStage): Promise<StageResult> {
       "sft/padding": 1 - used / (rows.length * length),
       ...(stage.train.size === null ? {} : { epoch: position.next / stage.train.size }),
       "time/tokens_per_s": used / Math.max(1e-9, clock() - began),
-      ...sums.common(stage.optimizerOptions.clip_norm),
+      ...sums.common(settings.optimizer.clip_norm),
       "optim/updates": stage.optimizer.steps,
       "memory/tensors": tf.memory().numTensors,
     };
@@ -82,32 +79,32 @@ export async function trainSft(stage: SftStage): Promise<StageResult> {
 
 /** Draws examples until they fill the step's rows; what does not fit waits for the next step. */
 function nextRows(
-  stage: SftStage,
+  stage: Stage<SftOptions>,
   draw: (start: number, count: number) => Prompt[],
   position: { next: number; drawn: TokenRow[] },
 ): TokenRow[][] {
-  const { sft } = stage;
+  const options = stage.settings.algorithm;
   const take = (count: number) => {
     position.drawn.push(...draw(position.next, count).map((prompt) => example(stage, prompt)));
     position.next += count;
   };
-  if (!sft.packing) {
-    take(sft.rows_per_step);
+  if (!options.packing) {
+    take(options.rows_per_step);
     return position.drawn.splice(0).map((row) => [row]);
   }
-  const rowLength = sft.row_length!;
+  const rowLength = options.row_length!;
   let rows = firstFit(position.drawn, rowLength);
-  while (rows.length <= sft.rows_per_step) {
-    take(sft.rows_per_step);
+  while (rows.length <= options.rows_per_step) {
+    take(options.rows_per_step);
     rows = firstFit(position.drawn, rowLength);
   }
-  const full = rows.slice(0, sft.rows_per_step);
+  const full = rows.slice(0, options.rows_per_step);
   const used = new Set(full.flat());
   position.drawn = position.drawn.filter((row) => !used.has(row));
   return full;
 }
 
-function example(stage: SftStage, prompt: Prompt): TokenRow {
+function example(stage: Stage<SftOptions>, prompt: Prompt): TokenRow {
   if (prompt.target === undefined) {
     throw new DataError(
       `prompt ${prompt.id} of ${stage.train.name} has no target: supervised training needs one (data.train.target)`,
@@ -116,10 +113,10 @@ function example(stage: SftStage, prompt: Prompt): TokenRow {
   const end = stage.tokenizer.eosIds[0];
   const target = stage.tokenizer.encode(prompt.target, { addSpecialTokens: false });
   const row = {
-    prompt: encodePrompt(stage.tokenizer, prompt, stage.maxPromptTokens),
+    prompt: encodePrompt(stage.tokenizer, prompt, stage.settings.maxPromptTokens),
     completion: end === undefined ? target : [...target, end],
   };
-  const limit = stage.sft.row_length ?? Number.POSITIVE_INFINITY;
+  const limit = stage.settings.algorithm.row_length ?? Number.POSITIVE_INFINITY;
   if (rowTokens([row]) > limit) {
     throw new DataError(
       `example ${prompt.id} has ${rowTokens([row])} tokens, algorithm.row_length is ${limit}: raise it or drop the row`,
