@@ -1,8 +1,8 @@
 /** Row by row, where the whole would not fit. */
 import * as tf from "@tensorflow/tfjs";
 import { deviceCount } from "./devices.ts";
-import { currentLazyBackend } from "./xla/lazy-backend.ts";
-import { loopOverRows } from "./xla/loops.ts";
+import { currentLazyBackend } from "./stablehlo/lazy-backend.ts";
+import { loopOverRows } from "./stablehlo/loops.ts";
 
 export interface RowsAndSum {
   rows: tf.Tensor;

@@ -1,7 +1,7 @@
 /** Rows of a batch on several devices of one machine; a single device, and backends that have no more, do nothing here. */
 import type * as tf from "@tensorflow/tfjs";
 import { differentiable } from "./fused.ts";
-import { currentLazyBackend } from "./xla/lazy-backend.ts";
+import { currentLazyBackend } from "./stablehlo/lazy-backend.ts";
 
 /** Devices that share the rows of each batch. */
 export function deviceCount(): number {
@@ -9,7 +9,7 @@ export function deviceCount(): number {
 }
 
 /**
- * A tensor with its first axis, the rows of a batch, cut between the devices (xla/data-parallel.ts). Differentiable.
+ * A tensor with its first axis, the rows of a batch, cut between the devices (stablehlo/data-parallel.ts). Differentiable.
  * @param given the tensor, or what makes it from numbers of the host: then it goes to the devices in parts, however large
  */
 export function overDevices<T extends tf.Tensor>(given: T | (() => T)): T {

@@ -1,7 +1,7 @@
 /** Weights that are not trained, in the least memory that loses nothing. */
 import * as tf from "@tensorflow/tfjs";
 import { upperHalves } from "../lib/bfloat16.ts";
-import { currentLazyBackend } from "./xla/lazy-backend.ts";
+import { currentLazyBackend } from "./stablehlo/lazy-backend.ts";
 
 /** Smaller ones (norms, biases) are not worth it, and not operands of products. */
 const HALVED_FROM = 2 ** 12;

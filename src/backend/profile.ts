@@ -1,7 +1,7 @@
 /** Where the time goes: by compiled program, or by kernel where a backend computes op by op. */
 import { performance } from "node:perf_hooks";
 import * as tf from "@tensorflow/tfjs";
-import { currentLazyBackend } from "./xla/lazy-backend.ts";
+import { currentLazyBackend } from "./stablehlo/lazy-backend.ts";
 
 export interface ProfileRow {
   /** What the program computes, or the kernel's name. */

@@ -1,5 +1,5 @@
 import * as tf from "@tensorflow/tfjs";
-import { currentLazyBackend } from "./xla/lazy-backend.ts";
+import { currentLazyBackend } from "./stablehlo/lazy-backend.ts";
 
 /** Some backends (WebGPU) can only be read asynchronously. */
 export function readsSynchronously(): boolean {

@@ -1,8 +1,8 @@
 /** Trading time for memory: a function whose intermediate tensors are computed again in the backward pass. */
 import * as tf from "@tensorflow/tfjs";
 import { differentiable, together } from "./fused.ts";
-import { currentLazyBackend } from "./xla/lazy-backend.ts";
-import { gradientsApart } from "./xla/loops.ts";
+import { currentLazyBackend } from "./stablehlo/lazy-backend.ts";
+import { gradientsApart } from "./stablehlo/loops.ts";
 
 /**
  * fn(inputs, constants), of which only the arguments are kept for the backward pass; there `fn` runs again,

@@ -5,7 +5,7 @@ import * as tf from "@tensorflow/tfjs";
 import { BackendError } from "../lib/errors.ts";
 import { autoOrder, type BackendKind } from "./options.ts";
 import { type SelfTestResult, selfTest } from "./self-test.ts";
-import { startTensorFlow } from "./tfjs-node.ts";
+import { startTensorFlow } from "./tfjs-node/start.ts";
 import { BackendUnavailable, type StartedBackend } from "./unavailable.ts";
 import type { CblasLibrary } from "./wasm/cblas.ts";
 
@@ -141,7 +141,7 @@ async function start(kind: BackendKind, options: StartOptions, auto: boolean): P
     case "tfjs-node-gpu":
       return startTensorFlow(kind);
     case "webgpu": {
-      const { startWebgpu } = await import("./webgpu.ts");
+      const { startWebgpu } = await import("./webgpu/start.ts");
       return startWebgpu({ allowSoftware: !auto });
     }
     case "xla": {
@@ -150,7 +150,7 @@ async function start(kind: BackendKind, options: StartOptions, auto: boolean): P
       return startXla({ library, threads, device, precision, devices });
     }
     case "tensorflow": {
-      const { startTensorFlowLibrary } = await import("./tensorflow.ts");
+      const { startTensorFlowLibrary } = await import("./tensorflow/start.ts");
       const { library, threads, device } = options;
       return startTensorFlowLibrary({ library, threads, device });
     }

@@ -12,7 +12,7 @@ import {
   settle,
   withExactProducts,
 } from "../backend/read.ts";
-import { currentLazyBackend } from "../backend/xla/lazy-backend.ts";
+import { currentLazyBackend } from "../backend/stablehlo/lazy-backend.ts";
 import { RlptError } from "../lib/errors.ts";
 import { createRng, type Rng } from "../lib/rng.ts";
 import type { GenerationSession, SampledRow, SamplingRequest } from "../types.ts";
@@ -56,7 +56,7 @@ import {
 } from "./lora.ts";
 import { mergedValues } from "./merged.ts";
 import { parseModelConfig } from "./model-config.ts";
-import { sampleRows } from "./program-generation.ts";
+import { sampleRows } from "./stablehlo/generation.ts";
 
 export interface PolicyOptions {
   /** All weights, low-rank adapters on frozen weights, or nothing (evaluation, sampling). */

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { BackendError } from "../../lib/errors.ts";
 import { writeFileAtomic } from "../../lib/files.ts";
+import type { Executor } from "../stablehlo/executor.ts";
 import {
   downloadWheel,
   openWheel,
@@ -12,7 +13,6 @@ import {
   type Wheel,
   type WheelRequest,
 } from "../wheels.ts";
-import type { Executor } from "./executor.ts";
 import { hasDriver } from "./open.ts";
 import { type PluginName, pluginCacheFolder, pluginNames, pluginsIn } from "./pjrt/find.ts";
 import { selfTestExecutor } from "./self-test.ts";

@@ -3,8 +3,8 @@ import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { cacheDir } from "../../lib/cache.ts";
 import { BackendError } from "../../lib/errors.ts";
+import type { Executor, Platform } from "../stablehlo/executor.ts";
 import { BackendUnavailable } from "../unavailable.ts";
-import type { Executor, Platform } from "./executor.ts";
 import { type FoundPlugin, findPlugins } from "./pjrt/find.ts";
 import { findTensorFlow } from "./tensorflow/find.ts";
 

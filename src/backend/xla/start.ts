@@ -1,9 +1,9 @@
 /** Puts an executor behind tfjs. */
 import * as tf from "@tensorflow/tfjs";
+import type { Executor } from "../stablehlo/executor.ts";
+import { registerXlaKernels } from "../stablehlo/kernels/register.ts";
+import { LazyBackend, type Precision, xlaBackendName } from "../stablehlo/lazy-backend.ts";
 import type { StartedBackend } from "../unavailable.ts";
-import type { Executor } from "./executor.ts";
-import { registerXlaKernels } from "./kernels/register.ts";
-import { LazyBackend, type Precision, xlaBackendName } from "./lazy-backend.ts";
 import { openExecutor } from "./open.ts";
 import { selfTestExecutor } from "./self-test.ts";
 

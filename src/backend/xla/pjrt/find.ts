@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { cacheDir } from "../../../lib/cache.ts";
 import { distributionVersion, entriesOf, pythonEnvironment } from "../../python.ts";
-import type { Platform } from "../executor.ts";
+import type { Platform } from "../../stablehlo/executor.ts";
 
 export interface FoundPlugin {
   /** The library. */

@@ -1,17 +1,17 @@
 /** Generation inside a program gives what the host gives that samples token by token. */
 import * as tf from "@tensorflow/tfjs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { LazyBackend } from "../../src/backend/xla/lazy-backend.ts";
-import { startLazyBackend } from "../../src/backend/xla/start.ts";
-import { createRng } from "../../src/lib/rng.ts";
-import { type DecoderPolicy, initPolicy, type PolicyOptions } from "../../src/policy/policy.ts";
-import { capacities, ladder } from "../../src/policy/program-sizes.ts";
-import { type GenerateOptions, generate } from "../../src/rollouts/generate.ts";
-import type { Completion } from "../../src/types.ts";
-import { optionalPart } from "../helpers/optional.ts";
-import { characters } from "../helpers/scripted-policy.ts";
-import { useBackend } from "../helpers/tensors.ts";
-import { openTestExecutor, type Watched, watched, xlaHere, xlaMissing } from "../helpers/xla.ts";
+import type { LazyBackend } from "../../../src/backend/stablehlo/lazy-backend.ts";
+import { startLazyBackend } from "../../../src/backend/xla/start.ts";
+import { createRng } from "../../../src/lib/rng.ts";
+import { type DecoderPolicy, initPolicy, type PolicyOptions } from "../../../src/policy/policy.ts";
+import { capacities, ladder } from "../../../src/policy/stablehlo/sizes.ts";
+import { type GenerateOptions, generate } from "../../../src/rollouts/generate.ts";
+import type { Completion } from "../../../src/types.ts";
+import { optionalPart } from "../../helpers/optional.ts";
+import { characters } from "../../helpers/scripted-policy.ts";
+import { useBackend } from "../../helpers/tensors.ts";
+import { openTestExecutor, type Watched, watched, xlaHere, xlaMissing } from "../../helpers/xla.ts";
 
 type Json = Record<string, unknown>;
 

@@ -2,9 +2,9 @@
  * What the JavaScript of @tensorflow/tfjs-node-gpu asks of its compiled add-on, over TensorFlow's C API instead:
  * tensors by number, and eager operations on them.
  */
-import { BackendError } from "../lib/errors.ts";
-import type { Pointer } from "./xla/native.ts";
-import { stringList, type TensorFlowLibrary } from "./xla/tensorflow/library.ts";
+import { BackendError } from "../../lib/errors.ts";
+import type { Pointer } from "../xla/native.ts";
+import { stringList, type TensorFlowLibrary } from "../xla/tensorflow/library.ts";
 
 /** An attribute as the package's kernels give it; `type` is one of the TF_ATTR_ numbers. */
 interface OpAttribute {

@@ -1,9 +1,9 @@
 /** Sums of rows by index in one order, as cards compute them, on the executor for the CPU. */
 import * as tf from "@tensorflow/tfjs";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { emitModule } from "../../../src/backend/xla/emit.ts";
-import type { LazyBackend } from "../../../src/backend/xla/lazy-backend.ts";
-import { orderedScatterAdd, sumByIndex } from "../../../src/backend/xla/ordered-sums.ts";
+import { emitModule } from "../../../src/backend/stablehlo/emit.ts";
+import type { LazyBackend } from "../../../src/backend/stablehlo/lazy-backend.ts";
+import { orderedScatterAdd, sumByIndex } from "../../../src/backend/stablehlo/ordered-sums.ts";
 import { startLazyBackend } from "../../../src/backend/xla/start.ts";
 import { createRng } from "../../../src/lib/rng.ts";
 import { optionalPart } from "../../helpers/optional.ts";

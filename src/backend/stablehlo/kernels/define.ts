@@ -1,4 +1,4 @@
-/** How kernels of the xla backend are written: values in, values out. */
+/** How kernels of the backend that is traced (xla) are written: values in, values out. */
 import * as tf from "@tensorflow/tfjs";
 import type { Value } from "../graph.ts";
 import { convert } from "../hlo.ts";

@@ -1,9 +1,9 @@
 import * as tf from "@tensorflow/tfjs";
 import { expect, it } from "vitest";
-import { startBackend } from "../../src/backend/select.ts";
-import { isSoftwareAdapter, watchDevice } from "../../src/backend/webgpu.ts";
-import { optionalPart } from "../helpers/optional.ts";
-import { swiftShader, swiftShaderMissing } from "../helpers/swiftshader.ts";
+import { startBackend } from "../../../src/backend/select.ts";
+import { isSoftwareAdapter, watchDevice } from "../../../src/backend/webgpu/start.ts";
+import { optionalPart } from "../../helpers/optional.ts";
+import { swiftShader, swiftShaderMissing } from "../../helpers/swiftshader.ts";
 
 it("knows adapters that compute on the CPU", () => {
   const info = { vendor: "", architecture: "", device: "", description: "" };

@@ -1,8 +1,8 @@
 /** The kernels of @tensorflow/tfjs-node-gpu, op by op, over a TensorFlow library of today. */
 import { createRequire } from "node:module";
 import * as tf from "@tensorflow/tfjs";
-import { findPackage } from "./tfjs-node.ts";
-import { BackendUnavailable, type StartedBackend } from "./unavailable.ts";
+import { findPackage } from "../tfjs-node/start.ts";
+import { BackendUnavailable, type StartedBackend } from "../unavailable.ts";
 
 const require = createRequire(import.meta.url);
 const packages = ["@tensorflow/tfjs-node-gpu", "@tensorflow/tfjs-node"];
@@ -30,7 +30,7 @@ export async function startTensorFlowLibrary(
       "npm install @tensorflow/tfjs-node-gpu --ignore-scripts",
     );
   }
-  const { findTensorFlow } = await import("./xla/tensorflow/find.ts");
+  const { findTensorFlow } = await import("../xla/tensorflow/find.ts");
   const library = options.library ?? "auto";
   const { found, looked } = findTensorFlow(library === "auto" ? undefined : library);
   if (found === null) {
@@ -40,11 +40,11 @@ export async function startTensorFlowLibrary(
     );
   }
   if (options.device === "gpu") {
-    const { hasDriver } = await import("./xla/open.ts");
+    const { hasDriver } = await import("../xla/open.ts");
     if (!hasDriver("cuda")) throw new BackendUnavailable("no NVIDIA driver is here", null);
   }
-  const { openTensorFlow } = await import("./xla/tensorflow/library.ts");
-  const { tensorflowBinding } = await import("./tensorflow-binding.ts");
+  const { openTensorFlow } = await import("../xla/tensorflow/library.ts");
+  const { tensorflowBinding } = await import("./binding.ts");
   const tensorflow = openTensorFlow(
     found.folder,
     options.threads === undefined ? {} : { threads: options.threads },

@@ -1,7 +1,7 @@
 /** Every kernel of the xla backend against float64 or exact integers, executed; many kernels in one program. */
 import { afterAll, beforeAll, expect, it } from "vitest";
-import type { Executor } from "../../../src/backend/xla/executor.ts";
-import { definedKernels } from "../../../src/backend/xla/kernels/define.ts";
+import type { Executor } from "../../../src/backend/stablehlo/executor.ts";
+import { definedKernels } from "../../../src/backend/stablehlo/kernels/define.ts";
 import { startLazyBackend } from "../../../src/backend/xla/start.ts";
 import { optionalPart } from "../../helpers/optional.ts";
 import { openTestExecutor, xlaHere, xlaMissing } from "../../helpers/xla.ts";

@@ -1,13 +1,13 @@
 /** Generation's forward passes inside a program: prompts at once, then one token of every row. */
 import * as tf from "@tensorflow/tfjs";
-import { overDevices } from "../backend/devices.ts";
-import type { Value } from "../backend/xla/graph.ts";
-import * as hlo from "../backend/xla/hlo.ts";
-import type { LazyBackend } from "../backend/xla/lazy-backend.ts";
-import { batchContext, hiddenKey } from "./batch-context.ts";
-import { attend, embed, finalNorm, finishLayer, logitsOf, project, type WeightView } from "./decoder.ts";
-import type { DecoderConfig, TokenBatch } from "./interfaces.ts";
-import { ropeTables } from "./rope.ts";
+import { overDevices } from "../../backend/devices.ts";
+import type { Value } from "../../backend/stablehlo/graph.ts";
+import * as hlo from "../../backend/stablehlo/hlo.ts";
+import type { LazyBackend } from "../../backend/stablehlo/lazy-backend.ts";
+import { batchContext, hiddenKey } from "../batch-context.ts";
+import { attend, embed, finalNorm, finishLayer, logitsOf, project, type WeightView } from "../decoder.ts";
+import type { DecoderConfig, TokenBatch } from "../interfaces.ts";
+import { ropeTables } from "../rope.ts";
 
 export interface ProgramShape {
   readonly backend: LazyBackend;

@@ -4,7 +4,7 @@ import { createRequire } from "node:module";
 import { availableParallelism } from "node:os";
 import { dirname, join } from "node:path";
 import * as tf from "@tensorflow/tfjs";
-import { BackendUnavailable, type StartedBackend } from "./unavailable.ts";
+import { BackendUnavailable, type StartedBackend } from "../unavailable.ts";
 
 const require = createRequire(import.meta.url);
 

@@ -1,4 +1,4 @@
-/** All kernels of the xla backend, and what is said of those that it lacks. */
+/** All kernels of the backend that is traced (xla), and what is said of those that it lacks. */
 import * as tf from "@tensorflow/tfjs";
 import { BackendError } from "../../../lib/errors.ts";
 import { calledFrom } from "../caller.ts";

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { loopTurns } from "../../../src/backend/xla/loop-turns.ts";
+import { loopTurns } from "../../../src/backend/stablehlo/loop-turns.ts";
 
 /** Counts from a sum of arguments to an argument; a loop of known length around another one; one that does not count. */
 const text = `module @rlpt {

@@ -1,7 +1,7 @@
 /** Graphs are told apart by their structure: equal where their text is, and only there. */
 import { describe, expect, it } from "vitest";
-import { emitModule } from "../../../src/backend/xla/emit.ts";
-import { hostValue, type Value } from "../../../src/backend/xla/graph.ts";
+import { emitModule } from "../../../src/backend/stablehlo/emit.ts";
+import { hostValue, type Value } from "../../../src/backend/stablehlo/graph.ts";
 import {
   add,
   binary,
@@ -30,8 +30,8 @@ import {
   transpose,
   unary,
   whileLoop,
-} from "../../../src/backend/xla/hlo.ts";
-import { type GraphStructure, StructureMap, structureOf } from "../../../src/backend/xla/structure.ts";
+} from "../../../src/backend/stablehlo/hlo.ts";
+import { type GraphStructure, StructureMap, structureOf } from "../../../src/backend/stablehlo/structure.ts";
 import { createRng } from "../../../src/lib/rng.ts";
 
 const numbers = (shape: readonly number[]) =>

@@ -4,8 +4,8 @@ import { createRequire } from "node:module";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import * as tf from "@tensorflow/tfjs";
-import { BackendError } from "../lib/errors.ts";
-import { BackendUnavailable, type StartedBackend } from "./unavailable.ts";
+import { BackendError } from "../../lib/errors.ts";
+import { BackendUnavailable, type StartedBackend } from "../unavailable.ts";
 
 const require = createRequire(import.meta.url);
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { withDonation } from "../../../src/backend/xla/donation.ts";
+import { withDonation } from "../../../src/backend/stablehlo/donation.ts";
 
 const module = (signature: string) =>
   `module @m {\n  func.func public @main(${signature}) -> tensor<2xf32> {\n    return %a : tensor<2xf32>\n  }\n}`;

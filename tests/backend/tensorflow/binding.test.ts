@@ -1,11 +1,11 @@
 import * as tf from "@tensorflow/tfjs";
 import { afterEach, expect, it } from "vitest";
-import { startBackend } from "../../src/backend/select.ts";
-import { startTensorFlowLibrary } from "../../src/backend/tensorflow.ts";
-import { type NodeBinding, tensorflowBinding } from "../../src/backend/tensorflow-binding.ts";
-import { openTensorFlow } from "../../src/backend/xla/tensorflow/library.ts";
-import { tensorflowFolder, tensorflowMissing } from "../helpers/engines.ts";
-import { optionalPart } from "../helpers/optional.ts";
+import { startBackend } from "../../../src/backend/select.ts";
+import { type NodeBinding, tensorflowBinding } from "../../../src/backend/tensorflow/binding.ts";
+import { startTensorFlowLibrary } from "../../../src/backend/tensorflow/start.ts";
+import { openTensorFlow } from "../../../src/backend/xla/tensorflow/library.ts";
+import { tensorflowFolder, tensorflowMissing } from "../../helpers/engines.ts";
+import { optionalPart } from "../../helpers/optional.ts";
 
 const saved = { ...process.env };
 afterEach(() => {

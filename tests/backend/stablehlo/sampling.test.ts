@@ -1,9 +1,9 @@
 /** Sampling inside a program draws what the host draws. */
 import * as tf from "@tensorflow/tfjs";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import type { Executor } from "../../../src/backend/xla/executor.ts";
-import type { LazyBackend } from "../../../src/backend/xla/lazy-backend.ts";
-import { sampleRow } from "../../../src/backend/xla/sampling.ts";
+import type { Executor } from "../../../src/backend/stablehlo/executor.ts";
+import type { LazyBackend } from "../../../src/backend/stablehlo/lazy-backend.ts";
+import { sampleRow } from "../../../src/backend/stablehlo/sampling.ts";
 import { startLazyBackend } from "../../../src/backend/xla/start.ts";
 import { createRng } from "../../../src/lib/rng.ts";
 import {

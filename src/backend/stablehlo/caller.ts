@@ -2,7 +2,7 @@
 
 /** Packages, this backend, and its functions where all files are bundled into one. */
 const own =
-  /node_modules|node:internal|src.backend.xla|at (calledFrom|(Object\.)?kernelFunc|(async )?LazyBackend)/;
+  /node_modules|node:internal|src.backend.(stablehlo|xla)|at (calledFrom|(Object\.)?kernelFunc|(async )?LazyBackend)/;
 
 /** The innermost line of the stack outside of those; empty where there is none. */
 export function calledFrom(): string {

@@ -4,24 +4,16 @@
  * grows from border to border; there, rows that ended leave.
  */
 import * as tf from "@tensorflow/tfjs";
-import type { Value } from "../backend/xla/graph.ts";
-import * as hlo from "../backend/xla/hlo.ts";
-import type { LazyBackend } from "../backend/xla/lazy-backend.ts";
-import { sampleRow } from "../backend/xla/sampling.ts";
-import type { SampledRow, SamplingRequest } from "../types.ts";
-import type { WeightView } from "./decoder.ts";
-import { checkPrompts } from "./generation.ts";
-import type { DecoderConfig } from "./interfaces.ts";
-import {
-  forward,
-  grown,
-  type ProgramShape,
-  pickRows,
-  positionTables,
-  prefill,
-  zero,
-} from "./program-forward.ts";
-import { capacities, ladder, partsFor, slotsFor } from "./program-sizes.ts";
+import type { Value } from "../../backend/stablehlo/graph.ts";
+import * as hlo from "../../backend/stablehlo/hlo.ts";
+import type { LazyBackend } from "../../backend/stablehlo/lazy-backend.ts";
+import { sampleRow } from "../../backend/stablehlo/sampling.ts";
+import type { SampledRow, SamplingRequest } from "../../types.ts";
+import type { WeightView } from "../decoder.ts";
+import { checkPrompts } from "../generation.ts";
+import type { DecoderConfig } from "../interfaces.ts";
+import { forward, grown, type ProgramShape, pickRows, positionTables, prefill, zero } from "./forward.ts";
+import { capacities, ladder, partsFor, slotsFor } from "./sizes.ts";
 
 /** Rows leave at a border when this share of them has ended. */
 const COMPACT_SHARE = 0.375;

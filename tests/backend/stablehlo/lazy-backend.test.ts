@@ -2,9 +2,9 @@
 import * as tf from "@tensorflow/tfjs";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { adamwUpdate } from "../../../src/backend/ops.ts";
-import type { Value } from "../../../src/backend/xla/graph.ts";
-import { add, compare, constant, shift, whileLoop } from "../../../src/backend/xla/hlo.ts";
-import type { LazyBackend } from "../../../src/backend/xla/lazy-backend.ts";
+import type { Value } from "../../../src/backend/stablehlo/graph.ts";
+import { add, compare, constant, shift, whileLoop } from "../../../src/backend/stablehlo/hlo.ts";
+import type { LazyBackend } from "../../../src/backend/stablehlo/lazy-backend.ts";
 import { startLazyBackend } from "../../../src/backend/xla/start.ts";
 import { optionalPart } from "../../helpers/optional.ts";
 import { openTestExecutor, type Watched, watched, xlaHere, xlaMissing } from "../../helpers/xla.ts";
