@@ -6,6 +6,7 @@
 import * as tf from "@tensorflow/tfjs";
 import { widened } from "../../lib/bfloat16.ts";
 import { BackendError } from "../../lib/errors.ts";
+import type { ProductPrecision, ProgramStatistics, ProgramTimes } from "../engine.ts";
 import { calledFrom } from "./caller.ts";
 import { cutByRows } from "./data-parallel.ts";
 import {
@@ -19,15 +20,12 @@ import {
 } from "./executor.ts";
 import { hostValue, insideLoop, Value } from "./graph.ts";
 import { convert, forgetConstants, narrowOf, reshape } from "./hlo.ts";
-import { type CompiledCall, ProgramCache, type ProgramStatistics, type ProgramTimes } from "./programs.ts";
+import { type CompiledCall, ProgramCache } from "./programs.ts";
 
 export const xlaBackendName = "xla";
 
 /** Numbers of this size go to the device at once, so that weights do not stand in the host's memory too. */
 const UPLOAD_AT_ONCE = 2 ** 20;
-
-/** Rounding of operands of matrix products. */
-export type Precision = "f32" | "tf32" | "bf16";
 
 interface Entry {
   value: Value;
@@ -50,7 +48,7 @@ function dataType(type: ElementType): tf.DataType {
 
 export class LazyBackend extends tf.KernelBackend {
   readonly executor: Executor;
-  precision: Precision = "f32";
+  precision: ProductPrecision = "f32";
   private readonly programs: ProgramCache;
   private readonly entries = new WeakMap<object, Entry>();
   private entryCount = 0;
@@ -79,7 +77,7 @@ export class LazyBackend extends tf.KernelBackend {
   }
 
   /** `fn` with other rounding of products. */
-  withPrecision<T>(precision: Precision, fn: () => T): T {
+  withPrecision<T>(precision: ProductPrecision, fn: () => T): T {
     const before = this.precision;
     this.precision = precision;
     try {

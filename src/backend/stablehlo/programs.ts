@@ -2,6 +2,7 @@
 import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { performance } from "node:perf_hooks";
+import type { ProgramStatistics, ProgramTimes } from "../engine.ts";
 import { forDevices } from "./data-parallel.ts";
 import { emitModule, type ModuleText } from "./emit.ts";
 import { bytesOf, type DeviceBuffer, type Executor, type Program } from "./executor.ts";
@@ -12,14 +13,6 @@ export interface CompiledCall {
   entry: Entry;
   /** Values that the program takes, in order. */
   arguments: readonly Value[];
-}
-
-export interface ProgramStatistics {
-  /** Programs compiled so far, and the seconds this took. */
-  readonly compilations: number;
-  readonly compileSeconds: number;
-  /** Runs of programs. */
-  readonly runs: number;
 }
 
 /** With RLPT_XLA_DUMP=folder every program's text is written there, in the order of compilation. */
@@ -36,23 +29,6 @@ interface Entry extends ProgramTimes {
   readonly program: Program;
   /** Of its arguments: places among the structure's inputs and, behind those, its scalars. */
   readonly takes: readonly number[];
-}
-
-export interface ProgramTimes {
-  /** What was asked for when it was compiled. */
-  readonly name: string;
-  readonly operations: number;
-  /** Of arguments that differ from run to run, the largest first. */
-  readonly shapes: readonly string[];
-  /** Runs, since they are timed where they are. */
-  calls: number;
-  /** Seconds of runs, where they are waited for. */
-  seconds: number;
-  readonly compileSeconds: number;
-  /** Bytes that a run takes besides its arguments, as the compiler reports them; null where it cannot be asked. */
-  readonly ownBytes: number | null;
-  /** It came from the programs that earlier runs have kept. */
-  readonly kept: boolean;
 }
 
 /** What is known of one structure. */

@@ -5,6 +5,7 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import * as tf from "@tensorflow/tfjs";
 import { BackendError } from "../../lib/errors.ts";
+import { plainEngine, registerEngine } from "../engine.ts";
 import { BackendUnavailable, type StartedBackend } from "../unavailable.ts";
 
 const require = createRequire(import.meta.url);
@@ -118,6 +119,7 @@ export async function startWebgpu(options: { allowSoftware: boolean }): Promise<
   if (!(await tf.setBackend("webgpu")) || tf.getBackend() !== "webgpu") {
     throw new BackendUnavailable(`tfjs could not open a WebGPU device on ${device}`, howToGetOne);
   }
+  registerEngine(tf.backend(), { ...plainEngine, readsSynchronously: false });
   const watch = watchDevice((tf.backend() as unknown as { device: Device }).device);
   sumInParts();
   return {

@@ -1,8 +1,10 @@
 /** Puts an executor behind tfjs. */
 import * as tf from "@tensorflow/tfjs";
+import { type ProductPrecision, registerEngine } from "../engine.ts";
+import { tracedEngine } from "../stablehlo/engine.ts";
 import type { Executor } from "../stablehlo/executor.ts";
 import { registerXlaKernels } from "../stablehlo/kernels/register.ts";
-import { LazyBackend, type Precision, xlaBackendName } from "../stablehlo/lazy-backend.ts";
+import { LazyBackend, xlaBackendName } from "../stablehlo/lazy-backend.ts";
 import type { StartedBackend } from "../unavailable.ts";
 import { openExecutor } from "./open.ts";
 import { selfTestExecutor } from "./self-test.ts";
@@ -11,8 +13,8 @@ export interface XlaOptions {
   /** "auto", or a folder with TensorFlow's libraries, or a PJRT plugin. */
   library?: string | undefined;
   threads?: number | undefined;
-  device?: "auto" | "gpu" | "cpu";
-  precision?: Precision | undefined;
+  device?: "auto" | "gpu" | "cpu" | undefined;
+  precision?: ProductPrecision | undefined;
   /** Devices that share each batch: "auto" is every GPU, and 1 on the CPU. */
   devices?: "auto" | number | undefined;
 }
@@ -70,6 +72,7 @@ export async function startLazyBackend(executor: Executor): Promise<LazyBackend>
   registerXlaKernels();
   if (tf.findBackend(xlaBackendName) !== null) tf.removeBackend(xlaBackendName);
   const backend = new LazyBackend(executor);
+  registerEngine(backend, tracedEngine(backend));
   tf.registerBackend(xlaBackendName, () => backend, 0);
   await tf.setBackend(xlaBackendName);
   return backend;

@@ -6,7 +6,7 @@
 import * as tf from "@tensorflow/tfjs";
 import type { Value } from "../../backend/stablehlo/graph.ts";
 import * as hlo from "../../backend/stablehlo/hlo.ts";
-import type { LazyBackend } from "../../backend/stablehlo/lazy-backend.ts";
+import { currentLazyBackend, type LazyBackend } from "../../backend/stablehlo/lazy-backend.ts";
 import { sampleRow } from "../../backend/stablehlo/sampling.ts";
 import type { SampledRow, SamplingRequest } from "../../types.ts";
 import type { WeightView } from "../decoder.ts";
@@ -33,8 +33,20 @@ interface LayerCaches {
   values: tf.Tensor4D;
 }
 
-/** @throws RlptError when a prompt does not fit, or the policy has diverged */
-export async function sampleRows(
+/**
+ * Sampling in programs with a policy's weights; null where the current backend is not traced. The function throws an RlptError
+ * when a prompt does not fit, or the policy has diverged.
+ */
+export function programSampling(
+  config: DecoderConfig,
+  view: WeightView,
+): ((prompts: readonly Int32Array[], request: SamplingRequest) => Promise<SampledRow[]>) | null {
+  const backend = currentLazyBackend();
+  if (backend === null) return null;
+  return (prompts, request) => sampleRows(backend, config, view, prompts, request);
+}
+
+async function sampleRows(
   backend: LazyBackend,
   config: DecoderConfig,
   view: WeightView,
