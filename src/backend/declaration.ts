@@ -9,7 +9,7 @@ export type BackendKey = "cblas" | "library" | "precision" | "devices" | "memory
 export interface StartOptions {
   /** A library with cblas_sgemm: "auto" (default) takes the one that is found, "off" none, else a path. */
   cblas?: string | undefined;
-  /** "auto" (default), or a folder with TensorFlow's libraries, or a PJRT plugin. */
+  /** "auto" (default), or "tensorflow", or a folder with TensorFlow's libraries, or a PJRT plugin. */
   library?: string | undefined;
   /** Of the model, where it is known. */
   parameters?: number | undefined;

@@ -67,7 +67,7 @@ export const backendObjectOptions = z.strictObject({
     .min(1)
     .default("auto")
     .describe(
-      "xla: what compiles and runs programs, a folder with TensorFlow's libraries or a PJRT plugin; tensorflow: such a folder; auto takes the first that it finds (rlpt doctor shows where it looks)",
+      "xla: what compiles and runs programs, a folder with TensorFlow's libraries or a PJRT plugin; tensorflow: such a folder. auto takes the first that it finds, the word tensorflow TensorFlow's library, wherever it is (rlpt doctor shows where it looks)",
     ),
   precision: z
     .enum(["f32", "tf32", "bf16"])

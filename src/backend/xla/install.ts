@@ -30,6 +30,8 @@ export interface EngineInstallation {
   wheels: { file: string; version: string; sha256: string }[];
   /** What the self-test ran on, or why it was left out. */
   tested: string;
+  /** Whose build it is, where it is not that of the project whose program it is. */
+  source?: string;
 }
 
 /** Wheels of TensorFlow are bound to one Python each, but hold the same libraries: any will do. */
@@ -145,6 +147,15 @@ export function wheelsOf(engine: InstallableEngine, gpu = false): (WheelRequest 
   }
 }
 
+/** Where an engine's library comes from, when that is not the project whose program it is; null otherwise. */
+export function sourceOf(engine: InstallableEngine): string | null {
+  if (engine !== "xla-cpu") return null;
+  const names = wheelsOf(engine)
+    .map(({ requirement }) => requirement)
+    .join(", ");
+  return `${names} is a build of XLA by a third party, not made by XLA's own project, which publishes none with the plugin interface: it is fixed by its SHA-256. TensorFlow's own library compiles too (rlpt backend install tensorflow, then --set backend.library=tensorflow)`;
+}
+
 export function engineFolder(engine: InstallableEngine): string {
   return engine === "tensorflow" ? tensorflowCacheFolder() : pluginCacheFolder(engine as PluginName);
 }
@@ -157,11 +168,19 @@ export async function installEngine(
   const note = options.onProgress ?? (() => {});
   const requests = wheelsOf(engine, options.gpu);
   const names = requests.map(({ requirement }) => requirement).join(", ");
+  const thirdParty = sourceOf(engine);
+  if (thirdParty !== null) note(thirdParty);
   const manual = `fetch ${requests.length > 1 ? "the wheels" : "the wheel"} ${names} for this platform from PyPI on any machine and run: rlpt backend install ${engine} --wheel FILE${requests.length > 1 ? " --wheel FILE..." : ""}`;
   const downloads = mkdtempSync(join(tmpdir(), "rlpt-wheels-"));
   const folder = engineFolder(engine);
   try {
-    const installed: EngineInstallation = { engine, folder, wheels: [], tested: "" };
+    const installed: EngineInstallation = {
+      engine,
+      folder,
+      wheels: [],
+      tested: "",
+      ...(thirdParty !== null && { source: thirdParty }),
+    };
     await replaceFolder(folder, engine, async (aside) => {
       const given = options.wheels ?? [];
       const unpacked = new Set<string>();
