@@ -1,6 +1,7 @@
 /** Rules about batches, schedules, rewards and the loss. */
 import { updatesOf } from "../algorithms/declaration.ts";
 import { algorithmOf } from "../algorithms/kinds.ts";
+import { kindsWithKey } from "../backend/options.ts";
 import { decidingPart, partName } from "../rewards/options.ts";
 import type { Rule } from "./rules.ts";
 
@@ -183,19 +184,20 @@ const labels: Rule = ({ data, rewards, algorithm }, { report }) => {
   }
 };
 
-/** Kinds that each of backend's keys is for. */
+/** Why an engine that does not read a key of `backend` cannot do what it asks for. */
 const backendKeys = {
-  cblas: { kinds: ["wasm"], why: "makes no use of a BLAS library of ours" },
-  library: { kinds: ["xla", "tensorflow"], why: "opens no such library" },
-  devices: { kinds: ["xla"], why: "computes on one device" },
-  memory_limit: { kinds: ["xla"], why: "does not say what memory its kernels will take" },
-  threads: { kinds: ["wasm", "xla", "tensorflow"], why: "cannot be told how many threads to use" },
+  cblas: "makes no use of a BLAS library of ours",
+  library: "opens no such library",
+  devices: "computes on one device",
+  memory_limit: "does not say what memory its kernels will take",
+  threads: "cannot be told how many threads to use",
 } as const;
 
 const backendKeysUsed: Rule = ({ backend }, { report }) => {
   if (!backend || backend.kind === "auto") return;
-  for (const [key, { kinds, why }] of Object.entries(backendKeys)) {
-    const value = backend[key as keyof typeof backendKeys];
+  for (const [key, why] of Object.entries(backendKeys) as [keyof typeof backendKeys, string][]) {
+    const value = backend[key];
+    const kinds = kindsWithKey(key);
     if (
       value === undefined ||
       value === "auto" ||

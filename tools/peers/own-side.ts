@@ -6,7 +6,7 @@ import { startProfile } from "../../src/backend/profile.ts";
 import { compilation } from "../../src/backend/read.ts";
 import type { StartOptions } from "../../src/backend/select.ts";
 import { startBackend } from "../../src/backend/select.ts";
-import { currentLazyBackend } from "../../src/backend/xla/lazy-backend.ts";
+import { currentLazyBackend } from "../../src/backend/stablehlo/lazy-backend.ts";
 import { measure } from "../../src/data/selection/curves.ts";
 import { peakMemory } from "../../src/lib/peak-memory.ts";
 import { createRng } from "../../src/lib/rng.ts";

@@ -6,7 +6,7 @@
 import { createHash } from "node:crypto";
 import { rowsOfUpdate } from "../../algorithms/declaration.ts";
 import { algorithmOf } from "../../algorithms/kinds.ts";
-import type { Executor } from "../../backend/xla/executor.ts";
+import type { Executor } from "../../backend/stablehlo/executor.ts";
 import type { RecipeStage } from "../../config/load.ts";
 import type { Recipe } from "../../config/schema.ts";
 import { RlptError } from "../../lib/errors.ts";

@@ -9,7 +9,7 @@ import { sampleGroups } from "../../algorithms/rollout.ts";
 import type { Stage } from "../../algorithms/stage.ts";
 import { isHalved } from "../../backend/frozen.ts";
 import { AheadExecutor, type RecordedProgram, type RecordedRun } from "../../backend/xla/ahead-executor.ts";
-import type { Platform } from "../../backend/xla/executor.ts";
+import type { Platform } from "../../backend/stablehlo/executor.ts";
 import { startLazyBackend } from "../../backend/xla/start.ts";
 import type { RecipeStage } from "../../config/load.ts";
 import type { Recipe } from "../../config/schema.ts";
