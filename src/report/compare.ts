@@ -1,7 +1,12 @@
 /** Runs against runs on the prompts that both were evaluated on: differences with intervals. */
 import { ConfigError } from "../lib/errors.ts";
-import type { Rng } from "../lib/rng.ts";
-import { crossedDifference, type Difference, holm, pairedBootstrap } from "../lib/statistics.ts";
+import {
+  crossedDifference,
+  type Difference,
+  holm,
+  pairedDifference,
+  UNBOUNDED_PROMPTS,
+} from "../lib/statistics.ts";
 import { numberCell, type RunFiles } from "./read-run.ts";
 
 export const comparedMetrics = ["accuracy", "reward", "tokens", "thinking"] as const;
@@ -48,7 +53,6 @@ type Table = Map<number, Map<string, number>>;
 export function compareSides(
   sides: readonly Side[],
   options: { metric: ComparedMetric; slice: string | null },
-  rng: Rng,
 ): Comparison[] {
   const [first, ...others] = sides;
   if (first === undefined || others.length === 0)
@@ -68,18 +72,16 @@ export function compareSides(
   return kinds.flatMap((at) => {
     const compared = others.map((other) => {
       const picked = [first, other].map(({ runs }) => runs.map((run) => pick(tables.get(run)!, at)));
-      return compareTwo(
-        [first, other],
-        picked as [Picked[], Picked[]],
-        at,
-        options.metric,
-        rng.fork(at, other.name),
-      );
+      return compareTwo([first, other], picked as [Picked[], Picked[]], at, options.metric);
     });
     const corrected = holm(compared.map(({ difference }) => difference.p));
     return compared.map((one, i) => ({ ...one, corrected: corrected[i]! }));
   });
 }
+
+/** The largest difference that a prompt can have; null where there is none. */
+const boundOf = (metric: ComparedMetric): number | null =>
+  metric === "accuracy" || metric === "thinking" ? 1 : null;
 
 interface Picked {
   values: Map<string, number>;
@@ -124,7 +126,6 @@ function compareTwo(
   [picksA, picksB]: readonly [Picked[], Picked[]],
   at: "last" | "best",
   metric: ComparedMetric,
-  rng: Rng,
 ): Omit<Comparison, "corrected"> {
   const all = [...picksA, ...picksB].map(({ values }) => values);
   const shared = [...all[0]!.keys()].filter((id) => all.every((values) => values.has(id))).sort();
@@ -133,6 +134,13 @@ function compareTwo(
     throw new ConfigError(
       `${a.name} and ${b.name} have ${shared.length} evaluated prompts in common, and a comparison needs two or more; ` +
         "evaluate both with one data.eval",
+    );
+  }
+  const bound = boundOf(metric);
+  if (bound === null && shared.length < UNBOUNDED_PROMPTS) {
+    throw new ConfigError(
+      `${a.name} and ${b.name} have ${shared.length} evaluated prompts in common, and ${metric} has no largest value: ` +
+        `an interval that can be trusted needs ${UNBOUNDED_PROMPTS} or more; accuracy and thinking can be compared on fewer`,
     );
   }
   const matrix = (picks: readonly Picked[]) => picks.map(({ values }) => shared.map((id) => values.get(id)!));
@@ -149,16 +157,16 @@ function compareTwo(
   let difference: Difference;
   if (a.runs.length >= 2 && b.runs.length >= 2) {
     const orderB = pairedSeeds ? seedsA.map((seed) => rowsB[seedsB.indexOf(seed)]!) : rowsB;
-    difference = crossedDifference(rowsA, orderB, pairedSeeds);
+    difference = crossedDifference(rowsA, orderB, pairedSeeds, bound);
     notes.push(
       pairedSeeds
         ? "seeds and prompts are paired; the interval is about new seeds and new prompts"
         : "seeds differ between the sides, so prompts are paired and seeds are not",
     );
   } else {
-    difference = pairedBootstrap(
+    difference = pairedDifference(
       shared.map((_, i) => average(rowsA, i) - average(rowsB, i)),
-      rng,
+      bound,
     );
     notes.push("one run on a side: the interval is about new prompts for these runs, not about new seeds");
   }

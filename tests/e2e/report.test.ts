@@ -8,7 +8,6 @@ import { afterAll, beforeAll, expect, it } from "vitest";
 import { readSides } from "../../src/cli/comparing.ts";
 import { writeReport } from "../../src/cli/reporting.ts";
 import { checkRemovable, describeRuns, removeRuns } from "../../src/cli/run-list.ts";
-import { createRng } from "../../src/lib/rng.ts";
 import { compareSides } from "../../src/report/compare.ts";
 import { escapeHtml } from "../../src/report/render-html.ts";
 import { optionalPart } from "../helpers/optional.ts";
@@ -50,11 +49,16 @@ it("eval-prompts.csv adds up to eval.csv", () => {
 });
 
 it("compares two real runs, and a run with itself finds nothing", () => {
-  const options = { metric: "tokens", slice: null } as const;
-  const [last] = compareSides(readSides([first, second]), options, createRng(1));
+  const options = { metric: "accuracy", slice: null } as const;
+  const [last] = compareSides(readSides([first, second]), options);
   expect(last!.prompts).toBe(6);
-  const [same] = compareSides(readSides([first, `${first}/`]), options, createRng(1));
-  expect(same!.difference).toMatchObject({ mean: 0, low: 0, high: 0, p: 1 });
+  const [same] = compareSides(readSides([first, `${first}/`]), options);
+  expect(same!.difference).toMatchObject({ mean: 0, p: 1 });
+  // six prompts that agree do not show that all do
+  expect(same!.difference.high).toBeGreaterThan(0.3);
+  // and say nothing about lengths, which have no bound
+  const lengths = { metric: "tokens", slice: null } as const;
+  expect(() => compareSides(readSides([first, second]), lengths)).toThrow(/needs 15 or more/);
 });
 
 it("lists runs, and removes only what is a run", () => {
