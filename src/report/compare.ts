@@ -1,5 +1,6 @@
 /** Runs against runs on the prompts that both were evaluated on: differences with intervals. */
 import { ConfigError } from "../lib/errors.ts";
+import { printableLine } from "../lib/printable.ts";
 import {
   crossedDifference,
   type Difference,
@@ -8,6 +9,7 @@ import {
   UNBOUNDED_PROMPTS,
 } from "../lib/statistics.ts";
 import { numberCell, type RunFiles } from "./read-run.ts";
+import { stepOf } from "./series.ts";
 
 export const comparedMetrics = ["accuracy", "reward", "tokens", "thinking"] as const;
 export type ComparedMetric = (typeof comparedMetrics)[number];
@@ -132,14 +134,14 @@ function compareTwo(
   const total = new Set(all.flatMap((values) => [...values.keys()])).size;
   if (shared.length < 2) {
     throw new ConfigError(
-      `${a.name} and ${b.name} have ${shared.length} evaluated prompts in common, and a comparison needs two or more; ` +
+      `${printableLine(`${a.name} and ${b.name}`)} have ${shared.length} evaluated prompts in common, and a comparison needs two or more; ` +
         "evaluate both with one data.eval",
     );
   }
   const bound = boundOf(metric);
   if (bound === null && shared.length < UNBOUNDED_PROMPTS) {
     throw new ConfigError(
-      `${a.name} and ${b.name} have ${shared.length} evaluated prompts in common, and ${metric} has no largest value: ` +
+      `${printableLine(`${a.name} and ${b.name}`)} have ${shared.length} evaluated prompts in common, and ${metric} has no largest value: ` +
         `an interval that can be trusted needs ${UNBOUNDED_PROMPTS} or more; accuracy and thinking can be compared on fewer`,
     );
   }
@@ -173,8 +175,8 @@ function compareTwo(
   const mean = (rows: readonly (readonly number[])[]) =>
     shared.reduce((sum, _, i) => sum + average(rows, i), 0) / shared.length;
   return {
-    a: a.name,
-    b: b.name,
+    a: printableLine(a.name),
+    b: printableLine(b.name),
     at,
     metric,
     meanA: mean(rowsA),
@@ -201,23 +203,24 @@ export function promptValues(
 ): Table {
   if (run.evaluationPrompts.length === 0) {
     throw new ConfigError(
-      `${run.directory}: eval-prompts.csv is missing or empty, and runs are paired by prompt; ` +
+      `${printableLine(run.directory)}: eval-prompts.csv is missing or empty, and runs are paired by prompt; ` +
         "train with data.eval and this version of rlpt",
     );
   }
   const table: Table = new Map();
   for (const row of run.evaluationPrompts) {
     if (slice !== null && !(row["slices"] ?? "").split(";").includes(slice)) continue;
-    const completions = numberCell(row, "completions")!;
+    const completions = numberCell(row, "completions") ?? 0;
     const count = numberCell(row, metric === "thinking" ? "thinking" : "correct");
     const value =
       metric === "reward" || metric === "tokens"
         ? numberCell(row, `${metric}_mean`)
-        : count === null
+        : count === null || completions <= 0
           ? null
           : count / completions;
     if (value === null) continue;
-    const step = Number(row["step"]);
+    const step = stepOf(row);
+    if (step === null || !Number.isFinite(value)) continue;
     const values = table.get(step) ?? new Map<string, number>();
     values.set(row["prompt_id"]!, value);
     table.set(step, values);
@@ -225,6 +228,6 @@ export function promptValues(
   if (table.size > 0) return table;
   const slices = [...new Set(run.evaluationPrompts.flatMap((row) => (row["slices"] ?? "").split(";")))];
   throw new ConfigError(
-    `${run.directory}: eval-prompts.csv has no ${metric}${slice === null ? "" : ` of slice ${slice}; it has ${slices.sort().join(", ")}`}`,
+    `${printableLine(run.directory)}: eval-prompts.csv has no ${metric}${slice === null ? "" : ` of slice ${printableLine(slice)}; it has ${printableLine(slices.sort().join(", "))}`}`,
   );
 }

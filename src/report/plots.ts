@@ -90,6 +90,9 @@ export const orderedColour = (i: number, n: number): string =>
 const percent = (value: number): string => `${Number((value * 100).toFixed(1))}%`;
 const plain = (value: number): string => String(Number(value.toPrecision(4)));
 
+/** Every curve over a run has this axis, all stages counted on; no curve is drawn over time. */
+const STEP_AXIS = "training step";
+
 /** Loads the plotting library, which only reports need. */
 export async function createPlotter(): Promise<Plotter> {
   const [Plot, { parseHTML }] = await Promise.all([import("@observablehq/plot"), import("linkedom")]);
@@ -146,7 +149,7 @@ export async function createPlotter(): Promise<Plotter> {
   const size = (wide = false) => (wide ? { width: 780, height: 260 } : {});
 
   return {
-    lines({ lines, stages, yLabel, xLabel = "step", share = false, wide }) {
+    lines({ lines, stages, yLabel, xLabel = STEP_AXIS, share = false, wide }) {
       const show = share ? percent : plain;
       // curves that stay above one half need no axis from 0
       const lowest = Math.min(...lines.flatMap(({ points }) => points.map(({ y, low }) => low ?? y)));
@@ -199,7 +202,7 @@ export async function createPlotter(): Promise<Plotter> {
       );
     },
 
-    stack({ lines, stages, yLabel, xLabel = "step", wide }) {
+    stack({ lines, stages, yLabel, xLabel = STEP_AXIS, wide }) {
       const rows = lines.flatMap(({ points, colour }) =>
         points.map(({ x, y }) => ({ x, y, colour: colourOf(colour) })),
       );
