@@ -1,5 +1,6 @@
 /** Plots as SVG text. Colours are CSS variables of the page, so that one drawing serves light and dark. */
 import type { PlotOptions } from "@observablehq/plot";
+import { printable } from "../lib/printable.ts";
 import { placeLabels, scatterRange } from "./scatter-labels.ts";
 import type { Point } from "./series.ts";
 
@@ -114,7 +115,7 @@ export async function createPlotter(): Promise<Plotter> {
     svg.setAttribute("aria-label", label);
     // the page's own style sheet says the same once
     svg.querySelector("style")?.remove();
-    return svg.outerHTML;
+    return printable(svg.outerHTML);
   };
   // the figure's heading says the unit; a label here would run into the names of stages
   const yAxis = (share = false, from = 0) => ({
