@@ -131,7 +131,7 @@ function runSections(
     runs.flatMap((run) => evaluationBlocks(run, several)),
   );
   add("cost", "Time, memory and disk", costBlocks(runs));
-  add("samples", "Completions over time", sampleBlocks(runs));
+  add("samples", "Completions over training", sampleBlocks(runs));
   add(
     "provenance",
     "Provenance",

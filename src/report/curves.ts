@@ -30,7 +30,7 @@ interface Curve {
 }
 
 const CURVES: readonly Curve[] = [
-  { column: "reward/mean", title: "Mean reward while training", unit: "reward/mean, of a completion" },
+  { column: "reward/mean", title: "Mean reward while training", unit: "reward/mean" },
   { column: "accuracy", title: "Accuracy while training", unit: "share of completions", share: true },
   { column: "tokens/completion_mean", title: "Length while training", unit: "tokens a completion" },
   {
@@ -207,7 +207,7 @@ export function sliceFigures(run: RunFiles, kind: string, several: boolean, plot
         (slice, i): Line => ({ name: slice, points: points(slice), colour: i, dots: true }),
       );
       figures.push({
-        title: `${prefix}${title} by ${kind}, over time`,
+        title: `${prefix}${title} by ${kind}, over training`,
         unit,
         svg: plot.lines({ lines, yLabel: title, share, stages: stageStarts(run.metrics) }),
         legend: legend(lines),

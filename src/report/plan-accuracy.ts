@@ -130,13 +130,15 @@ export function costBlocks(runs: readonly RunFiles[]): Block[] {
   );
   if (rows.length === 0) return faults;
   const planned = rows.some((cells) => cells[3] !== "");
+  const skipped = runs.length > 1 ? 0 : 1;
   return [
     {
       kind: "table",
       table: {
-        header: ["run", "", "took", ...(planned ? ["planned", "plan off by"] : [])],
-        rows: planned ? rows : rows.map((cells) => cells.slice(0, 3)),
-        text: [0, 1],
+        // the run's name only where there are several
+        header: ["run", "quantity", "took", ...(planned ? ["planned", "plan off by"] : [])].slice(skipped),
+        rows: rows.map((cells) => cells.slice(skipped, planned ? 5 : 3)),
+        text: runs.length > 1 ? [0, 1] : [0],
       },
       caption:
         "Time in all: by the clock, from the start of each of the run's processes to its end, pauses between them left out. Time per step: of training steps alone, without start, evaluations and checkpoints. Processor time: of all threads.",
