@@ -64,12 +64,14 @@ export function smooth(points: readonly Point[], window: number): Point[] {
 const meanOf = (points: readonly Point[]): number =>
   points.reduce((sum, { y }) => sum + y, 0) / points.length;
 
-/** Value at x of the least-squares line through the points. */
+/** Value at x of the least-squares line through the points, no further than their own values reach. */
 function lineAt(points: readonly Point[], x: number): number {
   const [centreX, centreY] = [points.reduce((sum, p) => sum + p.x, 0) / points.length, meanOf(points)];
   const spread = points.reduce((sum, p) => sum + (p.x - centreX) ** 2, 0);
   const together = points.reduce((sum, p) => sum + (p.x - centreX) * (p.y - centreY), 0);
-  return spread === 0 ? centreY : centreY + (together / spread) * (x - centreX);
+  const value = spread === 0 ? centreY : centreY + (together / spread) * (x - centreX);
+  const heights = points.map(({ y }) => y);
+  return Math.min(Math.max(...heights), Math.max(Math.min(...heights), value));
 }
 
 /** At most `limit` points: means of equally long stretches; the last may be shorter. */

@@ -1,4 +1,5 @@
 import { spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
@@ -10,6 +11,7 @@ import { writeReport } from "../../src/cli/reporting.ts";
 import { checkRemovable, describeRuns, removeRuns } from "../../src/cli/run-list.ts";
 import { compareSides } from "../../src/report/compare.ts";
 import { escapeHtml } from "../../src/report/render-html.ts";
+import { writeHostileRun } from "../helpers/hostile-files.ts";
 import { optionalPart } from "../helpers/optional.ts";
 import { writeSelection, writeSweep, writeTransferRun } from "../helpers/picture-files.ts";
 import { runTraining, tinyGrpo, tinyStages, workspace } from "../helpers/tiny-run.ts";
@@ -98,6 +100,14 @@ function browse(
   };
 }
 
+/** The page with a script of the test's, which its policy then names beside its own. */
+function withScript(page: string, script: string): string {
+  const hash = createHash("sha256").update(script).digest("base64");
+  return page
+    .replace("script-src ", `script-src 'sha256-${hash}' `)
+    .replace("</body>", () => `<script>${script}</script></body>`);
+}
+
 optionalPart(
   "in a browser",
   chromium !== undefined,
@@ -148,7 +158,7 @@ optionalPart(
       const folders = [writeSelection(space.path(`sel${scheme}`)), writeSweep(space.path(`sweep${scheme}`))];
       const { text } = await writeReport([...runs, ...folders], "html", "-");
       // boxes as the browser lays them out: pairs of names in a plot that meet
-      const measure = `<script>
+      const measure = `
       const box = (e) => e.getBoundingClientRect();
       const names = [...document.querySelectorAll('[id^="sweep"] .broad svg g[aria-label="text"] text')].map(box);
       const meet = (a, b) => a.left < b.right && b.left < a.right && a.top < b.bottom - 2 && b.top < a.bottom - 2;
@@ -156,8 +166,8 @@ optionalPart(
       document.body.dataset.covered = names.filter((a, i) => names.some((b, j) => j > i && meet(a, b))).length;
       document.body.dataset.drawn = [...document.querySelectorAll("#transfer svg, [id^=sel] svg")].filter((e) => box(e).height > 100).length;
       document.body.dataset.paper = getComputedStyle(document.body).backgroundColor;
-    </script>`;
-      const file = space.write(`pictures${scheme}.html`, text.replace("</body>", `${measure}</body>`));
+    `;
+      const file = space.write(`pictures${scheme}.html`, withScript(text, measure));
       const { document, complaints } = browse(
         file,
         "--window-size=1280,2000",
@@ -171,11 +181,35 @@ optionalPart(
     120_000,
   );
 
+  it("runs nothing of a stranger's run, and does not even try to", async () => {
+    const evil = [
+      `<script>document.title="ran"</script>`,
+      `"><img src=x onerror="document.title='ran'">`,
+      `</pre></style></title></svg><svg onload="document.title='ran'">`,
+    ];
+    let count = 0;
+    const next = () => evil[count++ % evil.length]!;
+    const strange = writeHostileRun(space.path("strange"), {
+      text: (field, own) => (/\.csv (stage|dataset|interval|prompts)$/.test(field) ? next() : own),
+      value: (_, own) => (typeof own === "string" ? next() : own),
+    });
+    const { text } = await writeReport([strange], "html", "-");
+    const { document, complaints } = browse(space.write("strange.html", text));
+    // the page's policy would complain about a script that it stops
+    expect(complaints).toEqual([]);
+    expect(document.title).toContain("accuracy 40.0% -> 90.0%");
+    expect(document.querySelectorAll(".card").length).toBe(6);
+    expect(document.querySelector(".card pre")!.textContent).toContain("document.title=");
+    const stopped = browse(space.write("stopped.html", text.replace("<main>", `<main>${evil[1]}`)));
+    expect(stopped.complaints.length).toBeGreaterThan(0);
+    expect(stopped.document.title).not.toBe("ran");
+  }, 120_000);
+
   it("says so when a script fails, and filters completions", async () => {
     const { text } = await writeReport([staged, first], "html", "-");
-    const act = `<script>const s = document.querySelector('[data-filter="run"]'); s.value = "first";
-      s.dispatchEvent(new Event("change", { bubbles: true })); nothing.fails();</script>`;
-    const file = space.write("acted.html", text.replace("</body>", `${act}</body>`));
+    const act = `const s = document.querySelector('[data-filter="run"]'); s.value = "first";
+      s.dispatchEvent(new Event("change", { bubbles: true })); nothing.fails();`;
+    const file = space.write("acted.html", withScript(text, act));
     const { document, complaints } = browse(file);
     expect(complaints.length).toBe(1);
     const cards = [...document.querySelectorAll(".card")];

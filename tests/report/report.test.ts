@@ -305,6 +305,9 @@ it("smooths around the point, keeps straight lines straight, and thins to means"
     ).map(({ y }) => y),
   ).toEqual([expect.closeTo(1.8), 3, 3, 3, expect.closeTo(1.8)]);
   for (const n of [1, 29, 30, 59, 60, 100, 1000, 5001]) expect(smoothingWindow(n) % 2).toBe(1);
+  // a share does not leave 0..1 at an end
+  const zeros = [0, 0, 0, 0, 1, 1, 0].map((y, x) => ({ x, y }));
+  expect(smooth(zeros, 3)[0]!.y).toBe(0);
   // few points, and none, have ends too
   expect(smooth([{ x: 3, y: 4 }], 3)).toEqual([{ x: 3, y: 4 }]);
   expect(smooth([], 3)).toEqual([]);
