@@ -2,7 +2,7 @@
 import { decisionQuality } from "../lib/classification.ts";
 import { mean } from "../lib/math.ts";
 import type { Rng } from "../lib/rng.ts";
-import { bootstrapMean, majority, passAtK, wilson } from "../lib/statistics.ts";
+import { clopperPearson, majority, passAtK, shareInterval } from "../lib/statistics.ts";
 import { summariseConsistency } from "../rewards/contradiction.ts";
 import type { ContradictionOptions } from "../rewards/form-options.ts";
 import { encodePrompt, promptText } from "../rollouts/encode.ts";
@@ -67,7 +67,7 @@ export async function evaluate(
       return { completion, score: scores[i]!, thinks: scores[i]!.thinks };
     }),
   }));
-  return summarise(prompts, options, stream.fork("bootstrap"));
+  return summarise(prompts, options, stream.fork("interval"));
 }
 
 function summarise(prompts: EvaluatedPrompt[], options: EvaluateOptions, rng: Rng): Evaluation {
@@ -114,8 +114,8 @@ function evaluationRow(
   );
   const k = Math.min(...prompts.map(({ completions }) => completions.length));
   const single = prompts.every(({ completions }) => completions.length === 1);
-  // completions of one prompt are not independent: with several, prompts are resampled
-  const interval = single ? wilson(correct, n) : bootstrapMean(perPrompt, rng);
+  // completions of one prompt are not independent: with several, the prompt is the unit
+  const interval = single ? clopperPearson(correct, n) : shareInterval(perPrompt, rng);
   const modes = all.filter(({ thinks }) => thinks !== null);
   return {
     dataset: options.dataset,
@@ -126,7 +126,7 @@ function evaluationRow(
     accuracy: single ? correct / n : mean(perPrompt),
     accuracy_low: interval.low,
     accuracy_high: interval.high,
-    interval: single ? "wilson" : "bootstrap",
+    interval: single ? "clopper-pearson" : "gaffke",
     k,
     pass_at_k: mean(
       prompts.map(({ completions }) =>

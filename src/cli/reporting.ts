@@ -5,6 +5,7 @@ import { ConfigError } from "../lib/errors.ts";
 import { writeFileAtomic } from "../lib/files.ts";
 import { buildReport } from "../report/build.ts";
 import { parseEfficiency } from "../report/efficiency.ts";
+import { sortFolders } from "../report/folders.ts";
 import { createPlotter } from "../report/plots.ts";
 import { type RunFiles, readRun } from "../report/read-run.ts";
 import { renderHtml } from "../report/render-html.ts";
@@ -35,17 +36,18 @@ async function render(
   format: "html" | "md" | "csv",
   efficiency: string | null,
 ): Promise<string> {
-  if (format === "csv") return renderCsv(directories.map(readForCsv));
+  if (format === "csv") return renderCsv(runsForCsv(directories));
   const reference = efficiency === null ? null : parseEfficiency(efficiency);
   const document = buildReport(directories, await createPlotter(), reference);
   return format === "html" ? renderHtml(document) : renderMarkdown(document);
 }
 
 /** Folders of sweeps and selections hold their numbers as CSV already. */
-function readForCsv(directory: string): RunFiles {
-  for (const table of ["pareto.csv", "scores.csv"]) {
-    if (existsSync(join(directory, table)))
-      throw new ConfigError(`${directory} is no run; its numbers are in ${join(directory, table)}`);
-  }
-  return readRun(directory);
+function runsForCsv(directories: readonly string[]): RunFiles[] {
+  for (const directory of directories)
+    for (const table of ["pareto.csv", "scores.csv"]) {
+      if (existsSync(join(directory, table)))
+        throw new ConfigError(`${directory} is no run; its numbers are in ${join(directory, table)}`);
+    }
+  return sortFolders(directories).runs.map(readRun);
 }

@@ -7,38 +7,49 @@ export interface Interval {
   high: number;
 }
 
-const Z95 = 1.959963984540054;
-
 /**
- * Wilson score interval of a proportion, 95%. E. B. Wilson, JASA 22 (1927).
+ * Clopper and Pearson's interval of a proportion, 95%: exact, so it holds the truth in at least 95% of the cases at
+ * every n and every true share. Wilson's falls to 84% near 0 and 1, where trained policies end. Biometrika 26 (1934).
  * @param successes 0..n
  * @returns [0, 1] when n is 0
  */
-export function wilson(successes: number, n: number): Interval {
-  if (n === 0) return { low: 0, high: 1 };
-  const p = successes / n;
-  const z2 = Z95 * Z95;
-  const centre = (p + z2 / (2 * n)) / (1 + z2 / n);
-  const half = (Z95 / (1 + z2 / n)) * Math.sqrt((p * (1 - p)) / n + z2 / (4 * n * n));
-  return { low: successes === 0 ? 0 : centre - half, high: successes === n ? 1 : centre + half };
+export function clopperPearson(successes: number, n: number): Interval {
+  return {
+    low: successes === 0 ? 0 : betaQuantile(0.025, successes, n - successes + 1),
+    high: successes === n ? 1 : betaQuantile(0.975, successes + 1, n - successes),
+  };
 }
 
 /**
- * Percentile bootstrap of a mean over prompts, 95%: prompts are the unit, since completions of one prompt
- * are not independent.
- * @param values one per prompt
+ * Interval of the mean of values between 0 and 1, 95%: prompts are the unit, since completions of one prompt are not
+ * independent. Each draw weighs the prompts and one end of the range by a flat Dirichlet distribution, the low bound
+ * with 0 and the high bound with 1 (Gaffke, Mathematical Methods of Statistics 14 (2005); Learned-Miller and Thomas,
+ * arXiv:1905.06208). It is Clopper and Pearson's where every value is 0 or 1, and narrower where values lie between.
+ * A bootstrap of the prompts alone covers 62% to 93% at ten prompts.
+ * @param values one per prompt, 0..1
  */
-export function bootstrapMean(values: readonly number[], rng: Rng, draws = 1000): Interval {
+export function shareInterval(values: readonly number[], rng: Rng, draws = 2000): Interval {
   const n = values.length;
-  if (n === 0) return { low: 0, high: 1 };
-  const means = Array.from({ length: draws }, (_, draw) => {
+  if (values.every((value) => value === 0 || value === 1))
+    return clopperPearson(values.filter((value) => value === 1).length, n);
+  const lows = new Float64Array(draws);
+  const highs = new Float64Array(draws);
+  for (let draw = 0; draw < draws; draw++) {
     const stream = rng.fork(draw);
+    const weight = (i: number) => -Math.log((stream.uint32(i) + 0.5) / 2 ** 32);
+    const end = weight(n);
+    let total = end;
     let sum = 0;
-    for (let i = 0; i < n; i++) sum += values[stream.integer(n, i)]!;
-    return sum / n;
-  }).sort((a, b) => a - b);
-  const at = (share: number) => means[Math.min(draws - 1, Math.max(0, Math.round(share * (draws - 1))))]!;
-  return { low: at(0.025), high: at(0.975) };
+    for (let i = 0; i < n; i++) {
+      const own = weight(i);
+      total += own;
+      sum += own * values[i]!;
+    }
+    lows[draw] = sum / total;
+    highs[draw] = (sum + end) / total;
+  }
+  const at = (sorted: Float64Array, share: number) => sorted[Math.round(share * (draws - 1))]!;
+  return { low: at(lows.sort(), 0.025), high: at(highs.sort(), 0.975) };
 }
 
 /**
@@ -72,13 +83,6 @@ export function majority(answers: readonly { text: string; correct: boolean }[])
   return winners.length === 0 ? 0 : mean(winners.map((vote) => (vote.correct ? 1 : 0)));
 }
 
-/** 97.5% quantiles of Student's t for 1 to 30 degrees of freedom. */
-const T975 = [
-  12.7062, 4.3027, 3.1824, 2.7764, 2.5706, 2.4469, 2.3646, 2.306, 2.2622, 2.2281, 2.201, 2.1788, 2.1604,
-  2.1448, 2.1314, 2.1199, 2.1098, 2.1009, 2.093, 2.086, 2.0796, 2.0739, 2.0687, 2.0639, 2.0595, 2.0555,
-  2.0518, 2.0484, 2.0452, 2.0423,
-];
-
 export interface MeanInterval extends Interval {
   mean: number;
 }
@@ -92,7 +96,7 @@ export function studentInterval(values: readonly number[]): MeanInterval {
   if (n === 0) return { mean: Number.NaN, low: Number.NaN, high: Number.NaN };
   const centre = mean(values);
   if (n === 1) return { mean: centre, low: Number.NEGATIVE_INFINITY, high: Number.POSITIVE_INFINITY };
-  const half = ((T975[n - 2] ?? Z95) * standardDeviation(values, 1)) / Math.sqrt(n);
+  const half = (studentQuantile(0.975, n - 1) * standardDeviation(values, 1)) / Math.sqrt(n);
   return { mean: centre, low: centre - half, high: centre + half };
 }
 
@@ -148,6 +152,18 @@ export function studentQuantile(p: number, df: number): number {
   return (low + high) / 2;
 }
 
+/** The x below which a share p of the beta distribution lies. @param a, b > 0 */
+export function betaQuantile(p: number, a: number, b: number): number {
+  let low = 0;
+  let high = 1;
+  for (let i = 0; i < 60; i++) {
+    const middle = (low + high) / 2;
+    if (incompleteBeta(middle, a, b) < p) low = middle;
+    else high = middle;
+  }
+  return (low + high) / 2;
+}
+
 export interface Difference extends MeanInterval {
   /** Two-sided. */
   p: number;
@@ -157,44 +173,62 @@ export interface Difference extends MeanInterval {
   df: number;
   /** True difference that a comparison like this one finds in 80% of the cases, at 5% two-sided. */
   detectable: number;
-  /** "bootstrap" over prompts; "two-way" over prompts and seeds. */
-  method: "bootstrap" | "two-way";
+  /** Student's t over prompts; "two-way" over prompts and seeds. */
+  method: "prompts" | "two-way";
+}
+
+/** Fewer prompts than this say too little about differences without a bound: most of them may lie in what is rare. */
+export const UNBOUNDED_PROMPTS = 15;
+
+/**
+ * Variance of a mean difference over prompts, with two prompts more that were not seen: of each, half has the largest
+ * difference there can be and half the smallest (Agresti and Min, Statistics in Medicine 24 (2005)). Otherwise prompts
+ * that all agree, or all but one, would leave no room for the prompts that differ.
+ * @param bound largest difference that a prompt can have; null takes the largest that one has
+ */
+function promptVariance(differences: readonly number[], bound: number | null): number {
+  const n = differences.length;
+  const centre = mean(differences);
+  const extreme = bound ?? Math.max(...differences.map(Math.abs));
+  const squares = differences.reduce((sum, value) => sum + (value - centre) ** 2, 0);
+  return (squares + 2 * (extreme ** 2 + centre ** 2)) / (n * (n + 1));
+}
+
+/** @throws RangeError below two prompts, or below `UNBOUNDED_PROMPTS` without a bound */
+function checkPrompts(n: number, bound: number | null): void {
+  const least = bound === null ? UNBOUNDED_PROMPTS : 2;
+  if (n < least) throw new RangeError(`a difference of this kind needs ${least} prompts or more, not ${n}`);
 }
 
 /**
- * Mean of paired differences, one per prompt, with its percentile bootstrap over prompts. The quantiles are
- * taken further out, by t instead of z and by sqrt(n / (n-1)), as the plain ones are too near for few prompts
- * (Hesterberg, The American Statistician 69 (2015), section 3.4).
- * @param differences one per prompt, at least two
+ * Mean of paired differences, one per prompt, by Student's t with the variance of `promptVariance`: p is below 0.05
+ * exactly where the interval leaves 0 out. A bootstrap of five prompts covers 40% to 92%.
+ * @param bound as in `promptVariance`: 1 for shares
+ * @throws RangeError for too few prompts
  */
-export function pairedBootstrap(differences: readonly number[], rng: Rng, draws = 10_000): Difference {
+export function pairedDifference(differences: readonly number[], bound: number | null): Difference {
   const n = differences.length;
-  if (n < 2) throw new RangeError(`a paired bootstrap needs two prompts or more, not ${n}`);
-  const centre = mean(differences);
-  const means = new Float64Array(draws);
-  for (let draw = 0; draw < draws; draw++) {
-    const stream = rng.fork(draw);
-    let sum = 0;
-    // the bias of a product of 32 bits is below n / 2^32
-    for (let i = 0; i < n; i++) sum += differences[Math.floor((stream.uint32(i) / 2 ** 32) * n)]!;
-    means[draw] = sum / n;
-  }
-  means.sort();
-  const t = studentQuantile(0.975, n - 1);
-  const outside = normalTail(t * Math.sqrt(n / (n - 1)));
-  const at = (share: number) => means[Math.min(draws - 1, Math.max(0, Math.round(share * (draws - 1))))]!;
-  const below = means.filter((value) => value <= 0).length;
-  const above = means.filter((value) => value >= 0).length;
-  const standardError = standardDeviation(differences, 1) / Math.sqrt(n);
+  checkPrompts(n, bound);
+  return byStudent(mean(differences), Math.sqrt(promptVariance(differences, bound)), n - 1, "prompts");
+}
+
+function byStudent(
+  centre: number,
+  standardError: number,
+  df: number,
+  method: Difference["method"],
+): Difference {
+  const none = standardError === 0;
+  const half = none ? 0 : studentQuantile(0.975, df) * standardError;
   return {
     mean: centre,
-    low: at(outside),
-    high: at(1 - outside),
-    p: Math.min(1, (2 * (Math.min(below, above) + 1)) / (draws + 1)),
+    low: centre - half,
+    high: centre + half,
+    p: none ? Number(centre === 0) : studentTail(centre / standardError, df),
     standardError,
-    df: n - 1,
-    detectable: detectable(standardError, n - 1),
-    method: "bootstrap",
+    df,
+    detectable: none ? 0 : detectable(standardError, df),
+    method,
   };
 }
 
@@ -207,15 +241,19 @@ export function pairedBootstrap(differences: readonly number[], rng: Rng, draws 
  * and come out too many where they bring most, which is too narrow.
  * @param a [seeds][prompts], two seeds or more
  * @param b the same prompts in the same order; with `pairedSeeds` the same seeds in the same order
+ * @param bound as in `promptVariance`; "none" where the caller looks after prompts that all agree
+ * @throws RangeError for too few prompts or seeds
  */
 export function crossedDifference(
   a: readonly (readonly number[])[],
   b: readonly (readonly number[])[],
   pairedSeeds: boolean,
+  bound: number | null | "none",
 ): Difference {
   const n = a[0]?.length ?? 0;
   if (a.length < 2 || b.length < 2 || n < 2)
     throw new RangeError(`needs two seeds a side and two prompts: ${a.length}, ${b.length}, ${n}`);
+  if (bound !== "none") checkPrompts(n, bound);
   if (pairedSeeds && a.length !== b.length) throw new RangeError("paired seeds need as many on each side");
   const column = (side: readonly (readonly number[])[], i: number) => mean(side.map((row) => row[i]!));
   const perPrompt = Array.from({ length: n }, (_, i) => column(a, i) - column(b, i));
@@ -223,7 +261,12 @@ export function crossedDifference(
   const sides = pairedSeeds ? [a.map((row, s) => row.map((value, i) => value - b[s]![i]!))] : [a, b];
   // variance of the mean, the residual included: prompts, and what seeds bring besides; never less than nothing,
   // as seeds that happen to agree must not make the interval narrower than prompts alone do
-  const parts: { value: number; df: number }[] = [{ value: variance(perPrompt) / n, df: n - 1 }];
+  const parts: { value: number; df: number }[] = [
+    {
+      value: bound === "none" ? variance(perPrompt) / n : promptVariance(perPrompt, bound),
+      df: n - 1,
+    },
+  ];
   for (const side of sides) {
     const k = side.length;
     const rows = side.map(mean);
@@ -244,18 +287,8 @@ export function crossedDifference(
     standardError === 0
       ? 0
       : parts.reduce((sum, { value, df }) => sum + value * studentQuantile(0.975, df), 0) / total;
-  const half = t * standardError;
   const df = standardError === 0 ? n - 1 : freedomOf(t, Math.min(...parts.map((one) => one.df)), n - 1);
-  return {
-    mean: centre,
-    low: centre - half,
-    high: centre + half,
-    p: standardError === 0 ? Number(centre === 0) : studentTail(centre / standardError, df),
-    standardError,
-    df,
-    detectable: standardError === 0 ? 0 : detectable(standardError, df),
-    method: "two-way",
-  };
+  return byStudent(centre, standardError, df, "two-way");
 }
 
 /** Degrees of freedom, between two, at which Student's t has this 97.5% quantile. */
@@ -270,9 +303,6 @@ function freedomOf(t: number, one: number, other: number): number {
 }
 
 const variance = (values: readonly number[]): number => standardDeviation(values, 1) ** 2;
-
-/** Chance that a standard normal value exceeds z. */
-const normalTail = (z: number): number => studentTail(z, 1e7) / 2;
 
 /** True difference that a two-sided test at 5% finds in `power` of the cases. */
 export const detectable = (standardError: number, df: number, power = 0.8): number =>

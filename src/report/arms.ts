@@ -1,6 +1,6 @@
 /** Runs that differ in nothing but seed and dataset are one arm of a comparison. */
 import { configDifferences, showValue } from "./config-difference.ts";
-import type { RunFiles } from "./read-run.ts";
+import { mappingAt, type RunFiles } from "./read-run.ts";
 
 /** A name per run: that of its config, with the keys at which arms of one name differ; not seed and dataset. */
 export function armNames(runs: readonly RunFiles[]): string[] {
@@ -9,7 +9,7 @@ export function armNames(runs: readonly RunFiles[]): string[] {
     return { ...rest, data: withoutDataset(data) };
   });
   const base = runs.map(({ recipe, label }) => {
-    const name = (recipe["run"] as Record<string, unknown> | undefined)?.["name"];
+    const { name } = mappingAt(recipe, "run");
     return typeof name === "string" ? name : label;
   });
   return base.map((name, i) => {
@@ -24,8 +24,8 @@ export function armNames(runs: readonly RunFiles[]): string[] {
 /** Data settings less what names the dataset: arms are the same on each. */
 function withoutDataset(data: unknown): unknown {
   return Object.fromEntries(
-    Object.entries((data ?? {}) as Record<string, Record<string, unknown>>).map(([part, options]) => {
-      const { dataset: _dataset, path: _path, ...rest } = options;
+    Object.keys(mappingAt({ data }, "data")).map((part) => {
+      const { dataset: _dataset, path: _path, ...rest } = mappingAt(data, part);
       return [part, rest];
     }),
   );

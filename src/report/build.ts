@@ -1,8 +1,8 @@
-/** A report of runs, selections and sweeps, from their files alone. */
-import { existsSync } from "node:fs";
-import { basename, join, resolve } from "node:path";
+/** A report of runs and of what they were made for, from their files alone. */
+import { basename, resolve } from "node:path";
 import { firstOfArms } from "./arms.ts";
 import { selectionSections, sweepSections } from "./collections.ts";
+import { claimSections, experimentSections } from "./comparisons.ts";
 import { configDifferences, showValue } from "./config-difference.ts";
 import {
   accuracyFigure,
@@ -21,11 +21,12 @@ import {
   type Table,
 } from "./document.ts";
 import { type EfficiencyReference, efficiencySection } from "./efficiency.ts";
-import { costBlocks } from "./plan-accuracy.ts";
+import { sortFolders } from "./folders.ts";
+import { costBlocks, wallSeconds } from "./plan-accuracy.ts";
 import type { Plotter } from "./plots.ts";
-import { numberCell, type Row, type RunFiles, readRun } from "./read-run.ts";
+import { mappingAt, numberCell, type Row, type RunFiles, readRun } from "./read-run.ts";
 import { sampleBlocks } from "./sample-cards.ts";
-import { evaluationSteps, sliceKinds, stageStarts } from "./series.ts";
+import { evaluationSteps, sliceKinds, stageStarts, stepOf } from "./series.ts";
 import { distinctPaths, shownPath, withoutFolders } from "./shown-path.ts";
 import { sliceTable } from "./slice-table.ts";
 import { transferKinds, transferSection } from "./transfer-figures.ts";
@@ -34,7 +35,7 @@ import { transferKinds, transferSection } from "./transfer-figures.ts";
 const MODES = "mode";
 
 /**
- * @param directories of runs, selections (selection.json) and sweeps (pareto.csv), in any mixture
+ * @param directories of runs, selections, sweeps, experiments and claims, and folders of these, in any mixture
  * @param efficiency the base model's evaluations, for AutoThink's E-F1
  * @throws ConfigError for a directory that is none of these
  */
@@ -43,22 +44,28 @@ export function buildReport(
   plot: Plotter,
   efficiency: EfficiencyReference | null = null,
 ): ReportDocument {
-  const selections = directories.filter((path) => existsSync(join(path, "selection.json")));
-  const sweeps = directories.filter((path) => existsSync(join(path, "pareto.csv")));
-  const runs = directories
-    .filter((path) => !selections.includes(path) && !sweeps.includes(path))
-    .map(readRun);
+  const { selections, sweeps, experiments, claims, ...folders } = sortFolders(directories);
+  const runs = folders.runs.map(readRun);
   const sections = [
+    ...claims.flatMap(claimSections),
+    ...experiments.flatMap((path) => experimentSections(path, plot)),
     ...(runs.length === 0 ? [] : runSections(runs, plot, efficiency)),
     ...selections.flatMap((path) => selectionSections(path, plot)),
     ...sweeps.flatMap((path) => sweepSections(path, plot)),
   ];
-  return { ...titles(runs, [...selections, ...sweeps]), sections };
+  const names = [...claims, ...experiments, ...selections, ...sweeps];
+  return { ...titles(runs, names, claims.length + experiments.length > 0), sections };
 }
 
-function titles(runs: readonly RunFiles[], others: readonly string[]): { title: string; subtitle: string } {
-  if (runs.length === 0) {
-    return { title: others.map((path) => basename(resolve(path))).join(", "), subtitle: "" };
+/** @param made the others are what the runs were made for, and give the report its name */
+function titles(
+  runs: readonly RunFiles[],
+  others: readonly string[],
+  made: boolean,
+): { title: string; subtitle: string } {
+  if (made || runs.length === 0) {
+    const runsToo = runs.length === 0 ? "" : `${runs.length} run${runs.length === 1 ? "" : "s"}`;
+    return { title: others.map((path) => basename(resolve(path))).join(", "), subtitle: runsToo };
   }
   if (runs.length > 1) {
     return { title: `${runs.length} runs`, subtitle: runs.map(({ label }) => label).join(", ") };
@@ -124,7 +131,7 @@ function runSections(
     runs.flatMap((run) => evaluationBlocks(run, several)),
   );
   add("cost", "Time, memory and disk", costBlocks(runs));
-  add("samples", "Completions over time", sampleBlocks(runs));
+  add("samples", "Completions over training", sampleBlocks(runs));
   add(
     "provenance",
     "Provenance",
@@ -140,7 +147,10 @@ export interface RunFacts {
   seed: string;
   steps: number;
   stages: string;
+  /** Time in all, as usage.json has it; where there is none what metrics.csv sums up to. */
   seconds: number | null;
+  /** The time is of steps, evaluations and checkpoints alone: without what lies between them. */
+  summed: boolean;
   /** "accuracy 82.2% -> 99.0% [98.2%, 99.5%]". */
   result: string;
   firstAccuracy: number | null;
@@ -151,31 +161,35 @@ export function runFacts(run: RunFiles): RunFacts {
   const { recipe, provenance } = run;
   const all = run.evaluations.filter((row) => row["slice"] === "all");
   const [first, last] = [all[0], all.at(-1)];
-  const runOptions = recipe["run"] as Record<string, unknown> | undefined;
-  const model = recipe["model"] as Record<string, unknown> | undefined;
-  const backend = provenance?.["backend"] as Record<string, unknown> | undefined;
-  const name = recipe["recipe"] ?? runOptions?.["name"] ?? run.label;
+  const backend = mappingAt(provenance, "backend")["kind"];
+  const name = recipe["recipe"] ?? mappingAt(recipe, "run")["name"] ?? run.label;
+  const model = provenance?.["model"] ?? mappingAt(recipe, "model")["path"] ?? "from random weights";
   return {
-    recipe: String(name),
-    model: shownPath(String(provenance?.["model"] ?? model?.["path"] ?? "from random weights")),
-    backend: backend === undefined ? "" : String(backend["kind"]),
+    recipe: showValue(name),
+    model: shownPath(showValue(model)),
+    backend: showValue(backend),
     seed: showValue(recipe["seed"] ?? ""),
-    steps: Number(run.metrics.at(-1)?.["step"] ?? 0),
+    steps: run.metrics.flatMap((row) => stepOf(row) ?? []).at(-1) ?? 0,
     stages: stageStarts(run.metrics)
       .map(({ stage }) => stage)
       .join(", "),
-    seconds: seconds(run.metrics),
+    ...seconds(run),
     result: last === undefined ? "no evaluation" : `accuracy ${change(first!, last)}`,
     firstAccuracy: numberCell(first, "accuracy"),
     lastAccuracy: numberCell(last, "accuracy"),
   };
 }
 
-/** Sum over steps of training, evaluation and checkpoint: right across resumes. */
-function seconds(metrics: readonly Row[]): number | null {
+/** One notion of time for the whole report, right across resumes. */
+function seconds({ directory, metrics }: RunFiles): Pick<RunFacts, "seconds" | "summed"> {
+  const inAll = wallSeconds(directory);
+  if (inAll !== null) return { seconds: inAll, summed: false };
   const columns = ["time/step_s", "time/eval_s", "time/checkpoint_s"];
   const times = metrics.flatMap((row) => columns.flatMap((name) => numberCell(row, name) ?? []));
-  return times.length === 0 ? null : times.reduce((sum, value) => sum + value, 0);
+  return {
+    seconds: times.length === 0 ? null : times.reduce((sum, value) => sum + value, 0),
+    summed: times.length > 0,
+  };
 }
 
 const withInterval = (row: Row): string =>
@@ -196,7 +210,10 @@ function summaryTable(runs: readonly RunFiles[]): Table {
     ["seed", ({ seed }) => seed],
     ["steps", ({ steps }) => String(steps)],
     ["stages", ({ stages }) => stages],
-    ["time", ({ seconds: time }) => duration(time)],
+    [
+      "time in all",
+      ({ seconds: time, summed }) => duration(time) + (summed ? " in steps, evaluations, checkpoints" : ""),
+    ],
     ["accuracy held out, first -> last [95%]", ({ result }) => result.replace(/^accuracy /, "")],
   ];
   if (runs.length === 1) {
@@ -220,8 +237,8 @@ function alarmBlock(runs: readonly RunFiles[]): Block {
       .filter((name) => name.startsWith(prefix))
       .flatMap((name) => {
         const steps = run.metrics
-          .filter((row) => Number(row[name] || 0) > 0)
-          .map((row) => Number(row["step"]));
+          .filter((row) => (numberCell(row, name) ?? 0) > 0)
+          .flatMap((row) => stepOf(row) ?? []);
         return steps.length === 0
           ? []
           : [
@@ -300,7 +317,7 @@ function evaluationBlocks(run: RunFiles, several: boolean): Block[] {
       caption: `${several ? `${run.label}: last` : "Last"} evaluation, step ${last}, ${final[0]?.["dataset"] ?? ""}. Intervals: ${final[0]?.["interval"] ?? "none"}, 95%.${contradicts ? " Contradicting: the thought speaks for another candidate than the answer names; of these, how often each of the two is right." : ""}`,
       table: {
         header: ["slice", ...header],
-        rows: final.map((row) => [row["slice"]!, ...cells(row)]),
+        rows: final.map((row) => [row["slice"] ?? "", ...cells(row)]),
         text: [0],
       },
     },
@@ -311,7 +328,7 @@ function evaluationBlocks(run: RunFiles, several: boolean): Block[] {
         header: ["step", "stage", ...header],
         rows: run.evaluations
           .filter((row) => row["slice"] === "all")
-          .map((row) => [row["step"]!, row["stage"]!, ...cells(row)]),
+          .map((row) => [row["step"] ?? "", row["stage"] ?? "", ...cells(row)]),
         text: [1],
       },
     },
@@ -324,18 +341,18 @@ function provenanceBlock(run: RunFiles, several: boolean): Block {
     if (typeof value === "object" && value !== null && !Array.isArray(value)) {
       for (const [key, inner] of Object.entries(value)) walk(inner, path === "" ? key : `${path} / ${key}`);
     } else if (path === "resumes" && Array.isArray(value)) {
-      const list = value as { time?: string; from_step?: number }[];
-      rows.push([
-        "resumes",
-        list.map((one) => `from step ${one.from_step} at ${one.time}`).join("; ") || "none",
-      ]);
+      const told = value.map((_, i) => {
+        const resume = mappingAt(value, String(i));
+        return `from step ${showValue(resume["from_step"])} at ${showValue(resume["time"])}`;
+      });
+      rows.push(["resumes", told.join("; ") || "none"]);
     } else if (path === "command" && Array.isArray(value)) {
       // the program and what it was told
-      rows.push([path, ["rlpt", ...value.slice(1).map((word) => withoutFolders(String(word)))].join(" ")]);
+      rows.push([path, ["rlpt", ...value.slice(1).map((word) => withoutFolders(showValue(word)))].join(" ")]);
     } else {
       rows.push([
         path.split(" / ").map(shownPath).join(" / "),
-        withoutFolders(Array.isArray(value) ? value.join(" ") : showValue(value)),
+        withoutFolders(Array.isArray(value) ? value.map(showValue).join(" ") : showValue(value)),
       ]);
     }
   };

@@ -2,23 +2,15 @@
 import { existsSync, readdirSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
 import { type Figure, number, percent, type Section } from "./document.ts";
+import { selectionShape } from "./json-shapes.ts";
 import { dominated } from "./pareto.ts";
 import type { Line, Mark, Plotter } from "./plots.ts";
-import { numberCell, type Row, readTable, readText } from "./read-run.ts";
-
-interface SelectionFile {
-  pool: number;
-  selected: number;
-  without_score: number;
-  threshold: number | null;
-  settings: Record<string, unknown>;
-  mean_curve?: (number | null)[];
-  slices?: Record<string, { pool: number; selected: number }>;
-}
+import { numberCell, type Row, readShape, readTable } from "./read-run.ts";
+import { sectionId } from "./section-id.ts";
 
 /** Histogram of LIM scores with the threshold, curves of kept and dropped prompts, and what was selected. */
 export function selectionSections(directory: string, plot: Plotter): Section[] {
-  const facts = readText(join(directory, "selection.json"), (text) => JSON.parse(text) as SelectionFile);
+  const facts = readShape(join(directory, "selection.json"), selectionShape);
   const scores = readTable(join(directory, "scores.csv"));
   const kept = scores.rows.filter(({ selected }) => selected === "1" || selected === "true");
   const dropped = scores.rows.filter((row) => !kept.includes(row));
@@ -80,13 +72,13 @@ export function selectionSections(directory: string, plot: Plotter): Section[] {
         .join(", ")}.`,
     });
   }
-  const slices = Object.entries(facts.slices ?? {})
+  const slices = Object.entries(facts.slices)
     .sort(([a], [b]) => a.localeCompare(b, "en", { numeric: true }))
     .map(([name, { pool, selected }]) => [name, String(pool), String(selected), percent(selected / pool)]);
   const name = basename(resolve(directory));
   return [
     {
-      id: `selection-${safeId(name)}`,
+      id: sectionId("selection", name),
       title: `Selection ${name}: ${facts.selected} of ${facts.pool} prompts`,
       blocks: [
         { kind: "figures", figures },
@@ -136,7 +128,9 @@ function scoreBins(kept: readonly Row[], dropped: readonly Row[]) {
 
 /** Accuracy against use of thought, point by point, with intervals and dominated points. */
 export function sweepSections(directory: string, plot: Plotter): Section[] {
-  const rows = readTable(join(directory, "pareto.csv")).rows;
+  const rows = readTable(join(directory, "pareto.csv")).rows.filter((row) =>
+    ["trigger", "score"].every((name) => Number.isFinite(numberCell(row, name) ?? Number.NaN)),
+  );
   const seeds = [...new Set(rows.map(({ seed }) => seed ?? ""))];
   const averaged = seeds.includes("mean");
   const shown = averaged ? rows.filter(({ seed }) => seed === "mean") : rows;
@@ -188,7 +182,7 @@ export function sweepSections(directory: string, plot: Plotter): Section[] {
       : "No intervals: the trials' eval.csv were not found.";
   return [
     {
-      id: `sweep-${safeId(name)}`,
+      id: sectionId("sweep", name),
       title: `Sweep ${name}`,
       blocks: [
         {
@@ -235,5 +229,3 @@ function evaluationInterval(directory: string, row: Row): [number, number] | nul
   const [low, high] = [numberCell(found, "accuracy_low"), numberCell(found, "accuracy_high")];
   return low === null || high === null ? null : [low, high];
 }
-
-const safeId = (name: string): string => name.replaceAll(/[^\w-]/g, "-");

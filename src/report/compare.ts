@@ -1,8 +1,15 @@
 /** Runs against runs on the prompts that both were evaluated on: differences with intervals. */
 import { ConfigError } from "../lib/errors.ts";
-import type { Rng } from "../lib/rng.ts";
-import { crossedDifference, type Difference, holm, pairedBootstrap } from "../lib/statistics.ts";
+import { printableLine } from "../lib/printable.ts";
+import {
+  crossedDifference,
+  type Difference,
+  holm,
+  pairedDifference,
+  UNBOUNDED_PROMPTS,
+} from "../lib/statistics.ts";
 import { numberCell, type RunFiles } from "./read-run.ts";
+import { stepOf } from "./series.ts";
 
 export const comparedMetrics = ["accuracy", "reward", "tokens", "thinking"] as const;
 export type ComparedMetric = (typeof comparedMetrics)[number];
@@ -48,7 +55,6 @@ type Table = Map<number, Map<string, number>>;
 export function compareSides(
   sides: readonly Side[],
   options: { metric: ComparedMetric; slice: string | null },
-  rng: Rng,
 ): Comparison[] {
   const [first, ...others] = sides;
   if (first === undefined || others.length === 0)
@@ -68,18 +74,16 @@ export function compareSides(
   return kinds.flatMap((at) => {
     const compared = others.map((other) => {
       const picked = [first, other].map(({ runs }) => runs.map((run) => pick(tables.get(run)!, at)));
-      return compareTwo(
-        [first, other],
-        picked as [Picked[], Picked[]],
-        at,
-        options.metric,
-        rng.fork(at, other.name),
-      );
+      return compareTwo([first, other], picked as [Picked[], Picked[]], at, options.metric);
     });
     const corrected = holm(compared.map(({ difference }) => difference.p));
     return compared.map((one, i) => ({ ...one, corrected: corrected[i]! }));
   });
 }
+
+/** The largest difference that a prompt can have; null where there is none. */
+const boundOf = (metric: ComparedMetric): number | null =>
+  metric === "accuracy" || metric === "thinking" ? 1 : null;
 
 interface Picked {
   values: Map<string, number>;
@@ -124,15 +128,21 @@ function compareTwo(
   [picksA, picksB]: readonly [Picked[], Picked[]],
   at: "last" | "best",
   metric: ComparedMetric,
-  rng: Rng,
 ): Omit<Comparison, "corrected"> {
   const all = [...picksA, ...picksB].map(({ values }) => values);
   const shared = [...all[0]!.keys()].filter((id) => all.every((values) => values.has(id))).sort();
   const total = new Set(all.flatMap((values) => [...values.keys()])).size;
   if (shared.length < 2) {
     throw new ConfigError(
-      `${a.name} and ${b.name} have ${shared.length} evaluated prompts in common, and a comparison needs two or more; ` +
+      `${printableLine(`${a.name} and ${b.name}`)} have ${shared.length} evaluated prompts in common, and a comparison needs two or more; ` +
         "evaluate both with one data.eval",
+    );
+  }
+  const bound = boundOf(metric);
+  if (bound === null && shared.length < UNBOUNDED_PROMPTS) {
+    throw new ConfigError(
+      `${printableLine(`${a.name} and ${b.name}`)} have ${shared.length} evaluated prompts in common, and ${metric} has no largest value: ` +
+        `an interval that can be trusted needs ${UNBOUNDED_PROMPTS} or more; accuracy and thinking can be compared on fewer`,
     );
   }
   const matrix = (picks: readonly Picked[]) => picks.map(({ values }) => shared.map((id) => values.get(id)!));
@@ -149,24 +159,24 @@ function compareTwo(
   let difference: Difference;
   if (a.runs.length >= 2 && b.runs.length >= 2) {
     const orderB = pairedSeeds ? seedsA.map((seed) => rowsB[seedsB.indexOf(seed)]!) : rowsB;
-    difference = crossedDifference(rowsA, orderB, pairedSeeds);
+    difference = crossedDifference(rowsA, orderB, pairedSeeds, bound);
     notes.push(
       pairedSeeds
         ? "seeds and prompts are paired; the interval is about new seeds and new prompts"
         : "seeds differ between the sides, so prompts are paired and seeds are not",
     );
   } else {
-    difference = pairedBootstrap(
+    difference = pairedDifference(
       shared.map((_, i) => average(rowsA, i) - average(rowsB, i)),
-      rng,
+      bound,
     );
     notes.push("one run on a side: the interval is about new prompts for these runs, not about new seeds");
   }
   const mean = (rows: readonly (readonly number[])[]) =>
     shared.reduce((sum, _, i) => sum + average(rows, i), 0) / shared.length;
   return {
-    a: a.name,
-    b: b.name,
+    a: printableLine(a.name),
+    b: printableLine(b.name),
     at,
     metric,
     meanA: mean(rowsA),
@@ -193,23 +203,24 @@ export function promptValues(
 ): Table {
   if (run.evaluationPrompts.length === 0) {
     throw new ConfigError(
-      `${run.directory}: eval-prompts.csv is missing or empty, and runs are paired by prompt; ` +
+      `${printableLine(run.directory)}: eval-prompts.csv is missing or empty, and runs are paired by prompt; ` +
         "train with data.eval and this version of rlpt",
     );
   }
   const table: Table = new Map();
   for (const row of run.evaluationPrompts) {
     if (slice !== null && !(row["slices"] ?? "").split(";").includes(slice)) continue;
-    const completions = numberCell(row, "completions")!;
+    const completions = numberCell(row, "completions") ?? 0;
     const count = numberCell(row, metric === "thinking" ? "thinking" : "correct");
     const value =
       metric === "reward" || metric === "tokens"
         ? numberCell(row, `${metric}_mean`)
-        : count === null
+        : count === null || completions <= 0
           ? null
           : count / completions;
     if (value === null) continue;
-    const step = Number(row["step"]);
+    const step = stepOf(row);
+    if (step === null || !Number.isFinite(value)) continue;
     const values = table.get(step) ?? new Map<string, number>();
     values.set(row["prompt_id"]!, value);
     table.set(step, values);
@@ -217,6 +228,6 @@ export function promptValues(
   if (table.size > 0) return table;
   const slices = [...new Set(run.evaluationPrompts.flatMap((row) => (row["slices"] ?? "").split(";")))];
   throw new ConfigError(
-    `${run.directory}: eval-prompts.csv has no ${metric}${slice === null ? "" : ` of slice ${slice}; it has ${slices.sort().join(", ")}`}`,
+    `${printableLine(run.directory)}: eval-prompts.csv has no ${metric}${slice === null ? "" : ` of slice ${printableLine(slice)}; it has ${printableLine(slices.sort().join(", "))}`}`,
   );
 }

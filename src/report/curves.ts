@@ -30,7 +30,7 @@ interface Curve {
 }
 
 const CURVES: readonly Curve[] = [
-  { column: "reward/mean", title: "Reward", unit: "mean reward of a completion" },
+  { column: "reward/mean", title: "Mean reward while training", unit: "reward/mean" },
   { column: "accuracy", title: "Accuracy while training", unit: "share of completions", share: true },
   { column: "tokens/completion_mean", title: "Length while training", unit: "tokens a completion" },
   {
@@ -113,14 +113,14 @@ export function rewardPartFigures(runs: readonly RunFiles[], plot: Plotter): Fig
     )
     .filter(({ points }) => points.length > 0);
   if (raw.length === 0) return [];
-  const { lines, note } = smoothed(raw, false);
+  const { lines, note, window } = smoothed(raw, false);
   return [
     {
       title: "Reward parts",
       unit: "mean before the weight",
       svg: plot.lines({ lines, yLabel: "mean before the weight", stages: stageStarts(run.metrics) }),
       legend: legend(raw),
-      caption: `${note} ${lastValues(raw, number)}`,
+      caption: `${note} ${lastValues(raw, number, window > 1)}`,
     },
   ];
 }
@@ -174,7 +174,7 @@ export function deadGroupFigures(runs: readonly RunFiles[], plot: Plotter): Figu
           stages: stageStarts(run.metrics),
         }),
         legend: legend(lines),
-        caption: `${smoothingNote(window)} ${lastValues(lines, percent)}`,
+        caption: `${smoothingNote(window)} ${lastValues(lines, percent, window > 1)}`,
       },
     ];
   });
@@ -207,7 +207,7 @@ export function sliceFigures(run: RunFiles, kind: string, several: boolean, plot
         (slice, i): Line => ({ name: slice, points: points(slice), colour: i, dots: true }),
       );
       figures.push({
-        title: `${prefix}${title} by ${kind}, over time`,
+        title: `${prefix}${title} by ${kind}, over training`,
         unit,
         svg: plot.lines({ lines, yLabel: title, share, stages: stageStarts(run.metrics) }),
         legend: legend(lines),
@@ -273,13 +273,13 @@ function metricFigure(
     .filter(({ points }) => points.some(({ y }) => Math.abs(y) > NOISE));
   const still = name === "optim/lr" || name === "completion/thinking";
   if (raw.length === 0 || (still && constant(raw.flatMap(({ points }) => points)))) return null;
-  const { lines, note } = smoothed(raw, runs.length <= 2, name !== "optim/lr");
+  const { lines, note, window } = smoothed(raw, runs.length <= 2, name !== "optim/lr");
   return {
     title,
     unit,
     svg: plot.lines({ lines, yLabel: unit, share, stages: sharedStages(runs) }),
     legend: legend(raw),
-    caption: `${name}. ${note} ${lastValues(raw, share ? percent : number)}`,
+    caption: `${name}. ${note} ${lastValues(raw, share ? percent : number, window > 1)}`,
   };
 }
 
@@ -314,7 +314,7 @@ function evaluationFigure(
 
 const constant = (points: readonly Point[]): boolean => points.every(({ y }) => y === points[0]!.y);
 
-function smoothed(raw: readonly Line[], withRaw: boolean, noisy = true): { lines: Line[]; note: string } {
+function smoothed(raw: readonly Line[], withRaw: boolean, noisy = true) {
   const window = noisy ? Math.max(...raw.map(({ points }) => smoothingWindow(points.length))) : 1;
   const longest = Math.max(...raw.map(({ points }) => points.length));
   const lines = raw.flatMap((line) => {
@@ -329,12 +329,15 @@ function smoothed(raw: readonly Line[], withRaw: boolean, noisy = true): { lines
       : "";
   return {
     lines,
+    window,
     note: smoothingNote(window) + (window > 1 && withRaw ? " Faint: as measured." : "") + thinned,
   };
 }
 
 const smoothingNote = (window: number): string =>
-  window === 1 ? "Every step, not smoothed." : `Line: centred mean of ${window} steps.`;
+  window === 1
+    ? "Every step, not smoothed."
+    : `Line: centred mean of ${window} steps, at both ends a line fitted to up to ${2 * window - 1}.`;
 
 /** Stage names only where all runs have the same. */
 function sharedStages(runs: readonly RunFiles[]): { step: number; stage: string }[] {
@@ -354,14 +357,16 @@ function legend(lines: readonly Line[]): Figure["legend"] {
   return [...byName(lines)].map(([name, [line]]) => ({ name, colour: colourOf(line!.colour) }));
 }
 
-function lastValues(lines: readonly Line[], show: (value: number) => string): string {
+/** @param beside the drawn lines are smoothed, and end beside these values */
+function lastValues(lines: readonly Line[], show: (value: number) => string, beside = false): string {
+  const last = beside ? "Last, as measured" : "Last";
   if (lines.length === 1) {
-    const last = lines[0]!.points.at(-1)!;
-    return `Last: ${show(last.y)} at step ${last.x}.`;
+    const { x, y } = lines[0]!.points.at(-1)!;
+    return `${last}: ${show(y)} at step ${x}.`;
   }
   const texts = [...byName(lines)].map(([name, group]) => {
     const mean = group.reduce((sum, { points }) => sum + points.at(-1)!.y, 0) / group.length;
     return `${name} ${show(mean)}${group.length > 1 ? ` (mean of ${group.length})` : ""}`;
   });
-  return `Last: ${texts.join(", ")}.`;
+  return `${last}: ${texts.join(", ")}.`;
 }

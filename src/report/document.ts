@@ -23,6 +23,8 @@ export interface Figure {
 export interface SampleCard {
   step: number;
   stage: string;
+  /** Verdicts of all recorded completions of this step: "83 wrong, 45 right". */
+  tally: string;
   prompt: string;
   answer: string;
   completion: string;

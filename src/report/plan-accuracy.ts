@@ -1,34 +1,10 @@
 /** How far off a run's plan was: plan.json against usage.json, both of its directory. */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
+import { RlptError } from "../lib/errors.ts";
 import { type Block, number, percent } from "./document.ts";
-import { type RunFiles, readText } from "./read-run.ts";
-
-interface Stage {
-  steps: number;
-  steps_s: number;
-  /** Summed over steps: the share of completions in updates. Absent in older runs. */
-  live?: number;
-}
-
-interface Numbers<S extends Stage = Stage> {
-  total_s: number;
-  cpu_s: number;
-  stages: S[];
-}
-
-/** Of plan.json, what is compared. */
-export interface PlannedNumbers
-  extends Numbers<Stage & { update?: { all_s: number; basis: "probe" | "assumed" | "algorithm" } }> {
-  memory: { peak_bytes: number };
-  disk: { checkpoints_bytes: number; rest_bytes: number };
-}
-
-/** Of usage.json. */
-export interface UsedNumbers extends Numbers {
-  peak_rss_bytes: number;
-  disk: { checkpoints_bytes: number; rest_bytes: number };
-}
+import { type PlannedNumbers, planShape, type UsedNumbers, usageShape } from "./json-shapes.ts";
+import { type RunFiles, readShape } from "./read-run.ts";
 
 export interface PlanRow {
   quantity:
@@ -45,13 +21,28 @@ export interface PlanRow {
   took: number;
 }
 
-/** Null where a run has no usage.json; rows without `planned` where it has no plan.json. */
+/**
+ * Null where a run has no usage.json; rows without `planned` where it has no plan.json.
+ * @throws RlptError for a file that holds something else
+ */
 export function planAccuracy(runDir: string): PlanRow[] | null {
-  const used = readJson<UsedNumbers>(join(runDir, "usage.json"));
-  return used === null ? null : compareWithPlan(readJson<PlannedNumbers>(join(runDir, "plan.json")), used);
+  const [usage, plan] = ["usage.json", "plan.json"].map((name) => join(runDir, name)) as [string, string];
+  if (!existsSync(usage)) return null;
+  return compareWithPlan(existsSync(plan) ? readShape(plan, planShape) : null, readShape(usage, usageShape));
+}
+
+/** Seconds from start to end of all of a run's processes; null where it has no usage.json that can be read. */
+export function wallSeconds(runDir: string): number | null {
+  try {
+    return planAccuracy(runDir)?.find(({ quantity }) => quantity === "time in all")?.took ?? null;
+  } catch (error) {
+    if (error instanceof RlptError) return null;
+    throw error;
+  }
 }
 
 export function compareWithPlan(plan: PlannedNumbers | null, used: UsedNumbers): PlanRow[] {
+  type Numbers = Pick<UsedNumbers, "stages">;
   const steps = ({ stages }: Numbers) => stages.reduce((sum, stage) => sum + stage.steps, 0);
   const seconds = ({ stages }: Numbers) => stages.reduce((sum, stage) => sum + stage.steps_s, 0);
   const whole = plan !== null && steps(plan) === steps(used);
@@ -111,16 +102,22 @@ export function offBy({ planned, took }: PlanRow): number | null {
   return planned === null || took === 0 ? null : planned / took - 1;
 }
 
-function readJson<T>(path: string): T | null {
-  return existsSync(path) ? readText(path, (text) => JSON.parse(text) as T) : null;
-}
-
 /** What each run took, and how far off its plan was where one was made. */
 export function costBlocks(runs: readonly RunFiles[]): Block[] {
   const show = ({ unit }: PlanRow, value: number | null): string =>
     value === null ? "" : unit === "bytes" ? `${number(value / 2 ** 20)} MiB` : `${number(value)} s`;
+  const faults: Block[] = [];
+  const accuracyOf = (run: RunFiles): PlanRow[] => {
+    try {
+      return planAccuracy(run.directory) ?? [];
+    } catch (error) {
+      if (!(error instanceof RlptError)) throw error;
+      faults.push({ kind: "text", text: `Left out: ${error.message}` });
+      return [];
+    }
+  };
   const rows = runs.flatMap((run) =>
-    (planAccuracy(run.directory) ?? []).map((row) => {
+    accuracyOf(run).map((row) => {
       const off = offBy(row);
       return [
         run.label,
@@ -131,16 +128,21 @@ export function costBlocks(runs: readonly RunFiles[]): Block[] {
       ];
     }),
   );
-  if (rows.length === 0) return [];
+  if (rows.length === 0) return faults;
   const planned = rows.some((cells) => cells[3] !== "");
+  const skipped = runs.length > 1 ? 0 : 1;
   return [
     {
       kind: "table",
       table: {
-        header: ["run", "", "took", ...(planned ? ["planned", "plan off by"] : [])],
-        rows: planned ? rows : rows.map((cells) => cells.slice(0, 3)),
-        text: [0, 1],
+        // the run's name only where there are several
+        header: ["run", "quantity", "took", ...(planned ? ["planned", "plan off by"] : [])].slice(skipped),
+        rows: rows.map((cells) => cells.slice(skipped, planned ? 5 : 3)),
+        text: runs.length > 1 ? [0, 1] : [0],
       },
+      caption:
+        "Time in all: by the clock, from the start of each of the run's processes to its end, pauses between them left out. Time per step: of training steps alone, without start, evaluations and checkpoints. Processor time: of all threads.",
     },
+    ...faults,
   ];
 }

@@ -1,6 +1,7 @@
 /** Plots as SVG text. Colours are CSS variables of the page, so that one drawing serves light and dark. */
 import type { PlotOptions } from "@observablehq/plot";
-import { placeLabels, scatterRange } from "./scatter-labels.ts";
+import { printable } from "../lib/printable.ts";
+import { type Frame, placeLabels, scatterRange } from "./scatter-labels.ts";
 import type { Point } from "./series.ts";
 
 export interface Line {
@@ -20,7 +21,7 @@ export interface ChartOptions {
   stages?: readonly { step: number; stage: string }[];
   yLabel: string;
   xLabel?: string;
-  /** Written as percent, on an axis that ends at 1. */
+  /** Written as percent, on an axis that ends at 1, or sooner where all values are small. */
   share?: boolean;
   /** Wider than tall: spans the page. */
   wide?: boolean;
@@ -90,6 +91,19 @@ export const orderedColour = (i: number, n: number): string =>
 const percent = (value: number): string => `${Number((value * 100).toFixed(1))}%`;
 const plain = (value: number): string => String(Number(value.toPrecision(4)));
 
+/** Of every plot that does not say otherwise. */
+const FRAME: Frame = {
+  width: 380,
+  height: 230,
+  marginLeft: 44,
+  marginRight: 14,
+  marginTop: 20,
+  marginBottom: 38,
+};
+
+/** Every curve over a run has this axis, all stages counted on; no curve is drawn over time. */
+const STEP_AXIS = "training step";
+
 /** Loads the plotting library, which only reports need. */
 export async function createPlotter(): Promise<Plotter> {
   const [Plot, { parseHTML }] = await Promise.all([import("@observablehq/plot"), import("linkedom")]);
@@ -98,12 +112,7 @@ export async function createPlotter(): Promise<Plotter> {
   const draw = (options: Record<string, unknown>, label: string): string => {
     const svg = Plot.plot({
       document,
-      width: 380,
-      height: 230,
-      marginLeft: 44,
-      marginRight: 14,
-      marginTop: 20,
-      marginBottom: 38,
+      ...FRAME,
       style: { background: "none", fontSize: "11px" },
       ...options,
     } as PlotOptions);
@@ -111,15 +120,15 @@ export async function createPlotter(): Promise<Plotter> {
     svg.setAttribute("aria-label", label);
     // the page's own style sheet says the same once
     svg.querySelector("style")?.remove();
-    return svg.outerHTML;
+    return printable(svg.outerHTML);
   };
   // the figure's heading says the unit; a label here would run into the names of stages
-  const yAxis = (share = false, from = 0) => ({
+  const yAxis = (share = false, from = 0, to = 1) => ({
     label: null,
     grid: true,
     nice: !share,
     ticks: 5,
-    ...(share ? { domain: [from, 1], tickFormat: "%" } : { tickFormat: (value: number) => plain(value) }),
+    ...(share ? { domain: [from, to], tickFormat: "%" } : { tickFormat: (value: number) => plain(value) }),
   });
   const xAxis = (label: string) => ({
     label,
@@ -146,16 +155,19 @@ export async function createPlotter(): Promise<Plotter> {
   const size = (wide = false) => (wide ? { width: 780, height: 260 } : {});
 
   return {
-    lines({ lines, stages, yLabel, xLabel = "step", share = false, wide }) {
+    lines({ lines, stages, yLabel, xLabel = STEP_AXIS, share = false, wide }) {
       const show = share ? percent : plain;
       // curves that stay above one half need no axis from 0
       const lowest = Math.min(...lines.flatMap(({ points }) => points.map(({ y, low }) => low ?? y)));
       const from = lowest < 0.5 ? 0 : Math.floor(Math.min(lowest, 0.9) * 10 - 0.01) / 10;
+      // and shares that stay below a third would lie flat on one to 100%
+      const highest = Math.max(...lines.flatMap(({ points }) => points.map(({ y, high }) => high ?? y)));
+      const to = highest > 0.33 ? 1 : Math.max(1, Math.ceil(highest * 20 + 0.01)) / 20;
       return draw(
         {
           ...size(wide),
           x: xAxis(xLabel),
-          y: yAxis(share, from),
+          y: yAxis(share, from, to),
           marks: [
             ...stageMarks(stages),
             ...lines.flatMap(({ name, points, colour, faint, dots }) => [
@@ -199,7 +211,7 @@ export async function createPlotter(): Promise<Plotter> {
       );
     },
 
-    stack({ lines, stages, yLabel, xLabel = "step", wide }) {
+    stack({ lines, stages, yLabel, xLabel = STEP_AXIS, wide }) {
       const rows = lines.flatMap(({ points, colour }) =>
         points.map(({ x, y }) => ({ x, y, colour: colourOf(colour) })),
       );
@@ -322,15 +334,18 @@ export async function createPlotter(): Promise<Plotter> {
     },
 
     scatter({ marks, front, xLabel, yLabel, wide }) {
-      const [width, height] = wide ? [780, 340] : [380, 300];
-      const labels = placeLabels(marks, width, height);
+      // names of points at 0% and 100% stand inside the frame
+      const frame = {
+        ...FRAME,
+        width: wide ? 780 : 380,
+        height: wide ? 340 : 300,
+        marginLeft: 52,
+        marginRight: 30,
+      };
+      const labels = placeLabels(marks, frame);
       return draw(
         {
-          width,
-          height,
-          // names of points at 0% and 100% stand inside the frame
-          marginLeft: 52,
-          marginRight: 30,
+          ...frame,
           x: { ...xAxis(xLabel), domain: [0, 1], tickFormat: "%" },
           y: { ...yAxis(), domain: scatterRange(marks), nice: false },
           marks: [

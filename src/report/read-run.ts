@@ -1,29 +1,17 @@
 /** What a run directory holds, read for reports: its files alone, whatever state they are in. */
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, statSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
 import { parse } from "csv-parse/sync";
 import { parse as parseYaml } from "yaml";
+import type { ZodType } from "zod";
 import { ConfigError, describeSystemError, RlptError } from "../lib/errors.ts";
+import { printableLine } from "../lib/printable.ts";
+import { type SampleLine, sampleShape } from "./json-shapes.ts";
+
+export type { SampleLine } from "./json-shapes.ts";
 
 /** A row of a CSV file: cells as they are written. */
 export type Row = Readonly<Record<string, string>>;
-
-export interface SampleLine {
-  step: number;
-  stage: string;
-  prompt_id: string;
-  sample_index: number;
-  prompt: string;
-  answer: string;
-  completion: string;
-  tokens: number;
-  finish_reason: string;
-  reward: number;
-  status: string;
-  correct: boolean;
-  advantage?: number;
-  parts?: Readonly<Record<string, { value: number; status: string; note?: string }>>;
-}
 
 export interface RunFiles {
   directory: string;
@@ -39,12 +27,16 @@ export interface RunFiles {
   evaluationPrompts: readonly Row[];
   prompts: readonly Row[];
   samples: readonly SampleLine[];
+  /** What of the run could not be used, in words: lines of samples.jsonl that are none. */
+  faults: readonly string[];
 }
 
-/** Blank cells are null; "NaN" and "Infinity" are what they say. */
+/** Blank cells are null, and so is what is no number; "NaN" and "Infinity" are what they say. */
 export function numberCell(row: Row | undefined, column: string): number | null {
   const text = row?.[column];
-  return text === undefined || text === "" ? null : Number(text);
+  if (text === undefined || text.trim() === "") return null;
+  const value = Number(text);
+  return Number.isNaN(value) && text !== "NaN" ? null : value;
 }
 
 /**
@@ -55,23 +47,24 @@ export function readRun(directory: string): RunFiles {
   const recipePath = join(directory, "recipe.yaml");
   if (!existsSync(recipePath)) {
     throw new ConfigError(
-      `${directory}: is not a run directory: it has no recipe.yaml. rlpt runs ls lists the runs below runs/.`,
+      `${printableLine(directory)}: is not a run directory: it has no recipe.yaml. rlpt runs ls lists the runs below runs/.`,
     );
   }
   const metrics = readTable(join(directory, "metrics.csv"));
+  const samples = readSamples(join(directory, "samples.jsonl"));
   return {
     directory,
     label: basename(resolve(directory)),
-    recipe: readText(recipePath, (text) => (parseYaml(text) ?? {}) as Record<string, unknown>),
+    recipe: readText(recipePath, (text) => asMapping(parseYaml(text) ?? {})),
     provenance: existsSync(join(directory, "provenance.json"))
-      ? readText(join(directory, "provenance.json"), (text) => JSON.parse(text) as Record<string, unknown>)
+      ? readText(join(directory, "provenance.json"), (text) => asMapping(JSON.parse(text)))
       : null,
     metricColumns: metrics.columns,
     metrics: metrics.rows,
     evaluations: readTable(join(directory, "eval.csv")).rows,
     evaluationPrompts: readTable(join(directory, "eval-prompts.csv")).rows,
     prompts: readTable(join(directory, "prompts.csv")).rows,
-    samples: readSamples(join(directory, "samples.jsonl")),
+    ...samples,
   };
 }
 
@@ -91,21 +84,89 @@ export function readTable(path: string): { columns: string[]; rows: Row[] } {
   });
 }
 
-function readSamples(path: string): SampleLine[] {
-  if (!existsSync(path)) return [];
-  return readText(path, (text) =>
-    text
+/** Lines that are no samples are left out, and told: a number that is none must not stop the others from being seen. */
+function readSamples(path: string): Pick<RunFiles, "samples" | "faults"> {
+  if (!existsSync(path)) return { samples: [], faults: [] };
+  return readText(path, (text) => {
+    const samples: SampleLine[] = [];
+    const reasons: string[] = [];
+    for (const [i, line] of text
       .slice(0, text.lastIndexOf("\n") + 1)
       .split("\n")
-      .filter((line) => line !== "")
-      .map((line) => JSON.parse(line) as SampleLine),
-  );
+      .entries()) {
+      if (line === "") continue;
+      const reason = readSample(line, samples);
+      if (reason !== null) reasons.push(`line ${i + 1}: ${reason}`);
+    }
+    const lines = `${reasons.length} line${reasons.length === 1 ? "" : "s"}`;
+    const faults =
+      reasons.length === 0 ? [] : [`${lines} of ${printableLine(path)} left out; ${reasons[0]}.`];
+    return { samples, faults };
+  });
+}
+
+/** Adds the sample of a line. @returns null, or why it is none */
+function readSample(line: string, samples: SampleLine[]): string | null {
+  let value: unknown;
+  try {
+    value = JSON.parse(line);
+  } catch {
+    return "is no JSON";
+  }
+  const parsed = sampleShape.safeParse(value);
+  if (parsed.success) samples.push(parsed.data);
+  return parsed.success ? null : issueWords(parsed.error.issues);
+}
+
+const issueWords = (issues: readonly { path: readonly PropertyKey[]; message: string }[]): string => {
+  const [first] = issues;
+  const at = first!.path.map(String).join(".");
+  return printableLine(at === "" ? first!.message : `${at}: ${first!.message}`);
+};
+
+/** A JSON file of a known shape. @throws RlptError when it cannot be read or has another shape, with key and reason */
+export function readShape<T>(path: string, shape: ZodType<T>): T {
+  const value = readText(path, (text) => JSON.parse(text) as unknown);
+  const parsed = shape.safeParse(value);
+  if (parsed.success) return parsed.data;
+  throw new RlptError(`${printableLine(path)}: ${issueWords(parsed.error.issues)}.`);
+}
+
+/** Levels below which nothing of a recipe or of provenance lies; more would exhaust the stack of what walks through. */
+const DEEPEST = 64;
+
+function asMapping(value: unknown): Record<string, unknown> {
+  const check = (inner: unknown, depth: number): void => {
+    if (typeof inner !== "object" || inner === null) return;
+    if (depth > DEEPEST) throw new RangeError(`it is nested deeper than ${DEEPEST} levels`);
+    for (const one of Object.values(inner)) check(one, depth + 1);
+  };
+  if (typeof value !== "object" || value === null || Array.isArray(value))
+    throw new TypeError("it holds no mapping of keys to values");
+  check(value, 0);
+  return value as Record<string, unknown>;
+}
+
+/** A mapping inside of a recipe or of provenance; empty where there is something else. */
+export function mappingAt(value: unknown, key: string): Readonly<Record<string, unknown>> {
+  const inner =
+    typeof value === "object" && value !== null && Object.hasOwn(value, key)
+      ? (value as Record<string, unknown>)[key]
+      : undefined;
+  return typeof inner === "object" && inner !== null && !Array.isArray(inner)
+    ? (inner as Record<string, unknown>)
+    : {};
 }
 
 export function readText<T>(path: string, use: (text: string) => T): T {
   try {
+    // a pipe or a device would not end
+    if (!statSync(path).isFile()) throw new TypeError("it is no regular file");
     return use(readFileSync(path, "utf8"));
   } catch (error) {
-    throw new RlptError(`${path}: cannot be read: ${describeSystemError(error)}.`, { cause: error });
+    throw new RlptError(
+      `${printableLine(path)}: cannot be read: ${printableLine(describeSystemError(error))}.`,
+      { cause: error },
+    );
   }
 }

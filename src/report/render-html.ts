@@ -1,10 +1,20 @@
 /** A report as one HTML file: no network, no scripts needed to read it, light and dark. */
-import type { Block, Figure, ReportDocument, SampleCard, Table } from "./document.ts";
+
+import { createHash } from "node:crypto";
+import { printable } from "../lib/printable.ts";
+import {
+  type Block,
+  type Figure,
+  number,
+  type ReportDocument,
+  type SampleCard,
+  type Table,
+} from "./document.ts";
 import { reportStyle, samplesScript } from "./style.ts";
 
 /** Text of files may hold HTML: nothing of it may become markup. */
 export function escapeHtml(text: string): string {
-  return text
+  return printable(text)
     .replaceAll("&", "&amp;")
     .replaceAll("<", "&lt;")
     .replaceAll(">", "&gt;")
@@ -12,12 +22,19 @@ export function escapeHtml(text: string): string {
     .replaceAll("'", "&#39;");
 }
 
+/** What the page may do, should text of a file become markup after all: run the one script below, load nothing. */
+const policy =
+  "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; " +
+  `script-src 'sha256-${createHash("sha256").update(samplesScript).digest("base64")}'`;
+
 export function renderHtml({ title, subtitle, sections }: ReportDocument): string {
-  const links = sections.map(({ id, title: name }) => `<a href="#${id}">${escapeHtml(name)}</a>`).join("");
+  const links = sections
+    .map(({ id, title: name }) => `<a href="#${escapeHtml(id)}">${escapeHtml(name)}</a>`)
+    .join("");
   const body = sections
     .map(
       ({ id, title: name, blocks }) =>
-        `<section id="${id}">\n<h2>${escapeHtml(name)}</h2>\n${blocks.map(renderBlock).join("\n")}\n</section>`,
+        `<section id="${escapeHtml(id)}">\n<h2>${escapeHtml(name)}</h2>\n${blocks.map(renderBlock).join("\n")}\n</section>`,
     )
     .join("\n");
   return `<!doctype html>
@@ -25,6 +42,7 @@ export function renderHtml({ title, subtitle, sections }: ReportDocument): strin
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="${policy}">
 <meta name="color-scheme" content="light dark">
 <link rel="icon" href="data:,">
 <title>${escapeHtml(title)}</title>
@@ -74,7 +92,10 @@ function renderTable({ header, rows, text }: Table): string {
 
 function renderFigure({ title, unit, svg, legend, caption, narrow }: Figure): string {
   const keys = legend
-    .map(({ name, colour }) => `<span><i style="background:${colour}"></i>${escapeHtml(name)}</span>`)
+    .map(
+      ({ name, colour }) =>
+        `<span><i style="background:${escapeHtml(colour)}"></i>${escapeHtml(name)}</span>`,
+    )
     .join("");
   const drawing =
     narrow === undefined ? svg : `<div class="broad">${svg}</div><div class="narrow">${narrow}</div>`;
@@ -109,18 +130,18 @@ function renderSamples(cards: readonly SampleCard[], note: string): string {
   const several = unique(cards.map(({ run }) => run)).length > 1;
   const columns = [...groups.values()]
     .map((group) => {
-      const { step, stage, run } = group[0]!;
+      const { step, stage, run, tally } = group[0]!;
       const heading = `step ${step}, ${stage}${several ? `, ${run}` : ""}`;
-      return `<div class="moment"><h3>${escapeHtml(heading)}</h3>${group.map(renderCard).join("")}</div>`;
+      return `<div class="moment"><h3>${escapeHtml(heading)} <small>${escapeHtml(tally)}</small></h3>${group.map(renderCard).join("")}</div>`;
     })
     .join("");
   return `<p class="note">${escapeHtml(note)}</p><form class="filters">${filters}</form><div class="moments">${columns}</div>`;
 }
 
 function renderCard(card: SampleCard): string {
-  const data = `data-verdict="${escapeHtml(card.verdict)}" data-stage="${escapeHtml(card.stage)}" data-step="${card.step}" data-run="${escapeHtml(card.run)}"`;
+  const data = `data-verdict="${escapeHtml(card.verdict)}" data-stage="${escapeHtml(card.stage)}" data-step="${escapeHtml(String(card.step))}" data-run="${escapeHtml(card.run)}"`;
   const verdict = `<b class="${card.verdict === "right" ? "right" : "wrong"}">${escapeHtml(card.verdict)}</b>`;
-  const facts = `${verdict} reward ${Number(card.reward.toPrecision(4))}, ${card.tokens} tokens`;
+  const facts = `${verdict} reward ${number(card.reward)}, ${number(card.tokens)} tokens`;
   return (
     `<article class="card" ${data}><pre class="prompt">${escapeHtml(card.prompt)}</pre>` +
     `<pre>${escapeHtml(card.completion)}</pre><p>${facts}${card.answer === "" ? "" : `, gold ${escapeHtml(card.answer)}`}</p></article>`

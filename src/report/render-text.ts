@@ -1,6 +1,7 @@
 /** A report as Markdown, for issues and terminals, and as one long CSV table, for other tools. */
 import { stringify } from "csv-stringify/sync";
-import type { Block, ReportDocument, Table } from "./document.ts";
+import { csvText, printable } from "../lib/printable.ts";
+import { type Block, number, type ReportDocument, type Table } from "./document.ts";
 import type { RunFiles } from "./read-run.ts";
 
 export function renderMarkdown({ title, subtitle, sections }: ReportDocument): string {
@@ -28,7 +29,7 @@ function markdownBlock(block: Block): string {
         escapeMarkdown(block.note),
         ...block.cards.map(({ step, stage, verdict, reward, tokens, prompt, completion }) => {
           const fence = "`".repeat(longestTicks(prompt + completion) + 3);
-          return `Step ${step}, ${escapeMarkdown(stage)}: ${verdict}, reward ${reward}, ${tokens} tokens\n\n${fence}\n${prompt}${completion}\n${fence}`;
+          return `Step ${step}, ${escapeMarkdown(stage)}: ${escapeMarkdown(verdict)}, reward ${number(reward)}, ${number(tokens)} tokens\n\n${fence}\n${printable(prompt + completion)}\n${fence}`;
         }),
       ].join("\n\n");
     default: {
@@ -49,7 +50,9 @@ function markdownTable({ header, rows, text }: Table): string {
 
 /** Markup characters of text from files are shown, not obeyed. */
 export function escapeMarkdown(text: string): string {
-  return text.replaceAll(/[\\`*<>|[\]]/g, "\\$&").replaceAll(/\s*\n\s*/g, " ");
+  return printable(text)
+    .replaceAll(/[\\`*<>|[\]&]/g, "\\$&")
+    .replaceAll(/\s*\n\s*/g, " ");
 }
 
 /** Every number of metrics.csv and eval.csv: run, file, step, stage, slice, metric, value. */
@@ -69,5 +72,5 @@ export function renderCsv(runs: readonly RunFiles[]): string {
       }
     }
   }
-  return stringify(lines);
+  return stringify(lines.map((line) => line.map(csvText)));
 }

@@ -9,6 +9,16 @@ export interface PlacedLabel {
   anchor: "start" | "middle" | "end";
 }
 
+/** A drawing in pixels: its size, and what is left free around the points' frame. */
+export interface Frame {
+  width: number;
+  height: number;
+  marginLeft: number;
+  marginRight: number;
+  marginTop: number;
+  marginBottom: number;
+}
+
 interface Box {
   left: number;
   right: number;
@@ -30,13 +40,14 @@ export function scatterRange(marks: readonly Mark[]): [number, number] {
 /**
  * Tries a place below, right, left and above each point, then further ones, and takes the first that meets no
  * other name and no other point; the last where all do.
- * @param width, height of the drawing, pixels; margins as in plots.ts
+ * @param frame the one that the plot is drawn with
  */
-export function placeLabels(marks: readonly Mark[], width: number, height: number): PlacedLabel[] {
+export function placeLabels(marks: readonly Mark[], frame: Frame): PlacedLabel[] {
+  const { width, height, marginLeft, marginRight, marginTop, marginBottom } = frame;
   const [low, high] = scatterRange(marks);
   const at = (mark: Mark): [number, number] => [
-    52 + mark.x * (width - 52 - 30),
-    height - 38 - ((mark.y - low) / (high - low)) * (height - 38 - 20),
+    marginLeft + mark.x * (width - marginLeft - marginRight),
+    height - marginBottom - ((mark.y - low) / (high - low)) * (height - marginBottom - marginTop),
   ];
   const dots = marks.map((mark): Box => {
     const [x, y] = at(mark);
@@ -59,9 +70,9 @@ export function placeLabels(marks: readonly Mark[], width: number, height: numbe
     const free = (label: PlacedLabel): boolean => {
       const box = boxOf(label);
       return (
-        box.left > 44 &&
+        box.left > marginLeft - 8 &&
         box.right < width &&
-        box.bottom < height - 38 &&
+        box.bottom < height - marginBottom &&
         !taken.some((other) => overlap(box, other)) &&
         !dots.some((dot, i) => i !== own && overlap(box, dot))
       );

@@ -9,10 +9,16 @@ export interface Point {
   high?: number;
 }
 
+/** The training step of a row, counted over all stages: what every horizontal axis of a run measures. */
+export function stepOf(row: Row): number | null {
+  const step = numberCell(row, "step");
+  return step === null || !Number.isFinite(step) ? null : step;
+}
+
 /** The finite values of a column over `step`. */
 export function column(rows: readonly Row[], name: string): Point[] {
   return rows.flatMap((row) => {
-    const [x, y] = [numberCell(row, "step"), numberCell(row, name)];
+    const [x, y] = [stepOf(row), numberCell(row, name)];
     return x === null || y === null || !Number.isFinite(y) ? [] : [{ x, y }];
   });
 }
@@ -22,10 +28,11 @@ export function accuracyPoints(rows: readonly Row[], slice: string): Point[] {
   return rows
     .filter((row) => row["slice"] === slice)
     .flatMap((row) => {
-      const [x, y] = [numberCell(row, "step"), numberCell(row, "accuracy")];
-      if (x === null || y === null) return [];
+      const [x, y] = [stepOf(row), numberCell(row, "accuracy")];
+      if (x === null || y === null || !Number.isFinite(y)) return [];
       const [low, high] = [numberCell(row, "accuracy_low"), numberCell(row, "accuracy_high")];
-      return [low === null || high === null ? { x, y } : { x, y, low, high }];
+      const bounded = low !== null && high !== null && Number.isFinite(low + high);
+      return [bounded ? { x, y, low, high } : { x, y }];
     });
 }
 
@@ -34,19 +41,40 @@ export function smoothingWindow(n: number): number {
   return n < 30 ? 1 : 2 * Math.floor(n / 60) + 1 + 2 * Number(n < 60);
 }
 
-/** Centred moving mean over `window` points (odd), fewer at both ends; x stays. */
+/**
+ * Centred moving mean over `window` points (odd). Near an end, where the window has no room on one side, the value is
+ * that of a straight line fitted to points that reach further to the other side, up to twice the window: a mean over
+ * ever fewer points would end on the last point as it is, a spike beside a smooth curve. x stays.
+ */
 export function smooth(points: readonly Point[], window: number): Point[] {
   const reach = (window - 1) / 2;
-  return points.map(({ x }, i) => {
-    // a window that is cut off on one side is cut off on the other too
-    const near = Math.min(reach, i, points.length - 1 - i);
-    let sum = 0;
-    for (let j = i - near; j <= i + near; j++) sum += points[j]!.y;
-    return { x, y: sum / (2 * near + 1) };
+  return points.map((point, i) => {
+    const [left, right] = [i, points.length - 1 - i];
+    if (Math.min(left, right) >= reach)
+      return { x: point.x, y: meanOf(points.slice(i - reach, i + reach + 1)) };
+    const near = Math.min(left, right);
+    const far = Math.min(Math.max(left, right), 4 * reach - 3 * near);
+    return {
+      x: point.x,
+      y: lineAt(left < right ? points.slice(0, i + far + 1) : points.slice(i - far), point.x),
+    };
   });
 }
 
-/** At most `limit` points: means of equally long stretches, the last point as it is. */
+const meanOf = (points: readonly Point[]): number =>
+  points.reduce((sum, { y }) => sum + y, 0) / points.length;
+
+/** Value at x of the least-squares line through the points, no further than their own values reach. */
+function lineAt(points: readonly Point[], x: number): number {
+  const [centreX, centreY] = [points.reduce((sum, p) => sum + p.x, 0) / points.length, meanOf(points)];
+  const spread = points.reduce((sum, p) => sum + (p.x - centreX) ** 2, 0);
+  const together = points.reduce((sum, p) => sum + (p.x - centreX) * (p.y - centreY), 0);
+  const value = spread === 0 ? centreY : centreY + (together / spread) * (x - centreX);
+  const heights = points.map(({ y }) => y);
+  return Math.min(Math.max(...heights), Math.max(Math.min(...heights), value));
+}
+
+/** At most `limit` points: means of equally long stretches; the last may be shorter. */
 export function thin(points: readonly Point[], limit: number): Point[] {
   if (points.length <= limit) return [...points];
   const size = Math.ceil(points.length / limit);
@@ -64,14 +92,15 @@ export function stageStarts(metrics: readonly Row[]): { step: number; stage: str
   const starts: { step: number; stage: string }[] = [];
   for (const row of metrics) {
     const stage = row["stage"] ?? "";
-    if (starts.at(-1)?.stage !== stage) starts.push({ step: Number(row["step"]) - 1, stage });
+    const step = stepOf(row);
+    if (step !== null && starts.at(-1)?.stage !== stage) starts.push({ step: step - 1, stage });
   }
   return starts;
 }
 
 /** Steps of the evaluations, in order. */
 export function evaluationSteps(evaluations: readonly Row[]): number[] {
-  return [...new Set(evaluations.map((row) => Number(row["step"])))].sort((a, b) => a - b);
+  return [...new Set(evaluations.flatMap((row) => stepOf(row) ?? []))].sort((a, b) => a - b);
 }
 
 /** Names of slices of one kind, such as level=1..5, in order; [] where there are none. */

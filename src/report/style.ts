@@ -21,7 +21,7 @@ h2{font-size:19px;margin:34px 0 10px}h3{font-size:14px;margin:0 0 4px}
 figure{margin:0;background:var(--card);border:1px solid var(--line);border-radius:8px;padding:12px 12px 4px;min-width:0}
 figure.wide{grid-column:1/-1}
 figure svg{display:block;width:100%;height:auto;overflow:visible;max-width:560px}
-figure.wide .broad svg{max-width:1000px}
+figure.wide .broad svg{max-width:1180px}
 .narrow{display:none}
 h3 small{color:var(--muted);font-weight:400;margin-left:4px}
 svg text{white-space:pre}

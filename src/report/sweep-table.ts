@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parse } from "csv-parse/sync";
 import { mean } from "../lib/math.ts";
+import { csvText } from "../lib/printable.ts";
 import { dominated, hypervolume } from "./pareto.ts";
 
 /** One evaluation of one trial, or the mean of a point's seeds. */
@@ -97,9 +98,9 @@ function meanRows(rows: readonly SweepRow[]): SweepRow[] {
 export function paretoRecords(rows: readonly ComparedRow[]): Record<string, string | number>[] {
   const keys = [...new Set(rows.flatMap(({ set }) => Object.keys(set)))];
   const text = (value: unknown) =>
-    value === undefined ? "" : typeof value === "string" ? value : JSON.stringify(value);
+    value === undefined ? "" : csvText(typeof value === "string" ? value : JSON.stringify(value));
   return rows.map((row) => ({
-    point: row.point,
+    point: csvText(row.point),
     seed: row.seed,
     when: row.when,
     ...Object.fromEntries(keys.map((key) => [key, text(row.set[key])])),

@@ -3,7 +3,7 @@ import { armNames } from "./arms.ts";
 import { showValue } from "./config-difference.ts";
 import { type Block, type Figure, number, percent } from "./document.ts";
 import { colourOf, type Plotter } from "./plots.ts";
-import { numberCell, type Row, type RunFiles } from "./read-run.ts";
+import { mappingAt, numberCell, type Row, type RunFiles } from "./read-run.ts";
 import { evaluationSteps } from "./series.ts";
 import { harmonicMean, otherMean, type TransferRun, transferMatrix } from "./transfer.ts";
 
@@ -47,7 +47,7 @@ function slicesAt(run: RunFiles, step: number | undefined): Map<string, Row> {
 /** A run's first evaluation (zero-shot) and its last. */
 function evaluated(run: RunFiles, arm: string): Evaluated[] | null {
   const steps = evaluationSteps(run.evaluations);
-  const data = run.recipe["data"] as Record<string, Record<string, unknown>> | undefined;
+  const data = mappingAt(run.recipe, "data");
   const at = (step: number, name: string, zeroShot: boolean): Evaluated | null => {
     const rows = slicesAt(run, step);
     const accuracy = (slice: string) => numberCell(rows.get(slice), "accuracy");
@@ -55,7 +55,7 @@ function evaluated(run: RunFiles, arm: string): Evaluated[] | null {
     if (base === null || fresh === null) return null;
     const datasets = [...rows.keys()].filter((slice) => slice.startsWith("dataset="));
     // a number names a dataset of the task; otherwise everything that is tested counts as other
-    const given = data?.["train"]?.["dataset"];
+    const given = mappingAt(data, "train")["dataset"];
     const dataset = typeof given === "number" ? `D${given}` : showValue(given ?? "trained");
     const others = datasets.map((slice) => slice.slice("dataset=".length)).filter((one) => one !== dataset);
     return {
@@ -69,7 +69,7 @@ function evaluated(run: RunFiles, arm: string): Evaluated[] | null {
       zeroShot,
     };
   };
-  const mode = data?.["eval"]?.["mode"];
+  const mode = mappingAt(data, "eval")["mode"];
   const words = mode === "think" ? "zero-shot, thinking" : `zero-shot${mode === "direct" ? ", direct" : ""}`;
   const first = steps.length > 1 ? at(steps[0]!, words, true) : null;
   const last = at(steps.at(-1)!, arm, false);

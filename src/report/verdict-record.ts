@@ -1,6 +1,7 @@
 /** verdict.json and values.csv: what a verdict rests on, so that it can be recomputed by hand. */
 import { stringify } from "csv-stringify/sync";
 import { mean } from "../lib/math.ts";
+import { csvText } from "../lib/printable.ts";
 import type { ConditionValues } from "./claim-values.ts";
 import { detectableTogether, type Judgement, type Outcome, type Verdict } from "./verdict.ts";
 
@@ -198,8 +199,8 @@ export function valueLines(conditions: readonly MeasuredCondition[]): string {
     values.prompts.map((prompt, i) => ({
       condition: index + 1,
       metric: condition.metric,
-      slice: condition.slice,
-      prompt_id: prompt,
+      slice: csvText(condition.slice),
+      prompt_id: csvText(prompt),
       ...Object.fromEntries(
         seeds.flatMap((seed, s) => [
           [`first_s${seed}`, values.first[s]![i]!],

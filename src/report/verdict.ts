@@ -50,7 +50,7 @@ export function promptEffect(values: readonly (readonly number[])[], range: numb
   const prompts = values[0]!.length;
   if (seeds < 2) return oneSeed(mean(values[0]!), prompts);
   const zeros = values.map((row) => row.map(() => 0));
-  const { mean: centre, standardError, df } = crossedDifference(values, zeros, true);
+  const { mean: centre, standardError, df } = crossedDifference(values, zeros, true, "none");
   return withFloor(centre, standardError, df, { seeds, prompts, units: prompts, range });
 }
 

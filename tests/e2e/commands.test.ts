@@ -55,7 +55,7 @@ describe("rlpt eval", () => {
       prompts: "6",
       completions: "18",
       k: "3",
-      interval: "bootstrap",
+      interval: "gaffke",
     });
     expect(rows.map((row) => row["slice"])).toContain("level=1");
     const each = parse(readFileSync(prompts), { columns: true }) as Record<string, string>[];

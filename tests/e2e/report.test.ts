@@ -1,4 +1,5 @@
 import { spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
@@ -6,11 +7,11 @@ import { parse } from "csv-parse/sync";
 import { parseHTML } from "linkedom";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { writeReport } from "../../src/cli/reporting.ts";
-import { createRng } from "../../src/lib/rng.ts";
 import { compareSides } from "../../src/report/compare.ts";
 import { escapeHtml } from "../../src/report/render-html.ts";
 import { checkRemovable, describeRuns, removeRuns } from "../../src/report/run-list.ts";
 import { readSides } from "../../src/report/sides.ts";
+import { writeHostileRun } from "../helpers/hostile-files.ts";
 import { optionalPart } from "../helpers/optional.ts";
 import { writeSelection, writeSweep, writeTransferRun } from "../helpers/picture-files.ts";
 import { runTraining, tinyGrpo, tinyStages, workspace } from "../helpers/tiny-run.ts";
@@ -50,11 +51,16 @@ it("eval-prompts.csv adds up to eval.csv", () => {
 });
 
 it("compares two real runs, and a run with itself finds nothing", () => {
-  const options = { metric: "tokens", slice: null } as const;
-  const [last] = compareSides(readSides([first, second]), options, createRng(1));
+  const options = { metric: "accuracy", slice: null } as const;
+  const [last] = compareSides(readSides([first, second]), options);
   expect(last!.prompts).toBe(6);
-  const [same] = compareSides(readSides([first, `${first}/`]), options, createRng(1));
-  expect(same!.difference).toMatchObject({ mean: 0, low: 0, high: 0, p: 1 });
+  const [same] = compareSides(readSides([first, `${first}/`]), options);
+  expect(same!.difference).toMatchObject({ mean: 0, p: 1 });
+  // six prompts that agree do not show that all do
+  expect(same!.difference.high).toBeGreaterThan(0.3);
+  // and say nothing about lengths, which have no bound
+  const lengths = { metric: "tokens", slice: null } as const;
+  expect(() => compareSides(readSides([first, second]), lengths)).toThrow(/needs 15 or more/);
 });
 
 it("lists runs, and removes only what is a run", () => {
@@ -92,6 +98,14 @@ function browse(
     document: parseHTML(stdout).document,
     complaints: stderr.split("\n").filter((line) => line.includes("CONSOLE")),
   };
+}
+
+/** The page with a script of the test's, which its policy then names beside its own. */
+function withScript(page: string, script: string): string {
+  const hash = createHash("sha256").update(script).digest("base64");
+  return page
+    .replace("script-src ", `script-src 'sha256-${hash}' `)
+    .replace("</body>", () => `<script>${script}</script></body>`);
 }
 
 optionalPart(
@@ -144,7 +158,7 @@ optionalPart(
       const folders = [writeSelection(space.path(`sel${scheme}`)), writeSweep(space.path(`sweep${scheme}`))];
       const { text } = await writeReport([...runs, ...folders], "html", "-");
       // boxes as the browser lays them out: pairs of names in a plot that meet
-      const measure = `<script>
+      const measure = `
       const box = (e) => e.getBoundingClientRect();
       const names = [...document.querySelectorAll('[id^="sweep"] .broad svg g[aria-label="text"] text')].map(box);
       const meet = (a, b) => a.left < b.right && b.left < a.right && a.top < b.bottom - 2 && b.top < a.bottom - 2;
@@ -152,8 +166,8 @@ optionalPart(
       document.body.dataset.covered = names.filter((a, i) => names.some((b, j) => j > i && meet(a, b))).length;
       document.body.dataset.drawn = [...document.querySelectorAll("#transfer svg, [id^=sel] svg")].filter((e) => box(e).height > 100).length;
       document.body.dataset.paper = getComputedStyle(document.body).backgroundColor;
-    </script>`;
-      const file = space.write(`pictures${scheme}.html`, text.replace("</body>", `${measure}</body>`));
+    `;
+      const file = space.write(`pictures${scheme}.html`, withScript(text, measure));
       const { document, complaints } = browse(
         file,
         "--window-size=1280,2000",
@@ -167,11 +181,35 @@ optionalPart(
     120_000,
   );
 
+  it("runs nothing of a stranger's run, and does not even try to", async () => {
+    const evil = [
+      `<script>document.title="ran"</script>`,
+      `"><img src=x onerror="document.title='ran'">`,
+      `</pre></style></title></svg><svg onload="document.title='ran'">`,
+    ];
+    let count = 0;
+    const next = () => evil[count++ % evil.length]!;
+    const strange = writeHostileRun(space.path("strange"), {
+      text: (field, own) => (/\.csv (stage|dataset|interval|prompts)$/.test(field) ? next() : own),
+      value: (_, own) => (typeof own === "string" ? next() : own),
+    });
+    const { text } = await writeReport([strange], "html", "-");
+    const { document, complaints } = browse(space.write("strange.html", text));
+    // the page's policy would complain about a script that it stops
+    expect(complaints).toEqual([]);
+    expect(document.title).toContain("accuracy 40.0% -> 90.0%");
+    expect(document.querySelectorAll(".card").length).toBe(6);
+    expect(document.querySelector(".card pre")!.textContent).toContain("document.title=");
+    const stopped = browse(space.write("stopped.html", text.replace("<main>", `<main>${evil[1]}`)));
+    expect(stopped.complaints.length).toBeGreaterThan(0);
+    expect(stopped.document.title).not.toBe("ran");
+  }, 120_000);
+
   it("says so when a script fails, and filters completions", async () => {
     const { text } = await writeReport([staged, first], "html", "-");
-    const act = `<script>const s = document.querySelector('[data-filter="run"]'); s.value = "first";
-      s.dispatchEvent(new Event("change", { bubbles: true })); nothing.fails();</script>`;
-    const file = space.write("acted.html", text.replace("</body>", `${act}</body>`));
+    const act = `const s = document.querySelector('[data-filter="run"]'); s.value = "first";
+      s.dispatchEvent(new Event("change", { bubbles: true })); nothing.fails();`;
+    const file = space.write("acted.html", withScript(text, act));
     const { document, complaints } = browse(file);
     expect(complaints.length).toBe(1);
     const cards = [...document.querySelectorAll(".card")];

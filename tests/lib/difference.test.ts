@@ -3,10 +3,12 @@ import { createRng, type Rng } from "../../src/lib/rng.ts";
 import {
   crossedDifference,
   holm,
-  pairedBootstrap,
+  pairedDifference,
   studentQuantile,
   studentTail,
+  UNBOUNDED_PROMPTS,
 } from "../../src/lib/statistics.ts";
+import { crossedSides } from "../helpers/data-shapes.ts";
 
 const SIMULATIONS = 2000;
 
@@ -35,59 +37,69 @@ it("Student's t has the published quantiles", () => {
   }
 });
 
-describe("pairedBootstrap", () => {
-  /** Answers of two policies to prompts of unequal difficulty; the second is better by 0.05 on average. */
-  const differences = (rng: Rng, prompts: number) =>
-    Array.from({ length: prompts }, (_, i) => {
-      const easy = rng.fork("prompt").uniform(i);
-      const a = rng.fork("a").uniform(i) < easy + 0.1 * (1 - easy) ? 1 : 0;
-      return a - (rng.fork("b").uniform(i) < easy ? 1 : 0);
-    });
-
-  it.each([40, 150])("covers the truth with %i prompts", (prompts) => {
-    const share = coverage(0.05, (rng) => pairedBootstrap(differences(rng, prompts), rng.fork("draw"), 300));
-    expect(share).toBeGreaterThan(0.93);
-    expect(share).toBeLessThan(0.97);
+describe("pairedDifference", () => {
+  it("is Student's t with two prompts more at both ends of the range, by hand", () => {
+    // mean 0.25, squares 2.75, two more prompts add 2 (1 + 0.0625): variance 4.875 / (4 * 5)
+    const found = pairedDifference([1, 1, -1, 0], 1);
+    expect(found.mean).toBe(0.25);
+    expect(found.standardError).toBeCloseTo(Math.sqrt(4.875 / 20), 12);
+    expect(found.high - found.mean).toBeCloseTo(3.1824 * Math.sqrt(4.875 / 20), 4);
   });
 
-  it("agrees with the t interval, and finds what it calls detectable in about 80%", () => {
-    const values = Array.from({ length: 200 }, (_, i) => createRng(1).normal(i) + 0.2);
-    const { mean, low, high, standardError, p } = pairedBootstrap(values, createRng(2));
-    const half = studentQuantile(0.975, 199) * standardError;
+  it("says no more about prompts that all agree than how few they are", () => {
+    const { low, high, p } = pairedDifference(
+      Array.from({ length: 50 }, () => 0),
+      1,
+    );
+    // the rule of three: what is rarer than 3 in 50 may have been missed
+    expect(high).toBeCloseTo(0.056, 3);
+    expect(low).toBe(-high);
+    expect(p).toBe(1);
+  });
+
+  it("has a p-value below 0.05 exactly where its interval leaves 0 out", () => {
+    for (let i = 0; i < 300; i++) {
+      const rng = createRng(i);
+      const values = Array.from({ length: 12 }, (_, j) => Math.round(3 * rng.uniform(j)) / 3 - 0.25);
+      const { low, high, p } = pairedDifference(values, 1);
+      expect(p < 0.05).toBe(low > 0 || high < 0);
+    }
+  });
+
+  it("agrees with the t interval for many prompts, and finds what it calls detectable in about 80%", () => {
+    const values = Array.from({ length: 2000 }, (_, i) => createRng(1).normal(i) + 0.05);
+    const { mean, low, high, p } = pairedDifference(values, null);
+    const error = Math.sqrt(values.reduce((sum, v) => sum + (v - mean) ** 2, 0) / 1999 / 2000);
+    const half = studentQuantile(0.975, 1999) * error;
     expect(low).toBeCloseTo(mean - half, 2);
     expect(high).toBeCloseTo(mean + half, 2);
-    expect(p).toBeCloseTo(studentTail(mean / standardError, 199), 2);
+    expect(p).toBeCloseTo(studentTail(mean / error, 1999), 1);
 
-    const { detectable } = pairedBootstrap(
-      Array.from({ length: 50 }, (_, i) => (i % 2 === 0 ? 1 : -1)),
-      createRng(3),
-    );
+    const noise = (i: number) => Array.from({ length: 200 }, (_, j) => createRng(i).normal(j));
+    const told = Array.from({ length: 50 }, (_, i) => pairedDifference(noise(1000 + i), null).detectable);
+    const detectable = told.reduce((sum, value) => sum + value, 0) / told.length;
     let found = 0;
-    for (let i = 0; i < 600; i++) {
-      const rng = createRng(i);
-      const noisy = Array.from({ length: 50 }, (_, j) => rng.normal(j) + detectable);
-      if (pairedBootstrap(noisy, rng.fork("draw"), 200).low > 0) found++;
-    }
+    for (let i = 0; i < 600; i++)
+      if (
+        pairedDifference(
+          noise(i).map((value) => value + detectable),
+          null,
+        ).low > 0
+      )
+        found++;
     expect(found / 600).toBeGreaterThan(0.74);
-    expect(found / 600).toBeLessThan(0.86);
+    expect(found / 600).toBeLessThan(0.88);
+  });
+
+  it("refuses what it cannot tell", () => {
+    expect(() => pairedDifference([1], 1)).toThrow(/2 prompts or more/);
+    const few = Array.from({ length: UNBOUNDED_PROMPTS - 1 }, (_, i) => i);
+    expect(() => pairedDifference(few, null)).toThrow(/15 prompts or more, not 14/);
+    expect(() => crossedDifference([few, few], [few, few], true, null)).toThrow(/15 prompts or more/);
   });
 });
 
 describe("crossedDifference", () => {
-  /** Prompts differ in difficulty, in what suits a side, and seeds in luck. */
-  const side = (rng: Rng, name: string, seeds: number, prompts: number, luck: number, taste: number) => {
-    const [ofPrompt, ofSide] = [rng.fork("prompt"), rng.fork(name, "prompt")];
-    const ease = Array.from(
-      { length: prompts },
-      (_, i) => 0.5 + taste * (1.5 * ofPrompt.normal(i) + ofSide.normal(i)),
-    );
-    return Array.from({ length: seeds }, (_, s) => {
-      const draws = rng.fork(name, s);
-      const fortune = luck * rng.fork(name, "luck").normal(s);
-      return ease.map((easy, i) => (draws.uniform(i) < easy + fortune ? 1 : 0));
-    });
-  };
-
   it.each([
     [3, 60, 0.05, 0.15, true],
     [3, 60, 0.05, 0.15, false],
@@ -98,13 +110,10 @@ describe("crossedDifference", () => {
   ] as const)(
     "covers the truth: %i seeds, %i prompts, luck %f, taste %f, paired %s",
     (seeds, prompts, luck, taste, paired) => {
-      const share = coverage(0, (rng) =>
-        crossedDifference(
-          side(rng, "a", seeds, prompts, luck, taste),
-          side(rng, "b", seeds, prompts, luck, taste),
-          paired,
-        ),
-      );
+      const share = coverage(0, (rng) => {
+        const [a, b] = crossedSides(rng, seeds, prompts, luck, taste);
+        return crossedDifference(a, b, paired, "none");
+      });
       expect(share).toBeGreaterThan(0.93);
       expect(share).toBeLessThan(0.97);
     },
@@ -121,9 +130,10 @@ describe("crossedDifference", () => {
         [1, 0, 1],
       ],
       true,
+      1,
     );
     expect(mean).toBeCloseTo(2 / 6, 12);
-    expect(() => crossedDifference([[1, 0]], [[0, 0]], true)).toThrow(RangeError);
+    expect(() => crossedDifference([[1, 0]], [[0, 0]], true, 1)).toThrow(RangeError);
   });
 });
 

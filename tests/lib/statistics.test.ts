@@ -1,22 +1,50 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { createRng } from "../../src/lib/rng.ts";
-import { bootstrapMean, majority, passAtK, studentInterval, wilson } from "../../src/lib/statistics.ts";
+import {
+  betaQuantile,
+  clopperPearson,
+  majority,
+  passAtK,
+  shareInterval,
+  studentInterval,
+} from "../../src/lib/statistics.ts";
 
-describe("wilson", () => {
+describe("Clopper and Pearson's interval", () => {
   it("matches published values", () => {
-    // Newcombe 1998, table I, method 3: 81/263, 15/148, 0/20, 1/29
+    // Newcombe 1998, table I, method 5: 81/263, 15/148, 0/20, 1/29
     for (const [x, n, low, high] of [
-      [81, 263, 0.2553, 0.3662],
-      [15, 148, 0.0624, 0.1605],
-      [0, 20, 0, 0.1611],
-      [1, 29, 0.0061, 0.1718],
+      [81, 263, 0.2527, 0.3676],
+      [15, 148, 0.0578, 0.1617],
+      [0, 20, 0, 0.1684],
+      [1, 29, 0.0009, 0.1776],
     ] as const) {
-      expect(wilson(x, n).low).toBeCloseTo(low, 4);
-      expect(wilson(x, n).high).toBeCloseTo(high, 4);
+      expect(clopperPearson(x, n).low).toBeCloseTo(low, 4);
+      expect(clopperPearson(x, n).high).toBeCloseTo(high, 4);
     }
-    expect(wilson(5, 5).high).toBe(1);
-    expect(wilson(0, 0)).toEqual({ low: 0, high: 1 });
+    expect(clopperPearson(5, 5).high).toBe(1);
+    expect(clopperPearson(0, 0)).toEqual({ low: 0, high: 1 });
+  });
+
+  it("holds the truth in 95% or more at every share, counted over all outcomes", () => {
+    for (const n of [5, 10, 50]) {
+      for (let share = 0.005; share < 1; share += 0.005) {
+        let covered = 0;
+        let chance = (1 - share) ** n;
+        for (let x = 0; x <= n; x++) {
+          const { low, high } = clopperPearson(x, n);
+          if (low <= share && share <= high) covered += chance;
+          chance *= ((n - x) / (x + 1)) * (share / (1 - share));
+        }
+        expect(covered, `n ${n}, share ${share}`).toBeGreaterThan(0.95 - 1e-9);
+      }
+    }
+  });
+
+  it("has beta quantiles, of which some are known on paper", () => {
+    expect(betaQuantile(0.3, 1, 1)).toBeCloseTo(0.3, 12);
+    expect(betaQuantile(0.025, 20, 1)).toBeCloseTo(0.025 ** (1 / 20), 10);
+    expect(betaQuantile(0.5, 3, 3)).toBeCloseTo(0.5, 10);
   });
 });
 
@@ -46,17 +74,22 @@ describe("passAtK", () => {
   });
 });
 
-describe("bootstrapMean", () => {
-  it("covers the truth about 95% of the time", () => {
-    let covered = 0;
-    for (let trial = 0; trial < 200; trial++) {
-      const rng = createRng(trial);
-      const values = Array.from({ length: 80 }, (_, i) => (rng.fork("data").uniform(i) < 0.3 ? 1 : 0));
-      const { low, high } = bootstrapMean(values, rng.fork("bootstrap"), 300);
-      if (low <= 0.3 && 0.3 <= high) covered++;
-    }
-    expect(covered).toBeGreaterThan(178);
-    expect(covered).toBeLessThan(200);
+describe("the interval of a share by prompt", () => {
+  it("is Clopper and Pearson's where every prompt is right or wrong, and near it where almost", () => {
+    const answers = Array.from({ length: 40 }, (_, i) => Number(i < 31));
+    expect(shareInterval(answers, createRng(1))).toEqual(clopperPearson(31, 40));
+    const { low, high } = shareInterval([...answers.slice(1), 1 - 1e-9], createRng(1), 20_000);
+    expect(low).toBeCloseTo(clopperPearson(31, 40).low, 2);
+    expect(high).toBeCloseTo(clopperPearson(31, 40).high, 2);
+  });
+
+  it("is narrower where prompts differ less, and never leaves 0..1", () => {
+    const half = Array.from({ length: 40 }, () => 0.5);
+    const width = ({ low, high }: { low: number; high: number }) => high - low;
+    expect(width(shareInterval(half, createRng(1)))).toBeLessThan(0.6 * width(clopperPearson(20, 40)));
+    const high = shareInterval([1, 1, 0.75, 1], createRng(1));
+    expect(high.high).toBeLessThanOrEqual(1);
+    expect(shareInterval([], createRng(1))).toEqual({ low: 0, high: 1 });
   });
 });
 
@@ -78,12 +111,12 @@ describe("Student's interval of a mean", () => {
     expect(high).toBeCloseTo(0.168 + 4.302653 * 0.0263122, 5);
   });
 
-  it("narrows from 12.7 standard errors at two values to 1.96 at many", () => {
+  it("narrows from 12.7 standard errors at two values to 1.97 at two hundred", () => {
     const two = studentInterval([0, 1]);
     expect(two.high).toBeCloseTo(0.5 + 12.7062 * 0.5, 4);
     const many = Array.from({ length: 200 }, (_, i) => i % 2);
     const error = Math.sqrt(50 / 199) / Math.sqrt(200);
-    expect(studentInterval(many).high).toBeCloseTo(0.5 + 1.959964 * error, 6);
+    expect(studentInterval(many).high).toBeCloseTo(0.5 + 1.971957 * error, 6);
   });
 
   it("says that one value has none", () => {

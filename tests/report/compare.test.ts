@@ -21,7 +21,7 @@ const bad = run("bad s1", { 0: repeat("0100", 20), 9: repeat("0100", 20) });
 
 describe("compareSides", () => {
   it("pairs by prompt, last step against last step", () => {
-    const [last] = compareSides(readSides([good, bad]), options, createRng(1));
+    const [last] = compareSides(readSides([good, bad]), options);
     expect(last).toMatchObject({
       at: "last",
       meanA: 0.75,
@@ -38,11 +38,11 @@ describe("compareSides", () => {
   });
 
   it("compares one slice only", () => {
-    const [last] = compareSides(readSides([good, bad]), { ...options, slice: "level=1" }, createRng(1));
+    const [last] = compareSides(readSides([good, bad]), { ...options, slice: "level=1" });
     expect(last).toMatchObject({ prompts: 40, meanA: 0.5, meanB: 0 });
-    expect(() =>
-      compareSides(readSides([good, bad]), { ...options, slice: "level=7" }, createRng(1)),
-    ).toThrow(/slice level=7; it has level=1, level=2/);
+    expect(() => compareSides(readSides([good, bad]), { ...options, slice: "level=7" })).toThrow(
+      /slice level=7; it has level=1, level=2/,
+    );
   });
 
   it("chooses the best step where it does not measure: luck at one step is no difference", () => {
@@ -58,9 +58,7 @@ describe("compareSides", () => {
     for (let seed = 0; seed < 20; seed++) {
       const lucky = run(`lucky ${seed}`, coin(seed), seed);
       const still = run(`still ${seed}`, { 0: repeat("10", 50) }, seed);
-      const best = compareSides(readSides([lucky, still]), options, createRng(1)).find(
-        ({ at }) => at === "best",
-      )!;
+      const best = compareSides(readSides([lucky, still]), options).find(({ at }) => at === "best")!;
       sum += best.meanA;
     }
     // standard error 0.011; chosen on the same prompts it is above 0.6
@@ -72,22 +70,20 @@ describe("compareSides", () => {
     run("bad s2", { 9: repeat("0101", 20) }, 2);
     const sides = readSides([`${good},${good2}`, space.path("bad s*"), bad]);
     expect(sides.map(({ runs }) => runs.length)).toEqual([2, 2, 1]);
-    const all = compareSides(sides, options, createRng(1)).filter(({ at }) => at === "last");
+    const all = compareSides(sides, options).filter(({ at }) => at === "last");
     expect(all[0]).toMatchObject({ seedsA: 2, seedsB: 2 });
     expect(all[0]!.difference.method).toBe("two-way");
-    expect(all[1]!.difference.method).toBe("bootstrap");
+    expect(all[1]!.difference.method).toBe("prompts");
     const smallest = Math.min(...all.map(({ difference }) => difference.p));
     expect(Math.min(...all.map(({ corrected }) => corrected))).toBeCloseTo(2 * smallest, 12);
   });
 
   it("says why runs cannot be compared", () => {
     const old = writeRun(space.path("old"), {});
-    expect(() => compareSides(readSides([good, old]), options, createRng(1))).toThrow(
-      /old: eval-prompts.csv is missing/,
+    expect(() => compareSides(readSides([good, old]), options)).toThrow(/old: eval-prompts.csv is missing/);
+    expect(() => compareSides(readSides([good, bad]), { ...options, metric: "thinking" })).toThrow(
+      /has no thinking/,
     );
-    expect(() =>
-      compareSides(readSides([good, bad]), { ...options, metric: "thinking" }, createRng(1)),
-    ).toThrow(/has no thinking/);
     expect(() => readSides([good])).toThrow(/two sides or more/);
     expect(() => readSides([good, space.path("nothing-*")])).toThrow(/no run directory has such a name/);
   });

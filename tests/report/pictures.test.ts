@@ -87,7 +87,8 @@ it("names of a Pareto plot's points do not cover each other, however close the p
     [380, 300],
   ] as const) {
     const [low, high] = scatterRange(marks);
-    const boxes = placeLabels(marks, width, height).map(({ mark, dx, dy, anchor }) => {
+    const frame = { width, height, marginLeft: 52, marginRight: 30, marginTop: 20, marginBottom: 38 };
+    const boxes = placeLabels(marks, frame).map(({ mark, dx, dy, anchor }) => {
       const length = mark.name.length * 5.5;
       const x =
         52 + mark.x * (width - 82) + dx - (anchor === "end" ? length : anchor === "middle" ? length / 2 : 0);

@@ -3,9 +3,11 @@ import { parse } from "csv-parse/sync";
 import { parseHTML } from "linkedom";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { writeReport } from "../../src/cli/reporting.ts";
+import { createRng } from "../../src/lib/rng.ts";
 import { configDifferences } from "../../src/report/config-difference.ts";
 import { deadGroups } from "../../src/report/curves.ts";
-import { readRun } from "../../src/report/read-run.ts";
+import { readRun, type SampleLine } from "../../src/report/read-run.ts";
+import { fairMix, verdictOf } from "../../src/report/sample-cards.ts";
 import { smooth, smoothingWindow, thin } from "../../src/report/series.ts";
 import { writeRun } from "../helpers/run-files.ts";
 import { workspace } from "../helpers/tiny-run.ts";
@@ -99,7 +101,7 @@ describe("rlpt report", () => {
     );
     const captions = [...document.querySelectorAll("figcaption")].map(({ textContent }) => textContent);
     expect(captions.find((caption) => caption?.startsWith("reward/mean"))).toBe(
-      "reward/mean. Line: centred mean of 3 steps. Faint: as measured. Last: 0.975 at step 40.",
+      "reward/mean. Line: centred mean of 3 steps, at both ends a line fitted to up to 5. Faint: as measured. Last, as measured: 0.975 at step 40.",
     );
     expect(document.querySelector("#alarms td:nth-child(2)")!.textContent).toBe("mode_collapse");
     expect(document.querySelector("#alarms td:nth-child(3)")!.textContent).toBe("4");
@@ -203,6 +205,83 @@ describe("rlpt report", () => {
   });
 });
 
+it("ends a smooth curve as calmly as it runs", () => {
+  for (const n of [40, 100, 400]) {
+    const window = smoothingWindow(n);
+    let [worst, raw] = [0, 0];
+    for (let seed = 0; seed < 100; seed++) {
+      const noise = Array.from({ length: n }, (_, x) => ({ x, y: createRng(seed).fork(n).normal(x) }));
+      const curve = smooth(noise, window);
+      for (const [i, by] of [
+        [0, 1],
+        [n - 1, -1],
+      ] as const) {
+        worst += (curve[i]!.y - curve[i + by * window]!.y) ** 2 / 200;
+        raw += (noise[i]!.y - curve[i + by * window]!.y) ** 2 / 200;
+      }
+    }
+    // a mean over ever fewer points ends on the raw value
+    expect(worst / raw, `${n} points`).toBeLessThan(window === 3 ? 0.75 : 0.5);
+  }
+});
+
+describe("completions that are shown", () => {
+  const line = (i: number, correct: boolean, status = "ok") => ({
+    ...sample(1, Math.floor(i / 16), correct),
+    prompt_id: `p${i % 16}`,
+    status,
+  });
+  const verdicts = (list: readonly SampleLine[]) => list.map(verdictOf).sort().join(" ");
+
+  it("are as often wrong as the recorded ones are, and never all of one kind where there are two", () => {
+    const many = Array.from({ length: 128 }, (_, i) => line(i, i % 128 >= 83));
+    expect(verdicts(fairMix(many, 6))).toBe("right right wrong wrong wrong wrong");
+    expect(verdicts(fairMix(many, 2))).toBe("right wrong");
+    const nearly = Array.from({ length: 128 }, (_, i) => line(i, i !== 5));
+    expect(verdicts(fairMix(nearly, 6))).toBe("right right right right right wrong");
+    const kinds = [line(0, true), line(1, false), line(2, false, "unparsed"), line(3, false, "unparsed")];
+    expect(verdicts(fairMix(kinds, 3))).toBe("right unparsed wrong");
+    expect(fairMix(kinds, 9).length).toBe(4);
+  });
+
+  it("are of different prompts, and of each prompt the first", () => {
+    const many = Array.from({ length: 128 }, (_, i) => line(i, i % 3 === 0));
+    const shown = fairMix(many, 6);
+    expect(new Set(shown.map(({ prompt_id: id }) => id)).size).toBe(6);
+    expect(shown.every(({ sample_index: index }) => index <= 1)).toBe(true);
+  });
+
+  it("say how many of each verdict there were", async () => {
+    const { document } = parseHTML((await writeReport([runDir], "html", "-")).text);
+    expect([...document.querySelectorAll(".moment small")].map((one) => one.textContent)).toEqual([
+      "1 right, 1 wrong",
+      "1 wrong",
+    ]);
+  });
+});
+
+it("has one notion of time in all: that of usage.json, and a named sum where there is none", async () => {
+  const timed = writeRun(space.path("timed"), {
+    metrics: "step,stage,time/step_s,time/eval_s,time/checkpoint_s\n1,a,2,,0.5\n2,a,2,3,\n",
+  });
+  const time = async () =>
+    parseHTML((await writeReport([timed], "html", "-")).text).document.querySelector(
+      "#summary tr:nth-child(7)",
+    )!.textContent;
+  expect(await time()).toBe("time in all7.5 s in steps, evaluations, checkpoints");
+  writeFileSync(
+    `${timed}/usage.json`,
+    JSON.stringify({
+      total_s: 75,
+      cpu_s: 100,
+      peak_rss_bytes: 1,
+      disk: { checkpoints_bytes: 0, rest_bytes: 0 },
+      stages: [],
+    }),
+  );
+  expect(await time()).toBe("time in all1 min 15 s");
+});
+
 it("counts a dead group once, by its first cause", () => {
   const last = deadGroups(readRun(runDir)).map(({ name, points }) => [
     name,
@@ -224,8 +303,14 @@ it("smooths around the point, keeps straight lines straight, and thins to means"
       [0, 0, 9, 0, 0].map((y, x) => ({ x, y })),
       3,
     ).map(({ y }) => y),
-  ).toEqual([0, 3, 3, 3, 0]);
+  ).toEqual([expect.closeTo(1.8), 3, 3, 3, expect.closeTo(1.8)]);
   for (const n of [1, 29, 30, 59, 60, 100, 1000, 5001]) expect(smoothingWindow(n) % 2).toBe(1);
+  // a share does not leave 0..1 at an end
+  const zeros = [0, 0, 0, 0, 1, 1, 0].map((y, x) => ({ x, y }));
+  expect(smooth(zeros, 3)[0]!.y).toBe(0);
+  // few points, and none, have ends too
+  expect(smooth([{ x: 3, y: 4 }], 3)).toEqual([{ x: 3, y: 4 }]);
+  expect(smooth([], 3)).toEqual([]);
   const few = thin(line, 30);
   expect(few.length).toBe(25);
   expect(few[0]).toEqual({ x: 1.5, y: 3 });

@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { createRng, type Rng } from "../../src/lib/rng.ts";
-import { wilson } from "../../src/lib/statistics.ts";
+import { clopperPearson } from "../../src/lib/statistics.ts";
 import { alarms, newAlarmHistory, raised, withEvaluation, withStep } from "../../src/run/alarms.ts";
 import { recordedSeries, replay, type Slices } from "../helpers/alarm-replay.ts";
 
@@ -49,7 +49,7 @@ function nullRun(rng: Rng, { P, G, evaluated }: Size): string[] {
   const levels = [0.1, 0.3, 0.5, 0.7, 0.9].map((p) => p * of(0.5, 1, 3));
   const evaluation = (stream: Rng): Slices => {
     const right = share(evaluated, accuracy, stream.fork("accuracy"));
-    const { low, high } = wilson(right * evaluated, evaluated);
+    const { low, high } = clopperPearson(Math.round(right * evaluated), evaluated);
     const row = (slice: string, completions: number, rate: number, correct: number) => ({
       slice,
       completions,

@@ -8,9 +8,9 @@ import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { BackendError } from "../../lib/errors.ts";
 import { writeFileSynced } from "../../lib/files.ts";
-import { openblasCacheFolder, openCblas } from "./cblas.ts";
 import { unpackEntry, type Wheel, withWheel } from "../wheel-archive.ts";
 import { downloadWheel, replaceFolder } from "../wheels.ts";
+import { openblasCacheFolder, openCblas } from "./cblas.ts";
 
 const PACKAGE = "scipy-openblas32";
 const manual = `fetch the wheel ${PACKAGE} for this platform from PyPI on any machine and run: rlpt backend install openblas --wheel FILE`;

@@ -23,15 +23,10 @@ export function register(program: Command): void {
     .action(async (paths: string[], flags: CompareFlags) => {
       const { compareSides, comparedMetrics } = await import("../../report/compare.ts");
       const { readSides } = await import("../../report/sides.ts");
-      const { createRng } = await import("../../lib/rng.ts");
       const metric = comparedMetrics.find((one) => one === flags.metric);
       if (metric === undefined)
         throw new ConfigError(`--metric ${flags.metric}: use ${comparedMetrics.join(", ")}`);
-      const comparisons = compareSides(
-        readSides(paths),
-        { metric, slice: flags.slice ?? null },
-        createRng(0).fork("compare"),
-      );
+      const comparisons = compareSides(readSides(paths), { metric, slice: flags.slice ?? null });
       if (flags.json) printJson(comparisons);
       else print(render(comparisons));
     });

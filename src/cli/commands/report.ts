@@ -15,7 +15,10 @@ export function register(program: Command): void {
   program
     .command("report")
     .description("plots, tables and completions of runs in one file that opens anywhere")
-    .argument("<run...>", "run directories; also folders of rlpt select-data and rlpt sweep")
+    .argument(
+      "<run...>",
+      "run directories, folders of runs, and what rlpt sweep, pipeline, reproduce and select-data wrote",
+    )
     .option(
       "--out <file>",
       "where to write; report.html in the run, or in this folder for several; - is stdout",
