@@ -91,6 +91,8 @@ export interface ScoredCompletion extends Completion {
 export interface Tokenizer {
   /** Rows of the vocabulary the tokenizer knows (largest id + 1). */
   readonly size: number;
+  /** Ids below `size` that no token has; absent: none. */
+  readonly gaps?: readonly number[];
   readonly bosId: number | null;
   /** Any of these ends a completion. */
   readonly eosIds: readonly number[];
@@ -131,6 +133,8 @@ export interface SamplingRequest {
   /** What a row's token must be, or must not be; only asked for token < `constrainedTokens`. */
   constraint(row: number, token: number): { force: number } | { ban: number } | undefined;
   constrainedTokens: number;
+  /** 1 for ids that are never drawn, as if their logits were -Infinity; null or absent: none. [V] */
+  undrawn?: Uint8Array | null;
   /** Has the row ended for a reason that only the host sees? Asked between programs. */
   ended(row: number, tokens: readonly number[]): boolean;
 }

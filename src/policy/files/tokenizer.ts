@@ -153,6 +153,9 @@ export function createTokenizer(
   };
   const ids = specialIds(tokenizerConfig, context, idOf);
   const size = [...tokenizer.get_vocab().values()].reduce((largest, id) => Math.max(largest, id), -1) + 1;
+  const gaps = Array.from({ length: size }, (_, id) => id).filter(
+    (id) => tokenizer.id_to_token(id) === undefined,
+  );
   const warnings: string[] = [];
   if (missing.length > 0) {
     warnings.push(
@@ -179,6 +182,7 @@ export function createTokenizer(
   const missingSymbols = new Set(missing);
   return {
     size,
+    gaps,
     ...ids,
     warnings,
     hasChatTemplate: template !== null,
