@@ -83,8 +83,9 @@ export function parseHubId(text: string): HubModelId | null {
 }
 
 function hasWeights(directory: string): boolean {
+  if (existsSync(join(directory, SINGLE))) return true;
   const index = join(directory, INDEX);
-  if (!existsSync(index)) return existsSync(join(directory, SINGLE));
+  if (!existsSync(index)) return false;
   return [...shardNames(readJsonObject(index), index).values()].every((file) =>
     existsSync(join(directory, file)),
   );
@@ -180,11 +181,11 @@ export async function fetchSnapshot(id: HubModelId, options: HubOptions = {}): P
     for (const path of [...OTHER_FILES, ...TOKENIZER_FILES, INDEX]) if (entries.has(path)) await get(path);
     // no ref is written: without weights the snapshot is none to be found again
     if (options.weights === false) return { directory, commit, warnings: [] };
-    if (entries.has(INDEX)) {
+    if (entries.has(SINGLE)) {
+      await get(SINGLE);
+    } else if (entries.has(INDEX)) {
       const index = join(directory, INDEX);
       for (const path of new Set(shardNames(readJsonObject(index), index).values())) await get(path);
-    } else if (entries.has(SINGLE)) {
-      await get(SINGLE);
     } else {
       const others = [...entries.keys()].filter((path) => /\.(bin|gguf|pth|pt|h5|msgpack)$/.test(path));
       throw new ModelFileError(

@@ -35,6 +35,8 @@ export interface ModelTokenizer extends Tokenizer {
 export interface TokenizerContext {
   /** The directory or file the tokenizer came from: messages start with it. */
   path: string;
+  /** Rows of the model's embedding: vocab_size. Absent: as many as the tokenizer has ids. */
+  rows?: number;
   config?: Readonly<JsonObject>;
   generationConfig?: Readonly<JsonObject>;
   /** What a template's strftime_now() sees, YYYY-MM-DD. */
@@ -64,19 +66,47 @@ interface SpecialIds {
 function specialIds(
   tokenizerConfig: Readonly<JsonObject>,
   { config = {}, generationConfig = {} }: TokenizerContext,
-  idOf: (key: string) => number | null,
+  idOfKey: (key: string) => number | null,
+  rows: number,
 ): SpecialIds {
-  const eosIds =
+  const withRow = (id: number | null | undefined): number | null => (id == null || id >= rows ? null : id);
+  const idOf = (key: string): number | null => withRow(idOfKey(key));
+  const eosIds = (
     idList(generationConfig["eos_token_id"]) ??
     idList(config["eos_token_id"]) ??
     idList(idOf("eos_token")) ??
-    [];
+    []
+  ).filter((id) => id < rows);
   const bosId = Object.hasOwn(tokenizerConfig, "bos_token")
     ? idOf("bos_token")
     : (idList(config["bos_token_id"])?.[0] ?? null);
   const pad =
-    idOf("pad_token") ?? idList(generationConfig["pad_token_id"])?.[0] ?? idList(config["pad_token_id"])?.[0];
+    idOf("pad_token") ??
+    withRow(idList(generationConfig["pad_token_id"])?.[0]) ??
+    withRow(idList(config["pad_token_id"])?.[0]);
   return { bosId, eosIds, padId: pad ?? eosIds[0] ?? 0 };
+}
+
+/**
+ * Tokens that the embedding has no row for: added ones do no harm until a text holds one (a [PAD] that was added to the
+ * tokenizer alone). @throws ModelFileError for ordinary ones
+ */
+function tokensWithoutRow(
+  tokens: ReadonlyMap<string, number>,
+  added: readonly { id: number; content: string }[],
+  rows: number,
+  path: string,
+): Map<number, string> {
+  const names = new Map(added.map(({ id, content }) => [id, content]));
+  const beyond = [...tokens].filter(([, id]) => id >= rows);
+  const ordinary = beyond.filter(([, id]) => !names.has(id)).sort(([, a], [, b]) => b - a);
+  if (ordinary.length > 0) {
+    const [text, id] = ordinary[0]!;
+    throw new ModelFileError(
+      `${path}: the tokenizer has id ${id} (${JSON.stringify(text)}) but the model's vocabulary ends at ${rows - 1} (vocab_size ${rows}): take the tokenizer that the model came with`,
+    );
+  }
+  return new Map(beyond.map(([, id]) => [id, names.get(id)!]));
 }
 
 /** additional_special_tokens (transformers 4) or extra_special_tokens (5), as texts. */
@@ -151,12 +181,21 @@ export function createTokenizer(
     const text = tokenText(tokenizerConfig[key]);
     return text === null ? null : (tokenizer.token_to_id(text) ?? null);
   };
-  const ids = specialIds(tokenizerConfig, context, idOf);
-  const size = [...tokenizer.get_vocab().values()].reduce((largest, id) => Math.max(largest, id), -1) + 1;
+  const vocabulary = tokenizer.get_vocab();
+  const rows = context.rows ?? Number.POSITIVE_INFINITY;
+  const rowless = tokensWithoutRow(vocabulary, json.added_tokens, rows, path);
+  const ids = specialIds(tokenizerConfig, context, idOf, rows);
+  const size = [...vocabulary.values()].reduce((largest, id) => Math.max(largest, id), -1) + 1;
   const gaps = Array.from({ length: size }, (_, id) => id).filter(
     (id) => tokenizer.id_to_token(id) === undefined,
   );
   const warnings: string[] = [];
+  if (rowless.size > 0) {
+    const named = [...rowless].map(([id, content]) => `${content} (${id})`).join(", ");
+    warnings.push(
+      `${path}: the embedding ends at id ${rows - 1} and has no row for the added tokens ${named}: a text that holds one is refused. To train them: model.resize_token_embeddings(len(tokenizer)) in transformers`,
+    );
+  }
   if (missing.length > 0) {
     warnings.push(
       `${jsonPath} has no token for ${missing.length} bytes (${bytesAsHex(missing)}): they are dropped from text`,
@@ -198,6 +237,12 @@ export function createTokenizer(
       if (unknown >= 0) {
         throw new ModelFileError(
           `${jsonPath} has no token for ${JSON.stringify(encoded.tokens[unknown])} in ${JSON.stringify(excerpt(text))}, and no unk_token`,
+        );
+      }
+      const beyond = encoded.ids.find((id: number) => id >= rows);
+      if (beyond !== undefined) {
+        throw new ModelFileError(
+          `${path}: ${JSON.stringify(excerpt(text))} holds ${rowless.get(beyond)} (${beyond}), but the embedding ends at id ${rows - 1}`,
         );
       }
       if (!addSpecialTokens || !ownEnds) return encoded.ids;
