@@ -103,6 +103,11 @@ export interface Tokenizer {
   /** Renders messages with the model's template. @throws when the model has none */
   renderChat(messages: readonly ChatMessage[], options: { addGenerationPrompt: boolean }): string;
   readonly hasChatTemplate: boolean;
+  /**
+   * Ids that end an assistant's message behind these messages, as the chat template writes them; null or without such
+   * a template: the tokenizer's eos_token. Empty: there is none. Absent: the first of `eosIds`.
+   */
+  turnEnd?(messages: readonly ChatMessage[] | null): readonly number[];
 }
 
 /** Batched decoding with a key-value cache; the sampler is the caller's. */

@@ -9,7 +9,7 @@ import { createRng } from "../lib/rng.ts";
 import { crossEntropyLoss } from "../losses/cross-entropy.ts";
 import type { OptimizerOptions } from "../optim/options.ts";
 import { learningRate } from "../optim/schedule.ts";
-import { encodePrompt } from "../rollouts/encode.ts";
+import { encodePrompt, encodeTarget } from "../rollouts/encode.ts";
 import type { Prompt } from "../types.ts";
 import type { SftOptions } from "./options.ts";
 import { runSteps, type Stage, type StageResult } from "./stage.ts";
@@ -113,11 +113,9 @@ function example(stage: SftStage, prompt: Prompt): TokenRow {
       `prompt ${prompt.id} of ${stage.train.name} has no target: supervised training needs one (data.train.target)`,
     );
   }
-  const end = stage.tokenizer.eosIds[0];
-  const target = stage.tokenizer.encode(prompt.target, { addSpecialTokens: false });
   const row = {
     prompt: encodePrompt(stage.tokenizer, prompt, stage.maxPromptTokens),
-    completion: end === undefined ? target : [...target, end],
+    completion: encodeTarget(stage.tokenizer, prompt, prompt.target, stage.sft.end_token),
   };
   const limit = stage.sft.row_length ?? Number.POSITIVE_INFINITY;
   if (rowTokens([row]) > limit) {

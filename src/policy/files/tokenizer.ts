@@ -5,6 +5,7 @@ import type { ChatMessage, Tokenizer } from "../../types.ts";
 import { compileChatTemplate, findChatTemplate } from "./chat-template.ts";
 import { isObject, type JsonObject, parseJsonObject } from "./json.ts";
 import { missingBytes, prepareTokenizerJson, withoutBytes } from "./tokenizer-json.ts";
+import { templateTurnEnd } from "./turn-end.ts";
 
 /** Files that make up a tokenizer; every checkpoint gets a byte-equal copy of those that exist. */
 export const TOKENIZER_FILES: readonly string[] = [
@@ -62,7 +63,10 @@ interface SpecialIds {
   padId: number;
 }
 
-/** generation_config.json over config.json over tokenizer_config.json; padding falls back to the first end id. */
+/**
+ * generation_config.json over config.json over tokenizer_config.json; padding falls back to the first end id. The
+ * tokenizer's eos_token ends a completion too, whatever the others say.
+ */
 function specialIds(
   tokenizerConfig: Readonly<JsonObject>,
   { config = {}, generationConfig = {} }: TokenizerContext,
@@ -71,12 +75,8 @@ function specialIds(
 ): SpecialIds {
   const withRow = (id: number | null | undefined): number | null => (id == null || id >= rows ? null : id);
   const idOf = (key: string): number | null => withRow(idOfKey(key));
-  const eosIds = (
-    idList(generationConfig["eos_token_id"]) ??
-    idList(config["eos_token_id"]) ??
-    idList(idOf("eos_token")) ??
-    []
-  ).filter((id) => id < rows);
+  const listed = idList(generationConfig["eos_token_id"]) ?? idList(config["eos_token_id"]) ?? [];
+  const eosIds = [...new Set([...listed, ...(idList(idOf("eos_token")) ?? [])])].filter((id) => id < rows);
   const bosId = Object.hasOwn(tokenizerConfig, "bos_token")
     ? idOf("bos_token")
     : (idList(config["bos_token_id"])?.[0] ?? null);
@@ -201,9 +201,6 @@ export function createTokenizer(
       `${jsonPath} has no token for ${missing.length} bytes (${bytesAsHex(missing)}): they are dropped from text`,
     );
   }
-  if (ids.eosIds.length === 0) {
-    warnings.push(`${path} names no end-of-sequence token: completions end at the token limit only`);
-  }
 
   // A present key decides, as in transformers' classes; otherwise the post-processor of tokenizer.json does.
   const ownEnds = ["add_bos_token", "add_eos_token"].some((key) => typeof tokenizerConfig[key] === "boolean");
@@ -218,6 +215,28 @@ export function createTokenizer(
   }
   const template = source === null ? null : compileChatTemplate(source, path, constants, context.date);
 
+  const encodePlain = (text: string): number[] =>
+    tokenizer.encode(text, { add_special_tokens: false }).ids.filter((id: number) => id < rows);
+  const turnEnd = (messages: readonly ChatMessage[] | null): readonly number[] => {
+    const written =
+      template === null || messages === null
+        ? null
+        : templateTurnEnd(messages, {
+            render: (all) => template.render(all, { addGenerationPrompt: false }),
+            encode: encodePlain,
+            controls: json.added_tokens.filter(({ special }) => special).map(({ content }) => content),
+          });
+    const eosToken = idOf("eos_token");
+    if (written !== null && written.length > 0) return written;
+    return eosToken !== null && eosToken < rows ? [eosToken] : ids.eosIds.slice(0, 1);
+  };
+  // a base model's lists know nothing of its chat template
+  const turnEndId = turnEnd([{ role: "user", content: "Hi" }]).at(-1);
+  if (turnEndId !== undefined && !ids.eosIds.includes(turnEndId)) ids.eosIds.push(turnEndId);
+  if (ids.eosIds.length === 0) {
+    warnings.push(`${path} names no end-of-sequence token: completions end at the token limit only`);
+  }
+
   const missingSymbols = new Set(missing);
   return {
     size,
@@ -225,6 +244,7 @@ export function createTokenizer(
     ...ids,
     warnings,
     hasChatTemplate: template !== null,
+    turnEnd,
     lostBytes: (text) => {
       if (missingSymbols.size === 0) return 0;
       return new TextEncoder()
