@@ -3,7 +3,10 @@ import { Tokenizer as PackageTokenizer } from "@huggingface/tokenizers";
 import { ModelFileError } from "../../lib/errors.ts";
 import type { ChatMessage, Tokenizer } from "../../types.ts";
 import { compileChatTemplate, findChatTemplate } from "./chat-template.ts";
+import { type TokenizerParts, textEncoder } from "./encode-text.ts";
 import { isObject, type JsonObject, parseJsonObject } from "./json.ts";
+import { mendDecoder } from "./mend-decoder.ts";
+import { createNormalizer } from "./normalizer.ts";
 import { missingBytes, prepareTokenizerJson, withoutBytes } from "./tokenizer-json.ts";
 import { templateTurnEnd } from "./turn-end.ts";
 
@@ -159,12 +162,14 @@ export function createTokenizer(
   const jsonPath = `${path}: tokenizer.json`;
   const configBytes = files.get("tokenizer_config.json");
   const tokenizerConfig = configBytes ? parseJsonObject(configBytes, `${path}: tokenizer_config.json`) : {};
-  const json = prepareTokenizerJson(parseJsonObject(jsonBytes, jsonPath), jsonPath);
+  const parsed = parseJsonObject(jsonBytes, jsonPath);
+  const json = prepareTokenizerJson(parsed, jsonPath);
   checkAddedTokens(json.added_tokens, tokenizerConfig, path);
   const missing = missingBytes(json);
   if (missing.length > 0) json["pre_tokenizer"] = withoutBytes(json["pre_tokenizer"], missing);
 
   let tokenizer: PackageTokenizer;
+  let encodeText: ReturnType<typeof textEncoder>;
   try {
     tokenizer = new PackageTokenizer(json, {
       clean_up_tokenization_spaces: false,
@@ -173,7 +178,19 @@ export function createTokenizer(
       unk_token: (json["model"] as JsonObject)["unk_token"] ?? null,
       eos_token: tokenText(tokenizerConfig["eos_token"]),
     });
+    mendDecoder(tokenizer.decoder);
+    const normalizer = createNormalizer(parsed["normalizer"], jsonPath);
+    const parts = tokenizer as unknown as TokenizerParts & { special_tokens: string[] };
+    // the reference decodes such a token as it looks for it
+    for (const { id, content, normalized, special } of json.added_tokens) {
+      if (!normalized || normalizer === null) continue;
+      parts.model.vocab[id] = normalizer(content);
+      if (special) parts.special_tokens.push(normalizer(content));
+    }
+    const byteFallback = (json["model"] as JsonObject)["byte_fallback"] === true;
+    encodeText = textEncoder(parts, json.added_tokens, normalizer, byteFallback);
   } catch (cause) {
+    if (cause instanceof ModelFileError) throw cause;
     throw new ModelFileError(`${jsonPath} is not supported: ${(cause as Error).message}`, { cause });
   }
 
@@ -215,8 +232,9 @@ export function createTokenizer(
   }
   const template = source === null ? null : compileChatTemplate(source, path, constants, context.date);
 
+  const ends = specialEnds(tokenizer);
   const encodePlain = (text: string): number[] =>
-    tokenizer.encode(text, { add_special_tokens: false }).ids.filter((id: number) => id < rows);
+    encodeText(text).flatMap(({ id }) => (id === undefined || id >= rows ? [] : [id]));
   const turnEnd = (messages: readonly ChatMessage[] | null): readonly number[] => {
     const written =
       template === null || messages === null
@@ -252,21 +270,23 @@ export function createTokenizer(
         .reduce((count, byte) => count + (missingSymbols.has(byte) ? 1 : 0), 0);
     },
     encode: (text, { addSpecialTokens }) => {
-      const encoded = tokenizer.encode(text, { add_special_tokens: addSpecialTokens && !ownEnds });
-      const unknown = encoded.ids.findIndex((id: number | undefined) => id === undefined);
-      if (unknown >= 0) {
+      const encoded = encodeText(text);
+      const unknown = encoded.find(({ id }) => id === undefined);
+      if (unknown) {
         throw new ModelFileError(
-          `${jsonPath} has no token for ${JSON.stringify(encoded.tokens[unknown])} in ${JSON.stringify(excerpt(text))}, and no unk_token`,
+          `${jsonPath} has no token for ${JSON.stringify(unknown.token)} in ${JSON.stringify(excerpt(text))}, and no unk_token`,
         );
       }
-      const beyond = encoded.ids.find((id: number) => id >= rows);
+      const own = encoded.map(({ id }) => id!);
+      const beyond = own.find((id) => id >= rows);
       if (beyond !== undefined) {
         throw new ModelFileError(
           `${path}: ${JSON.stringify(excerpt(text))} holds ${rowless.get(beyond)} (${beyond}), but the embedding ends at id ${rows - 1}`,
         );
       }
-      if (!addSpecialTokens || !ownEnds) return encoded.ids;
-      return [...(bos === null ? [] : [bos]), ...encoded.ids, ...(eos === null ? [] : [eos])];
+      if (!addSpecialTokens) return own;
+      if (!ownEnds) return [...ends.before, ...own, ...ends.behind];
+      return [...(bos === null ? [] : [bos]), ...own, ...(eos === null ? [] : [eos])];
     },
     decode: (tokens, { skipSpecialTokens = false } = {}) => {
       const known = Array.from(tokens, (id: number) => {
@@ -288,6 +308,19 @@ export function createTokenizer(
       return template.render(messages, options);
     },
   };
+}
+
+/** Ids that the post-processor writes around a text: asked with a token that stands for it. */
+function specialEnds(tokenizer: PackageTokenizer): { before: number[]; behind: number[] } {
+  const process = tokenizer.post_processor as unknown as
+    | ((tokens: string[], pair: null, special: boolean) => { tokens: string[] })
+    | null;
+  const text = "\0text";
+  const around = process === null ? [text] : process([text], null, true).tokens;
+  const at = around.indexOf(text);
+  const ids = (tokens: readonly string[]): number[] =>
+    tokens.flatMap((token) => tokenizer.token_to_id(token) ?? []);
+  return { before: ids(around.slice(0, at)), behind: ids(around.slice(at + 1)) };
 }
 
 function excerpt(text: string): string {
