@@ -4,6 +4,7 @@ import { ModelFileError } from "../../lib/errors.ts";
 import type { ChatMessage, Tokenizer } from "../../types.ts";
 import { compileChatTemplate, findChatTemplate } from "./chat-template.ts";
 import { type TokenizerParts, textEncoder } from "./encode-text.ts";
+import { inTime } from "./in-time.ts";
 import { isObject, type JsonObject, parseJsonObject } from "./json.ts";
 import { mendDecoder } from "./mend-decoder.ts";
 import { createNormalizer } from "./normalizer.ts";
@@ -23,6 +24,9 @@ export const TOKENIZER_FILES: readonly string[] = [
   "vocab.txt",
   "tokenizer.model",
 ];
+
+/** Seconds for a text, and for each 100,000 characters more. */
+const LONGEST_ENCODING = 5;
 
 export interface ModelTokenizer extends Tokenizer {
   /** Found at load; each a sentence to print. */
@@ -270,7 +274,14 @@ export function createTokenizer(
         .reduce((count, byte) => count + (missingSymbols.has(byte) ? 1 : 0), 0);
     },
     encode: (text, { addSpecialTokens }) => {
-      const encoded = encodeText(text);
+      const seconds = LONGEST_ENCODING * (1 + text.length / 100_000);
+      const inSeconds = inTime(1000 * seconds, () => encodeText(text));
+      if (inSeconds === null) {
+        throw new ModelFileError(
+          `${jsonPath}: to encode ${JSON.stringify(excerpt(text))} takes more than ${Math.round(seconds)} seconds: a regular expression of its normalizer or pre_tokenizer has no bound`,
+        );
+      }
+      const encoded = inSeconds.value;
       const unknown = encoded.find(({ id }) => id === undefined);
       if (unknown) {
         throw new ModelFileError(

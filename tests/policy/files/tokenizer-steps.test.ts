@@ -67,3 +67,13 @@ test.each<[string, JsonObject, RegExp]>([
   const json = { model: { type: "BPE", vocab: { a: 0 }, merges: [] }, ...part };
   expect(() => build(json)).toThrow(message);
 });
+
+test("a regular expression without a bound is given up", { timeout: 30_000 }, () => {
+  const tokenizer = build({
+    pre_tokenizer: { type: "Split", pattern: { Regex: "(a|aa)+$" }, behavior: "Isolated", invert: false },
+    model: { type: "BPE", vocab: { a: 0 }, merges: [] },
+  });
+  expect(() => tokenizer.encode(`${"a".repeat(60)}!`, { addSpecialTokens: false })).toThrow(
+    /model: tokenizer.json: to encode "a+.*takes more than 5 seconds: a regular expression/,
+  );
+});
