@@ -91,6 +91,8 @@ export interface ScoredCompletion extends Completion {
 export interface Tokenizer {
   /** Rows of the vocabulary the tokenizer knows (largest id + 1). */
   readonly size: number;
+  /** Ids below `size` that no token has; absent: none. */
+  readonly gaps?: readonly number[];
   readonly bosId: number | null;
   /** Any of these ends a completion. */
   readonly eosIds: readonly number[];
@@ -101,6 +103,11 @@ export interface Tokenizer {
   /** Renders messages with the model's template. @throws when the model has none */
   renderChat(messages: readonly ChatMessage[], options: { addGenerationPrompt: boolean }): string;
   readonly hasChatTemplate: boolean;
+  /**
+   * Ids that end an assistant's message behind these messages, as the chat template writes them; null or without such
+   * a template: the tokenizer's eos_token. Empty: there is none. Absent: the first of `eosIds`.
+   */
+  turnEnd?(messages: readonly ChatMessage[] | null): readonly number[];
 }
 
 /** Batched decoding with a key-value cache; the sampler is the caller's. */
@@ -131,6 +138,8 @@ export interface SamplingRequest {
   /** What a row's token must be, or must not be; only asked for token < `constrainedTokens`. */
   constraint(row: number, token: number): { force: number } | { ban: number } | undefined;
   constrainedTokens: number;
+  /** 1 for ids that are never drawn, as if their logits were -Infinity; null or absent: none. [V] */
+  undrawn?: Uint8Array | null;
   /** Has the row ended for a reason that only the host sees? Asked between programs. */
   ended(row: number, tokens: readonly number[]): boolean;
 }

@@ -1,5 +1,7 @@
 /** Rules about prompts and where they come from. */
 import { algorithmOf } from "../algorithms/kinds.ts";
+import { answerColumnShown } from "../data/file-options.ts";
+import { composeTemplate } from "./prompt.ts";
 import type { Rule } from "./rules.ts";
 import type { RecipeInput } from "./schema.ts";
 
@@ -137,4 +139,33 @@ const sharedPrompt: Rule = ({ prompt, data }, { report }) => {
   }
 };
 
-export const dataRules: readonly Rule[] = [chainLevels, itemsUse, enoughPrompts, separateParts, sharedPrompt];
+/** `\boxed{answer}` in an instruction reads the column of that name. */
+const goldAnswer: Rule = ({ prompt, data }, { report }) => {
+  if (!data) return;
+  for (const [at, set] of parts(data)) {
+    if (set.kind !== "file" || set.answer_in_prompt) continue;
+    const shared = prompt?.template;
+    const column = answerColumnShown(
+      shared === undefined ? set.prompt : composeTemplate(shared, set.prompt),
+      set,
+    );
+    if (column === null) continue;
+    const inShared = shared !== undefined && answerColumnShown(shared, set) !== null;
+    report({
+      rule: "gold_in_prompt",
+      path: inShared ? "prompt.template" : `${at}.prompt`,
+      uses: [`${at}.answer`],
+      reason: `{${column}} is read by ${at}.answer too, so every prompt would show its gold answer`,
+      fix: `write {{${column}}} for braces that are meant as braces, as in \\boxed{{${column}}}, or set ${at}.answer_in_prompt: true if that is the task`,
+    });
+  }
+};
+
+export const dataRules: readonly Rule[] = [
+  chainLevels,
+  itemsUse,
+  enoughPrompts,
+  separateParts,
+  sharedPrompt,
+  goldAnswer,
+];

@@ -33,6 +33,12 @@ export const fileOptions = z
       .describe(
         "regular expression on the answer's text, ^ and $ match at line breaks; its first group becomes the answer",
       ),
+    answer_in_prompt: z
+      .boolean()
+      .optional()
+      .describe(
+        "true: the prompt may show the gold answer, as in a task of copying; otherwise that is refused",
+      ),
     target: template.nullable().default(null).describe("text that supervised training learns; null for none"),
     chat: z
       .boolean()
@@ -107,6 +113,24 @@ export const fileOptions = z
       });
   });
 export type FileOptions = z.infer<typeof fileOptions>;
+
+/**
+ * The column by which a prompt shows the gold answer, or null: it reads every column that the answer is made of, or one
+ * of them behind a LaTeX command, where the braces were meant as braces.
+ */
+export function answerColumnShown(
+  prompt: string,
+  { answer, answer_pattern: pattern }: { answer: string | null; answer_pattern?: string | undefined },
+): string | null {
+  if (answer === null) return null;
+  const gold = templateColumns(answer);
+  const command = templateColumns(prompt.match(/\\[A-Za-z]+\{[^{}]+\}/g)?.join(" ") ?? "");
+  const behind = gold.find((column) => command.includes(column));
+  if (behind !== undefined) return behind;
+  // with a pattern the answer is a part of what is shown: a task of finding it
+  const shown = templateColumns(prompt);
+  return pattern === undefined && gold.every((column) => shown.includes(column)) ? gold[0]! : null;
+}
 
 /** What is wrong with a pattern, or null. */
 function patternFault(text: string): string | null {

@@ -1,5 +1,6 @@
 /** adapter_config.json of PEFT: what it says of ranks, scales and modules. */
 import { ModelFileError } from "../lib/errors.ts";
+import { inTime } from "./files/in-time.ts";
 import { isObject, type JsonObject } from "./files/json.ts";
 
 /** What decides how an adapter is applied; everything else in the file has no effect on loading. */
@@ -13,6 +14,8 @@ export interface AdapterConfig {
   rankPattern: Readonly<Record<string, number>>;
   alphaPattern: Readonly<Record<string, number>>;
   modulesToSave: readonly string[];
+  /** Numbers of the layers that have an adapter; null: all. */
+  layers: readonly number[] | null;
 }
 
 /** Keys that change what merging means; a set one cannot be honoured. */
@@ -29,10 +32,14 @@ const REJECTED_KEYS = [
   "alora_invocation_tokens",
   "monteclora_config",
   "velora_config",
-  "layers_to_transform",
   "layers_pattern",
-  "fan_in_fan_out",
 ];
+
+/** Ways to initialise A and B alone: the base weights stay. */
+const OWN_INITS: ReadonlySet<unknown> = new Set(["gaussian", "eva", "orthogonal"]);
+
+export const MERGE_FIRST =
+  "merge the adapter in PEFT first (model.merge_and_unload(), then save_pretrained) and name that model";
 
 function isSet(value: unknown): boolean {
   if (value === undefined || value === null || value === false) return false;
@@ -51,13 +58,13 @@ export function parseAdapterConfig(raw: Readonly<JsonObject>, path: string): Ada
   if (raw["peft_type"] !== "LORA") throw fault("peft_type", "only LORA adapters are supported");
   for (const key of REJECTED_KEYS) {
     if (isSet(raw[key]))
-      throw fault(key, "not supported, and the adapter would be applied wrongly without it");
+      throw fault(key, `not supported, and the adapter would be applied wrongly without it; ${MERGE_FIRST}`);
   }
   if (isSet(raw["bias"]) && raw["bias"] !== "none")
     throw fault("bias", "trained biases are not supported, only none");
   const init = raw["init_lora_weights"] ?? true;
-  if (typeof init !== "boolean" && init !== "gaussian") {
-    throw fault("init_lora_weights", "it changes the base weights; merge the adapter in PEFT first");
+  if (typeof init !== "boolean" && !OWN_INITS.has(init)) {
+    throw fault("init_lora_weights", `it changes the base weights; ${MERGE_FIRST}`);
   }
   const positive = (key: string, fallback: number, integer: boolean): number => {
     const value = raw[key] ?? fallback;
@@ -100,7 +107,28 @@ export function parseAdapterConfig(raw: Readonly<JsonObject>, path: string): Ada
     rankPattern: pattern("rank_pattern", true),
     alphaPattern: pattern("alpha_pattern", false),
     modulesToSave,
+    layers: layersOf(raw["layers_to_transform"], fault),
   };
+}
+
+function layersOf(value: unknown, fault: (key: string, reason: string) => ModelFileError): number[] | null {
+  if (value === undefined || value === null) return null;
+  const layers: unknown[] = Array.isArray(value) ? value : [value];
+  if (!layers.every((layer): layer is number => Number.isSafeInteger(layer) && (layer as number) >= 0)) {
+    throw fault("layers_to_transform", "expected numbers of layers");
+  }
+  return layers.length === 0 ? null : layers;
+}
+
+/** A pattern of an adapter's author, on a module's name. @throws ModelFileError when it takes too long */
+function matchesName(expression: string, module: string): boolean {
+  const found = inTime(2000, () => new RegExp(expression).test(module));
+  if (found === null) {
+    throw new ModelFileError(
+      `adapter_config.json: the regular expression ${JSON.stringify(expression.slice(0, 80))} takes more than 2 seconds for ${module}: it has no bound; name the modules as a list`,
+    );
+  }
+  return found.value;
 }
 
 function checkRegex(expression: string, path: string, key: string): void {
@@ -116,7 +144,7 @@ function checkRegex(expression: string, path: string, key: string): void {
 
 /** PEFT: key k of a pattern applies when `^(.*\.)?(k)$` matches the module; the first hit wins. */
 function patternValue(patterns: Readonly<Record<string, number>>, module: string): number | undefined {
-  return Object.entries(patterns).find(([key]) => new RegExp(`^(.*\\.)?(${key})$`).test(module))?.[1];
+  return Object.entries(patterns).find(([key]) => matchesName(`^(.*\\.)?(${key})$`, module))?.[1];
 }
 
 /** r and alpha of one module, with rank_pattern and alpha_pattern (first match wins). */
@@ -132,13 +160,15 @@ export function loraScale(options: { rank: number; alpha: number; useRslora: boo
 }
 
 export function namesModule(modules: readonly string[] | string, module: string): boolean {
-  if (typeof modules === "string") return modules !== "" && new RegExp(`^(?:${modules})$`).test(module);
+  if (typeof modules === "string") return modules !== "" && matchesName(`^(?:${modules})$`, module);
   return modules.some((name) => module === name || module.endsWith(`.${name}`));
 }
 
 /** Does the config target this linear module of the base model? "all-linear" is every one but the output layer. */
 export function isTargeted(config: AdapterConfig, module: string): boolean {
   if (namesModule(config.excludeModules, module)) return false;
+  const layer = /(?:^|\.)layers\.(\d+)\./.exec(module)?.[1];
+  if (config.layers !== null && !config.layers.includes(Number(layer ?? -1))) return false;
   if (config.targetModules === "all-linear") return !/(^|\.)lm_head$/.test(module);
   return namesModule(config.targetModules, module);
 }

@@ -5,6 +5,7 @@ import type { Rng } from "../lib/rng.ts";
 import {
   type AdapterConfig,
   isTargeted,
+  MERGE_FIRST,
   moduleRank,
   namesModule,
   parseAdapterConfig,
@@ -91,7 +92,7 @@ export function importAdapter(
     ["exclude_modules", parsed.excludeModules],
     ["modules_to_save", parsed.modulesToSave],
   ] as const) {
-    if (modules.length > 0) fail(`${key} = ${JSON.stringify(modules)} is not supported`);
+    if (modules.length > 0) fail(`${key} = ${JSON.stringify(modules)} is not supported; ${MERGE_FIRST}`);
   }
 
   const linear = allLinear(config);
@@ -100,7 +101,7 @@ export function importAdapter(
     const match = /^base_model\.model\.(.+)\.lora_([AB])(?:\.default)?\.weight$/.exec(tensor.name);
     const module = match?.[1];
     if (module === undefined || !linear.has(module))
-      return fail(`tensor ${tensor.name} fits no linear layer`);
+      return fail(`tensor ${tensor.name} fits no linear layer that can have an adapter here; ${MERGE_FIRST}`);
     pairs.set(module, { ...pairs.get(module), [match![2]!]: tensor });
   }
   const adapters = new Map<string, AdapterValues>();

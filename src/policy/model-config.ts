@@ -26,6 +26,19 @@ const architectures: Readonly<Record<string, Family>> = {
   SmolLM3ForCausalLM: "smollm3",
 };
 
+/** Above the largest public model by an order of magnitude, and below what would exhaust memory before weights are read. */
+const LARGEST = {
+  vocab_size: 10_000_000,
+  hidden_size: 1_000_000,
+  intermediate_size: 10_000_000,
+  num_hidden_layers: 2_000,
+  num_attention_heads: 10_000,
+  num_key_value_heads: 10_000,
+  head_dim: 100_000,
+  max_position_embeddings: 1_000_000_000,
+};
+type LimitedKey = keyof typeof LARGEST;
+
 /**
  * Reads a decoder's config.json, older files (`rope_theta`, `rope_scaling`) and newer ones (`rope_parameters`).
  * @param file what messages start with
@@ -38,9 +51,10 @@ export function parseModelConfig(json: Json, file: string): DecoderConfig {
     const value = json[key] === undefined ? "is missing" : `= ${JSON.stringify(json[key])}`;
     throw new ModelFileError(`${file}: ${key} ${value}: ${reason}`);
   };
-  const count = (key: string, fallback?: number): number => {
+  const count = (key: LimitedKey, fallback?: number): number => {
     const value = json[key] === undefined ? fallback : json[key];
     if (!Number.isInteger(value) || (value as number) < 1) return fail(key, "a positive integer is needed");
+    if ((value as number) > LARGEST[key]) return fail(key, `at most ${LARGEST[key]} is supported`);
     return value as number;
   };
   const flag = (key: string, fallback: boolean): boolean => {

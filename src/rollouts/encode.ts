@@ -1,4 +1,4 @@
-import { DataError } from "../lib/errors.ts";
+import { ConfigError, DataError } from "../lib/errors.ts";
 import type { Prompt, Tokenizer } from "../types.ts";
 
 /**
@@ -17,6 +17,40 @@ export function encodePrompt(tokenizer: Tokenizer, prompt: Prompt, maxTokens: nu
     );
   }
   return Int32Array.from(ids);
+}
+
+/**
+ * A target's ids with its end: what the chat template writes behind an assistant's message, else the tokenizer's
+ * eos_token.
+ * @param endToken text of the token that ends it instead; null: none
+ * @throws ConfigError when it is no single token, or none at which this model's completions end
+ */
+export function encodeTarget(
+  tokenizer: Tokenizer,
+  prompt: Prompt,
+  target: string,
+  endToken?: string | null,
+): number[] {
+  const ids = tokenizer.encode(target, { addSpecialTokens: false });
+  if (endToken === null) return ids;
+  if (endToken !== undefined) return [...ids, endTokenId(tokenizer, endToken)];
+  const messages = prompt.input.kind === "chat" ? prompt.input.messages : null;
+  return [...ids, ...(tokenizer.turnEnd?.(messages) ?? tokenizer.eosIds.slice(0, 1))];
+}
+
+function endTokenId(tokenizer: Tokenizer, text: string): number {
+  const ids = tokenizer.encode(text, { addSpecialTokens: false });
+  const fault = `algorithm.end_token: ${JSON.stringify(text)}`;
+  if (ids.length !== 1) {
+    throw new ConfigError(`${fault} is ${ids.length} tokens of this tokenizer; name a single one`);
+  }
+  if (!tokenizer.eosIds.includes(ids[0]!)) {
+    const ends = tokenizer.eosIds.map((id) => JSON.stringify(tokenizer.decode([id]))).join(", ");
+    throw new ConfigError(
+      `${fault} does not end this model's completions, which end at ${ends || "nothing"}; name one of these, or add ${ids[0]} to eos_token_id in its generation_config.json`,
+    );
+  }
+  return ids[0]!;
 }
 
 /** What the policy reads, as text. */

@@ -6,7 +6,7 @@
 import type { Rng } from "../lib/rng.ts";
 import type { Completion, FinishReason, GenerativePolicy, Group, Prompt, Tokenizer } from "../types.ts";
 import { type ForcedModes, modeConstraint } from "./modes.ts";
-import { type SamplingOptions, sampleToken } from "./sample-token.ts";
+import { type SamplingOptions, sampleToken, undrawnIds } from "./sample-token.ts";
 
 export interface GenerateOptions extends SamplingOptions {
   groupSize: number;
@@ -87,13 +87,16 @@ async function decodeBatch(
   groups: readonly Row[][],
   options: GenerateOptions,
 ): Promise<void> {
-  if (policy.sampleRows) return sampleInProgram(policy.sampleRows, tokenizer, groups, options);
+  if (policy.sampleRows) {
+    return sampleInProgram(policy.sampleRows, policy.vocabSize, tokenizer, groups, options);
+  }
   const session = await policy.startGeneration(
     groups.map((group) => group[0]!.prompt.tokens),
     { repeats: options.groupSize, maxNewTokens: options.maxNewTokens },
   );
   const eos = new Set(tokenizer.eosIds);
   const tail = stopTail(options);
+  const undrawn = undrawnIds(tokenizer, policy.vocabSize);
   try {
     let batch = groups.flat();
     for (let t = 0; ; t++) {
@@ -109,6 +112,7 @@ async function decodeBatch(
           options,
           row.random.uniform(t),
           options.modes === undefined ? undefined : modeConstraint(options.modes, row.place, t),
+          undrawn,
         );
         row.tokens.push(token);
         row.logprobs.push(logprob);
@@ -137,6 +141,7 @@ async function decodeBatch(
 /** The same where the policy samples inside its own program: the host finds the ends. */
 async function sampleInProgram(
   sampleRows: NonNullable<GenerativePolicy["sampleRows"]>,
+  vocabSize: number,
   tokenizer: Tokenizer,
   groups: readonly Row[][],
   options: GenerateOptions,
@@ -166,6 +171,7 @@ async function sampleInProgram(
       uniform: (row, token) => rows[row]!.random.uniform(token),
       constraint: (row, token) =>
         modes === undefined ? undefined : modeConstraint(modes, rows[row]!.place, token),
+      undrawn: undrawnIds(tokenizer, vocabSize),
       constrainedTokens: modes === undefined ? 0 : Math.max(1, modes.close.length),
       ended: (row, tokens) => {
         take(rows[row]!, tokens);

@@ -21,11 +21,27 @@ export interface SampledToken {
 }
 
 /**
+ * Ids that an embedding has rows for and the tokenizer no tokens, as vocabularies that were padded have: drawn, they
+ * would vanish from the text. End tokens are none of them.
+ * @returns 1 for each such id, [V]; null where there are none
+ */
+export function undrawnIds(
+  { size, gaps = [], eosIds }: { size: number; gaps?: readonly number[]; eosIds: readonly number[] },
+  vocabSize: number,
+): Uint8Array | null {
+  const mask = new Uint8Array(vocabSize).fill(1, Math.min(size, vocabSize));
+  for (const id of gaps) if (id < vocabSize) mask[id] = 1;
+  for (const id of eosIds) if (id < vocabSize) mask[id] = 0;
+  return mask.includes(1) ? mask : null;
+}
+
+/**
  * Truncation follows temperature, in the order top_k, top_p, min_p (as in transformers); the draw is by
  * inverse CDF, in id order.
  * @param logits row-major [rows, V]; only [offset, offset + size) is read
  * @param u uniform in [0, 1)
  * @param constraint changes what is drawn, not what is reported: logprob and entropy stay the policy's own
+ * @param undrawn 1 for ids that are left out before anything is drawn or truncated, [size]; reported is the same
  * @throws RangeError when the row holds no finite logit
  */
 export function sampleToken(
@@ -35,15 +51,11 @@ export function sampleToken(
   options: SamplingOptions,
   u: number,
   constraint?: TokenConstraint,
+  undrawn: Uint8Array | null = null,
 ): SampledToken {
   const banned = constraint !== undefined && "ban" in constraint ? constraint.ban : -1;
-  let best = banned === 0 ? 1 : 0; // likeliest that may be drawn
   let max = -Infinity;
-  for (let i = 0; i < size; i++) {
-    const value = logits[offset + i]!;
-    if (value > max) max = value;
-    if (value > logits[offset + best]! && i !== banned) best = i;
-  }
+  for (let i = 0; i < size; i++) if (logits[offset + i]! > max) max = logits[offset + i]!;
   if (!Number.isFinite(max))
     throw new RlptError(
       "the policy has diverged: its logits are NaN or infinite. Lower optimizer.lr and start from a checkpoint before; " +
@@ -66,7 +78,33 @@ export function sampleToken(
   if (constraint !== undefined && "force" in constraint) {
     return { token: constraint.force, logprob: logprob(constraint.force), entropy };
   }
-  if (greedy) return { token: best, logprob: logprob(best), entropy };
+  const reported = (token: number): SampledToken => ({ token, logprob: logprob(token), entropy });
+  if (undrawn === null) {
+    return reported(drawToken(logits, offset, size, options, u, banned, max, total));
+  }
+  const known = logits.slice(offset, offset + size);
+  for (let i = 0; i < size; i++) if (undrawn[i] === 1) known[i] = -Infinity;
+  const knownMax = known.reduce((largest, value) => Math.max(largest, value), -Infinity);
+  let knownTotal = 0;
+  for (const value of known) knownTotal += Math.exp((value - knownMax) * inverse);
+  return reported(drawToken(known, 0, size, options, u, banned, knownMax, knownTotal));
+}
+
+/** @param total of exp((logit - max) / temperature) over all ids @returns the id that is drawn */
+function drawToken(
+  logits: Float32Array,
+  offset: number,
+  size: number,
+  options: SamplingOptions,
+  u: number,
+  banned: number,
+  max: number,
+  total: number,
+): number {
+  let best = banned === 0 ? 1 : 0; // likeliest that may be drawn
+  for (let i = 0; i < size; i++) if (logits[offset + i]! > logits[offset + best]! && i !== banned) best = i;
+  if (options.temperature === 0) return best;
+  const inverse = 1 / options.temperature;
 
   const truncated = options.top_k > 0 || options.top_p < 1 || options.min_p > 0;
   if (!truncated) {
@@ -75,9 +113,9 @@ export function sampleToken(
     for (let i = 0; i < size; i++) {
       if (i === banned) continue;
       left -= Math.exp((logits[offset + i]! - max) * inverse);
-      if (left < 0) return { token: i, logprob: logprob(i), entropy };
+      if (left < 0) return i;
     }
-    return { token: best, logprob: logprob(best), entropy }; // rounding left a crumb at the end
+    return best; // rounding left a crumb at the end
   }
 
   const kept = truncate(logits, offset, size, inverse, max, total, options)
@@ -87,9 +125,9 @@ export function sampleToken(
   let left = u * mass;
   for (const { token, weight } of kept) {
     left -= weight;
-    if (left < 0) return { token, logprob: logprob(token), entropy };
+    if (left < 0) return token;
   }
-  return { token: best, logprob: logprob(best), entropy };
+  return best;
 }
 
 /** Tokens that survive top_k, top_p and min_p, likeliest first, ties by id; weights are unnormalised. */

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { fileOptions } from "../../src/data/file-options.ts";
+import { answerColumnShown, fileOptions } from "../../src/data/file-options.ts";
 import { fillTemplate, templateColumns } from "../../src/data/template.ts";
 
 const faults = (options: object): string[] => {
@@ -23,6 +23,25 @@ test("a path is enough, and the resolved options are valid again", () => {
   });
   expect(fileOptions.parse(resolved)).toEqual(resolved);
 });
+
+test.each<[string, string | null, string | undefined, string | null]>([
+  ["End with $\\boxed{answer}$.\n{problem}", "{answer}", undefined, "answer"],
+  ["End with $\\boxed{{answer}}$.\n{problem}", "{answer}", undefined, null],
+  ["{problem} End with $\\boxed{{{answer}}}$", "{answer}", undefined, "answer"],
+  ["Write <answer>{answer}</answer>. {problem}", "{answer}", undefined, "answer"],
+  ["{problem}", "{answer}", undefined, null],
+  ["{problem} {type}", "{type} {answer}", undefined, null],
+  ["{problem} \\text{answer}", "{type} {answer}", undefined, "answer"],
+  ["What is \\frac{a}{b}?", "{c}", undefined, null],
+  ["Which number is in: {text}", "{text}", "(\\d+)", null],
+  ["\\boxed{text}", "{text}", "(\\d+)", "text"],
+  ["\\boxed{answer} {problem}", null, undefined, null],
+])(
+  "which column shows the gold answer in %j, answer %j, pattern %j: %j",
+  (prompt, answer, pattern, column) => {
+    expect(answerColumnShown(prompt, { answer, answer_pattern: pattern })).toBe(column);
+  },
+);
 
 describe("refused", () => {
   test.each([

@@ -12,14 +12,13 @@ const Q = "model.layers.0.self_attn.q_proj";
 
 test.each<[string, unknown, RegExp]>([
   ["peft_type", "IA3", /peft_type = "IA3": only LORA/],
-  ["use_dora", true, /use_dora = true: not supported/],
-  ["fan_in_fan_out", true, /fan_in_fan_out = true/],
+  ["use_dora", true, /use_dora = true: not supported.*merge the adapter in PEFT first/],
   ["layer_replication", [[0, 2]], /layer_replication = \[\[0,2\]\]/],
   ["kasa_config", { a: 1 }, /kasa_config/],
   ["lora_bias", true, /lora_bias/],
   ["trainable_token_indices", [1], /trainable_token_indices/],
   ["target_parameters", ["x"], /target_parameters/],
-  ["layers_to_transform", [0], /layers_to_transform/],
+  ["layers_to_transform", ["x"], /layers_to_transform = \["x"\]: expected numbers of layers/],
   ["bias", "all", /bias = "all": trained biases/],
   ["init_lora_weights", "pissa_niter_4", /init_lora_weights = "pissa_niter_4": it changes the base weights/],
   ["r", 0, /r = 0: expected a positive integer/],
@@ -78,4 +77,21 @@ test("rank and alpha patterns: the first match decides, rsLoRA divides by the ro
   expect(moduleRank(config, "model.layers.1.self_attn.k_proj")).toEqual({ rank: 2, alpha: 4 });
   expect(loraScale({ rank: 4, alpha: 10, useRslora: false })).toBe(2.5);
   expect(loraScale({ rank: 4, alpha: 10, useRslora: true })).toBe(5);
+});
+
+test("what changes nothing of the base weights is loaded: EVA, orthogonal, fan_in_fan_out, some layers", () => {
+  for (const init of ["eva", "orthogonal", "gaussian", true]) {
+    expect(() =>
+      parseAdapterConfig({ ...CONFIG, init_lora_weights: init, fan_in_fan_out: true }, "a"),
+    ).not.toThrow();
+  }
+  for (const layers of [1, [1]]) {
+    const config = parseAdapterConfig({ ...CONFIG, layers_to_transform: layers }, "a");
+    expect([isTargeted(config, Q), isTargeted(config, Q.replace("0", "1"))]).toEqual([false, true]);
+  }
+});
+
+test("a regular expression without a bound is given up", { timeout: 20_000 }, () => {
+  const config = parseAdapterConfig({ ...CONFIG, target_modules: "(([a-z0-9._]+)+)+!" }, "a");
+  expect(() => isTargeted(config, Q)).toThrow(/takes more than 2 seconds for model.layers.0/);
 });

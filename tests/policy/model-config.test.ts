@@ -250,3 +250,20 @@ describe("parameter counts of published shapes", () => {
     expect(parameterCount(parse(keys))).toBe(count);
   });
 });
+
+it.each(["vocab_size", "hidden_size", "num_hidden_layers", "head_dim", "max_position_embeddings"])(
+  "%s beyond every model is refused by name",
+  (key) => {
+    const base = {
+      model_type: "llama",
+      vocab_size: 8,
+      hidden_size: 8,
+      intermediate_size: 12,
+      num_hidden_layers: 1,
+      num_attention_heads: 2,
+    };
+    expect(() => parseModelConfig({ ...base, [key]: 2 ** 40 }, "config.json")).toThrow(
+      new RegExp(`config.json: ${key} = 1099511627776: at most \\d+ is supported`),
+    );
+  },
+);

@@ -3,7 +3,7 @@ import { parse } from "csv-parse/sync";
 import fc from "fast-check";
 import { parseHTML } from "linkedom";
 import { afterAll, expect, it } from "vitest";
-import { readSides } from "../../src/cli/comparing.ts";
+import { readSides } from "../../src/report/sides.ts";
 import { writeReport } from "../../src/cli/reporting.ts";
 import { RlptError } from "../../src/lib/errors.ts";
 import { csvText, printable, printableLine } from "../../src/lib/printable.ts";

@@ -43,6 +43,18 @@ describe("generate", () => {
     }
   });
 
+  it("never samples ids that the tokenizer does not have", async () => {
+    const flat = fakePolicy((tokens, vocabSize) => {
+      const random = createRng(5).fork(tokens.join());
+      return Array.from({ length: vocabSize }, (_, i) => random.normal(i));
+    });
+    const tokenizer = { ...characters, size: 100, gaps: [98] };
+    const groups = await generate(flat, tokenizer, [prompt("a"), prompt("b")], options(), stream);
+    const ids = groups.flatMap((group) => group.completions.flatMap(({ tokens }) => [...tokens]));
+    expect(ids.length).toBeGreaterThan(50);
+    expect(ids.filter((id) => id >= 100 || id === 98)).toEqual([]);
+  });
+
   it("continues the sample indices of a prompt that occurs again", async () => {
     const groups = await generate(
       fakePolicy(hashedLogits(6)),

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { createRng } from "../../src/lib/rng.ts";
-import { type SamplingOptions, sampleToken } from "../../src/rollouts/sample-token.ts";
+import { type SamplingOptions, sampleToken, undrawnIds } from "../../src/rollouts/sample-token.ts";
 
 const plain: SamplingOptions = { temperature: 1, top_p: 1, top_k: 0, min_p: 0 };
 const probabilities = [0.5, 0.25, 0.125, 0.125];
@@ -66,5 +66,34 @@ describe("sampleToken", () => {
     expect(() => sampleToken(Float32Array.from([Number.NaN, Number.NaN]), 0, 2, plain, 0)).toThrow(
       /diverged/,
     );
+  });
+});
+
+describe("ids without a token", () => {
+  it("are those beyond the tokenizer and its gaps, but no end tokens", () => {
+    expect(undrawnIds({ size: 4, eosIds: [1] }, 4)).toBeNull();
+    expect(undrawnIds({ size: 9, eosIds: [1] }, 4)).toBeNull();
+    expect([...undrawnIds({ size: 3, gaps: [0, 1, 7], eosIds: [1, 4] }, 6)!]).toEqual([1, 0, 0, 1, 0, 1]);
+  });
+
+  it.each<[string, Partial<SamplingOptions>]>([
+    ["plain", {}],
+    ["greedy", { temperature: 0 }],
+    ["cold", { temperature: 0.5 }],
+    ["truncated", { top_k: 2, top_p: 0.9, min_p: 0.01 }],
+  ])("are drawn as if their logits were -Infinity, and logprobs stay those of all ids: %s", (_, extra) => {
+    const options = { ...plain, ...extra };
+    const rng = createRng(6);
+    for (let n = 0; n < 300; n++) {
+      const row = Float32Array.from({ length: 12 }, (_, i) => 2 * rng.fork(String(n)).normal(i));
+      const undrawn = Uint8Array.from({ length: 12 }, (_, i) => Number(i > 8 || i === n % 9));
+      const masked = row.map((value, i) => (undrawn[i] === 1 ? -Infinity : value));
+      const u = rng.uniform(n);
+      const got = sampleToken(row, 0, 12, options, u, undefined, undrawn);
+      expect(got.token).toBe(sampleToken(masked, 0, 12, options, u).token);
+      expect(undrawn[got.token]).toBe(0);
+      const all = sampleToken(row, 0, 12, options, u, { force: got.token });
+      expect(got).toEqual(all);
+    }
   });
 });

@@ -11,6 +11,14 @@ export const sftOptions = z.strictObject({
     .min(8)
     .optional()
     .describe("tokens per row when packing; an example that does not fit is an error"),
+  end_token: z
+    .string()
+    .min(1)
+    .nullable()
+    .optional()
+    .describe(
+      "token that ends a target, as text; null is none. Default: what the chat template writes after an assistant's message, else the tokenizer's eos_token",
+    ),
   micro_batch_rows: microBatchRows,
 });
 export type SftOptions = z.infer<typeof sftOptions>;

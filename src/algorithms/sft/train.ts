@@ -7,7 +7,7 @@ import { DataError } from "../../lib/errors.ts";
 import { createRng } from "../../lib/rng.ts";
 import { crossEntropyLoss } from "../../losses/cross-entropy.ts";
 import { learningRate } from "../../optim/schedule.ts";
-import { encodePrompt } from "../../rollouts/encode.ts";
+import { encodePrompt, encodeTarget } from "../../rollouts/encode.ts";
 import { shuffledOrder } from "../../samplers/shuffled-order.ts";
 import type { Prompt } from "../../types.ts";
 import { runSteps, type Stage, type StageResult } from "../stage.ts";
@@ -110,11 +110,9 @@ function example(stage: Stage<SftOptions>, prompt: Prompt): TokenRow {
       `prompt ${prompt.id} of ${stage.train.name} has no target: supervised training needs one (data.train.target)`,
     );
   }
-  const end = stage.tokenizer.eosIds[0];
-  const target = stage.tokenizer.encode(prompt.target, { addSpecialTokens: false });
   const row = {
     prompt: encodePrompt(stage.tokenizer, prompt, stage.settings.maxPromptTokens),
-    completion: end === undefined ? target : [...target, end],
+    completion: encodeTarget(stage.tokenizer, prompt, prompt.target, stage.settings.algorithm.end_token),
   };
   const limit = stage.settings.algorithm.row_length ?? Number.POSITIVE_INFINITY;
   if (rowTokens([row]) > limit) {

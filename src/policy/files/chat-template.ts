@@ -1,11 +1,14 @@
-/** Chat templates: Jinja as model authors write it, on @huggingface/jinja, with its gaps to Python's closed. */
-import { Environment, Interpreter, Template } from "@huggingface/jinja";
+/** Chat templates: what a model's Jinja gets to read, and where it is found among the model's files. */
 import { ModelFileError } from "../../lib/errors.ts";
 import type { ChatMessage, ContentPart } from "../../types.ts";
-import { isObject, type JsonObject } from "./json.ts";
+import { compileJinja, type JinjaTemplate } from "./jinja.ts";
+import { isObject, type JsonObject, parseJsonObject } from "./json.ts";
 
 /** What strftime_now() sees, so that a template that writes today's date gives the same bytes every day. */
 export const TEMPLATE_DATE = "2024-07-26";
+
+/** Characters; the longest of a public model has some 20,000. */
+const LONGEST_TEMPLATE = 1_000_000;
 
 export interface ChatTemplate {
   /** @param variables what the template may read beside the messages, such as enable_thinking */
@@ -47,51 +50,6 @@ export function formatDate(date: string, format: string): string {
     if (text === undefined) throw new Error(`strftime_now: ${directive} is not supported`);
     return text;
   });
-}
-
-const STRIPPED = new Set(["strip", "lstrip", "rstrip"]);
-const STRIP_FUNCTION = "__strip";
-
-/** str.strip(characters) and its one-sided forms, by code point. */
-function stripCharacters(text: string, characters: string, method: string): string {
-  const set = new Set(characters);
-  const points = [...text];
-  let start = 0;
-  let end = points.length;
-  if (method !== "rstrip") while (start < end && set.has(points[start]!)) start++;
-  if (method !== "lstrip") while (end > start && set.has(points[end - 1]!)) end--;
-  return points.slice(start, end).join("");
-}
-
-/**
- * The package ignores the argument of x.strip("\n") and strips all white space. Such calls become calls of a
- * function of ours, in the parsed template.
- */
-function rewriteStripCalls(node: unknown): void {
-  if (Array.isArray(node)) {
-    for (const child of node) rewriteStripCalls(child);
-    return;
-  }
-  if (node instanceof Map) {
-    for (const [key, value] of node) {
-      rewriteStripCalls(key);
-      rewriteStripCalls(value);
-    }
-    return;
-  }
-  if (typeof node !== "object" || node === null) return;
-  const record = node as JsonObject;
-  for (const child of Object.values(record)) rewriteStripCalls(child);
-  const callee = record["callee"];
-  const args = record["args"];
-  if (record["type"] !== "CallExpression" || !isObject(callee) || !Array.isArray(args) || args.length !== 1)
-    return;
-  const property = callee["property"];
-  if (callee["type"] !== "MemberExpression" || callee["computed"] === true || !isObject(property)) return;
-  const method = property["value"];
-  if (typeof method !== "string" || !STRIPPED.has(method)) return;
-  record["callee"] = { type: "Identifier", value: STRIP_FUNCTION };
-  record["args"] = [callee["object"], args[0], { type: "StringLiteral", value: method }];
 }
 
 /** Text parts become one string; images stay parts, for templates that place them. */
@@ -143,53 +101,43 @@ export function compileChatTemplate(
   constants: Readonly<Record<string, unknown>> = {},
   date: string = TEMPLATE_DATE,
 ): ChatTemplate {
-  let template: Template;
+  if (source.length > LONGEST_TEMPLATE) {
+    throw new ModelFileError(
+      `${path}: chat template has ${source.length} characters; at most ${LONGEST_TEMPLATE} are read`,
+    );
+  }
+  let template: JinjaTemplate;
   try {
-    template = new Template(source);
-    rewriteStripCalls(template.parsed);
+    template = compileJinja(source);
   } catch (cause) {
     throw new ModelFileError(`${path}: chat template cannot be read: ${(cause as Error).message}`, { cause });
   }
   const placesImages = /image/.test(source);
   return {
     render: (messages, { addGenerationPrompt, variables = {} }) => {
-      const environment = new Environment();
-      for (const name of ["true", "True"]) environment.set(name, true);
-      for (const name of ["false", "False"]) environment.set(name, false);
-      for (const name of ["none", "None"]) environment.set(name, null);
-      environment.set("range", range);
-      environment.set("strftime_now", (format: string) => formatDate(date, format));
-      environment.set(STRIP_FUNCTION, stripCharacters);
       let raised: string | undefined;
-      environment.set("raise_exception", (message: string) => {
-        raised = message;
-        throw new Error(message);
-      });
-      const values: Record<string, unknown> = {
+      const globals: Record<string, unknown> = {
+        strftime_now: (format: string) => formatDate(date, format),
+        raise_exception: (message: string) => {
+          raised = message;
+          throw new Error(message);
+        },
+        // transformers hands both to every template
+        tools: null,
+        documents: null,
         ...constants,
         ...variables,
         messages: checkedMessages(messages, placesImages, path),
         add_generation_prompt: addGenerationPrompt,
       };
-      for (const [name, value] of Object.entries(values))
-        if (value !== undefined) environment.set(name, value);
       try {
-        return (new Interpreter(environment).run(template.parsed) as { value: string }).value;
+        return template.render(globals);
       } catch (cause) {
         const reason = raised === undefined ? "cannot render these messages" : "refuses these messages";
         throw new ModelFileError(`${path}: chat template ${reason}: ${(cause as Error).message}`, { cause });
       }
     },
   };
-}
-
-/** Python's range, as a list. */
-function range(first: number, stop?: number, step = 1): number[] {
-  if (step === 0) throw new Error("range() step is 0");
-  const [start, end] = stop === undefined ? [0, first] : [first, stop];
-  const values: number[] = [];
-  for (let i = start; step > 0 ? i < end : i > end; i += step) values.push(i);
-  return values;
 }
 
 /**
@@ -206,13 +154,17 @@ export function findChatTemplate(
   const value = tokenizerConfig["chat_template"];
   if (typeof value === "string") return value;
   if (Array.isArray(value)) {
-    const named = value.filter(isObject).find((entry) => entry["name"] === "default") ?? value[0];
-    if (isObject(named) && typeof named["template"] === "string") return named["template"];
-    throw new ModelFileError(`${path}: chat_template is a list without a template called "default"`);
+    const named = value.filter(isObject);
+    const chosen = named.find((entry) => entry["name"] === "default");
+    if (typeof chosen?.["template"] === "string") return chosen["template"];
+    const names = named.map((entry) => JSON.stringify(entry["name"])).join(", ");
+    throw new ModelFileError(
+      `${path}: tokenizer_config.json's chat_template is a list without a template called "default" (it has ${names || "none"}): put the one to use into chat_template.jinja`,
+    );
   }
   const json = files.get("chat_template.json");
   if (!json) return null;
-  const template = (JSON.parse(new TextDecoder().decode(json)) as JsonObject)["chat_template"];
+  const template = parseJsonObject(json, `${path}: chat_template.json`)["chat_template"];
   if (typeof template !== "string")
     throw new ModelFileError(`${path}: chat_template.json has no chat_template`);
   return template;

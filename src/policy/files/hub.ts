@@ -28,6 +28,7 @@ import {
 } from "@huggingface/hub";
 import { describeSystemError, ModelFileError } from "../../lib/errors.ts";
 import { writeFileAtomic } from "../../lib/files.ts";
+import { chunksInTime, fileFetch, interfaceFetch } from "./hub-fetch.ts";
 import { readJsonObject } from "./json.ts";
 import { shardNames } from "./safetensors.ts";
 import { TOKENIZER_FILES } from "./tokenizer.ts";
@@ -55,6 +56,8 @@ export interface HubOptions {
   offline?: boolean;
   /** Attempts per file; each goes on where the one before broke off. Default 3. */
   attempts?: number;
+  /** Seconds after which a server that does not answer, or hardly sends, is given up. Default 60. */
+  stallSeconds?: number;
   onProgress?: (progress: DownloadProgress) => void;
   /** false: config and tokenizer only, for what asks for a model's shapes. Default true. */
   weights?: boolean;
@@ -66,6 +69,8 @@ export interface Snapshot {
   warnings: string[];
 }
 
+const STALL_SECONDS = 60;
+const MOST_FILES = 100_000;
 const INDEX = "model.safetensors.index.json";
 const SINGLE = "model.safetensors";
 const OTHER_FILES = [
@@ -83,8 +88,9 @@ export function parseHubId(text: string): HubModelId | null {
 }
 
 function hasWeights(directory: string): boolean {
+  if (existsSync(join(directory, SINGLE))) return true;
   const index = join(directory, INDEX);
-  if (!existsSync(index)) return existsSync(join(directory, SINGLE));
+  if (!existsSync(index)) return false;
   return [...shardNames(readJsonObject(index), index).values()].every((file) =>
     existsSync(join(directory, file)),
   );
@@ -160,15 +166,33 @@ export async function fetchSnapshot(id: HubModelId, options: HubOptions = {}): P
   }
   const access = { hubUrl, ...(accessToken ? { accessToken } : {}) };
   try {
+    const limits = { stallSeconds: options.stallSeconds ?? STALL_SECONDS };
     const { sha: commit } = await modelInfo({
       ...access,
+      fetch: interfaceFetch(limits),
       name: id.name,
       revision: id.revision,
       additionalFields: ["sha"],
     });
+    // it becomes a folder's name
+    if (!/^[0-9a-f]{40,64}$/.test(commit)) {
+      throw new ModelFileError(
+        `${what}: ${hubUrl} answered with the commit ${JSON.stringify(commit).slice(0, 80)}, which is none`,
+      );
+    }
     const directory = join(storage, "snapshots", commit);
     const entries = new Map<string, ListFileEntry>();
-    for await (const entry of listFiles({ ...access, repo: id.name, revision: commit })) {
+    for await (const entry of listFiles({
+      ...access,
+      fetch: interfaceFetch(limits),
+      repo: id.name,
+      revision: commit,
+    })) {
+      if (entries.size >= MOST_FILES) {
+        throw new ModelFileError(
+          `${what}: ${hubUrl} lists more than ${MOST_FILES} files; no model has as many`,
+        );
+      }
       if (entry.type === "file") entries.set(entry.path, entry);
     }
     const get = async (path: string): Promise<void> => {
@@ -180,11 +204,11 @@ export async function fetchSnapshot(id: HubModelId, options: HubOptions = {}): P
     for (const path of [...OTHER_FILES, ...TOKENIZER_FILES, INDEX]) if (entries.has(path)) await get(path);
     // no ref is written: without weights the snapshot is none to be found again
     if (options.weights === false) return { directory, commit, warnings: [] };
-    if (entries.has(INDEX)) {
+    if (entries.has(SINGLE)) {
+      await get(SINGLE);
+    } else if (entries.has(INDEX)) {
       const index = join(directory, INDEX);
       for (const path of new Set(shardNames(readJsonObject(index), index).values())) await get(path);
-    } else if (entries.has(SINGLE)) {
-      await get(SINGLE);
     } else {
       const others = [...entries.keys()].filter((path) => /\.(bin|gguf|pth|pt|h5|msgpack)$/.test(path));
       throw new ModelFileError(
@@ -287,15 +311,24 @@ async function appendRest(request: FileRequest, incomplete: string, total: numbe
   if (!existsSync(incomplete)) appendFileSync(incomplete, "");
   if (done === total) return;
   // plain HTTP ranges: an interrupted file can be continued in the next run
+  const limits = { stallSeconds: options.stallSeconds ?? STALL_SECONDS };
   const blob = await downloadFile({
     ...access,
+    fetch: fileFetch(limits),
     repo: id.name,
     path: entry.path,
     revision: commit,
     xet: false,
   });
   if (!blob) throw new ModelFileError(`${id.name}: ${entry.path} disappeared from the hub`);
-  for await (const chunk of blob.slice(done, total).stream() as unknown as AsyncIterable<Uint8Array>) {
+  const stream = blob.slice(done, total).stream() as unknown as AsyncIterable<Uint8Array>;
+  for await (const chunk of chunksInTime(stream, limits)) {
+    if (done + chunk.length > total) {
+      rmSync(incomplete, { force: true });
+      throw new ModelFileError(
+        `${id.name}: ${entry.path} is longer than the ${total} bytes that the hub gives`,
+      );
+    }
     appendFileSync(incomplete, chunk);
     done += chunk.length;
     options.onProgress?.({ file: entry.path, bytes: done, total });

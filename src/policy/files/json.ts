@@ -1,5 +1,5 @@
-import { readFileSync } from "node:fs";
-import { describeSystemError, ModelFileError } from "../../lib/errors.ts";
+import { ModelFileError } from "../../lib/errors.ts";
+import { openPositioned } from "./positioned-file.ts";
 
 export type JsonObject = Record<string, unknown>;
 
@@ -111,14 +111,22 @@ export function parseJsonObject(bytes: Uint8Array, what: string): JsonObject {
   return value;
 }
 
-export function readBytes(path: string): Uint8Array {
+/** Bytes that a file may have which is read whole: ten times the largest tokenizer.json of a public model. */
+const LARGEST_FILE = 400_000_000;
+
+/** @throws ModelFileError when it cannot be read, is a directory, a pipe or a device, or has too many bytes */
+export function readBytes(path: string, largest = LARGEST_FILE): Uint8Array {
+  const file = openPositioned(path);
   try {
-    return readFileSync(path);
-  } catch (cause) {
-    throw new ModelFileError(`${path} cannot be read: ${describeSystemError(cause)}`, { cause });
+    if (file.size > largest) {
+      throw new ModelFileError(`${path} has ${file.size} bytes; such a file has at most ${largest}`);
+    }
+    return file.read(0, file.size);
+  } finally {
+    file.close();
   }
 }
 
-export function readJsonObject(path: string): JsonObject {
-  return parseJsonObject(readBytes(path), path);
+export function readJsonObject(path: string, largest?: number): JsonObject {
+  return parseJsonObject(readBytes(path, largest), path);
 }

@@ -1,6 +1,6 @@
 /** Opening a model by path or Hub id, and saving one as a Hugging Face directory. */
-import { existsSync, mkdirSync, readdirSync, statSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, mkdirSync, readdirSync, realpathSync, statSync } from "node:fs";
+import { basename, dirname, join, sep } from "node:path";
 import { describeSystemError, ModelFileError } from "../../lib/errors.ts";
 import { syncDirectory, writeFileSynced } from "../../lib/files.ts";
 import type { ModelFiles, NamedTensor, WeightSource } from "../interfaces.ts";
@@ -95,16 +95,44 @@ export function openModelDirectory(
         : "";
     throw new ModelFileError(`${directory} has no config.json${hint}`);
   }
-  const config = readJsonObject(configPath);
-  const generationPath = join(directory, "generation_config.json");
-  const generationConfig = existsSync(generationPath) ? readJsonObject(generationPath) : {};
+  const config = readJsonObject(ownFile(directory, "config.json"), LARGEST_CONFIG);
+  const generationConfig = existsSync(join(directory, "generation_config.json"))
+    ? readJsonObject(ownFile(directory, "generation_config.json"), LARGEST_CONFIG)
+    : {};
   const tokenizerFiles = new Map<string, Uint8Array>();
   for (const name of TOKENIZER_FILES) {
-    if (existsSync(join(directory, name))) tokenizerFiles.set(name, readBytes(join(directory, name)));
+    if (existsSync(join(directory, name))) tokenizerFiles.set(name, readBytes(ownFile(directory, name)));
   }
-  return assemble({ path: directory, config, generationConfig, tokenizerFiles, options }, () =>
+  const model = assemble({ path: directory, config, generationConfig, tokenizerFiles, options }, () =>
     options.weights === false ? absentWeights : openSafetensorsDirectory(directory),
   );
+  const both = ["model.safetensors", "model.safetensors.index.json"].every((name) =>
+    existsSync(join(directory, name)),
+  );
+  if (!both || options.weights === false) return model;
+  const warning = `${directory} has model.safetensors and model.safetensors.index.json: the first is read, as transformers does; remove the index and its shards if they are old`;
+  return { ...model, warnings: [...model.warnings, warning] };
+}
+
+/** Bytes of config.json and generation_config.json. */
+const LARGEST_CONFIG = 20_000_000;
+
+/**
+ * A file of a model directory. What is read here is copied into checkpoints, so a link may not lead to just any file of
+ * this machine: it stays in the directory, leads to a file of the same name, or into the Hub cache's blobs.
+ */
+function ownFile(directory: string, name: string): string {
+  const path = join(directory, name);
+  const folder = realpathSync(directory);
+  const real = realpathSync(path);
+  const storage = dirname(dirname(real));
+  const isBlob = basename(dirname(real)) === "blobs" && folder.startsWith(`${storage}${sep}snapshots${sep}`);
+  if (basename(real) !== name && !real.startsWith(folder + sep) && !isBlob) {
+    throw new ModelFileError(
+      `${path} is a link to ${real}, a file outside of the model: its content would be copied into every checkpoint. Copy it there if it is the model's`,
+    );
+  }
+  return path;
 }
 
 /** A GGUF file, its config and tokenizer rebuilt from the metadata. */
@@ -137,19 +165,15 @@ interface Parts {
 
 function assemble(parts: Parts, openWeights: () => WeightSource): OpenedModel {
   const { path, config, generationConfig, tokenizerFiles, options } = parts;
+  const textConfig = isObject(config["text_config"]) ? config["text_config"] : config;
+  const rows = textConfig["vocab_size"];
   const tokenizer = createTokenizer(tokenizerFiles, {
     path,
+    ...(typeof rows === "number" ? { rows } : {}),
     config,
     generationConfig,
     ...(options.date === undefined ? {} : { date: options.date }),
   });
-  const textConfig = isObject(config["text_config"]) ? config["text_config"] : config;
-  const rows = textConfig["vocab_size"];
-  if (typeof rows === "number" && tokenizer.size > rows) {
-    throw new ModelFileError(
-      `${path}: the tokenizer has id ${tokenizer.size - 1} but the model's vocabulary ends at ${rows - 1} (vocab_size ${rows}): they do not belong together`,
-    );
-  }
   return {
     source: path,
     path,

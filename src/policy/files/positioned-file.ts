@@ -1,4 +1,4 @@
-import { closeSync, fstatSync, openSync, readSync } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, readSync, type Stats, statSync } from "node:fs";
 import { describeSystemError, ModelFileError } from "../../lib/errors.ts";
 
 /** One read call takes at most 2^31 - 1 bytes on some systems. */
@@ -14,16 +14,26 @@ export interface PositionedFile {
   close(): void;
 }
 
-/** @throws ModelFileError when the file cannot be opened */
+function kindOf(stat: Stats): string {
+  if (stat.isDirectory()) return "a directory";
+  if (stat.isFIFO()) return "a pipe (FIFO)";
+  if (stat.isSocket()) return "a socket";
+  return stat.isCharacterDevice() || stat.isBlockDevice() ? "a device" : "something else";
+}
+
+/** @throws ModelFileError when the file cannot be opened, or is a directory, a pipe or a device */
 export function openPositioned(path: string): PositionedFile {
   let handle: number;
   let size: number;
   try {
-    handle = openSync(path, "r");
+    const before = statSync(path); // opening a device may do something already
+    if (!before.isFile()) throw new ModelFileError(`${path} is ${kindOf(before)}, not a file`);
+    // a pipe that came in between must not block
+    handle = openSync(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
     const stat = fstatSync(handle);
     if (!stat.isFile()) {
       closeSync(handle);
-      throw new ModelFileError(`${path} is not a file`);
+      throw new ModelFileError(`${path} is ${kindOf(stat)}, not a file`);
     }
     size = stat.size;
   } catch (error) {

@@ -283,14 +283,15 @@ export function shardNames(index: Readonly<Record<string, unknown>>, indexPath: 
 }
 
 /**
- * A directory's weights: model.safetensors.index.json with its shards, or model.safetensors.
+ * A directory's weights: model.safetensors, or model.safetensors.index.json with its shards. The first wins where both
+ * are there, as in transformers (`modeling_utils.py`): the index is what an earlier save left behind.
  * @throws ModelFileError naming the file when there are none, or when index and shards disagree
  */
 export function openSafetensorsDirectory(directory: string): WeightSource {
   const indexPath = join(directory, "model.safetensors.index.json");
   const single = join(directory, "model.safetensors");
+  if (existsSync(single)) return openSafetensors(single);
   if (!existsSync(indexPath)) {
-    if (existsSync(single)) return openSafetensors(single);
     const torch = ["pytorch_model.bin", "pytorch_model.bin.index.json"].find((name) =>
       existsSync(join(directory, name)),
     );

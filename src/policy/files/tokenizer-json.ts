@@ -1,6 +1,7 @@
 /** tokenizer.json: what this program accepts, and how it is handed to @huggingface/tokenizers (0.2). */
 import { ModelFileError } from "../../lib/errors.ts";
 import { isObject, type JsonObject } from "./json.ts";
+import { decoderSteps, preTokenizer } from "./tokenizer-steps.ts";
 
 /** Post-processor that writes bos before the text. */
 export function bosTemplate(bos: string, id: number): JsonObject {
@@ -16,49 +17,20 @@ export function bosTemplate(bos: string, id: number): JsonObject {
   };
 }
 
-/** The pattern of ByteLevel(use_regex true), GPT-2's, written for the engine that the Split step uses. */
-const GPT2_PATTERN = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
-
-const isolated = (pattern: string): JsonObject => ({
-  type: "Split",
-  pattern: { Regex: pattern },
-  behavior: "Isolated",
-  invert: false,
-});
-
-/**
- * The package's Digits step knows ASCII digits only and its ByteLevel step JavaScript's white space; the
- * reference takes every Unicode number and Oniguruma's white space. Both are said with Split instead.
- */
-function preTokenizer(value: unknown, path: string): unknown {
-  if (!isObject(value)) return null;
-  if (value["type"] === "Sequence") {
-    const steps = Array.isArray(value["pretokenizers"]) ? value["pretokenizers"] : [];
-    return { ...value, pretokenizers: steps.map((step) => preTokenizer(step, path)) };
-  }
-  const behaviour = String(value["behavior"] ?? "").toLowerCase();
-  if (["mergedwithprevious", "mergedwithnext", "contiguous"].includes(behaviour)) {
-    throw new ModelFileError(
-      `${path}: pre_tokenizer ${value["type"]} with behavior ${value["behavior"]} is not supported; Isolated and Removed are`,
-    );
-  }
-  if (value["type"] === "Digits") return isolated(value["individual_digits"] ? "\\p{N}" : "\\p{N}+");
-  if (value["type"] === "ByteLevel" && value["use_regex"] !== false && value["add_prefix_space"] === false) {
-    return { type: "Sequence", pretokenizers: [isolated(GPT2_PATTERN), { ...value, use_regex: false }] };
-  }
-  return value;
-}
-
 export interface AddedToken {
   id: number;
   content: string;
   special: boolean;
+  /** Looked for in the normalised text. */
+  normalized: boolean;
+  lstrip: boolean;
+  rstrip: boolean;
 }
 
 function addedTokens(value: unknown, path: string): (JsonObject & AddedToken)[] {
   if (value === undefined || value === null) return [];
   if (!Array.isArray(value)) throw new ModelFileError(`${path}: added_tokens is not a list`);
-  return value.map((token: unknown) => {
+  const tokens = value.map((token: unknown) => {
     if (!isObject(token) || typeof token["content"] !== "string" || !Number.isSafeInteger(token["id"])) {
       throw new ModelFileError(
         `${path}: added_tokens holds ${JSON.stringify(token)}, which has no id and content`,
@@ -74,8 +46,56 @@ function addedTokens(value: unknown, path: string): (JsonObject & AddedToken)[] 
       id: token["id"] as number,
       content: token["content"],
       special: token["special"] === true,
+      normalized:
+        token["normalized"] === undefined ? token["special"] !== true : token["normalized"] === true,
+      lstrip: token["lstrip"] === true,
+      rstrip: token["rstrip"] === true,
     };
   });
+  checkIds(
+    tokens.map(({ id }) => id),
+    path,
+  );
+  return tokens;
+}
+
+/** Above every id of a public model by an order of magnitude; tables are as long as the largest id. */
+const LARGEST_ID = 10_000_000;
+
+function checkIds(ids: Iterable<unknown>, path: string): void {
+  for (const id of ids) {
+    if (!Number.isSafeInteger(id) || (id as number) < 0 || (id as number) > LARGEST_ID) {
+      throw new ModelFileError(`${path}: ${JSON.stringify(id)} is no token id; they are 0 to ${LARGEST_ID}`);
+    }
+  }
+}
+
+/** Settings of the model that the package ignores. */
+function checkModel(model: Readonly<JsonObject>, path: string): void {
+  const refuse = (key: string, reason: string): never => {
+    throw new ModelFileError(
+      `${path}: model.${key} = ${JSON.stringify(model[key])} is not supported: ${reason}`,
+    );
+  };
+  if (model["type"] === "BPE" && model["continuing_subword_prefix"]) {
+    refuse("continuing_subword_prefix", "tokens would be cut otherwise than the model was trained with");
+  }
+  if (model["dropout"]) refuse("dropout", "it makes ids random; set it to null");
+  const { vocab, merges } = model;
+  if (isObject(vocab)) checkIds(Object.values(vocab), path);
+  else if (!Array.isArray(vocab) || vocab.some((entry) => !isScored(entry))) {
+    throw new ModelFileError(`${path}: model.vocab is neither a map of ids nor a list of tokens with scores`);
+  }
+  const isMerge = (merge: unknown): boolean =>
+    typeof merge === "string" ||
+    (Array.isArray(merge) && merge.length === 2 && merge.every((part) => typeof part === "string"));
+  if (merges !== undefined && (!Array.isArray(merges) || !merges.every(isMerge))) {
+    throw new ModelFileError(`${path}: model.merges is not a list of pairs`);
+  }
+}
+
+function isScored(entry: unknown): boolean {
+  return Array.isArray(entry) && typeof entry[0] === "string" && typeof entry[1] === "number";
 }
 
 /**
@@ -89,12 +109,13 @@ export function prepareTokenizerJson(
   const model = json["model"];
   if (!isObject(model) || model["vocab"] === undefined)
     throw new ModelFileError(`${path} has no model.vocab`);
+  checkModel(model, path);
   return {
     ...json,
-    normalizer: json["normalizer"] ?? null,
+    normalizer: null, // see normalizer.ts
     pre_tokenizer: preTokenizer(json["pre_tokenizer"], path),
     post_processor: json["post_processor"] ?? null,
-    decoder: json["decoder"] ?? null,
+    decoder: decoderSteps(json["decoder"]),
     added_tokens: addedTokens(json["added_tokens"], path),
   };
 }

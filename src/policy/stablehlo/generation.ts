@@ -7,12 +7,12 @@ import * as tf from "@tensorflow/tfjs";
 import type { Value } from "../../backend/stablehlo/graph.ts";
 import * as hlo from "../../backend/stablehlo/hlo.ts";
 import { currentLazyBackend, type LazyBackend } from "../../backend/stablehlo/lazy-backend.ts";
-import { sampleRow } from "../../backend/stablehlo/sampling.ts";
 import type { SampledRow, SamplingRequest } from "../../types.ts";
 import type { WeightView } from "../decoder.ts";
 import { checkPrompts } from "../generation.ts";
 import type { DecoderConfig } from "../interfaces.ts";
 import { forward, grown, type ProgramShape, pickRows, positionTables, prefill, zero } from "./forward.ts";
+import { drawRow } from "./sampling.ts";
 import { capacities, ladder, partsFor, slotsFor } from "./sizes.ts";
 
 /** Rows leave at a border when this share of them has ended. */
@@ -190,14 +190,12 @@ class ProgramRun implements ProgramShape {
     const constrained = request.constrainedTokens > start;
     const force = constrained ? this.constraints("force", steps, start) : null;
     const ban = constrained ? this.constraints("ban", steps, start) : null;
+    const undrawn =
+      request.undrawn == null ? null : value(tf.tensor2d(request.undrawn, [1, config.vocabSize], "bool"));
     const draw = (logits: Value, at: Value) => {
       const rowAt = (table: Value) => hlo.reshape(hlo.dynamicSlice(table, [at, zero()], [1, width]), [width]);
-      return sampleRow(
-        logits,
-        rowAt(uniforms),
-        request,
-        force === null ? null : { force: rowAt(force), ban: rowAt(ban!) },
-      );
+      const constraint = force === null ? null : { force: rowAt(force), ban: rowAt(ban!) };
+      return drawRow(logits, rowAt(uniforms), request, constraint, undrawn);
     };
 
     const tokens = hlo.constant("i32", 0, [steps, width]);
@@ -269,7 +267,7 @@ class ProgramRun implements ProgramShape {
   }
 
   /** Writes a draw down and counts it. @param at row of the tables */
-  private record(state: DecodingState, draw: ReturnType<typeof sampleRow>, at: Value): DecodingState {
+  private record(state: DecodingState, draw: ReturnType<typeof drawRow>, at: Value): DecodingState {
     const width = this.rows.length;
     const write = (table: Value, row: Value) =>
       hlo.dynamicUpdateSlice(table, hlo.reshape(row, [1, width]), [at, zero()]);

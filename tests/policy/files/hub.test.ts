@@ -310,3 +310,59 @@ test("repositories without safetensors say what they have", async () => {
     /org\/tiny@main has no model.safetensors, only pytorch_model.bin/,
   );
 });
+
+/** A server that says the same to everything. */
+async function startOther(answer: (path: string, response: ServerResponse) => void): Promise<string> {
+  const server = createServer((request, response) => answer(request.url!, response));
+  servers.push(server);
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+const MAIN = { name: "org/tiny", revision: "main" };
+
+test.each(["../../../outside", "..", "", "main"])(
+  "a commit that is none (%j) writes nothing",
+  async (sha) => {
+    const cacheDir = freshCache();
+    const hubUrl = await startOther((_, response) => {
+      response
+        .writeHead(200, { "Content-Type": "application/json" })
+        .end(JSON.stringify({ _id: "1", id: "org/tiny", modelId: "org/tiny", sha }));
+    });
+    await expect(fetchSnapshot(MAIN, { cacheDir, hubUrl })).rejects.toThrow(
+      /answered with the commit .*, which is none/,
+    );
+    expect(existsSync(cacheDir) ? readdirSync(cacheDir) : []).toEqual([]);
+  },
+);
+
+test.each<[string, (response: ServerResponse) => void]>([
+  ["silent", () => {}],
+  ["silent after its headers", (response) => response.writeHead(200).write("{")],
+  [
+    "dripping",
+    (response) => {
+      const timer = setInterval(() => response.write(" "), 50);
+      response.on("close", () => clearInterval(timer));
+    },
+  ],
+])("a server that is %s is given up", { timeout: 10_000 }, async (_name, answer) => {
+  const hubUrl = await startOther((_path, response) => answer(response));
+  await expect(
+    fetchSnapshot(MAIN, { cacheDir: freshCache(), hubUrl, stallSeconds: 0.5, attempts: 1 }),
+  ).rejects.toThrow(/cannot be reached \(it gave no whole answer within 0.5 seconds\)/);
+});
+
+test("an answer without an end is given up", { timeout: 30_000 }, async () => {
+  const hubUrl = await startOther((_path, response) => {
+    const block = Buffer.alloc(1 << 20, 32);
+    const more = (): void => {
+      while (!response.destroyed && response.write(block));
+      if (!response.destroyed) response.once("drain", more);
+    };
+    more();
+  });
+  await expect(fetchSnapshot(MAIN, { cacheDir: freshCache(), hubUrl, attempts: 1 })).rejects.toThrow(
+    /its answer has more than 50000000 bytes/,
+  );
+});

@@ -1,4 +1,16 @@
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import {
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
@@ -200,7 +212,7 @@ test("what cannot be opened is said with the way out", async () => {
   const small = { ...TINY_CONFIG, vocab_size: 6 };
   expect(TINY_TOKENS.length).toBe(7);
   expect(await at((d) => writeFileSync(join(d, "config.json"), JSON.stringify(small)))).toMatch(
-    /the tokenizer has id 6 but the model's vocabulary ends at 5 \(vocab_size 6\)/,
+    /the tokenizer has id 6 \("="\) but the model's vocabulary ends at 5 \(vocab_size 6\)/,
   );
   const text = join(root, "notes.txt");
   writeFileSync(text, "x");
@@ -209,6 +221,113 @@ test("what cannot be opened is said with the way out", async () => {
   );
   await expect(openModel("./nowhere/at/all")).rejects.toThrow(/nowhere\/at\/all: no such file or directory/);
   await expect(openModel("org/missing.gguf")).rejects.toThrow(/missing.gguf: no such file/);
+});
+
+test("model.safetensors wins over an index and its shards, and both are named", async () => {
+  const directory = fresh();
+  saveModel(directory, { ...tinyModel(), maxShardBytes: 1000 });
+  const shards = readdirSync(directory).filter((name) => /-of-/.test(name));
+  expect(shards.length).toBeGreaterThan(1);
+  const later = tinyWeights().map((tensor) => ({ ...tensor, data: tensor.data.map((value) => value + 1) }));
+  const other = fresh();
+  saveModel(other, { ...tinyModel(), weights: later });
+  copyFileSync(join(other, "model.safetensors"), join(directory, "model.safetensors"));
+  const check = async (): Promise<void> => {
+    const model = await openModel(directory);
+    expect(model.weights.read("model.norm.weight")).toEqual(
+      later.find(({ name }) => name === "model.norm.weight")!.data,
+    );
+    model.weights.close();
+    expect(model.warnings.join()).toMatch(
+      /has model.safetensors and model.safetensors.index.json: the first is read/,
+    );
+  };
+  await check();
+  for (const name of shards) rmSync(join(directory, name));
+  await check();
+});
+
+test("an added token beyond the embedding is harmless until a text holds it", async () => {
+  const directory = saved();
+  const rewrite = (name: string, edit: (json: Record<string, unknown>) => void): void => {
+    const json = JSON.parse(readFileSync(join(directory, name), "utf8"));
+    edit(json);
+    writeFileSync(join(directory, name), JSON.stringify(json));
+  };
+  const special = { single_word: false, lstrip: false, rstrip: false, normalized: false, special: true };
+  rewrite("tokenizer.json", (json) =>
+    (json["added_tokens"] as unknown[]).push({ id: 8, content: "[PAD]", ...special }),
+  );
+  rewrite("tokenizer_config.json", (json) => Object.assign(json, { pad_token: "[PAD]", eos_token: "[PAD]" }));
+  rewrite("generation_config.json", (json) => Object.assign(json, { eos_token_id: [8, 2], pad_token_id: 8 }));
+  const { tokenizer, warnings, weights } = await openModel(directory);
+  weights.close();
+  expect(warnings.join()).toMatch(
+    /the embedding ends at id 7 and has no row for the added tokens \[PAD\] \(8\): .*resize_token_embeddings/,
+  );
+  expect([tokenizer.padId, tokenizer.eosIds]).toEqual([0, [2]]);
+  expect(tokenizer.encode("1+0", { addSpecialTokens: false })).toEqual([4, 5, 3]);
+  expect(() => tokenizer.encode("1+[PAD]", { addSpecialTokens: false })).toThrow(
+    /"1\+\[PAD\]" holds \[PAD\] \(8\), but the embedding ends at id 7/,
+  );
+});
+
+test("what is no regular file is refused at once, by name", async () => {
+  const reason = (directory: string): Promise<string> =>
+    openModel(directory).then(
+      () => "opened",
+      (error: Error) => error.message,
+    );
+  for (const name of ["config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors"]) {
+    const directory = saved();
+    rmSync(join(directory, name));
+    execFileSync("mkfifo", [join(directory, name)]);
+    expect(await reason(directory)).toBe(`${join(directory, name)} is a pipe (FIFO), not a file`);
+    rmSync(join(directory, name));
+    mkdirSync(join(directory, name));
+    expect(await reason(directory)).toBe(`${join(directory, name)} is a directory, not a file`);
+    rmSync(join(directory, name), { recursive: true });
+    symlinkSync("/dev/zero", join(directory, name));
+    expect(await reason(directory)).toMatch(/is a device, not a file|is a link to \/dev\/zero/);
+  }
+  const pipe = join(root, "model.gguf");
+  execFileSync("mkfifo", [pipe]);
+  expect(await reason(pipe)).toBe(`${pipe} is a pipe (FIFO), not a file`);
+});
+
+test("files that are too large, and numbers, are refused before anything is made of them", async () => {
+  const directory = saved();
+  truncateSync(join(directory, "config.json"), 21_000_000);
+  await expect(openModel(directory)).rejects.toThrow(
+    /config.json has 21000000 bytes; such a file has at most/,
+  );
+  const large = saved();
+  truncateSync(join(large, "tokenizer.json"), 3_000_000_000);
+  await expect(openModel(large)).rejects.toThrow(/tokenizer.json has 3000000000 bytes; such a file/);
+});
+
+test("a link may not carry other files of this machine into checkpoints", async () => {
+  const secret = join(root, "id_rsa");
+  writeFileSync(secret, "{}");
+  const linked = saved();
+  symlinkSync(secret, join(linked, "special_tokens_map.json"));
+  await expect(openModel(linked)).rejects.toThrow(
+    /special_tokens_map.json is a link to .*id_rsa, a file outside of the model: .* Copy it there/,
+  );
+  // a neighbour's tokenizer, a link within the folder, and the Hub cache's own layout
+  const neighbour = saved();
+  rmSync(join(neighbour, "tokenizer.json"));
+  symlinkSync(join(linked, "tokenizer.json"), join(neighbour, "tokenizer.json"));
+  renameSync(join(neighbour, "tokenizer_config.json"), join(neighbour, "t.json"));
+  symlinkSync("t.json", join(neighbour, "tokenizer_config.json"));
+  (await openModel(neighbour)).weights.close();
+  const storage = fresh();
+  mkdirSync(join(storage, "blobs"), { recursive: true });
+  const snapshot = join(storage, "snapshots", "c0ffee");
+  saveModel(snapshot, tinyModel());
+  renameSync(join(snapshot, "tokenizer.json"), join(storage, "blobs", "abc"));
+  symlinkSync("../../blobs/abc", join(snapshot, "tokenizer.json"));
+  (await openModel(snapshot)).weights.close();
 });
 
 test("a folder that cannot be written is an error of ours", () => {

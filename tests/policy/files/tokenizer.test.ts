@@ -122,20 +122,60 @@ test("ids of special tokens: generation_config over config over tokenizer_config
   expect(tokenizer.bosId).toBe(id("<|im_start|>"));
   expect(tokenizer.eosIds).toEqual([id("<|im_end|>")]);
   expect(tokenizer.padId).toBe(id("<a>"));
-  expect(build(json("gpt2"), config, { config: { eos_token_id: 5 } }).eosIds).toEqual([5]);
+  expect(build(json("gpt2"), config, { config: { eos_token_id: 5 } }).eosIds).toEqual([5, id("<|im_end|>")]);
   const generationConfig = { eos_token_id: [9, 7, 9], pad_token_id: 3 };
   const merged = build(
     json("gpt2"),
     { ...config, pad_token: null },
     { config: { eos_token_id: 5 }, generationConfig },
   );
-  expect(merged.eosIds).toEqual([9, 7]);
+  expect(merged.eosIds).toEqual([9, 7, id("<|im_end|>")]);
   expect(merged.padId).toBe(3);
   expect(build(json("gpt2"), { ...config, pad_token: null }, { config: { pad_token_id: -1 } }).padId).toBe(
     id("<|im_end|>"),
   );
   expect(build(json("gpt2"), { bos_token: null }, { config: { bos_token_id: 4 } }).bosId).toBeNull();
   expect(build(json("gpt2"), {}, { config: { bos_token_id: 4 } }).bosId).toBe(4);
+});
+
+test("an assistant's turn ends with what the template writes, and completions end there too", () => {
+  const end = (template: string | undefined, config: JsonObject = {}, eos: JsonObject = {}) => {
+    const built = build(
+      json("gpt2"),
+      { ...config, ...(template ? { chat_template: template } : {}) },
+      { config: eos },
+    );
+    const texts = (ids: readonly number[]) => ids.map((id) => built.decode([id]));
+    return [
+      texts(built.turnEnd!([{ role: "user", content: "Hi" }])),
+      texts(built.turnEnd!(null)),
+      texts(built.eosIds),
+    ];
+  };
+  const chatml =
+    "{% for m in messages %}{{ '<|im_start|>' + m.role + '\n' + m.content + '<|im_end|>\n' }}{% endfor %}";
+  const start = build(json("gpt2")).encode("<|im_start|>", NONE)[0]!;
+  // a base model: its lists say another token than its chat template
+  expect(end(chatml, { eos_token: "<|im_start|>" }, { eos_token_id: start })).toEqual([
+    ["<|im_end|>"],
+    ["<|im_start|>"],
+    ["<|im_start|>", "<|im_end|>"],
+  ]);
+  // a space before it, as in Llama 2's template
+  const spaced = "{% for m in messages %}{{ m.content + ' ' + '<|im_end|>' }}{% endfor %}";
+  expect(end(spaced)[0]).toEqual([" ", "<|im_end|>"]);
+  // the template writes none, asks for a system message, or there is none: the tokenizer's own
+  const none = "{% for m in messages %}{{ '### ' + m.role + ': ' + m.content + '\n' }}{% endfor %}";
+  const strict = "{% if messages[0].role != 'system' %}{{ raise_exception('no') }}{% endif %}";
+  for (const template of [none, strict, undefined]) {
+    expect(end(template, { eos_token: "<|im_end|>" }, { eos_token_id: [start] })).toEqual([
+      ["<|im_end|>"],
+      ["<|im_end|>"],
+      ["<|im_start|>", "<|im_end|>"],
+    ]);
+  }
+  expect(end(undefined, {}, { eos_token_id: [start, 5] })[0]).toEqual(["<|im_start|>"]);
+  expect(end(undefined)[0]).toEqual([]);
 });
 
 test("a tokenizer without an end token says so", () => {

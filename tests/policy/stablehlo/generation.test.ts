@@ -59,12 +59,13 @@ interface Asked {
   prompts?: typeof prompts;
   options?: Partial<GenerateOptions>;
   eosIds?: number[];
+  tokenizer?: { size: number; gaps: number[] };
 }
 
 async function completions(asked: Asked): Promise<Completion[]> {
   const policy = initPolicy({ ...llama, ...asked.config }, createRng(4), asked.policy);
   if (asked.policy === lora) warmAdapters(policy);
-  const tokenizer = { ...characters, size: V, eosIds: asked.eosIds ?? characters.eosIds };
+  const tokenizer = { ...characters, size: V, ...asked.tokenizer, eosIds: asked.eosIds ?? characters.eosIds };
   const groups = await generate(
     policy,
     tokenizer,
@@ -170,6 +171,19 @@ optionalPart(
     ["forced modes", { options: { modes: { direct: 1, thinking: 1, close: [7, 9] } } }],
   ])("%s", async (_, asked) => {
     await both(asked);
+  });
+
+  it.each<[string, Partial<GenerateOptions>]>([
+    ["at temperature 1", {}],
+    ["greedy", { temperature: 0 }],
+    ["truncated", { temperature: 0.7, top_k: 6, top_p: 0.9, min_p: 0.02 }],
+    ["with forced modes", { modes: { direct: 1, thinking: 1, close: [7, 9] } }],
+  ])("ids that the tokenizer does not have are never drawn, %s", async (_, options) => {
+    // the end token, 1, is not the tokenizer's either, and stays
+    const got = await both({ config: flat, options, tokenizer: { size: 20, gaps: [1, 5, 6] } });
+    const ids = new Set(got.flatMap(({ tokens }) => [...tokens]));
+    expect([...ids].filter((id) => id >= 20 || id === 5 || id === 6)).toEqual([]);
+    expect(ids.size).toBeGreaterThan(5);
   });
 
   it("a stop string ends a row where it ends on the host", async () => {
