@@ -1,7 +1,6 @@
 /** Metrics of a rollout: what was sampled and what it was worth. */
 import { mean, standardDeviation } from "../lib/math.ts";
-import { degenerateDefaults } from "../rewards/answer-options.ts";
-import { isDegenerate } from "../rewards/mode-answer.ts";
+import { degenerateDefaults, isDegenerate } from "../rewards/mode-answer.ts";
 import type { MetricValues } from "../run/metrics.ts";
 import type { Group, ScoredCompletion } from "../types.ts";
 
