@@ -18,8 +18,9 @@ const ALLOWED: Record<string, readonly string[]> = {
   advantages: ["types.ts", "lib"],
   losses: ["types.ts", "lib", "backend"],
   optim: ["types.ts", "lib", "backend"],
-  run: ["types.ts", "lib"],
-  report: ["types.ts", "lib", "run"],
+  metrics: ["types.ts", "lib"],
+  run: ["types.ts", "lib", "metrics"],
+  report: ["types.ts", "lib", "metrics", "run"],
   recipes: ["types.ts", "lib", "options", "rewards"],
   algorithms: [
     "types.ts",
@@ -32,6 +33,7 @@ const ALLOWED: Record<string, readonly string[]> = {
     "advantages",
     "losses",
     "optim",
+    "metrics",
     "run",
   ],
 
@@ -72,7 +74,7 @@ const ALLOWED: Record<string, readonly string[]> = {
   ],
   replay: ["lib", "config", "policy", "run", "training", "terminal"],
 
-  terminal: ["lib", "config", "run"],
+  terminal: ["lib", "config", "metrics", "run"],
   cli: [
     "lib",
     "options",
@@ -117,6 +119,7 @@ const ALLOWED: Record<string, readonly string[]> = {
     "rollouts",
     "rewards",
     "optim",
+    "metrics",
     "run",
     "algorithms",
     "training",

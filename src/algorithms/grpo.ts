@@ -13,10 +13,10 @@ import { maskDecision, tokenWeights } from "../losses/aggregation.ts";
 import { clippedPolicyLoss, POLICY_LOSS_STATISTICS } from "../losses/clipped-policy.ts";
 import { entropyTerm } from "../losses/entropy.ts";
 import { klEstimateNumber } from "../losses/kl.ts";
+import type { UpdateStatistics } from "../metrics/facts.ts";
 import type { OptimizerOptions } from "../optim/options.ts";
 import { learningRate } from "../optim/schedule.ts";
 import { shapeRewards } from "../rewards/shaping.ts";
-import type { MetricValues } from "../run/metrics.ts";
 import type { Group, Prompt, ScoredCompletion } from "../types.ts";
 import type { GrpoOptions } from "./options.ts";
 import {
@@ -34,7 +34,7 @@ import {
 import { runSteps, type StageResult } from "./stage.ts";
 import { stepMetrics } from "./step-metrics.ts";
 import { padRows, spread } from "./token-batch.ts";
-import { applyGradients, splitByLength, type UpdateStatistics, UpdateSums } from "./update.ts";
+import { applyGradients, splitByLength, UpdateSums } from "./update.ts";
 
 export interface GrpoStage extends RolloutStage {
   grpo: GrpoOptions;
@@ -62,7 +62,7 @@ export async function trainGrpo(stage: GrpoStage): Promise<StageResult> {
   const updatesPerStep = grpo.epochs * grpo.minibatches;
   const usesReference = grpo.kl.coef > 0;
 
-  const measured = stepMetrics(stage, [...(usesReference ? ["policy/kl"] : []), "optim/live"]);
+  const measured = stepMetrics(stage, ["live", ...(usesReference ? (["reference"] as const) : [])]);
 
   return runSteps(stage, measured.columns, async (step) => {
     // 1. draw P prompts
@@ -114,22 +114,20 @@ export async function trainGrpo(stage: GrpoStage): Promise<StageResult> {
     // 7. what is written down
     writeSamples(stage, step, groups, scored, advantages);
     writePrompts(stage, step, order, position, groups, scored);
-    return {
-      ...measured.of({
-        position,
-        groups,
-        scored,
-        shaped,
-        advantages,
-        lossAdvantages: advantages.flat(),
-        updates: sums,
-        precisionGap: gap,
-        clipNorm: stage.optimizerOptions.clip_norm,
-        times: { began, sampled, rewarded, updated },
-      }),
-      ...(references === null ? {} : { "policy/kl": meanKl(grpo, scored, references) }),
-      "optim/live": sums.live(),
-    } satisfies MetricValues;
+    return measured.of({
+      position,
+      groups,
+      scored,
+      shaped,
+      advantages,
+      lossAdvantages: advantages.flat(),
+      updates: sums,
+      critic: null,
+      kl: references === null ? null : { perToken: meanKl(grpo, scored, references) },
+      precisionGap: gap,
+      clipNorm: stage.optimizerOptions.clip_norm,
+      times: { began, sampled, rewarded, updated },
+    });
   });
 }
 

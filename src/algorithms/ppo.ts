@@ -10,7 +10,7 @@ import * as tf from "@tensorflow/tfjs";
 import { generalizedAdvantages } from "../advantages/gae.ts";
 import { whiten } from "../advantages/whiten.ts";
 import { shuffledOrder } from "../data/order.ts";
-import { mean, standardDeviation } from "../lib/math.ts";
+import { mean } from "../lib/math.ts";
 import { createRng } from "../lib/rng.ts";
 import { nextKlCoefficient } from "../losses/adaptive-kl.ts";
 import { maskDecision, tokenWeights } from "../losses/aggregation.ts";
@@ -18,12 +18,12 @@ import { clippedPolicyLoss, POLICY_LOSS_STATISTICS } from "../losses/clipped-pol
 import { entropyTerm } from "../losses/entropy.ts";
 import { klEstimateNumber } from "../losses/kl.ts";
 import { clippedValueLoss, VALUE_LOSS_STATISTICS } from "../losses/value.ts";
+import type { UpdateStatistics } from "../metrics/facts.ts";
 import type { AdamW } from "../optim/adamw.ts";
 import type { OptimizerOptions } from "../optim/options.ts";
 import { learningRate } from "../optim/schedule.ts";
 import type { Critic } from "../policy/critic.ts";
 import { shapeRewards } from "../rewards/shaping.ts";
-import type { MetricValues } from "../run/metrics.ts";
 import type { Group, ScoredCompletion } from "../types.ts";
 import type { PpoOptions } from "./options.ts";
 import {
@@ -42,7 +42,7 @@ import {
 import { runSteps, type StageResult } from "./stage.ts";
 import { stepMetrics } from "./step-metrics.ts";
 import { padRows, spread } from "./token-batch.ts";
-import { applyGradients, splitByLength, type UpdateStatistics, UpdateSums } from "./update.ts";
+import { applyGradients, splitByLength, UpdateSums } from "./update.ts";
 
 export interface PpoStage extends RolloutStage {
   ppo: PpoOptions;
@@ -82,16 +82,7 @@ export async function trainPpo(stage: PpoStage): Promise<StageResult> {
   const updatesPerStep = ppo.epochs * ppo.minibatches;
   const usesReference = ppo.kl.coef > 0;
   const criticSchedule = { ...stage.optimizerOptions, lr: ppo.critic.lr ?? stage.optimizerOptions.lr };
-  const measured = stepMetrics(stage, [
-    ...(usesReference ? ["policy/kl", "policy/kl_completion", "policy/kl_coef"] : []),
-    "critic/value_mean",
-    "critic/return_mean",
-    "critic/explained_variance",
-    "critic/loss",
-    "critic/clip_fraction",
-    "critic/lr",
-    "critic/grad_norm",
-  ]);
+  const measured = stepMetrics(stage, ["critic", ...(usesReference ? (["reference"] as const) : [])]);
 
   return runSteps(stage, measured.columns, async (step) => {
     // 1. draw P prompts
@@ -152,25 +143,20 @@ export async function trainPpo(stage: PpoStage): Promise<StageResult> {
     const advantages = scored.map((group) => group.map(() => mean([...samples[next++]!.advantages])));
     writeSamples(stage, step, groups, scored, advantages);
     writePrompts(stage, step, order, position, groups, scored);
-    return {
-      ...measured.of({
-        position,
-        groups,
-        scored,
-        shaped,
-        advantages,
-        lossAdvantages: samples.flatMap((sample) => [...sample.advantages]),
-        updates: policySums,
-        precisionGap: gap,
-        clipNorm: stage.optimizerOptions.clip_norm,
-        times: { began, sampled, rewarded, updated },
-      }),
-      ...(kl === null
-        ? {}
-        : { "policy/kl": kl.perToken, "policy/kl_completion": kl.perCompletion, "policy/kl_coef": coef }),
-      ...valueMetrics(samples),
-      ...criticSums.critic(),
-    } satisfies MetricValues;
+    return measured.of({
+      position,
+      groups,
+      scored,
+      shaped,
+      advantages,
+      lossAdvantages: samples.flatMap((sample) => [...sample.advantages]),
+      updates: policySums,
+      critic: { updates: criticSums, samples: samples.filter(({ valueWeight }) => valueWeight > 0) },
+      kl: kl === null ? null : { ...kl, coef },
+      precisionGap: gap,
+      clipNorm: stage.optimizerOptions.clip_norm,
+      times: { began, sampled, rewarded, updated },
+    });
   });
 }
 
@@ -313,19 +299,6 @@ function updateCritic(
 
 function tokenRow({ promptTokens, completion }: PpoSample) {
   return { prompt: promptTokens, completion: completion.tokens };
-}
-
-/** How well the values of the rollout foretold its returns. */
-function valueMetrics(samples: readonly PpoSample[]): MetricValues {
-  const scored = samples.filter(({ valueWeight }) => valueWeight > 0);
-  const returns = scored.flatMap((sample) => [...sample.returns]);
-  const errors = scored.flatMap((sample) => [...sample.returns].map((r, t) => r - sample.values[t]!));
-  const variance = standardDeviation(returns, 0) ** 2;
-  return {
-    "critic/value_mean": mean(scored.flatMap(({ values }) => [...values])),
-    "critic/return_mean": mean(returns),
-    "critic/explained_variance": variance === 0 ? null : 1 - standardDeviation(errors, 0) ** 2 / variance,
-  };
 }
 
 /** KL estimate of the rollout: nats per token, and per completion. */

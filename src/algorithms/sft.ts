@@ -7,6 +7,10 @@ import { shuffledOrder } from "../data/order.ts";
 import { DataError } from "../lib/errors.ts";
 import { createRng } from "../lib/rng.ts";
 import { crossEntropyLoss } from "../losses/cross-entropy.ts";
+import { columnsOf, type Setting, valuesOf } from "../metrics/define.ts";
+import type { SupervisedFacts } from "../metrics/facts.ts";
+import { supervisedMetrics } from "../metrics/loop.ts";
+import { optimizerMetrics } from "../metrics/update.ts";
 import type { OptimizerOptions } from "../optim/options.ts";
 import { learningRate } from "../optim/schedule.ts";
 import { encodePrompt } from "../rollouts/encode.ts";
@@ -14,7 +18,7 @@ import type { Prompt } from "../types.ts";
 import type { SftOptions } from "./options.ts";
 import { runSteps, type Stage, type StageResult } from "./stage.ts";
 import { bucket, firstFit, packRows, spread, type TokenRow } from "./token-batch.ts";
-import { applyGradients, UpdateSums } from "./update.ts";
+import { applyGradients } from "./update.ts";
 
 export interface SftStage extends Stage {
   sft: SftOptions;
@@ -22,19 +26,18 @@ export interface SftStage extends Stage {
   maxPromptTokens: number;
 }
 
-const COLUMNS = ["sft/loss", "sft/tokens", "sft/padding", "epoch", "time/tokens_per_s"] as const;
-
 export async function trainSft(stage: SftStage): Promise<StageResult> {
   const { sft, policy, clock } = stage;
   const rng = createRng(stage.seed);
   const order = shuffledOrder(stage.train, rng.fork(stage.name));
   const position = { next: 0, drawn: [] as TokenRow[] };
-  const columns = COLUMNS.filter((name) => name !== "epoch" || stage.train.size !== null);
+  const { size } = stage.train;
+  const setting: Setting = { size, parts: [], slices: [], alarms: [], measures: new Set() };
 
   // rows are a function of the stream's beginning: a resumed run reads up to where it stopped
   for (let step = 0; step < stage.stepsDone; step++) nextRows(stage, order.draw, position);
 
-  return runSteps(stage, columns, async (step) => {
+  return runSteps(stage, columnsOf(supervisedMetrics, setting), async (step) => {
     // 1. the step's rows, several examples in each when packing
     const began = clock();
     const rows = nextRows(stage, order.draw, position);
@@ -45,11 +48,10 @@ export async function trainSft(stage: SftStage): Promise<StageResult> {
 
     // 3. forward, backward and AdamW, in micro-batches
     const lr = learningRate(stage.optimizerOptions, step, stage.steps);
-    const size = sft.micro_batch_rows ?? rows.length;
-    const microBatches = Array.from({ length: Math.ceil(rows.length / size) }, (_, i) =>
-      rows.slice(i * size, (i + 1) * size),
+    const microRows = sft.micro_batch_rows ?? rows.length;
+    const microBatches = Array.from({ length: Math.ceil(rows.length / microRows) }, (_, i) =>
+      rows.slice(i * microRows, (i + 1) * microRows),
     );
-    const sums = new UpdateSums();
     const statistics = await applyGradients(
       stage,
       microBatches,
@@ -63,20 +65,23 @@ export async function trainSft(stage: SftStage): Promise<StageResult> {
       },
       [],
     );
-    sums.add(statistics, lr);
 
     // 4. what is written down
     const used = rows.reduce((sum, row) => sum + rowTokens(row), 0);
-    return {
-      "sft/loss": statistics.loss,
-      "sft/tokens": targets,
-      "sft/padding": 1 - used / (rows.length * length),
-      ...(stage.train.size === null ? {} : { epoch: position.next / stage.train.size }),
-      "time/tokens_per_s": used / Math.max(1e-9, clock() - began),
-      ...sums.common(stage.optimizerOptions.clip_norm),
-      "optim/updates": stage.optimizer.steps,
-      "memory/tensors": tf.memory().numTensors,
+    const facts: SupervisedFacts = {
+      drawn: position.next,
+      size,
+      targets,
+      used,
+      padded: rows.length * length,
+      seconds: clock() - began,
+      updates: [statistics],
+      lr,
+      clipNorm: stage.optimizerOptions.clip_norm,
+      optimizerSteps: stage.optimizer.steps,
+      tensors: tf.memory().numTensors,
     };
+    return { ...valuesOf(supervisedMetrics, setting, facts), ...valuesOf(optimizerMetrics, setting, facts) };
   });
 }
 

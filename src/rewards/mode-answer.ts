@@ -7,7 +7,9 @@
  *
  * What a mode is stands in thinking.ts; here only `direct_opening` is handed to it.
  */
+
 import { z } from "zod";
+import { degenerateDefaults, isDegenerate } from "../lib/degenerate.ts";
 import type { RewardInput, RewardPartResult } from "../types.ts";
 import { defineReward, type PartOptions } from "./define.ts";
 import { exact, exactReward } from "./exact.ts";
@@ -15,9 +17,6 @@ import { extractAnswer } from "./extract.ts";
 import { math, mathRewards } from "./math-answer.ts";
 import { extraction } from "./part-options.ts";
 import { thinks } from "./thinking.ts";
-
-/** What text that runs in circles is, in AutoThink's code (math_reward.py); also what metrics count. */
-export const degenerateDefaults = { repeats: 10, longest: 30, word_chars: 120 } as const;
 
 const shape = {
   compare: z
@@ -102,32 +101,6 @@ type Judged = RewardPartResult & { right: boolean };
 export function answerRegion(promptText: string, completion: string): string | null {
   const turn = promptText.slice(Math.max(0, promptText.lastIndexOf("<think>"))) + completion;
   return turn.split(CLOSE)[1] ?? null;
-}
-
-/**
- * Text that runs in circles: some n-gram of 1 to `longest` words stands `repeats` times in a row, the words cut
- * into chunks of n from the beginning; or one word has `word_chars` characters or more.
- */
-export function isDegenerate(
-  text: string,
-  {
-    repeats,
-    longest,
-    word_chars,
-  }: Pick<ModeAnswerOptions["degenerate"], "repeats" | "longest" | "word_chars">,
-): boolean {
-  const words = text.split(/\s+/).filter((word) => word !== "");
-  if (words.some((word) => word.length >= word_chars)) return true;
-  for (let n = 1; n <= Math.min(longest, Math.floor(words.length / repeats)); n++) {
-    let run = 1;
-    for (let chunk = 1; (chunk + 1) * n <= words.length; chunk++) {
-      const at = chunk * n;
-      const equal = Array.from({ length: n }, (_, i) => words[at + i] === words[at - n + i]).every(Boolean);
-      run = equal ? run + 1 : 1;
-      if (run >= repeats) return true;
-    }
-  }
-  return false;
 }
 
 /** One result per input, in order. */
