@@ -1,4 +1,5 @@
 /** Rules about prompts and where they come from. */
+import { datasetKindOf } from "../data/dataset-options.ts";
 import type { Rule } from "./rules.ts";
 import type { RecipeInput } from "./schema.ts";
 
@@ -60,21 +61,6 @@ const supervisedTarget: Rule = ({ algorithm, data }, { report }) => {
   });
 };
 
-function poolSize(set: RecipeInput["data"]["train"]): { key: string; size: number | undefined } {
-  switch (set.kind) {
-    case "chain":
-      return { key: "size", size: set.size };
-    case "items":
-      return { key: "shots", size: set.use === "few_shot" ? 8 * set.shots : undefined };
-    case "file":
-      return { key: "limit", size: set.limit };
-    default: {
-      const unreachable: never = set;
-      throw new Error(`dataset ${JSON.stringify(unreachable)}`);
-    }
-  }
-}
-
 /** The uses of task `items`: what is trained on is not what is tested, and targets are written for some. */
 const itemsUse: Rule = ({ data, algorithm }, { report }) => {
   if (data?.train.kind === "items" && data.train.use === "test") {
@@ -102,7 +88,7 @@ const enoughPrompts: Rule = ({ data, rollout, algorithm }, { report }) => {
   if (!data || !algorithm) return;
   const needed = algorithm.kind === "sft" ? undefined : rollout?.prompts_per_step;
   if (needed === undefined) return;
-  const { key, size } = poolSize(data.train);
+  const { key, size } = datasetKindOf(data.train).pool(data.train);
   if (size === undefined || size >= needed) return;
   report({
     rule: "pool_size",

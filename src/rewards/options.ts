@@ -1,16 +1,9 @@
 import { z } from "zod";
+import { optionUnion } from "../lib/option-union.ts";
 import type { RewardKind } from "./define.ts";
 import { rewardKinds } from "./kinds.ts";
 
-/** The option schemas of the listed kinds, as a tuple. */
-type Schemas<Kinds extends readonly { options: z.ZodType }[]> = {
-  -readonly [I in keyof Kinds]: Kinds[I]["options"];
-};
-
-export const rewardPartOptions = z.discriminatedUnion(
-  "kind",
-  rewardKinds.map(({ options }) => options) as unknown as Schemas<typeof rewardKinds>,
-);
+export const rewardPartOptions = optionUnion(rewardKinds);
 
 export type RewardSpec = z.infer<typeof rewardPartOptions>;
 

@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { slicesOf } from "../../src/algorithms/slices.ts";
 import { chainSource } from "../../src/data/chain.ts";
-import { chainOptions } from "../../src/data/options.ts";
+import { chainOptions } from "../../src/data/chain-options.ts";
 import { valuesOf } from "../../src/metrics/define.ts";
 import { modeMetrics } from "../../src/metrics/modes.ts";
 import type { Group, Prompt, ScoredCompletion } from "../../src/types.ts";
