@@ -18,7 +18,6 @@ const dist = join(root, "dist");
 const ENTRIES = {
   cli: "cli/main.ts",
   "math-worker": "rewards/math/worker.ts",
-  "gemm-worker": "backend/wasm/gemm-worker.ts",
 };
 
 function signature() {

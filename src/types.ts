@@ -174,3 +174,40 @@ export interface PromptSource {
   /** @param index 0..size-1 */
   at(index: number): Prompt;
 }
+
+/** What JSON holds. */
+export type Json =
+  | null
+  | boolean
+  | number
+  | string
+  | readonly Json[]
+  | { readonly [key: string]: Json | undefined };
+
+/** A value that checkpoints save and a resumed stage finds again. Plain JSON, finite numbers. */
+export interface Cell<T> {
+  value: T;
+}
+
+/** Where samplers, shapings and callbacks keep what they change from step to step. */
+export interface Cells {
+  /** @param initial where nothing was saved under this name */
+  cell<T>(name: string, initial: T): Cell<T>;
+}
+
+/** What became of one group, for whatever decides by it what comes next. */
+export interface GroupOutcome {
+  promptId: string;
+  /** Mean reward of its completions, before shaping. */
+  reward: number;
+  /** Share of its completions that are right. */
+  accuracy: number;
+  /** In the update; false where dynamic sampling left it out. */
+  used: boolean;
+}
+
+/** Called after every `every`-th step of a stage with the groups of that step. */
+export interface PeriodicCallback {
+  every: number;
+  call(step: number, outcomes: readonly GroupOutcome[]): void;
+}

@@ -13,6 +13,7 @@ const ALLOWED: Record<string, readonly string[]> = {
   data: ["types.ts", "lib"],
   backend: ["types.ts", "lib"],
   policy: ["types.ts", "lib", "backend"],
+  samplers: ["types.ts", "lib"],
   rollouts: ["types.ts", "lib"],
   rewards: ["types.ts", "lib"],
   advantages: ["types.ts", "lib"],
@@ -28,6 +29,7 @@ const ALLOWED: Record<string, readonly string[]> = {
     "options",
     "data",
     "policy",
+    "samplers",
     "rollouts",
     "rewards",
     "advantages",
@@ -129,7 +131,7 @@ const ALLOWED: Record<string, readonly string[]> = {
 };
 
 /** Option schemas that others may read, with the declarations that they derive from: free of tensors and heavy packages. */
-const isOptions = (path: string) => /(^|\/)(\w+-)?options\.ts$/.test(path);
+const isOptions = (path: string) => /(^|\/)(\w+-)?(options|kinds|declaration)\.ts$/.test(path);
 
 /** These may load tfjs; everything else must start without it. */
 const TENSOR_FOLDERS = new Set([
@@ -222,6 +224,59 @@ it("has a row for each folder, none of which may import everything", () => {
       }
     }
   }
+});
+
+/** What files and folders of src/backend may import of its other folders; without a row nothing. */
+const BACKEND_FOLDERS: Record<string, readonly string[]> = {
+  // the library runs compiled programs too, and its kernels' JavaScript is that of tfjs-node
+  tensorflow: ["xla", "tfjs-node"],
+  xla: ["stablehlo"],
+};
+
+/** Code that learns, whatever computes: it asks src/backend's own files, and only what stands in such a folder writes StableHLO. */
+const LEARNING = new Set(["policy", "losses", "optim", "algorithms", "config"]);
+
+/** The folder of an engine, or of StableHLO, that a path leads into; null for the files that all engines share. */
+const engineFolder = (path: string) => /^src\/backend\/([^/]+)\//.exec(path)?.[1] ?? null;
+
+function engineFaults(all: readonly { file: string; from: string }[]): string[] {
+  return all.flatMap(({ file, from }) => {
+    if (!from.startsWith(".")) return [];
+    const target = normalize(join(dirname(file), from));
+    const folder = engineFolder(target);
+    if (folder === null) return [];
+    const own = engineFolder(file);
+    const inBackend =
+      folder === own ||
+      (BACKEND_FOLDERS[own ?? relative("src/backend", file)] ?? []).includes(folder) ||
+      (file === "src/backend/engines.ts" && target === `src/backend/${folder}/declaration.ts`);
+    const writesProgram = file.includes("/stablehlo/") && folder === "stablehlo";
+    const ok = folderOf(file) === "backend" ? inBackend : !LEARNING.has(folderOf(file)) || writesProgram;
+    return ok ? [] : [`${file} imports ${target}`];
+  });
+}
+
+it("asks engines by their interface", () => {
+  expect(engineFaults(imports)).toEqual([]);
+  const planted = [
+    { file: "src/backend/profile.ts", from: "./xla/start.ts" },
+    { file: "src/backend/ops.ts", from: "./stablehlo/hlo.ts" },
+    { file: "src/backend/engines.ts", from: "./xla/start.ts" },
+    { file: "src/backend/stablehlo/graph.ts", from: "../xla/pjrt/api.ts" },
+    { file: "src/backend/wasm/heap.ts", from: "../xla/native.ts" },
+    { file: "src/policy/policy.ts", from: "../backend/stablehlo/lazy-backend.ts" },
+    { file: "src/policy/stablehlo/forward.ts", from: "../../backend/xla/start.ts" },
+  ];
+  expect(engineFaults(planted).length).toBe(planted.length);
+});
+
+it("lists every engine that declares itself", () => {
+  const declared = files.filter((file) => /^src\/backend\/[^/]+\/declaration\.ts$/.test(file));
+  const listed = imports
+    .filter(({ file, typeOnly }) => file === "src/backend/engines.ts" && !typeOnly)
+    .map(({ file, from }) => normalize(join(dirname(file), from)));
+  expect(listed.sort()).toEqual(declared.sort());
+  expect(declared.length).toBeGreaterThanOrEqual(6);
 });
 
 it("no algorithm imports another, and nothing imports cli", () => {

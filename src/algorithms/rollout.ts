@@ -1,40 +1,32 @@
 /** What algorithms that sample share: prompts to scored groups, and what of them is written down. */
 import * as tf from "@tensorflow/tfjs";
-import type { PromptOrder } from "../data/order.ts";
 import { mean } from "../lib/math.ts";
 import { createRng } from "../lib/rng.ts";
+import { klEstimateNumber } from "../losses/kl.ts";
+import type { KlOptions } from "../losses/options.ts";
 import type { TokenBatch, TrainablePolicy } from "../policy/interfaces.ts";
-import type { Shapeable } from "../rewards/shaping.ts";
-import type { ShapingSpec } from "../rewards/shaping-options.ts";
+import type { Shapeable } from "../rewards/shaping/kind.ts";
 import { encodePrompt, promptText } from "../rollouts/encode.ts";
 import { generate } from "../rollouts/generate.ts";
 import { decisionToken, forcedModes } from "../rollouts/modes.ts";
-import type { RolloutOptions } from "../rollouts/options.ts";
 import { sampleRecord } from "../run/samples.ts";
 import type { Group, Prompt, RewardInput, ScoredCompletion, Tokenizer } from "../types.ts";
 import type { Stage } from "./stage.ts";
 import { padRows } from "./token-batch.ts";
 
-export interface RolloutStage extends Stage {
-  rollout: RolloutOptions;
-  /** Longest prompt, tokens. */
-  maxPromptTokens: number;
-  /** Prompts of a step whose completions go to samples.jsonl; 0 writes none. */
-  samplesPrompts: number;
-  samplesEvery: number;
-  partNames: readonly string[];
-  shaping: readonly ShapingSpec[];
-}
-
+/**
+ * A group of completions for each prompt.
+ * @param purpose the step, or what else the draws are for: they are a function of it, the prompt and the sample alone
+ */
 export async function sampleGroups(
-  stage: Pick<RolloutStage, "rollout" | "tokenizer" | "policy" | "maxPromptTokens" | "seed" | "name">,
+  { tokenizer, policy, settings }: Sampling,
   prompts: readonly Prompt[],
-  step: number,
+  ...purpose: (string | number)[]
 ): Promise<Group[]> {
-  const { rollout, tokenizer, policy } = stage;
+  const { rollout, maxPromptTokens, seed, name } = settings;
   const encoded = prompts.map((prompt) => ({
     prompt,
-    tokens: encodePrompt(tokenizer, prompt, stage.maxPromptTokens),
+    tokens: encodePrompt(tokenizer, prompt, maxPromptTokens),
   }));
   return generate(
     policy,
@@ -59,12 +51,19 @@ export async function sampleGroups(
             ),
           }),
     },
-    createRng(stage.seed).fork(stage.name, "rollout", step),
+    createRng(seed).fork(name, "rollout", ...purpose),
   );
 }
 
+/** What sampling needs of a stage. */
+export interface Sampling {
+  policy: Stage["policy"];
+  tokenizer: Tokenizer;
+  settings: Pick<Stage["settings"], "rollout" | "maxPromptTokens" | "seed" | "name">;
+}
+
 /** Index of the decision token of each completion, null where there is none. [P][G] */
-export function decisionTokens({ tokenizer }: RolloutStage, groups: readonly Group[]): (number | null)[][] {
+export function decisionTokens({ tokenizer }: Stage, groups: readonly Group[]): (number | null)[][] {
   return groups.map(({ prompt, completions }) => {
     const before = promptText(tokenizer, prompt);
     return completions.map(({ tokens, text }) => decisionToken(tokenizer, before, tokens, text));
@@ -86,14 +85,10 @@ export function rewardInputs(tokenizer: Tokenizer, groups: readonly Group[]): Re
   });
 }
 
-export async function scoreGroups(
-  stage: RolloutStage,
-  groups: readonly Group[],
-): Promise<ScoredCompletion[][]> {
+export async function scoreGroups(stage: Stage, groups: readonly Group[]): Promise<ScoredCompletion[][]> {
   const scores = await stage.score(rewardInputs(stage.tokenizer, groups));
-  let next = 0;
-  return groups.map(({ completions }) =>
-    completions.map((completion) => ({ ...completion, ...scores[next++]! })),
+  return regroup(scores, groups).map((group, p) =>
+    group.map((score, g) => ({ ...groups[p]!.completions[g]!, ...score })),
   );
 }
 
@@ -108,7 +103,7 @@ export function shapeable(scored: readonly ScoredCompletion[][]): Shapeable[][] 
  * @param microBatchRows rows per forward pass; all at once when absent
  */
 export function referenceLogprobs(
-  { policy, rollout }: RolloutStage,
+  { policy, settings: { rollout } }: Stage,
   groups: readonly Group[],
   microBatchRows: number | undefined,
 ): Promise<Float32Array[][]> {
@@ -126,7 +121,7 @@ const GAP_EVERY = 20;
  * @param microBatchRows rows measured; those of one prompt when absent
  */
 export async function precisionGap(
-  { policy, rollout }: RolloutStage,
+  { policy, settings: { rollout } }: Stage,
   groups: readonly Group[],
   step: number,
   microBatchRows: number | undefined,
@@ -167,8 +162,22 @@ export async function scorePerToken(
       flat.push(numbers.slice(slot, slot + starts[i + 1]! - starts[i]!));
     }
   }
+  return regroup(flat, groups);
+}
+
+/** A list of one entry per completion, in order, as [P][G]. */
+export function regroup<T>(flat: readonly T[], groups: readonly Pick<Group, "completions">[]): T[][] {
   let next = 0;
   return groups.map(({ completions }) => completions.map(() => flat[next++]!));
+}
+
+/** KL estimates of one completion's tokens under the sampling policy, nats. [T] */
+export function tokenKls(
+  { logprobs }: ScoredCompletion,
+  reference: Float32Array,
+  estimator: KlOptions["estimator"],
+): number[] {
+  return Array.from(logprobs, (logprob, t) => klEstimateNumber(logprob, reference[t]!, estimator));
 }
 
 export function isScored({ status }: ScoredCompletion): boolean {
@@ -176,46 +185,20 @@ export function isScored({ status }: ScoredCompletion): boolean {
 }
 
 export function writeSamples(
-  stage: RolloutStage,
+  { settings, services }: Stage,
   step: number,
   groups: readonly Group[],
   scored: readonly ScoredCompletion[][],
   advantages: readonly number[][],
 ): void {
-  if (stage.samplesEvery === 0 || step % stage.samplesEvery !== 0) return;
-  const shown = groups.slice(0, stage.samplesPrompts);
-  stage.logs.samples(
+  const { samplesEvery, samplesPrompts, offset, name } = settings;
+  if (samplesEvery === 0 || step % samplesEvery !== 0) return;
+  const shown = groups.slice(0, samplesPrompts);
+  services.logs.samples(
     shown.flatMap(({ prompt }, p) =>
       scored[p]!.map((completion, g) =>
-        sampleRecord(stage.offset + step + 1, stage.name, prompt, completion, advantages[p]![g]!),
+        sampleRecord(offset + step + 1, name, prompt, completion, advantages[p]![g]!),
       ),
     ),
-  );
-}
-
-export function writePrompts(
-  stage: RolloutStage,
-  step: number,
-  order: PromptOrder,
-  position: number,
-  groups: readonly Group[],
-  scored: readonly ScoredCompletion[][],
-): void {
-  stage.logs.prompts(
-    groups.map(({ prompt }, p) => {
-      const group = scored[p]!;
-      const share = (test: (completion: ScoredCompletion) => boolean) =>
-        group.filter(test).length / group.length;
-      return {
-        step: stage.offset + step + 1,
-        stage: stage.name,
-        epoch: order.epoch(position + p),
-        prompt_id: prompt.id,
-        completions: group.length,
-        reward_mean: mean(group.map(({ reward }) => reward)),
-        accuracy: share(({ correct }) => correct),
-        unparsed: share(({ status }) => status === "unparsed"),
-      };
-    }),
   );
 }

@@ -8,13 +8,17 @@ import type { LoopFacts } from "../metrics/facts.ts";
 import { alarmMetrics, loopMetrics } from "../metrics/loop.ts";
 import { optimizerMetrics } from "../metrics/update.ts";
 import type { AdamW } from "../optim/adamw.ts";
-import type { TrainablePolicy } from "../policy/interfaces.ts";
+import type { OptimizerOptions } from "../optim/options.ts";
+import type { TrainablePolicy, Trainee } from "../policy/interfaces.ts";
+import type { ShapingSpec } from "../rewards/shaping-options.ts";
+import type { RolloutOptions } from "../rollouts/options.ts";
 import { type AlarmHistory, alarmsFor, raised, withEvaluation, withStep } from "../run/alarms.ts";
 import type { EvaluationPromptRow, EvaluationRow, RunLogs } from "../run/logs.ts";
-
 import type { Progress } from "../run/progress.ts";
-import type { PromptSource, RewardInput, RewardPartResult, RewardStatus, Tokenizer } from "../types.ts";
+import type { SamplerOptions } from "../samplers/options.ts";
+import type { Cell, PromptSource, RewardInput, RewardPartResult, RewardStatus, Tokenizer } from "../types.ts";
 import type { Evaluation } from "./evaluate.ts";
+import type { Slots } from "./slots.ts";
 
 export interface Score {
   reward: number;
@@ -27,44 +31,77 @@ export interface Score {
 /** Rewards of a batch, one score per input, in order. */
 export type Scorer = (inputs: readonly RewardInput[]) => Promise<readonly Score[]>;
 
-export interface Stage {
+/** What a stage is, from its recipe; nothing of it changes while it runs. */
+export interface StageSettings<Options = unknown> {
   name: string;
   seed: number;
   /** Steps of this stage. */
   steps: number;
   /** Steps of the run before this stage: logs and checkpoints count from the run's beginning. */
   offset: number;
-  /** Steps of this stage that are done already (resume). */
-  stepsDone: number;
-  policy: TrainablePolicy;
-  tokenizer: Tokenizer;
-  train: PromptSource;
-  score: Scorer;
-  /** Evaluates the policy; null without evaluation data. */
-  evaluate: ((step: number) => Promise<Evaluation>) | null;
+  algorithm: Options;
+  rollout: RolloutOptions;
+  optimizer: OptimizerOptions;
+  sampler: SamplerOptions;
+  shaping: readonly ShapingSpec[];
+  /** Names of the reward parts. */
+  partNames: readonly string[];
+  /** Longest prompt, tokens. */
+  maxPromptTokens: number;
+  /** Steps between evaluations; 0: only at the beginning and the end. */
   evalEvery: number;
   /** Evaluate before the first step. */
   evaluateFirst: boolean;
   /** Ends the stage early: the mean of a metric over `window` steps reaches a bound. */
   until: Until | null;
-  /** Ends the stage early, as `until` would: for callers that want its first steps only. */
-  endsEarly?: (stepsDone: number) => boolean;
+  checkpointEvery: number;
+  /** Prompts of a step whose completions go to samples.jsonl; 0 writes none. */
+  samplesPrompts: number;
+  samplesEvery: number;
   /** Completions without a gradient take part in updates too: for plans, which want to know what these would cost. */
-  everyRow?: boolean;
-  /** The metric's last values, oldest first; part of a checkpoint. Changed in place. */
-  watched: number[];
-  /** What alarms look at; part of a checkpoint. Its history is replaced at every step. null: no alarms. */
-  alarms: { history: AlarmHistory } | null;
-  optimizer: AdamW;
+  everyRow: boolean;
+}
+
+/** What a stage asks for while it runs. */
+export interface StageServices {
   logs: RunLogs;
   progress: Progress;
-  /** Writes a checkpoint after `stepsDone` steps of the stage. @param ended the stage is over */
-  checkpoint: (stepsDone: number, ended: boolean, evaluation: Evaluation | null) => Promise<void>;
-  checkpointEvery: number;
-  /** Lets signals through; true when the run should stop after a checkpoint. */
-  interrupted: () => Promise<boolean>;
   /** Seconds, for time columns only. */
   clock: () => number;
+  /** Evaluates the policy; null without evaluation data. */
+  evaluate: ((step: number) => Promise<Evaluation>) | null;
+  /** Writes a checkpoint after `stepsDone` steps of the stage. @param ended the stage is over */
+  checkpoint: (stepsDone: number, ended: boolean, evaluation: Evaluation | null) => Promise<void>;
+  /** Lets signals through; true when the run should stop after a checkpoint. */
+  interrupted: () => Promise<boolean>;
+  /**
+   * An optimizer for what an algorithm trains besides the policy; saved and disposed with the stage.
+   * @param name of its moments in the state
+   */
+  newOptimizer: (trainee: Trainee, name: string) => AdamW;
+  /** Ends the stage early, as `until` would: for callers that want its first steps only. */
+  endsEarly?: (stepsDone: number) => boolean;
+}
+
+/** What changes while a stage runs, besides the weights; all of it is part of a checkpoint. */
+export interface StageState {
+  /** Steps of this stage that are done already (resume). */
+  stepsDone: number;
+  slots: Slots;
+  /** What alarms look at; replaced at every step. null: no alarms. */
+  alarms: Cell<AlarmHistory> | null;
+}
+
+/** What an algorithm is given. */
+export interface Stage<Options = unknown> {
+  settings: StageSettings<Options>;
+  services: StageServices;
+  state: StageState;
+  policy: TrainablePolicy;
+  optimizer: AdamW;
+  tokenizer: Tokenizer;
+  train: PromptSource;
+  score: Scorer;
 }
 
 export interface Until {
@@ -92,8 +129,10 @@ export async function runSteps(
   columns: readonly string[],
   step: (index: number) => Promise<MetricValues>,
 ): Promise<StageResult> {
-  const { logs, progress, clock, offset } = stage;
-  const possible = stage.alarms === null ? [] : alarmsFor(columns);
+  const { settings, state } = stage;
+  const { evaluate, logs, progress, clock } = stage.services;
+  const { name, steps, offset, until, evalEvery } = settings;
+  const possible = state.alarms === null ? [] : alarmsFor(columns);
   const setting: Setting = {
     size: null,
     parts: [],
@@ -110,34 +149,37 @@ export async function runSteps(
     ...columnsOf(optimizerMetrics, setting),
     ...columnsOf(loopMetrics, setting),
   ];
-  if (stage.until !== null && !all.includes(stage.until.metric)) {
+  if (until !== null && !all.includes(until.metric)) {
     throw new ConfigError(
-      `stage ${stage.name} ends by ${stage.until.metric}, which it does not measure; it has ${all.join(", ")}`,
+      `stage ${name} ends by ${until.metric}, which it does not measure; it has ${all.join(", ")}`,
     );
   }
-  logs.startStage(stage.name, all);
-  progress.start(offset + stage.steps, stage.name, offset + stage.stepsDone);
+  // the metric's last values, oldest first
+  const watched = state.slots.cell<number[]>("until", []);
+  logs.startStage(name, all);
+  progress.start(offset + steps, name, offset + state.stepsDone);
   const began = clock();
   try {
-    if (stage.stepsDone === 0 && stage.evaluateFirst && stage.evaluate !== null) {
-      const evaluation = await stage.evaluate(offset);
+    if (state.stepsDone === 0 && settings.evaluateFirst && evaluate !== null) {
+      const evaluation = await evaluate(offset);
       report(stage, offset, evaluation);
-      if (stage.alarms !== null) {
-        const { history } = stage.alarms;
+      if (state.alarms !== null) {
+        const history = state.alarms.value;
         const evaluations = withEvaluation(history.evaluations, evaluation.rows);
-        stage.alarms.history = { ...history, evaluations };
+        state.alarms.value = { ...history, evaluations };
       }
     }
     let checkpointSeconds: number | null = null;
     let compiled = stage.policy.compilation()?.seconds ?? 0;
-    for (let index = stage.stepsDone; index < stage.steps; index++) {
+    for (let index = state.stepsDone; index < steps; index++) {
       const before = clock();
       const metrics = await step(index);
       const after = clock();
       const done = index + 1;
-      const ended = done === stage.steps || reached(stage, metrics) || stage.endsEarly?.(done) === true;
-      const due = stage.evaluate !== null && (ended || (stage.evalEvery > 0 && done % stage.evalEvery === 0));
-      const evaluation = due ? await stage.evaluate!(offset + done) : null;
+      const ended =
+        done === steps || reached(until, watched, metrics) || stage.services.endsEarly?.(done) === true;
+      const due = evaluate !== null && (ended || (evalEvery > 0 && done % evalEvery === 0));
+      const evaluation = due ? await evaluate(offset + done) : null;
       if (evaluation !== null) report(stage, offset + done, evaluation);
       const alarmsNow = raiseAlarms(stage, possible, offset + done, metrics, evaluation);
       const compilation = stage.policy.compilation();
@@ -161,15 +203,15 @@ export async function runSteps(
       compiled = stage.policy.compilation()?.seconds ?? 0;
       logs.metrics(offset + done, row);
       progress.step({ step: offset + done, metrics: row });
-      const stop = !ended && (await stage.interrupted());
-      if (ended || stop || done % stage.checkpointEvery === 0) {
+      const stop = !ended && (await stage.services.interrupted());
+      if (ended || stop || done % settings.checkpointEvery === 0) {
         const start = clock();
-        await stage.checkpoint(done, ended, evaluation);
+        await stage.services.checkpoint(done, ended, evaluation);
         checkpointSeconds = clock() - start;
       }
       if (ended || stop) return { outcome: stop ? "interrupted" : "finished", stepsDone: done };
     }
-    return { outcome: "finished", stepsDone: stage.steps };
+    return { outcome: "finished", stepsDone: steps };
   } finally {
     progress.stop();
   }
@@ -177,39 +219,42 @@ export async function runSteps(
 
 /** Takes the step into the history, and says which alarms are new. @returns those that are raised now */
 function raiseAlarms(
-  { alarms: state, progress }: Stage,
+  { state: { alarms }, services: { progress } }: Stage,
   possible: ReturnType<typeof alarmsFor>,
   step: number,
   metrics: MetricValues,
   evaluation: Evaluation | null,
 ): string[] {
-  if (state === null) return [];
-  const history = withStep(state.history, metrics, evaluation?.rows ?? null);
+  if (alarms === null) return [];
+  const history = withStep(alarms.value, metrics, evaluation?.rows ?? null);
   const now = raised(history, possible);
   for (const { name, message } of now) {
     if (!history.active.includes(name)) progress.note(`step ${step}: alarm ${name}: ${message}`, "warning");
   }
   const active = now.map(({ name }) => name);
-  state.history = { ...history, active };
+  alarms.value = { ...history, active };
   return active;
 }
 
 /** Has the mean of the watched metric reached its bound? Adds the step's value to what is watched. */
-function reached({ until, watched }: Stage, metrics: MetricValues): boolean {
+function reached(until: Until | null, watched: Cell<number[]>, metrics: MetricValues): boolean {
   if (until === null) return false;
   const value = metrics[until.metric];
-  if (typeof value === "number") watched.push(value);
-  watched.splice(0, watched.length - until.window);
-  if (watched.length < until.window) return false;
-  const average = mean(watched);
+  watched.value = [...watched.value, ...(typeof value === "number" ? [value] : [])].slice(-until.window);
+  if (watched.value.length < until.window) return false;
+  const average = mean(watched.value);
   return until.above === undefined ? average <= until.below! : average >= until.above;
 }
 
-function report(stage: Stage, step: number, evaluation: Evaluation): void {
-  stage.logs.evaluation(evaluation.rows.map((row) => ({ ...row, step, stage: stage.name }) as EvaluationRow));
-  stage.logs.evaluationPrompts(promptRows(evaluation, step, stage.name));
-  stage.progress.evaluation?.(step, evaluation.metrics);
-  stage.progress.note(`step ${step}: ${evaluation.summary}`);
+function report(
+  { settings: { name }, services: { logs, progress } }: Stage,
+  step: number,
+  evaluation: Evaluation,
+): void {
+  logs.evaluation(evaluation.rows.map((row) => ({ ...row, step, stage: name }) as EvaluationRow));
+  logs.evaluationPrompts(promptRows(evaluation, step, name));
+  progress.evaluation?.(step, evaluation.metrics);
+  progress.note(`step ${step}: ${evaluation.summary}`);
 }
 
 /** What each prompt got, for eval-prompts.csv. */

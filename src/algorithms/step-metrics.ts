@@ -4,22 +4,18 @@ import { columnsOf, type Measure, type MetricValues, type Setting, valuesOf } fr
 import type { StepFacts } from "../metrics/facts.ts";
 import { sampledAfter, sampledBefore } from "../metrics/table.ts";
 import { optimizerMetrics } from "../metrics/update.ts";
-import { type Shaped, shapingColumns } from "../rewards/shaping.ts";
-import type { RolloutStage } from "./rollout.ts";
+import type { Batch, Collector } from "./collect.ts";
 import { slicesOf } from "./slices.ts";
+import type { Stage } from "./stage.ts";
 import type { UpdateSums } from "./update.ts";
 
 /** A step that is over. */
-export interface SampledStep
-  extends Pick<
-    StepFacts,
-    "groups" | "scored" | "advantages" | "lossAdvantages" | "precisionGap" | "kl" | "clipNorm" | "times"
-  > {
-  /** Prompts drawn in the stage before this step. */
-  position: number;
-  shaped: Shaped;
+export interface SampledStep extends Pick<StepFacts, "advantages" | "lossAdvantages" | "kl"> {
+  batch: Batch;
   updates: UpdateSums;
   critic: { updates: UpdateSums; samples: NonNullable<StepFacts["critic"]>["samples"] } | null;
+  /** When the updates were done; seconds on the stage's clock. */
+  updated: number;
 }
 
 export interface StepMetrics {
@@ -29,11 +25,16 @@ export interface StepMetrics {
 }
 
 /** @param measures what the algorithm has beside what every step that samples has */
-export function stepMetrics(stage: RolloutStage, measures: readonly Measure[]): StepMetrics {
+export function stepMetrics(
+  stage: Stage,
+  { columns: drawing, shaping }: Pick<Collector, "columns" | "shaping">,
+  measures: readonly Measure[],
+): StepMetrics {
+  const { partNames, optimizer } = stage.settings;
   const { size } = stage.train;
   const setting: Setting = {
     size,
-    parts: stage.partNames,
+    parts: partNames,
     slices: slicesOf(stage.train),
     alarms: [],
     measures: new Set([...measures, ...(stage.policy.precision === "f32" ? [] : ["precision" as const])]),
@@ -41,27 +42,35 @@ export function stepMetrics(stage: RolloutStage, measures: readonly Measure[]): 
   return {
     columns: [
       ...columnsOf(sampledBefore, setting),
-      ...shapingColumns(stage.shaping),
+      ...drawing,
+      ...shaping.columns,
       ...columnsOf(sampledAfter, setting),
     ],
-    of({ position, shaped, updates, critic, ...step }) {
+    of({ batch, updates, critic, updated, ...step }) {
+      const { groups, scored, shaped, times, precisionGap } = batch;
       const facts: StepFacts = {
         ...step,
-        drawn: position + step.groups.length,
+        groups,
+        scored,
+        precisionGap,
+        drawn: batch.drawnSoFar,
         size,
         shaped: shaped.rewards,
+        declared: { ...batch.metrics, ...shaped.metrics },
         updates: updates.updates,
         lr: updates.lr,
+        clipNorm: optimizer.clip_norm,
         critic:
           critic === null
             ? null
             : { updates: critic.updates.updates, lr: critic.updates.lr, samples: critic.samples },
+        times: { sampling: times.sampling, rewarding: times.rewarding, updating: updated - times.rewarded },
         optimizerSteps: stage.optimizer.steps,
         tensors: tf.memory().numTensors,
       };
       return {
         ...valuesOf(sampledBefore, setting, facts),
-        ...shaped.metrics,
+        ...facts.declared,
         ...valuesOf(sampledAfter, setting, facts),
         ...valuesOf(optimizerMetrics, setting, facts),
       };

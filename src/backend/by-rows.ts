@@ -1,8 +1,7 @@
 /** Row by row, where the whole would not fit. */
 import * as tf from "@tensorflow/tfjs";
 import { deviceCount } from "./devices.ts";
-import { currentLazyBackend } from "./xla/lazy-backend.ts";
-import { loopOverRows } from "./xla/loops.ts";
+import { currentEngine } from "./engine.ts";
 
 export interface RowsAndSum {
   rows: tf.Tensor;
@@ -27,12 +26,10 @@ export function byRows(
 ): { rows: tf.Tensor2D; sum: tf.Tensor | null } {
   const { width, sumShape } = options;
   const count = inputs[0]!.shape[0]!;
-  const compiling = currentLazyBackend();
+  const { programs } = currentEngine();
   // on each device
   const size = options.size * (count % deviceCount() === 0 ? deviceCount() : 1);
-  if (compiling !== null && count > size) {
-    return loopOverRows(compiling, inputs, size, width, sumShape, fn);
-  }
+  if (programs !== null && count > size) return programs.loopOverRows(inputs, size, width, sumShape, fn);
   const parts: tf.Tensor2D[] = [];
   let sum: tf.Tensor | null = null;
   for (let start = 0; start < count; start += size) {

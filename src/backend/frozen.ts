@@ -1,7 +1,7 @@
 /** Weights that are not trained, in the least memory that loses nothing. */
 import * as tf from "@tensorflow/tfjs";
 import { upperHalves } from "../lib/bfloat16.ts";
-import { currentLazyBackend } from "./xla/lazy-backend.ts";
+import { currentEngine } from "./engine.ts";
 
 /** Smaller ones (norms, biases) are not worth it, and not operands of products. */
 const HALVED_FROM = 2 ** 12;
@@ -11,7 +11,7 @@ const HALVED_FROM = 2 ** 12;
  * program makes a float32 copy of every weight and holds it as long as it runs (decision 0012).
  */
 export function holdsHalves(): boolean {
-  return currentLazyBackend()?.precision === "bf16";
+  return currentEngine().halves?.wanted ?? false;
 }
 
 /**
@@ -21,12 +21,12 @@ export function holdsHalves(): boolean {
 export function halvedTensor(values: Float32Array, shape: readonly number[]): tf.Tensor | null {
   if (!holdsHalves() || shape.length !== 2 || values.length < HALVED_FROM) return null;
   const halves = upperHalves(values);
-  return halves === null ? null : currentLazyBackend()!.halves(halves, shape);
+  return halves === null ? null : currentEngine().halves!.make(halves, shape);
 }
 
 /** Does the tensor lie on the device as bf16? */
 export function isHalved(tensor: tf.Tensor): boolean {
-  return currentLazyBackend()?.typeOf(tensor) === "bf16";
+  return currentEngine().halves?.has(tensor) ?? false;
 }
 
 /** A tensor that nothing will change. */

@@ -1,7 +1,7 @@
 /** Where the time goes: by compiled program, or by kernel where a backend computes op by op. */
 import { performance } from "node:perf_hooks";
 import * as tf from "@tensorflow/tfjs";
-import { currentLazyBackend } from "./xla/lazy-backend.ts";
+import { currentEngine } from "./engine.ts";
 
 export interface ProfileRow {
   /** What the program computes, or the kernel's name. */
@@ -18,7 +18,7 @@ export interface ProfileRow {
 
 /** Names what is computed next, for the profile of a backend that compiles programs. */
 export function mark(name: string): void {
-  currentLazyBackend()?.mark(name);
+  currentEngine().programs?.mark(name);
 }
 
 /**
@@ -27,12 +27,12 @@ export function mark(name: string): void {
  * @returns rows so far, the most expensive first
  */
 export function startProfile(): () => ProfileRow[] {
-  const lazy = currentLazyBackend();
-  if (lazy !== null) {
-    lazy.timePrograms();
+  const { programs } = currentEngine();
+  if (programs !== null) {
+    programs.startTiming();
     return () =>
       sorted(
-        lazy.programTimes.map(({ name, operations, shapes, calls, seconds, compileSeconds, ownBytes }) => ({
+        programs.times.map(({ name, operations, shapes, calls, seconds, compileSeconds, ownBytes }) => ({
           name,
           shapes: [...shapes, `${operations} operations`].join(" "),
           calls,

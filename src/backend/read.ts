@@ -1,9 +1,9 @@
-import * as tf from "@tensorflow/tfjs";
-import { currentLazyBackend } from "./xla/lazy-backend.ts";
+import type * as tf from "@tensorflow/tfjs";
+import { currentEngine, type ProductPrecision } from "./engine.ts";
 
 /** Some backends (WebGPU) can only be read asynchronously. */
 export function readsSynchronously(): boolean {
-  return tf.getBackend() !== "webgpu";
+  return currentEngine().readsSynchronously;
 }
 
 /**
@@ -17,12 +17,12 @@ export async function prefetch(tensors: Iterable<tf.Tensor>): Promise<void> {
 
 /** Computes what has been asked for so far, so that it does not pile up: for backends that compute when they are read. */
 export function settle(): void {
-  currentLazyBackend()?.flush();
+  currentEngine().programs?.settle();
 }
 
 /** Programs compiled so far and the seconds that took; null on backends that compile nothing. */
 export function compilation(): { programs: number; seconds: number } | null {
-  const statistics = currentLazyBackend()?.statistics;
+  const statistics = currentEngine().programs?.statistics;
   return statistics === undefined
     ? null
     : { programs: statistics.compilations, seconds: statistics.compileSeconds };
@@ -41,7 +41,7 @@ export interface CompiledProgram {
 
 /** All of them, in the order of compilation; null on backends that compile nothing. */
 export function compiledPrograms(): CompiledProgram[] | null {
-  const programs = currentLazyBackend()?.programTimes;
+  const programs = currentEngine().programs?.times;
   if (programs === undefined) return null;
   return programs.map(({ name, ownBytes, compileSeconds, calls, kept }) => ({
     name,
@@ -53,17 +53,16 @@ export function compiledPrograms(): CompiledProgram[] | null {
 }
 
 /** Rounding of operands of matrix products; f32 but where a compiled backend was told otherwise. */
-export function productPrecision(): "f32" | "tf32" | "bf16" {
-  return currentLazyBackend()?.precision ?? "f32";
+export function productPrecision(): ProductPrecision {
+  return currentEngine().precision;
 }
 
 /** `fn` with products of float32 operands, whatever the backend was told. */
 export function withExactProducts<T>(fn: () => T): T {
-  const backend = currentLazyBackend();
-  return backend === null ? fn() : backend.withPrecision("f32", fn);
+  return currentEngine().withExactProducts(fn);
 }
 
 /** True where each new shape costs a compilation, so that batches are padded to few shapes. */
 export function compilesPrograms(): boolean {
-  return currentLazyBackend() !== null;
+  return currentEngine().programs !== null;
 }

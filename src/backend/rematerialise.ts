@@ -1,8 +1,7 @@
 /** Trading time for memory: a function whose intermediate tensors are computed again in the backward pass. */
 import * as tf from "@tensorflow/tfjs";
+import { currentEngine } from "./engine.ts";
 import { differentiable, together } from "./fused.ts";
-import { currentLazyBackend } from "./xla/lazy-backend.ts";
-import { gradientsApart } from "./xla/loops.ts";
 
 /**
  * fn(inputs, constants), of which only the arguments are kept for the backward pass; there `fn` runs again,
@@ -30,8 +29,7 @@ export function rematerialise(
       return together(Object.keys(named), () => {
         const gradients = (from: tf.Tensor[], slope: tf.Tensor) =>
           nestedGradients(() => fn(from, rest), from, slope);
-        const compiling = currentLazyBackend();
-        return compiling === null ? gradients(again, dy) : gradientsApart(compiling, again, dy, gradients);
+        return currentEngine().programs?.gradientsApart(again, dy, gradients) ?? gradients(again, dy);
       });
     },
   );

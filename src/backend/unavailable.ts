@@ -22,6 +22,16 @@ export interface StartedBackend {
   /** One line: what computes. */
   description: string;
   versions: Record<string, string>;
+  /** What multiplies matrices, where that is a choice. */
+  matmul?: "cblas" | "simd";
+  /** What a library computes on: cpu, cuda ... */
+  platform?: string;
+  /** How many devices share each batch, where there may be several. */
+  devices?: number;
   /** Called when the self-test has passed: faults that were collected until then throw from now on. */
   arm?(): void;
+}
+
+export function firstLine(error: unknown): string {
+  return (error instanceof Error ? error.message : String(error)).split("\n")[0]!;
 }

@@ -1,22 +1,10 @@
-/** Python wheels as a source of shared libraries: pip downloads, files are checked against RECORD and unpacked. */
+/** Python wheels as a source of shared libraries: pip downloads them, and what they hold takes the place of what was there. */
 import { spawn } from "node:child_process";
-import { createHash, randomBytes } from "node:crypto";
-import {
-  closeSync,
-  existsSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeSync,
-} from "node:fs";
-import { basename, dirname, join, normalize } from "node:path";
+import { randomBytes } from "node:crypto";
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { BackendError, describeSystemError } from "../lib/errors.ts";
 import { syncDirectory } from "../lib/files.ts";
-import { readZip, type ZipEntry } from "../lib/zip.ts";
 
 export interface WheelRequest {
   /** What pip is asked for: "tensorflow-cpu==2.21.0". */
@@ -128,96 +116,6 @@ function capture(
     child.on("error", reject);
     child.on("close", (status, signal) => resolve({ status: status ?? (signal ? 128 : 1), output }));
   });
-}
-
-export interface Wheel {
-  readonly path: string;
-  /** "jax_cuda13_pjrt" and "0.12.0.1", from the file's name. */
-  readonly distribution: string;
-  readonly version: string;
-  /** Of the file, hexadecimal. */
-  readonly sha256: string;
-  readonly entries: readonly ZipEntry[];
-  /** SHA-256 by path in base64url, from the wheel's RECORD file (PyPA binary distribution format). */
-  readonly record: ReadonlyMap<string, string>;
-}
-
-/** @throws BackendError when it cannot be read or is no zip archive */
-export function openWheel(path: string, manual: string): Wheel {
-  let archive: Buffer;
-  try {
-    archive = readFileSync(path);
-  } catch (cause) {
-    throw new BackendError(`${path}: cannot be read: ${describeSystemError(cause)}. Fix: ${manual}.`, {
-      cause,
-    });
-  }
-  let entries: ZipEntry[];
-  try {
-    entries = readZip(archive);
-  } catch (cause) {
-    throw new BackendError(`${path}: ${(cause as Error).message}. Fix: download it again; ${manual}.`, {
-      cause,
-    });
-  }
-  const [, distribution = "unknown", version = "unknown"] = /^([^-]+)-([^-]+)-/.exec(basename(path)) ?? [];
-  const sha256 = createHash("sha256").update(archive).digest("hex");
-  return { path, distribution, version, sha256, entries, record: readRecord(entries) };
-}
-
-function readRecord(entries: readonly ZipEntry[]): Map<string, string> {
-  const record = entries.find(({ name }) => /^[^/]+\.dist-info\/RECORD$/.test(name));
-  const hashes = new Map<string, string>();
-  for (const line of record?.read().toString("utf8").split("\n") ?? []) {
-    const [path, hash] = line.split(",");
-    if (path && hash?.startsWith("sha256=")) hashes.set(path, hash.slice(7).trim());
-  }
-  return hashes;
-}
-
-/**
- * Unpacks one file below a folder in pieces, so that a library of a gigabyte is never held in memory.
- * @param progress bytes of the file that are done
- * @throws BackendError when the file is damaged, is not the one in RECORD, or points outside the folder
- */
-export async function unpackEntry(
-  wheel: Wheel,
-  entry: ZipEntry,
-  folder: string,
-  progress: (done: number) => void = () => {},
-): Promise<string> {
-  const path = normalize(join(folder, entry.name));
-  if (!path.startsWith(join(folder, "/"))) {
-    throw new BackendError(`${wheel.path}: ${entry.name} points outside the archive`);
-  }
-  mkdirSync(dirname(path), { recursive: true });
-  const hash = createHash("sha256");
-  const handle = openSync(path, "w", 0o755);
-  try {
-    let done = 0;
-    try {
-      for await (const chunk of entry.stream()) {
-        hash.update(chunk);
-        for (let at = 0; at < chunk.length; ) at += writeSync(handle, chunk, at);
-        done += chunk.length;
-        progress(done);
-      }
-    } catch (cause) {
-      if (!(cause instanceof RangeError)) throw cause;
-      throw new BackendError(`${wheel.path}: ${cause.message}; it is damaged. Fix: download it again.`, {
-        cause,
-      });
-    }
-    fsyncSync(handle);
-  } finally {
-    closeSync(handle);
-  }
-  if (wheel.record.get(entry.name) !== hash.digest("base64url")) {
-    throw new BackendError(
-      `${wheel.path}: ${entry.name} does not have the SHA-256 that the wheel's RECORD gives; it is damaged. Fix: download it again.`,
-    );
-  }
-  return path;
 }
 
 /**

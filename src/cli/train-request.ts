@@ -1,5 +1,7 @@
 /** Flags of `rlpt train` to a request: what runs, and where it goes on. */
 import { join } from "node:path";
+import { rowsOf, updatesOf } from "../algorithms/declaration.ts";
+import { algorithmOf } from "../algorithms/kinds.ts";
 import { type LoadOptions, loadRecipe, type RecipeStage } from "../config/load.ts";
 import { printResolved } from "../config/print.ts";
 import type { Recipe } from "../config/schema.ts";
@@ -85,21 +87,22 @@ function describePlan(stages: readonly RecipeStage[], flags: TrainFlags): string
 }
 
 function describeStage({ algorithm, rollout, rewards, model, steps }: Recipe): string[] {
-  if (algorithm.kind === "sft") {
-    const packed = algorithm.packing ? ` of ${algorithm.row_length} tokens, packed` : "";
-    return [`#   each: ${algorithm.rows_per_step} rows${packed}`];
+  const { samples, learnsFrom, batch, describe } = algorithmOf(algorithm);
+  const shape = batch(algorithm, rollout);
+  const more = describe(algorithm).map((line) => `#   ${line}`);
+  if (!samples) {
+    const packed = shape.rowLength === null ? "" : ` of ${shape.rowLength} tokens, packed`;
+    return [`#   each: ${shape.units} ${shape.unit}${packed}`, ...more];
   }
-  const rows = rollout.prompts_per_step * rollout.group_size;
-  const updates = algorithm.epochs * algorithm.minibatches;
+  const rows = rowsOf(shape);
+  const updates = updatesOf(shape);
   return [
-    `#   each: ${rollout.prompts_per_step} prompts x ${rollout.group_size} completions = ${rows} rows of up to ${rollout.max_new_tokens} new tokens, ${updates} optimizer update${updates === 1 ? "" : "s"}`,
+    `#   each: ${shape.units} ${shape.unit} x ${shape.rowsPerUnit} completions = ${rows} rows of up to ${rollout.max_new_tokens} new tokens, ${updates} optimizer update${updates === 1 ? "" : "s"}`,
     `#   in all up to ${(steps * rows).toLocaleString("en")} completions`,
-    `#   rewards: ${rewards.map((part) => `${part.weight} x ${part.name ?? part.kind}`).join(" + ")}`,
-    ...(algorithm.kind === "ppo"
-      ? [
-          `#   a critic on the policy's architecture learns beside it${algorithm.critic.warmup_steps === 0 ? "" : `, alone for ${algorithm.critic.warmup_steps} steps`}`,
-        ]
+    ...(learnsFrom === "rewards"
+      ? [`#   rewards: ${rewards.map((part) => `${part.weight} x ${part.name ?? part.kind}`).join(" + ")}`]
       : []),
+    ...more,
     ...(model.lora === undefined ? [] : [`#   LoRA of rank ${model.lora.rank}`]),
   ];
 }

@@ -1,5 +1,6 @@
 /** What `recipe: name` may name: settings that lie beneath the file's own. */
 
+import { algorithms } from "../algorithms/kinds.ts";
 import { methodDefaults } from "../recipes/index.ts";
 
 export interface MethodRecipe {
@@ -10,15 +11,7 @@ export interface MethodRecipe {
 }
 
 /** The plain algorithms, and the papers' recipes. */
-export const builtInMethods: ReadonlyMap<string, MethodRecipe> = new Map([
-  ["grpo", { summary: "group-relative policy optimisation", defaults: { algorithm: { kind: "grpo" } } }],
-  [
-    "ppo",
-    {
-      summary: "proximal policy optimisation with a critic",
-      defaults: { algorithm: { kind: "ppo" } },
-    },
-  ],
-  ["sft", { summary: "supervised fine-tuning on targets", defaults: { algorithm: { kind: "sft" } } }],
+export const builtInMethods: ReadonlyMap<string, MethodRecipe> = new Map<string, MethodRecipe>([
+  ...algorithms.map(({ kind, summary }) => [kind, { summary, defaults: { algorithm: { kind } } }] as const),
   ...methodDefaults(),
 ]);

@@ -1,6 +1,7 @@
 /** A recipe as YAML that is runnable again as it is: recipe.yaml, and what --dry-run shows. */
 import { isDeepStrictEqual } from "node:util";
 import { stringify } from "yaml";
+import { algorithmOf } from "../algorithms/kinds.ts";
 import type { RecipeStage } from "./load.ts";
 import type { Recipe } from "./schema.ts";
 
@@ -30,7 +31,9 @@ export function printResolved({ stages }: { stages: readonly RecipeStage[] }): s
 
 function writtenSections(recipe: Recipe): Record<string, unknown> {
   // what a run does not use is refused when written
-  const unused = recipe.algorithm.kind === "sft" && recipe.data.eval === undefined ? ["rollout"] : [];
+  const unused = algorithmOf(recipe.algorithm).samples
+    ? []
+    : ["sampler", ...(recipe.data.eval === undefined ? ["rollout"] : [])];
   return Object.fromEntries(
     Object.entries(recipe).filter(
       ([key, value]) =>

@@ -1,4 +1,5 @@
 /** Rules about prompts and where they come from. */
+import { algorithmOf } from "../algorithms/kinds.ts";
 import { datasetKindOf } from "../data/dataset-options.ts";
 import type { Rule } from "./rules.ts";
 import type { RecipeInput } from "./schema.ts";
@@ -50,19 +51,8 @@ const chainLevels: Rule = ({ data }, { report }) => {
   }
 };
 
-const supervisedTarget: Rule = ({ algorithm, data }, { report }) => {
-  if (algorithm?.kind !== "sft" || data?.train.kind !== "file" || data.train.target !== null) return;
-  report({
-    rule: "sft_target",
-    path: "data.train",
-    uses: ["algorithm.kind", "data.train.target"],
-    reason: "supervised training needs a target text for every prompt, and there is none",
-    fix: 'add one from the file\'s columns, such as `target: "{answer}"`',
-  });
-};
-
-/** The uses of task `items`: what is trained on is not what is tested, and targets are written for some. */
-const itemsUse: Rule = ({ data, algorithm }, { report }) => {
+/** The uses of task `items`: what is trained on is not what is tested. */
+const itemsUse: Rule = ({ data }, { report }) => {
   if (data?.train.kind === "items" && data.train.use === "test") {
     const reason = "training on the test items would make the evaluation a memory test";
     report({ rule: "items_use", path: "data.train.use", reason, fix: "use few_shot or pretraining" });
@@ -71,22 +61,12 @@ const itemsUse: Rule = ({ data, algorithm }, { report }) => {
     const reason = "the mixture is endless, and its direct targets are wrong on purpose";
     report({ rule: "items_use", path: "data.eval.use", reason, fix: "use test" });
   }
-  if (data?.train.kind !== "items" || algorithm?.kind !== "sft") return;
-  if (data.train.use === "few_shot" && data.train.mode !== "direct") {
-    report({
-      rule: "sft_target",
-      path: "data.train.mode",
-      uses: ["data.train.use", "algorithm.kind"],
-      reason: "supervised training needs a target, and few-shot items come with a label but no thoughts",
-      fix: "use mode: direct, or reinforcement learning",
-    });
-  }
 };
 
 /** A pool smaller than a step would hold a prompt twice, and both would sample the same completions. */
 const enoughPrompts: Rule = ({ data, rollout, algorithm }, { report }) => {
   if (!data || !algorithm) return;
-  const needed = algorithm.kind === "sft" ? undefined : rollout?.prompts_per_step;
+  const needed = algorithmOf(algorithm).samples ? rollout?.prompts_per_step : undefined;
   if (needed === undefined) return;
   const { key, size } = datasetKindOf(data.train).pool(data.train);
   if (size === undefined || size >= needed) return;
@@ -143,11 +123,4 @@ const sharedPrompt: Rule = ({ prompt, data }, { report }) => {
   }
 };
 
-export const dataRules: readonly Rule[] = [
-  chainLevels,
-  itemsUse,
-  supervisedTarget,
-  enoughPrompts,
-  separateParts,
-  sharedPrompt,
-];
+export const dataRules: readonly Rule[] = [chainLevels, itemsUse, enoughPrompts, separateParts, sharedPrompt];

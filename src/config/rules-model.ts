@@ -1,6 +1,7 @@
 /** Rules about the model: what may stand together, and what its config.json allows. */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { algorithmOf } from "../algorithms/kinds.ts";
 import type { Rule } from "./rules.ts";
 import type { RecipeInput } from "./schema.ts";
 
@@ -127,24 +128,21 @@ const lora: Rule = ({ model }, { report }) => {
   }
 };
 
-const lengths: Rule = ({ model, rollout, algorithm, data, eval: evaluation }, { report }) => {
-  if (!model) return;
+/** Most tokens of a row, and that in words; null where nothing says. */
+export function modelPositions(model: RecipeInput["model"]): { count: number; limit: string } | null {
   const { positions, source } = modelFacts(model);
-  if (positions === null) return;
-  const uses = ["model.max_positions", "model.path", "rollout.max_prompt_tokens"];
+  if (positions === null) return null;
   const limit =
     model.max_positions === undefined ? `${positions} positions (${source})` : `max_positions = ${positions}`;
-  if (algorithm?.kind === "sft" && algorithm.row_length !== undefined && algorithm.row_length > positions) {
-    const reason = `the model takes ${limit}`;
-    report({
-      rule: "positions",
-      path: "algorithm.row_length",
-      uses,
-      reason,
-      fix: `use ${positions} or less`,
-    });
-  }
-  const samples = (algorithm !== undefined && algorithm.kind !== "sft") || data?.eval !== undefined;
+  return { count: positions, limit };
+}
+
+const lengths: Rule = ({ rollout, algorithm, data, eval: evaluation }, { report, positions: most }) => {
+  const known = most();
+  if (known === null) return;
+  const { count: positions, limit } = known;
+  const uses = ["model.max_positions", "model.path", "rollout.max_prompt_tokens"];
+  const samples = (algorithm !== undefined && algorithmOf(algorithm).samples) || data?.eval !== undefined;
   if (!rollout || !samples) return;
   const prompt = rollout.max_prompt_tokens ?? 1;
   const given = rollout.max_prompt_tokens === undefined ? "a prompt" : `max_prompt_tokens = ${prompt}`;

@@ -1,67 +1,13 @@
 /** Rules about batches, schedules, rewards and the loss. */
+import { updatesOf } from "../algorithms/declaration.ts";
+import { algorithmOf } from "../algorithms/kinds.ts";
+import { kindsWithKey } from "../backend/options.ts";
 import { decidingPart, partName } from "../rewards/options.ts";
 import type { Rule } from "./rules.ts";
 
-/** Divisors of n nearest to `wanted`, smaller first: "8 or 16". */
-export function nearestDivisors(n: number, wanted: number): string {
-  const divisors = Array.from({ length: n }, (_, i) => i + 1).filter((d) => n % d === 0);
-  const below = divisors.filter((d) => d <= wanted).at(-1);
-  const above = divisors.find((d) => d > wanted);
-  return [below, above].filter((d) => d !== undefined).join(" or ");
-}
-
-const groupSize: Rule = ({ algorithm, rollout }, { report }) => {
-  if (algorithm?.kind !== "grpo" || !rollout || rollout.group_size >= 2) return;
-  const { baseline, scale } = algorithm.advantage;
-  if (baseline === "none" && scale !== "group_std") return;
-  report({
-    rule: "group_size",
-    path: "rollout.group_size",
-    uses: ["algorithm.kind", "algorithm.advantage"],
-    reason: "GRPO compares the completions of one prompt, and one alone has advantage 0",
-    fix: "use 2 or more, or algorithm.advantage {baseline: none, scale: batch_std}",
-  });
-};
-
-/** Rows of one optimizer step, or null when they do not come out even. */
-const batchDivision: Rule = ({ algorithm, rollout }, { report }) => {
-  if (!algorithm) return;
-  const micro = algorithm.micro_batch_rows;
-  if (algorithm.kind === "sft") {
-    const rows = algorithm.rows_per_step;
-    if (micro === undefined || rows % micro === 0) return;
-    const reason = `it must divide rows_per_step = ${rows}, so that all passes have one shape`;
-    const fix = `try ${nearestDivisors(rows, micro)}`;
-    report({
-      rule: "micro_batch",
-      path: "algorithm.micro_batch_rows",
-      uses: ["algorithm.rows_per_step"],
-      reason,
-      fix,
-    });
-    return;
-  }
-  if (!rollout) return;
-  const batch = rollout.prompts_per_step * rollout.group_size;
-  const product = `prompts_per_step * group_size = ${batch}`;
-  const uses = ["rollout.prompts_per_step", "rollout.group_size", "algorithm.minibatches"];
-  if (batch % algorithm.minibatches !== 0) {
-    const reason = `it must divide ${product} rows evenly`;
-    const fix = `try ${nearestDivisors(batch, algorithm.minibatches)}`;
-    report({ rule: "minibatches", path: "algorithm.minibatches", uses, reason, fix });
-    return;
-  }
-  const rows = batch / algorithm.minibatches;
-  if (micro === undefined || rows % micro === 0) return;
-  const what = algorithm.minibatches === 1 ? product : `the ${rows} rows of a minibatch`;
-  const reason = `it must divide ${what}, so that all passes have one shape`;
-  const fix = `try ${nearestDivisors(rows, micro)}`;
-  report({ rule: "micro_batch", path: "algorithm.micro_batch_rows", uses, reason, fix });
-};
-
-const warmup: Rule = ({ algorithm, optimizer, steps }, { report }) => {
-  if (!algorithm || !optimizer || steps === undefined) return;
-  const perStep = algorithm.kind === "sft" ? 1 : algorithm.epochs * algorithm.minibatches;
+const warmup: Rule = ({ algorithm, optimizer, steps, rollout }, { report }) => {
+  if (!algorithm || !optimizer || !rollout || steps === undefined) return;
+  const perStep = updatesOf(algorithmOf(algorithm).batch(algorithm, rollout));
   const total = steps * perStep;
   if (optimizer.warmup_steps <= total) return;
   const detail = perStep === 1 ? "" : ` (steps * epochs * minibatches)`;
@@ -85,74 +31,13 @@ const schedule: Rule = ({ optimizer }, { report }) => {
   });
 };
 
-const ppoKl: Rule = ({ algorithm }, { report }) => {
-  if (algorithm?.kind !== "ppo") return;
-  const { coef, target, horizon } = algorithm.kl;
-  if (target !== undefined && coef === 0) {
-    const reason = "the coefficient is multiplied on its way to the target, and 0 stays 0";
-    const fix = "use 0.2 (Ziegler et al.), or remove target";
-    report({ rule: "kl_target", path: "algorithm.kl.coef", uses: ["algorithm.kl.target"], reason, fix });
-  }
-  if (target === undefined && horizon !== undefined) {
-    const reason = "the coefficient is fixed where kl has no target";
-    const fix = "add target, or remove it";
-    report({ rule: "kl_target", path: "algorithm.kl.horizon", uses: ["algorithm.kl.target"], reason, fix });
-  }
-};
-
-const criticWarmup: Rule = ({ algorithm, steps }, { report }) => {
-  if (algorithm?.kind !== "ppo" || steps === undefined || algorithm.critic.warmup_steps < steps) return;
-  report({
-    rule: "critic_warmup",
-    path: "algorithm.critic.warmup_steps",
-    uses: ["steps"],
-    reason: `in all ${steps} steps only the critic would learn`,
-    fix: `use less than ${steps}`,
-  });
-};
-
-const packing: Rule = ({ algorithm }, { report }) => {
-  if (algorithm?.kind !== "sft") return;
-  const { packing, row_length: length } = algorithm;
-  if (packing && length === undefined) {
-    const reason = "packing fills rows of a fixed length, and there is no row_length";
-    report({
-      rule: "packing",
-      path: "algorithm.packing",
-      uses: ["algorithm.row_length"],
-      reason,
-      fix: "add `row_length: 64`",
-    });
-  }
-  if (!packing && length !== undefined) {
-    const reason = "rows have a fixed length only when examples are packed";
-    report({
-      rule: "packing",
-      path: "algorithm.row_length",
-      uses: ["algorithm.packing"],
-      reason,
-      fix: "add `packing: true`, or remove it",
-    });
-  }
-};
-
-const klToRandomWeights: Rule = ({ algorithm, model }, { report }) => {
-  if (!algorithm || algorithm.kind === "sft" || algorithm.kl.coef === 0 || model?.init === undefined) return;
-  report({
-    rule: "kl_reference",
-    path: "algorithm.kl.coef",
-    uses: ["model.init"],
-    reason: "a KL needs a reference policy, and model.init has only random weights",
-    fix: "use 0, or start from model.path",
-  });
-};
-
 const rewardsPresent: Rule = ({ algorithm, rewards, data }, { report, written }) => {
   if (!algorithm || !rewards) return;
   const evaluates = data?.eval !== undefined;
-  if (algorithm.kind === "sft" && data && !evaluates) {
+  const { title, learnsFrom } = algorithmOf(algorithm);
+  if (learnsFrom !== "rewards" && data && !evaluates) {
     if (rewards.length > 0) {
-      const reason = "supervised training looks at no reward, and there is no data.eval to score";
+      const reason = `${title} looks at no reward, and there is no data.eval to score`;
       report({
         rule: "rewards_unused",
         path: "rewards",
@@ -162,7 +47,7 @@ const rewardsPresent: Rule = ({ algorithm, rewards, data }, { report, written })
       });
     }
     if (written("rollout")) {
-      const reason = "supervised training samples nothing, and there is no data.eval to sample for";
+      const reason = `${title} samples nothing, and there is no data.eval to sample for`;
       report({
         rule: "rollout_unused",
         path: "rollout",
@@ -175,8 +60,8 @@ const rewardsPresent: Rule = ({ algorithm, rewards, data }, { report, written })
   }
   if (rewards.length === 0) {
     const reason =
-      algorithm.kind !== "sft"
-        ? `${algorithm.kind.toUpperCase()} learns from rewards, and there are none`
+      learnsFrom === "rewards"
+        ? `${title} learns from rewards, and there are none`
         : "data.eval needs a part that decides what is correct";
     report({
       rule: "rewards_missing",
@@ -197,7 +82,7 @@ const rewardsPresent: Rule = ({ algorithm, rewards, data }, { report, written })
       fix: "add an exact, number, math or file part (weight: 0 only measures)",
     });
   }
-  if (algorithm.kind !== "sft" && rewards.every((part) => part.weight === 0)) {
+  if (learnsFrom === "rewards" && rewards.every((part) => part.weight === 0)) {
     const reason = "every weight is 0, so every reward is 0 and nothing is learnt";
     report({
       rule: "weights",
@@ -221,6 +106,19 @@ const lengthPenalty: Rule = ({ rewards, rollout }, { report }) => {
       fix: "lower limit, or raise max_new_tokens",
     });
   }
+};
+
+const samplerUsed: Rule = ({ algorithm, sampler }, { report }) => {
+  if (!algorithm || !sampler || sampler.kind === "shuffled") return;
+  const { samples, title } = algorithmOf(algorithm);
+  if (samples) return;
+  report({
+    rule: "sampler_unused",
+    path: "sampler.kind",
+    uses: ["algorithm.kind"],
+    reason: `${title} reads every row once an epoch, in an order drawn from the seed`,
+    fix: "remove sampler",
+  });
 };
 
 const greedySamples: Rule = ({ eval: evaluation }, { report }) => {
@@ -277,7 +175,7 @@ const labels: Rule = ({ data, rewards, algorithm }, { report }) => {
     const reason = "no problem has a label, as data.train.need is absent";
     report({ rule: "labels", path: "data.train.traces.think_by_label", reason, fix });
   }
-  if (algorithm?.kind === "sft") return;
+  if (algorithm !== undefined && algorithmOf(algorithm).learnsFrom !== "rewards") return;
   for (const [index, part] of (rewards ?? []).entries()) {
     if (part.kind !== "trigger" || part.counts === "format") continue;
     if (part.label !== "needs_thinking") continue;
@@ -286,19 +184,20 @@ const labels: Rule = ({ data, rewards, algorithm }, { report }) => {
   }
 };
 
-/** Kinds that each of backend's keys is for. */
+/** Why an engine that does not read a key of `backend` cannot do what it asks for. */
 const backendKeys = {
-  cblas: { kinds: ["wasm"], why: "makes no use of a BLAS library of ours" },
-  library: { kinds: ["xla", "tensorflow"], why: "opens no such library" },
-  devices: { kinds: ["xla"], why: "computes on one device" },
-  memory_limit: { kinds: ["xla"], why: "does not say what memory its kernels will take" },
-  threads: { kinds: ["wasm", "xla", "tensorflow"], why: "cannot be told how many threads to use" },
+  cblas: "makes no use of a BLAS library of ours",
+  library: "opens no such library",
+  devices: "computes on one device",
+  memory_limit: "does not say what memory its kernels will take",
+  threads: "cannot be told how many threads to use",
 } as const;
 
 const backendKeysUsed: Rule = ({ backend }, { report }) => {
   if (!backend || backend.kind === "auto") return;
-  for (const [key, { kinds, why }] of Object.entries(backendKeys)) {
-    const value = backend[key as keyof typeof backendKeys];
+  for (const [key, why] of Object.entries(backendKeys) as [keyof typeof backendKeys, string][]) {
+    const value = backend[key];
+    const kinds = kindsWithKey(key);
     if (
       value === undefined ||
       value === "auto" ||
@@ -317,16 +216,11 @@ const backendKeysUsed: Rule = ({ backend }, { report }) => {
 };
 
 export const trainingRules: readonly Rule[] = [
-  groupSize,
-  batchDivision,
   warmup,
   schedule,
-  ppoKl,
-  criticWarmup,
-  packing,
-  klToRandomWeights,
   rewardsPresent,
   lengthPenalty,
+  samplerUsed,
   greedySamples,
   greedyTruncation,
   evalNeedsData,

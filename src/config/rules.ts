@@ -1,34 +1,24 @@
 /** Rules between fields. Each looks at a whole recipe and says which value is impossible, why, and what to write. */
+import type { RuleSections } from "../algorithms/declaration.ts";
+import { type AlgorithmOptions, algorithmOf } from "../algorithms/kinds.ts";
+import type { RuleContext, RuleOf } from "../lib/rules.ts";
 import type { Fault, KeyPath } from "./faults.ts";
 import { dataRules } from "./rules-data.ts";
-import { modelRules } from "./rules-model.ts";
+import { modelPositions, modelRules } from "./rules-model.ts";
 import { trainingRules } from "./rules-training.ts";
 import type { RecipeInput } from "./schema.ts";
 import { type MapNode, nodeAt, originAt, toValue } from "./source.ts";
 
-export interface Finding {
-  /** Short name, for tests and for JSON output. */
-  rule: string;
-  /** Dotted key that the message is about. */
-  path: string;
-  /** Further keys that the rule reads: it keeps silent while one of them is wrong by itself. */
-  uses?: readonly string[];
-  /** What the message shows; the value in the recipe when absent. */
-  value?: unknown;
-  reason: string;
-  fix: string;
+export type Rule = RuleOf<RecipeInput>;
+
+const rules: readonly Rule[] = [...modelRules, ...dataRules, ...trainingRules, algorithmRules];
+
+/** What the algorithm itself says. */
+function algorithmRules(recipe: Partial<RecipeInput>, context: RuleContext): void {
+  if (recipe.algorithm === undefined) return;
+  for (const rule of algorithmOf(recipe.algorithm).rules)
+    rule(recipe as Partial<RuleSections<AlgorithmOptions>>, context);
 }
-
-export interface RuleContext {
-  report(finding: Finding): void;
-  /** Did the user write this key, in a file or by a flag? */
-  written(path: string): boolean;
-}
-
-/** Sections that are invalid by themselves are absent. */
-export type Rule = (recipe: Partial<RecipeInput>, context: RuleContext) => void;
-
-const rules: readonly Rule[] = [...modelRules, ...dataRules, ...trainingRules];
 
 function parsePath(path: string): KeyPath {
   return path.split(".").map((key) => (/^\d+$/.test(key) ? Number(key) : key));
@@ -51,6 +41,7 @@ export function checkRules(recipe: Partial<RecipeInput>, tree: MapNode, wrong: r
   const faults: Fault[] = [];
   const context: RuleContext = {
     written: (path) => nodeAt(tree, parsePath(path)) !== undefined,
+    positions: () => (recipe.model === undefined ? null : modelPositions(recipe.model)),
     report(finding) {
       const path = parsePath(finding.path);
       const touched = [path, ...(finding.uses ?? []).map(parsePath)];

@@ -1,6 +1,7 @@
 /** The recipe: what a YAML file holds once every default is filled in. Joins the stages' option schemas. */
 import { z } from "zod";
-import { algorithmOptions, evalOptions } from "../algorithms/options.ts";
+import { evalOptions } from "../algorithms/eval-options.ts";
+import { algorithmOptions } from "../algorithms/kinds.ts";
 import { backendObjectOptions } from "../backend/options.ts";
 import { datasetOptions } from "../data/dataset-options.ts";
 import { optimizerOptions } from "../optim/options.ts";
@@ -9,6 +10,7 @@ import { rewardOptions, rewardPartsOptions } from "../rewards/options.ts";
 import { shapingListOptions } from "../rewards/shaping-options.ts";
 import { rolloutOptions } from "../rollouts/options.ts";
 import { runOptions } from "../run/options.ts";
+import { samplerOptions } from "../samplers/options.ts";
 import { type JsonSchema, toJsonSchema } from "./schema-tree.ts";
 import { sweepOptions } from "./sweep-options.ts";
 
@@ -47,6 +49,7 @@ export const stageOptions = z.strictObject({
     .describe("ends the stage before its last step"),
   data: overlay("datasets"),
   prompt: overlay("prompt"),
+  sampler: overlay("sampler"),
   rollout: overlay("sampling"),
   rewards: overlay("reward parts, all of them"),
   shaping: overlay("shaping, all of it"),
@@ -84,6 +87,9 @@ export const recipeSchema = z.strictObject({
   prompt: promptOptions
     .optional()
     .describe("what file datasets share of their prompts; written into data when the recipe is resolved"),
+  sampler: samplerOptions
+    .prefault({ kind: "shuffled" })
+    .describe("which prompts a step draws; `sampler: success-rate` is short for its kind"),
   rollout: rolloutOptions.prefault({}).describe("how completions are sampled"),
   rewards: rewardPartsOptions
     .default([])

@@ -1,4 +1,4 @@
-/** Short spellings that mean the same: `backend: wasm`, and data with a path but no kind. */
+/** Short spellings that mean the same: `backend: wasm`, `sampler: success-rate`, and data with a path but no kind. */
 import type { MapNode, Node } from "./source.ts";
 
 function withKind(map: MapNode, kind: string): MapNode {
@@ -9,10 +9,11 @@ function withKind(map: MapNode, kind: string): MapNode {
 /** Applied to each layer before it is merged, so that a layer's kind is known. */
 export function expandShorthand(root: MapNode): MapNode {
   const entries = new Map(root.entries);
-  const backend = entries.get("backend");
-  if (backend?.type === "scalar" && typeof backend.value === "string") {
-    const { origin, base } = backend;
-    entries.set("backend", { type: "map", entries: new Map([["kind", backend]]), origin, base });
+  for (const key of ["backend", "sampler"]) {
+    const kind = entries.get(key);
+    if (kind?.type !== "scalar" || typeof kind.value !== "string") continue;
+    const { origin, base } = kind;
+    entries.set(key, { type: "map", entries: new Map([["kind", kind]]), origin, base });
   }
   const data = entries.get("data");
   if (data?.type === "map") {

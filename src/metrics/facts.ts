@@ -44,8 +44,10 @@ export interface StepFacts extends UpdateFacts {
   /** KL estimate of policy from reference policy, nats; null without a reference. */
   kl: { perToken: number; perCompletion?: number; coef?: number } | null;
   critic: CriticFacts | null;
-  /** Seconds: when the rollout began, when it was sampled, scored, and the update done. */
-  times: { began: number; sampled: number; rewarded: number; updated: number };
+  /** What samplers and shapings say of themselves, by metric name. */
+  declared: Readonly<Record<string, number | null | undefined>>;
+  /** Seconds. */
+  times: { sampling: number; rewarding: number; updating: number };
 }
 
 export interface CriticFacts {

@@ -22,8 +22,7 @@ const tokensPerSecond: MetricDefinition = {
 export const samplingRate: Metric<Pick<StepFacts, "scored" | "times">> = {
   ...tokensPerSecond,
   value: ({ scored, times }) =>
-    scored.flat().reduce((sum, { tokens }) => sum + tokens.length, 0) /
-    Math.max(1e-9, times.sampled - times.began),
+    scored.flat().reduce((sum, { tokens }) => sum + tokens.length, 0) / Math.max(1e-9, times.sampling),
 };
 
 export const supervisedMetrics: readonly Metric<Supervised>[] = [

@@ -4,12 +4,12 @@
  */
 import { closest, distance } from "fastest-levenshtein";
 import { RlptError } from "../lib/errors.ts";
+import { declaredMetrics } from "./declared.ts";
 import type { Metric, MetricDefinition } from "./define.ts";
 import type { StepFacts } from "./facts.ts";
 import { alarmMetrics, loopMetrics, samplingRate, supervisedMetrics } from "./loop.ts";
 import { modeMetrics } from "./modes.ts";
 import { rolloutMetrics } from "./rollout.ts";
-import { shapingMetrics } from "./shaping.ts";
 import { optimizerMetrics, policyMetrics } from "./update.ts";
 
 /** Columns that every stage has, in this order, before its own; the log writes them itself. */
@@ -35,7 +35,7 @@ export const metricDefinitions: readonly MetricDefinition[] = [
     [
       ...leading,
       ...sampledBefore,
-      ...shapingMetrics,
+      ...declaredMetrics,
       ...policyMetrics,
       ...supervisedMetrics,
       ...alarmMetrics,

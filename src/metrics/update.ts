@@ -40,6 +40,7 @@ function explainedVariance({ samples }: CriticFacts): number | null {
   return variance === 0 ? null : 1 - standardDeviation(errors, 0) ** 2 / variance;
 }
 
+const redrawing: NonNullable<Metric<Step>["when"]> = ({ measures }) => measures.has("redrawing");
 const reference: NonNullable<Metric<Step>["when"]> = ({ measures }) => measures.has("reference");
 const critic: NonNullable<Metric<Step>["when"]> = ({ measures }) => measures.has("critic");
 const precision: NonNullable<Metric<Step>["when"]> = ({ measures }) => measures.has("precision");
@@ -160,6 +161,30 @@ export const policyMetrics: readonly Metric<Step>[] = [
     value: (facts) => tokenMean(facts, ({ logprobs }) => logprobs),
   },
   {
+    name: "group/drawn",
+    unit: "count",
+    formula: "groups that the step has sampled, redrawn ones included",
+    note: "algorithm.dynamic_sampling: what the step's batch has cost",
+    when: redrawing,
+    value: ({ declared }) => declared["group/drawn"] ?? null,
+  },
+  {
+    name: "group/dropped",
+    unit: "count",
+    formula: "groups without a difference in reward that were left out of the batch",
+    note: "algorithm.dynamic_sampling",
+    when: redrawing,
+    value: ({ declared }) => declared["group/dropped"] ?? null,
+  },
+  {
+    name: "group/filled",
+    unit: "count",
+    formula: "groups without a difference that fill the batch after all",
+    note: "above 0: the bound algorithm.dynamic_sampling.oversampling was reached, the prompts are too easy or too hard",
+    when: redrawing,
+    value: ({ declared }) => declared["group/filled"] ?? null,
+  },
+  {
     name: "policy/kl",
     unit: "nats",
     formula: "mean over completion tokens of the KL estimate of policy from reference policy",
@@ -260,21 +285,21 @@ export const policyMetrics: readonly Metric<Step>[] = [
     unit: "s",
     formula: "of time/step_s: sampling completions",
     note: "",
-    value: ({ times }) => times.sampled - times.began,
+    value: ({ times }) => times.sampling,
   },
   {
     name: "time/reward_s",
     unit: "s",
     formula: "of time/step_s: scoring",
     note: "",
-    value: ({ times }) => times.rewarded - times.sampled,
+    value: ({ times }) => times.rewarding,
   },
   {
     name: "time/update_s",
     unit: "s",
     formula: "of time/step_s: forward, backward and optimizer",
     note: "",
-    value: ({ times }) => times.updated - times.rewarded,
+    value: ({ times }) => times.updating,
   },
 ];
 

@@ -1,5 +1,5 @@
 /** backend.memory_limit: the batches that fit, found before a run loads anything. */
-import { currentLazyBackend } from "../backend/xla/lazy-backend.ts";
+import { currentLazyBackend } from "../backend/stablehlo/lazy-backend.ts";
 import { startLazyBackend } from "../backend/xla/start.ts";
 import type { RecipeStage } from "../config/load.ts";
 import { ConfigError } from "../lib/errors.ts";

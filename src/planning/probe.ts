@@ -3,6 +3,7 @@
 import { existsSync } from "node:fs";
 import { freemem } from "node:os";
 import { join } from "node:path";
+import { algorithmOf } from "../algorithms/kinds.ts";
 import type { RecipeStage } from "../config/load.ts";
 import type { Recipe } from "../config/schema.ts";
 import { openSource } from "../data/source.ts";
@@ -147,15 +148,10 @@ function availableMemory(): number {
 }
 
 function stageSizes({ algorithm, rollout }: Recipe, parameters: number, longStep: number): ProbeSizes {
-  return algorithm.kind === "sft"
-    ? probeSizes(parameters, algorithm.rows_per_step, algorithm.row_length ?? 256, null, longStep)
-    : probeSizes(
-        parameters,
-        rollout.prompts_per_step,
-        rollout.group_size * rollout.max_new_tokens,
-        rollout.max_new_tokens,
-        longStep,
-      );
+  const { samples, batch } = algorithmOf(algorithm);
+  const { units, rowsPerUnit, rowLength } = batch(algorithm, rollout);
+  const newTokens = samples ? rollout.max_new_tokens : null;
+  return probeSizes(parameters, units, rowsPerUnit * (newTokens ?? rowLength ?? 256), newTokens, longStep);
 }
 
 async function evaluationPrompts(recipe: Recipe): Promise<number> {
@@ -175,7 +171,7 @@ function shortened(
 ): Probed {
   const { recipe } = stage;
   const { algorithm, rollout, eval: evaluation } = recipe;
-  const sampled = algorithm.kind !== "sft";
+  const { samples: sampled, measuring } = algorithmOf(algorithm);
   const reduced = sizes.rows.length > 1 || (sampled && sizes.maxNewTokens < rollout.max_new_tokens);
   const { samples, batch_rows } = evaluation ?? { samples: 1, batch_rows: 1 };
   const tokens = evaluation?.max_new_tokens ?? rollout.max_new_tokens;
@@ -194,7 +190,7 @@ function shortened(
     evaluation: { prompts, probed },
     recipe: {
       ...recipe,
-      algorithm: sampled ? algorithm : { ...algorithm, rows_per_step: rows },
+      algorithm: measuring.withUnits(algorithm, rows),
       rollout: {
         ...rollout,
         max_new_tokens: limit,
@@ -212,9 +208,10 @@ function countStage(policy: TrainablePolicy, config: DecoderConfig, recipe: Reci
   const trainable = [...policy.trainable.values()].reduce((sum, { size }) => sum + size, 0);
   const adapters = model.lora === undefined ? 0 : trainable;
   // reference.ts: adapters switched off are the reference of LoRA
-  const reference = "kl" in algorithm && algorithm.kl.coef > 0 && model.lora === undefined ? trainable : 0;
+  const { usesReference, critic: hasCritic } = algorithmOf(algorithm);
+  const reference = usesReference(algorithm) && model.lora === undefined ? trainable : 0;
   const head = policy.trainable.get(headName)?.size ?? 0;
-  const critic = algorithm.kind === "ppo" ? trainable - head + config.hiddenSize : 0;
+  const critic = hasCritic ? trainable - head + config.hiddenSize : 0;
   return {
     parameters: policy.parameterCount,
     trainable,
@@ -255,9 +252,11 @@ function describe(
   return probed
     .map(({ index, rows, sizes, recipe: { algorithm, rollout } }, i) => {
       const { steps } = usage[i]!;
-      const kind = algorithm.kind === "sft" ? "rows" : `prompts x ${rollout.group_size}`;
+      const { samples, batch } = algorithmOf(algorithm);
+      const { unit, rowsPerUnit } = batch(algorithm, rollout);
+      const kind = samples ? `${unit} x ${rowsPerUnit}` : unit;
       const small = sizes.rows.length > 1 ? "; scaled from smaller steps" : "";
-      const limit = algorithm.kind === "sft" ? "" : ` of up to ${rollout.max_new_tokens} tokens`;
+      const limit = !samples ? "" : ` of up to ${rollout.max_new_tokens} tokens`;
       return `${stages[index]!.name}: ${steps} steps of ${rows} ${kind}${limit}${small}`;
     })
     .join("; ");

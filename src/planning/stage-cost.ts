@@ -1,4 +1,6 @@
 /** What a probe saw of a stage, taken to the config's own sizes. Pure. */
+import { rowsOf, rowsOfUpdate } from "../algorithms/declaration.ts";
+import { algorithmOf } from "../algorithms/kinds.ts";
 import { batchShape } from "../algorithms/token-batch.ts";
 import type { RecipeStage } from "../config/load.ts";
 import type { DecoderConfig } from "../policy/interfaces.ts";
@@ -29,8 +31,10 @@ export function stageCost(
   const { algorithm, rollout, eval: evaluation } = recipe;
   const beginning = observations[0]!.usage;
   const { usage, counts, peaks, checkpoint, maxNewTokens, evaluation: seen } = observations.at(-1)!;
-  const sampled = algorithm.kind !== "sft";
-  const rows = sampled ? rollout.prompts_per_step : algorithm.rows_per_step;
+  const declared = algorithmOf(algorithm);
+  const batch = declared.batch(algorithm, rollout);
+  const sampled = declared.samples;
+  const rows = batch.units;
   const stretch = sampled ? rollout.max_new_tokens / maxNewTokens : 1;
   const at = (seconds: (one: Observation) => number) =>
     secondsAt(
@@ -43,15 +47,12 @@ export function stageCost(
   const evaluationLimit = evaluation?.max_new_tokens ?? rollout.max_new_tokens;
 
   // the largest passes that the config allows
-  const completions = sampled ? rows * rollout.group_size : rows;
-  const updateRows = Math.min(
-    algorithm.micro_batch_rows ?? Number.POSITIVE_INFINITY,
-    sampled ? Math.ceil(completions / algorithm.minibatches) : completions,
-  );
+  const completions = rowsOf(batch);
+  const updateRows = Math.min(algorithm.micro_batch_rows ?? Number.POSITIVE_INFINITY, rowsOfUpdate(batch));
   const { longestPrompt } = peaks;
   const largestUpdate: PassShape = sampled
     ? updateShape(updateRows, rollout.group_size, longestPrompt, rollout.max_new_tokens)
-    : { rows: updateRows, length: algorithm.row_length ?? peaks.update?.length ?? 0 };
+    : { rows: updateRows, length: batch.rowLength ?? peaks.update?.length ?? 0 };
   const largestGeneration: PassShape = {
     rows: Math.max(
       sampled ? Math.min(completions, rollout.batch_rows ?? completions) : 0,
@@ -137,11 +138,12 @@ function liveRows(
   updateRows: number,
 ): number {
   const { algorithm, rollout, steps } = recipe;
-  if (algorithm.kind === "sft") return updateRows;
-  const all = usage.steps * algorithm.epochs * rows * rollout.group_size;
-  if (everyRow) return updateRows;
-  const groups = mostLiveGroups(rollout.prompts_per_step, peaks.updateRows / all, steps);
-  return Math.min(updateRows, Math.ceil((groups * rollout.group_size) / algorithm.minibatches));
+  const { samples, batch } = algorithmOf(algorithm);
+  if (!samples || everyRow) return updateRows;
+  const { units, rowsPerUnit, passes, minibatches } = batch(algorithm, rollout);
+  const all = usage.steps * passes * rows * rowsPerUnit;
+  const groups = mostLiveGroups(units, peaks.updateRows / all, steps);
+  return Math.min(updateRows, Math.ceil((groups * rowsPerUnit) / minibatches));
 }
 
 function updateCost(
@@ -153,7 +155,8 @@ function updateCost(
     const live = everyRow ? 1 : steadyLive(usage);
     return live === 0 ? 0 : steadyUpdate(usage) / live;
   });
-  if (!leavesOut(recipe)) return { all_s, live: 1, basis: "algorithm" };
+  const { algorithm } = recipe;
+  if (!algorithmOf(algorithm).measuring.leavesOut(algorithm)) return { all_s, live: 1, basis: "algorithm" };
   const { usage, everyRow } = observations.at(-1)!;
   return everyRow
     ? { all_s, live: 1, basis: "assumed" }
@@ -172,13 +175,6 @@ function compilesLater(update: UpdateCost, steps: number, { compiled }: Peaks): 
   if (compiled === null) return 0;
   const expected = Math.min(steps, update.basis === "algorithm" ? LENGTHS : SIZES * LENGTHS);
   return Math.max(0, expected - compiled.updates) * compiled.update_s;
-}
-
-/** Are completions without an advantage left out of updates? (grpo.ts) */
-function leavesOut({ algorithm }: RecipeStage["recipe"]): boolean {
-  if (algorithm.kind !== "grpo") return false;
-  const { kl, entropy_coef } = algorithm;
-  return !(kl.coef > 0 && kl.place === "loss") && entropy_coef === 0;
 }
 
 /** Seconds of an update, mean of the steps that neither begin nor compile. */

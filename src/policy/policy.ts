@@ -12,10 +12,9 @@ import {
   settle,
   withExactProducts,
 } from "../backend/read.ts";
-import { currentLazyBackend } from "../backend/xla/lazy-backend.ts";
 import { RlptError } from "../lib/errors.ts";
 import { createRng, type Rng } from "../lib/rng.ts";
-import type { GenerationSession, SampledRow, SamplingRequest } from "../types.ts";
+import type { GenerationSession } from "../types.ts";
 import { loraScale } from "./adapter-config.ts";
 import {
   type Adapter,
@@ -56,7 +55,7 @@ import {
 } from "./lora.ts";
 import { mergedValues } from "./merged.ts";
 import { parseModelConfig } from "./model-config.ts";
-import { sampleRows } from "./program-generation.ts";
+import { programSampling } from "./stablehlo/generation.ts";
 
 export interface PolicyOptions {
   /** All weights, low-rank adapters on frozen weights, or nothing (evaluation, sampling). */
@@ -289,10 +288,7 @@ class Policy implements DecoderPolicy {
   }
 
   get sampleRows() {
-    const backend = currentLazyBackend();
-    if (backend === null) return null;
-    return (prompts: readonly Int32Array[], request: SamplingRequest): Promise<SampledRow[]> =>
-      sampleRows(backend, this.config, this.view, prompts, request);
+    return programSampling(this.config, this.view);
   }
 
   startGeneration(

@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import * as tf from "@tensorflow/tfjs";
 import { openSafetensors } from "../policy/files/safetensors.ts";
-import { STATE_TENSORS } from "../training/checkpoint-contents.ts";
+import { stateFile, WEIGHTS } from "../training/checkpoint-contents.ts";
 
 export interface Direction {
   /** Euclidean, over all trained weights. */
@@ -80,10 +80,9 @@ export function compareDirections(original: Parts, changed: Parts, from?: Parts)
 
 /** Trained weights of a checkpoint. */
 export function readWeights(directory: string): Parts {
-  const file = openSafetensors(join(directory, STATE_TENSORS));
+  const file = openSafetensors(join(directory, stateFile(WEIGHTS)));
   try {
-    const names = file.names.filter((name) => name.endsWith(".w"));
-    return new Map(names.map((name) => [name.slice(0, -2), file.read(name)]));
+    return new Map(file.names.map((name) => [name, file.read(name)]));
   } finally {
     file.close();
   }

@@ -21,7 +21,7 @@ import {
 import type { Progress } from "../run/progress.ts";
 import { isRunDirectory } from "../run/run-directory.ts";
 import type { SampleRecord } from "../run/samples.ts";
-import { CRITIC_TENSORS, STATE_TENSORS } from "../training/checkpoint-contents.ts";
+import { isStateFile } from "../training/checkpoint-contents.ts";
 import type { Steering } from "../training/run-stage.ts";
 import { train } from "../training/train.ts";
 import { changedSettings } from "./changed-settings.ts";
@@ -276,9 +276,10 @@ async function sameWeights(runDir: string, step: number, after: Checkpoint): Pro
   if (!checkpointSteps(runDir).includes(step)) return null;
   const stored = await openCheckpoint(checkpointDirectory(runDir, step), "hashes");
   const again = await openCheckpoint(after.directory, "hashes");
-  return [STATE_TENSORS, CRITIC_TENSORS].every(
-    (name) => stored.manifest.files[name]?.sha256 === again.manifest.files[name]?.sha256,
-  );
+  const files = new Set([...Object.keys(stored.manifest.files), ...Object.keys(again.manifest.files)]);
+  return [...files]
+    .filter(isStateFile)
+    .every((name) => stored.manifest.files[name]?.sha256 === again.manifest.files[name]?.sha256);
 }
 
 /** Times and memory differ between equal runs; alarms and evaluations are not made again. */

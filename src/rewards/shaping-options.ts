@@ -1,38 +1,23 @@
+/** Every shaping. A new one is a file in shaping/ and a line here. */
 import { z } from "zod";
+import type { Json } from "../types.ts";
+import { groupLengthKind } from "./shaping/group-length.ts";
+import type { ShapingKind } from "./shaping/kind.ts";
+import { laserD } from "./shaping/laser-d.ts";
+import { modeBalanceKind } from "./shaping/mode-balance.ts";
 
-/** AutoThink's batch balance between thinking and direct completions. */
-const modeBalance = z.strictObject({
-  kind: z.literal("mode-balance"),
-  gamma: z
-    .number()
-    .min(0)
-    .max(1)
-    .default(0.5)
-    .describe(
-      "share of a mode above which its rewards move to the targets; 1 is off (AutoThink's stage 1: 0.5)",
-    ),
-  lambda: z.number().min(0).default(2).describe("slope of that move; AutoThink's code has 2"),
-  targets: z
-    .strictObject({
-      thinking_right: z.number().default(0).describe("reward of a right thought at the full move"),
-      thinking_wrong: z.number().default(-1).describe("of a wrong thought"),
-      direct_right: z.number().default(1).describe("of a right direct answer"),
-      direct_wrong: z.number().default(-2).describe("of a wrong direct answer"),
-    })
-    .prefault({})
-    .describe("rewards at the full move; AutoThink's"),
-});
+const shapings = [modeBalanceKind, groupLengthKind, laserD] as const;
 
-/** AutoThink's stage 3: length against the group's own, right and wrong apart. */
-const groupLength = z.strictObject({
-  kind: z.literal("group-length"),
-  alpha: z.number().min(0).default(0.05).describe("how much short right completions gain and long ones lose"),
-  beta: z.number().min(0).default(0.05).describe("how much long wrong completions gain and short ones lose"),
-});
+type Schemas<List> = { -readonly [I in keyof List]: List[I] extends { options: infer S } ? S : never };
 
 /** What sees a whole group or batch of rewards, in the order it is listed, after the parts are summed. */
-export const shapingOptions = z.discriminatedUnion("kind", [modeBalance, groupLength]);
+export const shapingOptions = z.discriminatedUnion(
+  "kind",
+  shapings.map(({ options }) => options) as unknown as Schemas<typeof shapings>,
+);
 export const shapingListOptions = z.array(shapingOptions).default([]);
 export type ShapingSpec = z.infer<typeof shapingOptions>;
-export type ModeBalanceOptions = z.infer<typeof modeBalance>;
-export type GroupLengthOptions = z.infer<typeof groupLength>;
+
+export function shapingOf({ kind }: ShapingSpec): ShapingKind<z.ZodObject, Json> {
+  return shapings.find((one) => one.kind === kind) as unknown as ShapingKind<z.ZodObject, Json>;
+}

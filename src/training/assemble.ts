@@ -1,9 +1,8 @@
 /** From a resolved recipe to the parts that a command runs: backend, policy, data, rewards. */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import * as tf from "@tensorflow/tfjs";
+import type { EvalOptions } from "../algorithms/eval-options.ts";
 import { type EvaluateOptions, type Evaluation, evaluate } from "../algorithms/evaluate.ts";
-import type { EvalOptions } from "../algorithms/options.ts";
 import type { Scorer } from "../algorithms/stage.ts";
 import { type BackendInfo, startBackend } from "../backend/select.ts";
 import type { Recipe } from "../config/schema.ts";
@@ -200,14 +199,4 @@ export function runEvaluation(
     evaluateOptions(recipe, options, parts.source, parts.policy),
     createRng(recipe.seed).fork("eval"),
   );
-}
-
-/** @throws Error when the shape differs */
-export function assignVariable(variable: tf.Variable, data: Float32Array, shape: readonly number[]): void {
-  if (variable.shape.join() !== shape.join()) {
-    throw new Error(`${variable.name} is [${variable.shape}], the checkpoint has [${shape}]`);
-  }
-  tf.tidy(() => {
-    variable.assign(tf.tensor(data, [...shape]));
-  });
 }

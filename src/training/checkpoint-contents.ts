@@ -1,18 +1,14 @@
 /** What a training run puts into a checkpoint, and how it is taken up again. */
-import { existsSync } from "node:fs";
+import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
-import type { PpoController } from "../algorithms/ppo.ts";
+import { type SavedSlots, type SavedTensors, Slots } from "../algorithms/slots.ts";
 import { CheckpointError } from "../lib/errors.ts";
-import type { AdamW, OptimizerTensor } from "../optim/adamw.ts";
-import type { Critic } from "../policy/critic.ts";
 import { saveAdapter } from "../policy/files/adapter-files.ts";
 import { saveModel } from "../policy/files/model-directory.ts";
 import { openSafetensors } from "../policy/files/safetensors.ts";
 import { writeSafetensors } from "../policy/files/safetensors-write.ts";
-import type { ModelFiles, NamedTensor, TrainablePolicy, Trainee } from "../policy/interfaces.ts";
-import type { AlarmHistory } from "../run/alarms.ts";
+import type { ModelFiles, NamedTensor, TrainablePolicy } from "../policy/interfaces.ts";
 import type { Checkpoint } from "../run/checkpoint.ts";
-import * as parts from "./assemble.ts";
 
 /** What a checkpoint's state.json holds. */
 export interface TrainingState {
@@ -23,63 +19,50 @@ export interface TrainingState {
   stepsDone: number;
   /** The stage ended before its last step (`until`). */
   ended: boolean;
-  optimizerSteps: number;
-  /** Values that the stage's `until` watches. */
-  watched: number[];
-  /** Absent where run.alarms is off. */
-  alarms?: AlarmHistory;
-  /** Of PPO's KL controller; absent outside of it. */
-  controller?: PpoController;
-  /** Steps of the critic's optimizer; absent outside of PPO. */
-  criticOptimizerSteps?: number;
-  /** At the run's first evaluation: a resumed run still knows where it began. */
-  first: Record<string, number> | null;
+  slots: SavedSlots;
 }
-
-/** Weights `<name>.w` and moments `<name>.m`, `<name>.v` of what is trained. */
-export const STATE_TENSORS = "training-state.safetensors";
-const REFERENCE_TENSORS = "reference.safetensors";
-/** As STATE_TENSORS, of the critic. */
-export const CRITIC_TENSORS = "critic.safetensors";
 
 type Writer = (directory: string) => Promise<void>;
 
-/** What is trained, and the optimizer of each. */
-export interface Learners {
-  policy: TrainablePolicy;
-  optimizer: AdamW;
-  /** Made by the first stage of PPO, and kept by the stages behind it. */
-  critic: Critic | null;
-  /** null outside of PPO. */
-  criticOptimizer: AdamW | null;
+/** Folder of a checkpoint with the slots' tensors, a file each. */
+const STATE_FOLDER = "state";
+
+export function stateFile(slot: string): string {
+  return `${STATE_FOLDER}/${slot}.safetensors`;
+}
+
+export function isStateFile(name: string): boolean {
+  return name.startsWith(`${STATE_FOLDER}/`);
+}
+
+/** The slot of what the policy trains. */
+export const WEIGHTS = "weights";
+
+/** Files of the slots. */
+export function slotFiles(files: ReadonlyMap<string, () => Iterable<NamedTensor>>): Record<string, Writer> {
+  return Object.fromEntries(
+    [...files].map(([slot, tensors]) => [
+      stateFile(slot),
+      async (directory: string) => {
+        const folder = join(directory, STATE_FOLDER);
+        mkdirSync(folder, { recursive: true });
+        writeSafetensors(folder, `${slot}.safetensors`, tensors());
+      },
+    ]),
+  );
 }
 
 /**
- * model/ is what other tools load; the training state is what a resume needs, exact in float32. With LoRA the
- * adapter is in every checkpoint, and the merged model in the last one only: it is as large as the base.
+ * model/ is what other tools load. With LoRA the adapter is in every checkpoint, and the merged model in the last one only: it
+ * is as large as the base.
  */
-export function checkpointFiles(
-  { policy, optimizer, critic, criticOptimizer }: Learners,
+export function modelFiles(
+  policy: TrainablePolicy,
   files: ModelFiles,
-  { isEnd, usesReference }: { isEnd: boolean; usesReference: boolean },
+  { isEnd }: { isEnd: boolean },
 ): Record<string, Writer> {
   const adapter = policy.exportAdapter();
-  const reference = usesReference ? policy.exportReference() : null;
-  const written: Record<string, Writer> = {
-    [STATE_TENSORS]: async (directory) => {
-      writeSafetensors(directory, STATE_TENSORS, stateTensors(policy, optimizer));
-    },
-  };
-  if (reference !== null) {
-    written[REFERENCE_TENSORS] = async (directory) => {
-      writeSafetensors(directory, REFERENCE_TENSORS, reference);
-    };
-  }
-  if (critic !== null) {
-    written[CRITIC_TENSORS] = async (directory) => {
-      writeSafetensors(directory, CRITIC_TENSORS, stateTensors(critic, criticOptimizer));
-    };
-  }
+  const written: Record<string, Writer> = {};
   if (adapter !== null) {
     written["adapter"] = async (directory) => saveAdapter(join(directory, "adapter"), adapter);
   }
@@ -96,68 +79,44 @@ export function checkpointFiles(
   return written;
 }
 
-export function hasCritic({ directory }: Checkpoint): boolean {
-  return existsSync(join(directory, CRITIC_TENSORS));
-}
-
-/** Weights as `<name>.w`, and moments where there is an optimizer. */
-function* stateTensors({ trainable }: Trainee, optimizer: AdamW | null): Iterable<NamedTensor> {
-  for (const [name, variable] of trainable) {
-    yield { name: `${name}.w`, shape: variable.shape, data: variable.dataSync<"float32">() };
-  }
-  if (optimizer !== null) yield* optimizer.exportState();
-}
-
-/**
- * Puts weights and, unless the stage is over, moments back.
- * @throws CheckpointError when they do not fit
- */
-export function restore(
-  checkpoint: Checkpoint,
-  file: string,
-  { trainable }: Trainee,
-  moments: { optimizer: AdamW; steps: number } | null,
-): void {
-  const source = openSafetensors(join(checkpoint.directory, file));
-  const read = (key: string): OptimizerTensor => ({
-    name: key,
-    shape: source.shape(key),
-    data: source.read(key),
-  });
-  try {
-    const names = [...trainable.keys()];
-    moments?.optimizer.importState(
-      names.flatMap((name) => [read(`${name}.m`), read(`${name}.v`)]),
-      moments.steps,
+/** The state that a checkpoint holds. */
+export function trainingState({ directory, state }: Checkpoint): TrainingState {
+  const found = state as Partial<TrainingState>;
+  if (found.slots === undefined || typeof found.stage !== "number") {
+    throw new CheckpointError(
+      `${directory} was written by an older rlpt, whose state this one cannot take up. Its model/ can be trained on as model.path.`,
     );
-    for (const [name, variable] of trainable) {
-      const { data, shape } = read(`${name}.w`);
-      parts.assignVariable(variable, data, shape);
-    }
+  }
+  return found as TrainingState;
+}
+
+/** Slots as a checkpoint has them, or new ones. */
+export function openSlots(from: Checkpoint | null): Slots {
+  if (from === null) return new Slots();
+  return new Slots(trainingState(from).slots, (slot) => openTensors(from, slot));
+}
+
+function openTensors({ directory }: Checkpoint, slot: string): SavedTensors {
+  const path = join(directory, stateFile(slot));
+  if (!existsSync(path)) throw new CheckpointError(`${directory} lacks ${stateFile(slot)}`);
+  const source = openSafetensors(path);
+  return {
+    names: source.names,
+    read: (name) => ({ name, shape: source.shape(name), data: source.read(name) }),
+    close: () => source.close(),
+  };
+}
+
+/** @throws CheckpointError in the place of what does not fit */
+export function fitting<T>(from: Checkpoint | null, load: () => T): T {
+  try {
+    return load();
   } catch (error) {
+    if (from === null || error instanceof CheckpointError) throw error;
     const reason = error instanceof Error ? error.message : String(error);
     throw new CheckpointError(
-      `${checkpoint.directory} does not fit this recipe: ${reason}. Were the model's or LoRA's settings changed?`,
+      `${from.directory} does not fit this recipe: ${reason}. Were the model's or LoRA's settings changed?`,
       { cause: error },
     );
-  } finally {
-    source.close();
-  }
-}
-
-/** The policy at the start of the stage becomes the reference; a resumed stage reads it from its checkpoint. */
-export function freezeReference(policy: TrainablePolicy, from: Checkpoint | null): void {
-  const path = from === null ? null : join(from.directory, REFERENCE_TENSORS);
-  if (path === null || !existsSync(path)) {
-    policy.freezeReference();
-    return;
-  }
-  const source = openSafetensors(path);
-  try {
-    policy.importReference(
-      source.names.map((name) => ({ name, shape: source.shape(name), data: source.read(name) })),
-    );
-  } finally {
-    source.close();
   }
 }

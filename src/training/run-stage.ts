@@ -1,34 +1,24 @@
 /** One stage of a training run: its parts put together, run, and its checkpoints written. */
-
 import { relative } from "node:path";
 import type { Tensor } from "@tensorflow/tfjs";
 import type { Evaluation } from "../algorithms/evaluate.ts";
-import { type GrpoStage, trainGrpo } from "../algorithms/grpo.ts";
-import { type PpoController, type PpoStage, trainPpo } from "../algorithms/ppo.ts";
-import { type SftStage, trainSft } from "../algorithms/sft.ts";
-import type { Stage, StageResult } from "../algorithms/stage.ts";
+import { algorithmOf } from "../algorithms/kinds.ts";
+import { saveMoments } from "../algorithms/learner-state.ts";
+import type { Slots } from "../algorithms/slots.ts";
+import type { Stage, StageResult, StageSettings } from "../algorithms/stage.ts";
 import type { RecipeStage } from "../config/load.ts";
 import type { Recipe } from "../config/schema.ts";
 import { openSource } from "../data/source.ts";
 import { CheckpointError, InterruptedError } from "../lib/errors.ts";
 import { type AdamW, createAdamW } from "../optim/adamw.ts";
-import { type Critic, createCritic } from "../policy/critic.ts";
-import type { ModelFiles, TrainablePolicy } from "../policy/interfaces.ts";
-import { type AlarmHistory, newAlarmHistory, nextStageHistory } from "../run/alarms.ts";
+import type { ModelFiles, TrainablePolicy, Trainee } from "../policy/interfaces.ts";
+import { newAlarmHistory, nextStageHistory } from "../run/alarms.ts";
 import { pruneCheckpoints, writeCheckpoint } from "../run/checkpoint.ts";
 import type { Progress } from "../run/progress.ts";
 import type { OpenRun } from "../run/run-directory.ts";
 import type { UsageMeter } from "../run/usage.ts";
 import * as parts from "./assemble.ts";
-import {
-  CRITIC_TENSORS,
-  checkpointFiles,
-  freezeReference,
-  hasCritic,
-  restore,
-  STATE_TENSORS,
-  type TrainingState,
-} from "./checkpoint-contents.ts";
+import { fitting, modelFiles, slotFiles, type TrainingState } from "./checkpoint-contents.ts";
 
 /** For callers that want a part of a run, or to look into it: plans and replays. */
 export interface Steering {
@@ -58,13 +48,15 @@ export interface Session {
   usage: UsageMeter;
   clock: () => number;
   interrupted: () => Promise<boolean>;
-  /** Made by the first stage of PPO, and kept by the stages behind it. */
-  critic: Critic | null;
-  /** Of the stage that runs or ran last; null where run.alarms is off. */
-  alarms: { history: AlarmHistory } | null;
-  first: Evaluation["metrics"] | null;
+  /** All that checkpoints save besides weights' exports. */
+  slots: Slots;
   last: Evaluation["metrics"] | null;
   newest: string | null;
+}
+
+/** Metrics of the run's first evaluation: a resumed run still knows where it began. */
+export function firstEvaluation(slots: Slots) {
+  return slots.cell<Record<string, number> | null>("first_evaluation", null, "run");
 }
 
 /** One stage, from its beginning or from a checkpoint inside it. @returns steps it has done in all */
@@ -74,71 +66,52 @@ export async function runStage(
   offset: number,
   resumed: TrainingState | null,
 ): Promise<number> {
-  const { stages, files, policy, run, progress, steering, usage } = session;
-  const { name, recipe, until } = stages[index]!;
-  const last = index === stages.length - 1;
+  const { stages, files, policy, run, progress, steering, usage, slots } = session;
+  const { name, recipe } = stages[index]!;
+  const isLast = index === stages.length - 1;
   const over = resumed !== null && (resumed.ended || resumed.stepsDone >= recipe.steps);
-  if (over && last) {
+  if (over && isLast) {
     throw new CheckpointError(
       `${run.directory} has done its ${resumed.stepsDone} steps; to go on, resume it with a larger --steps.`,
     );
   }
-  const optimizer = observed(createAdamW(policy.trainable, recipe.optimizer), steering);
+  if (over) {
+    slots.endStage();
+    return resumed.stepsDone;
+  }
+  const optimizers: AdamW[] = [];
+  const newOptimizer = (trainee: Trainee, slot: string): AdamW => {
+    const made = createAdamW(trainee.trainable, recipe.optimizer);
+    optimizers.push(made);
+    saveMoments(slots, slot, trainee, made);
+    return made;
+  };
   const score = await parts.assembleScorer(recipe);
-  let criticOptimizer: AdamW | null = null;
   try {
-    if (resumed !== null) {
-      restore(run.from!, STATE_TENSORS, policy, over ? null : { optimizer, steps: resumed.optimizerSteps });
-    }
-    if (recipe.algorithm.kind === "ppo" || (resumed !== null && hasCritic(run.from!))) {
-      session.critic ??= createCritic(policy);
-    }
-    const critic = session.critic;
-    if (critic !== null && recipe.algorithm.kind === "ppo") {
-      criticOptimizer = createAdamW(critic.trainable, recipe.optimizer);
-    }
-    if (critic !== null && resumed !== null) {
-      const steps = resumed.criticOptimizerSteps ?? 0;
-      const moments = criticOptimizer === null || over ? null : { optimizer: criticOptimizer, steps };
-      restore(run.from!, CRITIC_TENSORS, critic, moments);
-    }
-    if (over) return resumed.stepsDone;
-    const usesReference = "kl" in recipe.algorithm && recipe.algorithm.kl.coef > 0;
-    if (usesReference) freezeReference(policy, resumed === null ? null : run.from!);
-    else policy.dropReference();
-    const trainSource = await openSource(recipe.data.train, recipe.seed, "train", progress.note);
-    const evalSource =
-      recipe.data.eval === undefined
-        ? null
-        : await openSource(recipe.data.eval, recipe.seed, "eval", progress.note);
-    const watched = resumed?.watched ?? [];
-    if (resumed === null && session.alarms !== null) {
+    const optimizer = fitting(run.from, () => {
+      keepReference(session, recipe);
+      return observed(newOptimizer(policy, "moments"), steering);
+    });
+    const train = await openSource(recipe.data.train, recipe.seed, "train", progress.note);
+    const evaluate = await openEvaluation(session, recipe, score);
+    const alarms = recipe.run.alarms ? slots.cell("alarms", newAlarmHistory(), "run") : null;
+    if (alarms !== null && resumed === null) {
       const comparable = evaluatesAlike(stages[index - 1]?.recipe, recipe);
-      const { history } = session.alarms;
-      session.alarms = { history: comparable ? nextStageHistory(history) : newAlarmHistory() };
+      alarms.value = comparable ? nextStageHistory(alarms.value) : newAlarmHistory();
     }
-    const controller: PpoController = resumed?.controller ?? {
-      klCoefficient: recipe.algorithm.kind === "ppo" ? recipe.algorithm.kl.coef : 0,
-    };
-
     const save = async (stepsDone: number, ended: boolean, evaluation: Evaluation | null): Promise<void> => {
       if (ended) steering.stageEnds?.();
       run.logs.sync();
       await policy.prepareExport();
-      await optimizer.prepareExport();
-      const learners = { policy, optimizer, critic, criticOptimizer };
+      const { saved, files: tensors } = await slots.save();
       const written = await writeCheckpoint(run.directory, offset + stepsDone, {
-        files: checkpointFiles(learners, files, { isEnd: ended && last, usesReference }),
+        files: { ...slotFiles(tensors), ...modelFiles(policy, files, { isEnd: ended && isLast }) },
         state: {
           stage: index,
           offset,
           stepsDone,
           ended: ended && stepsDone < recipe.steps,
-          optimizerSteps: optimizer.steps,
-          watched,
-          ...(session.alarms === null ? {} : { alarms: session.alarms.history }),
-          ...(criticOptimizer === null ? {} : { controller, criticOptimizerSteps: criticOptimizer.steps }),
-          first: session.first,
+          slots: saved,
         } satisfies TrainingState,
         ...(evaluation === null ? {} : { metrics: evaluation.metrics }),
         logs: run.logs.counts(),
@@ -151,76 +124,135 @@ export async function runStage(
     const stopAt = steering.stopAt ?? Number.POSITIVE_INFINITY;
     let stepsSoFar = resumed?.stepsDone ?? 0;
     usage.stage(name);
-    const stage: Stage = {
-      name,
-      seed: recipe.seed,
-      steps: recipe.steps,
-      offset,
-      stepsDone: resumed?.stepsDone ?? 0,
-      policy: trained,
-      tokenizer: files.tokenizer,
-      train: trainSource,
-      score,
-      evaluate:
-        evalSource === null || recipe.eval === undefined
-          ? null
-          : () =>
-              usage.evaluation(async () => {
-                const used = { policy: trained, files, source: evalSource, score };
-                const evaluation = await parts.runEvaluation(recipe, recipe.eval!, used);
-                session.first ??= evaluation.metrics;
-                session.last = evaluation.metrics;
-                return evaluation;
-              }),
-      evalEvery: recipe.eval?.every ?? 0,
-      evaluateFirst: index === 0,
-      until: until ?? null,
-      watched,
-      alarms: session.alarms,
-      optimizer,
-      logs: {
-        ...run.logs,
-        metrics: (step, values) => {
-          run.logs.metrics(step, values);
-          stepsSoFar = step - offset;
-          usage.step(
-            Number(values["time/step_s"]),
-            values["time/update_s"] === undefined
-              ? undefined
-              : { seconds: Number(values["time/update_s"]), live: Number(values["optim/live"] ?? 1) },
-          );
+    const stage: Stage<Recipe["algorithm"]> = {
+      settings: {
+        ...stageSettings(stages[index]!, policy),
+        offset,
+        evaluateFirst: index === 0,
+        everyRow: steering.everyRow?.(index) ?? false,
+      },
+      services: {
+        logs: {
+          ...run.logs,
+          metrics: (step, values) => {
+            run.logs.metrics(step, values);
+            stepsSoFar = step - offset;
+            usage.step(
+              Number(values["time/step_s"]),
+              values["time/update_s"] === undefined
+                ? undefined
+                : { seconds: Number(values["time/update_s"]), live: Number(values["optim/live"] ?? 1) },
+            );
+          },
         },
+        progress,
+        clock: session.clock,
+        evaluate,
+        checkpoint: async (stepsDone, ended, evaluation) => {
+          await usage.checkpoint(() => save(stepsDone, ended, evaluation));
+          usage.write();
+        },
+        newOptimizer: (trainee, slot) => fitting(run.from, () => newOptimizer(trainee, slot)),
+        interrupted: async () => (await session.interrupted()) || offset + stepsSoFar >= stopAt,
+        ...(steering.endStage === undefined
+          ? {}
+          : { endsEarly: (stepsDone) => steering.endStage!(index, stepsDone) }),
       },
-      progress,
-      checkpointEvery: recipe.run.checkpoint_every,
-      checkpoint: async (stepsDone, ended, evaluation) => {
-        await usage.checkpoint(() => save(stepsDone, ended, evaluation));
-        usage.write();
-      },
-      ...(steering.endStage === undefined
-        ? {}
-        : { endsEarly: (stepsDone) => steering.endStage!(index, stepsDone) }),
-      everyRow: steering.everyRow?.(index) ?? false,
-      interrupted: async () => (await session.interrupted()) || offset + stepsSoFar >= stopAt,
-      clock: session.clock,
+      state: { stepsDone: resumed?.stepsDone ?? 0, slots, alarms },
+      policy: trained,
+      optimizer,
+      tokenizer: files.tokenizer,
+      train,
+      score,
     };
-    const { outcome, stepsDone } = await runAlgorithm(
-      recipe,
-      stage,
-      trained,
-      critic === null || criticOptimizer === null ? null : { critic, criticOptimizer, controller },
-    );
+    const { outcome, stepsDone } = await runAlgorithm(stage);
     if (outcome === "interrupted" && offset + stepsDone < stopAt) {
       throw new InterruptedError(
         `stopped after a checkpoint: ${session.newest}\ngo on with: rlpt train --resume ${quote(relative("", run.directory))}`,
       );
     }
+    slots.endStage();
     return stepsDone;
   } finally {
-    optimizer.dispose();
-    criticOptimizer?.dispose();
+    for (const one of optimizers) one.dispose();
     await score.close();
   }
+}
+
+/** The policy at the start of the stage becomes the reference; a resumed stage finds it in its checkpoint. */
+function keepReference({ policy, slots }: Session, { algorithm }: Recipe): void {
+  if (!algorithmOf(algorithm).usesReference(algorithm)) {
+    policy.dropReference();
+    return;
+  }
+  let restored = false;
+  slots.tensors("reference", {
+    save: () => policy.exportReference(),
+    load({ names, read }) {
+      policy.importReference(names.map(read));
+      restored = true;
+    },
+  });
+  if (!restored) policy.freezeReference();
+}
+
+/** Evaluates the policy on the recipe's data; null where it has none. */
+async function openEvaluation(
+  session: Session,
+  recipe: Recipe,
+  score: Stage["score"],
+): Promise<Stage["services"]["evaluate"]> {
+  const { files, policy, usage, steering, progress } = session;
+  const { data, eval: options } = recipe;
+  if (data.eval === undefined || options === undefined) return null;
+  const source = await openSource(data.eval, recipe.seed, "eval", progress.note);
+  const evaluated = steering.watch?.(policy) ?? policy;
+  const first = firstEvaluation(session.slots);
+  return () =>
+    usage.evaluation(async () => {
+      const evaluation = await parts.runEvaluation(recipe, options, {
+        policy: evaluated,
+        files,
+        source,
+        score,
+      });
+      first.value ??= evaluation.metrics;
+      session.last = evaluation.metrics;
+      return evaluation;
+    });
+}
+
+/** A stage's settings by its recipe alone. */
+export function stageSettings(
+  { name, recipe, until }: RecipeStage,
+  policy: TrainablePolicy,
+): Omit<StageSettings<Recipe["algorithm"]>, "offset" | "evaluateFirst" | "everyRow"> {
+  const { algorithm, rollout, optimizer, sampler, shaping, rewards, run, eval: evaluation } = recipe;
+  return {
+    name,
+    seed: recipe.seed,
+    steps: recipe.steps,
+    algorithm,
+    rollout,
+    optimizer,
+    sampler,
+    shaping,
+    partNames: rewards.map((part) => part.name ?? part.kind),
+    maxPromptTokens: algorithmOf(algorithm).samples
+      ? parts.longestPrompt(recipe, policy)
+      : (recipe.model.max_positions ?? policy.config.maxPositions),
+    evalEvery: evaluation?.every ?? 0,
+    until: until ?? null,
+    checkpointEvery: run.checkpoint_every,
+    samplesPrompts: run.samples_prompts,
+    samplesEvery: run.samples_every,
+  };
+}
+
+/** Runs the stage's algorithm. */
+export async function runAlgorithm(stage: Stage<Recipe["algorithm"]>): Promise<StageResult> {
+  const train = await algorithmOf(stage.settings.algorithm).trainer();
+  return train(stage);
 }
 
 /** Shows the gradients of each step before it is made. */
@@ -234,44 +266,6 @@ function observed(optimizer: AdamW, { gradients: show }: Steering): AdamW {
       },
     },
   }) as AdamW;
-}
-
-/** Runs the stage's algorithm. @param actorCritic for PPO only */
-export function runAlgorithm(
-  recipe: Recipe,
-  stage: Stage,
-  policy: TrainablePolicy,
-  actorCritic: Pick<PpoStage, "critic" | "criticOptimizer" | "controller"> | null,
-): Promise<StageResult> {
-  const { algorithm } = recipe;
-  const sampling = {
-    ...stage,
-    rollout: recipe.rollout,
-    optimizerOptions: recipe.optimizer,
-    maxPromptTokens: parts.longestPrompt(recipe, policy),
-    samplesEvery: recipe.run.samples_every,
-    samplesPrompts: recipe.run.samples_prompts,
-    partNames: recipe.rewards.map((part) => part.name ?? part.kind),
-    shaping: recipe.shaping,
-  };
-  switch (algorithm.kind) {
-    case "grpo":
-      return trainGrpo({ ...sampling, grpo: algorithm } satisfies GrpoStage);
-    case "ppo":
-      if (actorCritic === null) throw new Error("PPO without a critic");
-      return trainPpo({ ...sampling, ...actorCritic, ppo: algorithm } satisfies PpoStage);
-    case "sft":
-      return trainSft({
-        ...stage,
-        sft: algorithm,
-        optimizerOptions: recipe.optimizer,
-        maxPromptTokens: recipe.model.max_positions ?? policy.config.maxPositions,
-      } satisfies SftStage);
-    default: {
-      const unreachable: never = algorithm;
-      throw new Error(`unknown algorithm ${JSON.stringify(unreachable)}`);
-    }
-  }
 }
 
 /** Can a stage's evaluations be compared with those of the stage before? */

@@ -3,6 +3,8 @@
 import { isAbsolute, join, relative } from "node:path";
 import { stringify } from "csv-stringify/sync";
 import type { Evaluation } from "../algorithms/evaluate.ts";
+import { saveWeights } from "../algorithms/learner-state.ts";
+import type { Slots } from "../algorithms/slots.ts";
 import type { StageOutcome } from "../algorithms/stage.ts";
 import { type ProfileRow, startProfile } from "../backend/profile.ts";
 import type { RecipeStage } from "../config/load.ts";
@@ -11,15 +13,14 @@ import { openSource } from "../data/source.ts";
 import { writeFileAtomic } from "../lib/files.ts";
 import { VERSION } from "../lib/version.ts";
 import type { ModelFiles, TrainablePolicy } from "../policy/interfaces.ts";
-import { newAlarmHistory } from "../run/alarms.ts";
 import { createInterrupt } from "../run/interrupt.ts";
 import type { Progress } from "../run/progress.ts";
 import { collectProvenance, recordResume, writeProvenance } from "../run/provenance.ts";
 import { createRunDirectory, openRun, writeRecipe } from "../run/run-directory.ts";
 import { createUsageMeter } from "../run/usage.ts";
 import * as parts from "./assemble.ts";
-import type { TrainingState } from "./checkpoint-contents.ts";
-import { runStage, type Session, type Steering } from "./run-stage.ts";
+import { fitting, openSlots, trainingState, WEIGHTS } from "./checkpoint-contents.ts";
+import { firstEvaluation, runStage, type Session, type Steering } from "./run-stage.ts";
 
 /** @returns the stages with every size filled in; the backend is a fresh one afterwards */
 export type FitStages = (
@@ -123,6 +124,7 @@ export async function train(request: TrainingRequest): Promise<TrainingResult> {
     note(`${signal}: finishing the step and writing a checkpoint; again to stop at once`, "warning"),
   );
   let session: Session | null = null;
+  let slots: Slots | null = null;
   try {
     if (request.plan !== undefined) writeFileAtomic(join(runDir, "plan.json"), request.plan);
     if (request.resume === null) writeProvenance(runDir, provenance);
@@ -135,7 +137,10 @@ export async function train(request: TrainingRequest): Promise<TrainingResult> {
     }
 
     // 3. the stages, each from the weights of the one before; a resumed run begins inside one
-    const state = run.from === null ? null : (run.from.state as TrainingState);
+    const state = run.from === null ? null : trainingState(run.from);
+    const opened = openSlots(run.from);
+    slots = opened;
+    fitting(run.from, () => saveWeights(opened, WEIGHTS, policy, "run"));
     const usage = createUsageMeter(runDir, clock, {
       began,
       resumed: request.resume !== null,
@@ -151,9 +156,7 @@ export async function train(request: TrainingRequest): Promise<TrainingResult> {
       policy,
       run,
       interrupted: () => interrupt.poll(),
-      critic: null,
-      alarms: recipe.run.alarms ? { history: state?.alarms ?? newAlarmHistory() } : null,
-      first: state?.first ?? null,
+      slots: opened,
       last: null,
       newest: run.from?.directory ?? null,
     };
@@ -172,13 +175,13 @@ export async function train(request: TrainingRequest): Promise<TrainingResult> {
       profile: rows,
       outcome: "finished",
       checkpoint: session.newest,
-      first: session.first,
+      first: firstEvaluation(opened).value,
       last: session.last,
     };
   } finally {
     interrupt.dispose();
     run.close();
-    session?.critic?.dispose();
+    slots?.dispose();
     policy.dispose();
   }
 }

@@ -2,7 +2,7 @@
 import * as tf from "@tensorflow/tfjs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { frozenTensor, halvedTensor } from "../../src/backend/frozen.ts";
-import type { LazyBackend } from "../../src/backend/xla/lazy-backend.ts";
+import type { LazyBackend } from "../../src/backend/stablehlo/lazy-backend.ts";
 import { startLazyBackend } from "../../src/backend/xla/start.ts";
 import { upperHalves, widened } from "../../src/lib/bfloat16.ts";
 import { createRng } from "../../src/lib/rng.ts";

@@ -2,7 +2,7 @@ import * as tf from "@tensorflow/tfjs";
 import { describe, expect, it } from "vitest";
 import { autoOrder } from "../../src/backend/options.ts";
 import { startBackend } from "../../src/backend/select.ts";
-import { findAddon, findPackage } from "../../src/backend/tfjs-node.ts";
+import { findAddon, findPackage } from "../../src/backend/tfjs-node/start.ts";
 import { findCblas } from "../../src/backend/wasm/cblas.ts";
 import { BackendError } from "../../src/lib/errors.ts";
 import { optionalPart } from "../helpers/optional.ts";

@@ -1,15 +1,20 @@
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { fusedKernels } from "../../src/backend/wasm/fused-kernels.ts";
+import type { WasmHeap } from "../../src/backend/wasm/heap.ts";
 import { installWasmKernels, uninstallWasmKernels } from "../../src/backend/wasm/install.ts";
 import { expectClose, noise, seeds, sizes, startWasm, tf } from "./wasm-support.ts";
 
 beforeAll(startWasm);
 afterAll(uninstallWasmKernels);
 
+const compared = new Set<string>();
+
 type Values = Record<string, { shape: number[]; values: Float32Array | Int32Array }>;
 
 /** Runs a registered kernel and reads its outputs; checks that it leaves no tensors behind. */
 function run(name: string, inputs: Values, attrs: Record<string, number | boolean> = {}) {
+  compared.add(name);
   const before = tf.memory().numTensors;
   const outputs = tf.tidy(() => {
     const tensors = Object.fromEntries(
@@ -323,5 +328,11 @@ describe.each([{ relaxed: true }, { relaxed: false }])("fused kernels, relaxed $
       }),
       { numRuns: 60 },
     );
+  });
+
+  it("no kernel was left out", () => {
+    const kernels = Object.keys(fusedKernels({} as WasmHeap));
+    expect(kernels.filter((name) => !compared.has(name))).toEqual([]);
+    expect(kernels.length).toBeGreaterThan(10);
   });
 });

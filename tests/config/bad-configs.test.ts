@@ -104,10 +104,12 @@ test("every code and every rule has a config that shows it", () => {
     expect(codes, code).toContain(code);
   }
   const shown = new Set(faults.flatMap((fault) => (fault.code === "rule" ? [fault.rule] : [])));
-  const sources = readdirSync("src/config").filter((file) => file.includes("rule"));
-  const written = sources.flatMap((file) =>
-    [...readFileSync(join("src/config", file), "utf8").matchAll(/rule: "(\w+)"/g)].map((match) => match[1]!),
+  const files = ["src/config", "src/algorithms"].flatMap((root) =>
+    readdirSync(root, { recursive: true, encoding: "utf8" }).map((file) => join(root, file)),
   );
+  const written = files
+    .filter((file) => /(rules|declaration)\S*\.ts$/.test(file))
+    .flatMap((file) => [...readFileSync(file, "utf8").matchAll(/rule: "(\w+)"/g)].map((match) => match[1]!));
   expect(written.length).toBeGreaterThan(30);
   expect([...new Set(written)].filter((rule) => !shown.has(rule))).toEqual([]);
 });

@@ -1,8 +1,8 @@
 /** Every recipe's programs compile for a card that is not here, and run on the CPU. */
 import { createHash } from "node:crypto";
 import { expect, it } from "vitest";
-import type { DeviceBuffer, Executor, Spec } from "../../src/backend/xla/executor.ts";
-import { bytesOf, type ElementType, elementTypes, sizeOf } from "../../src/backend/xla/executor.ts";
+import type { DeviceBuffer, Executor, Spec } from "../../src/backend/stablehlo/executor.ts";
+import { bytesOf, type ElementType, elementTypes, sizeOf } from "../../src/backend/stablehlo/executor.ts";
 import { gpuTarget } from "../../src/backend/xla/pjrt/targets.ts";
 import { loadRecipe } from "../../src/config/load.ts";
 import { createRng } from "../../src/lib/rng.ts";

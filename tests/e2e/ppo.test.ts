@@ -3,6 +3,7 @@ import { join } from "node:path";
 import * as tf from "@tensorflow/tfjs";
 import { afterAll, describe, expect, it } from "vitest";
 import { openSafetensors } from "../../src/policy/files/safetensors.ts";
+import type { TrainingState } from "../../src/training/checkpoint-contents.ts";
 import { checkpointAt, cutRun, expectSameRun } from "../helpers/same-run.ts";
 import { rowsWithoutTime, runTraining, tinyModel, tinyPpo, workspace } from "../helpers/tiny-run.ts";
 
@@ -10,7 +11,7 @@ const space = workspace();
 afterAll(space.remove);
 
 const state = (directory: string) =>
-  JSON.parse(readFileSync(join(directory, "state.json"), "utf8")) as Record<string, unknown>;
+  JSON.parse(readFileSync(join(directory, "state.json"), "utf8")) as TrainingState;
 
 describe("a PPO run", () => {
   const config = space.write("ppo.yaml", tinyPpo);
@@ -30,12 +31,12 @@ describe("a PPO run", () => {
       // sampling and training agree before the first update
       expect(Number(row["policy/sampler_gap"])).toBeLessThan(1e-4);
     }
-    const before = openSafetensors(join(checkpointAt(whole, 2), "critic.safetensors"));
-    const after = openSafetensors(join(checkpoint!, "critic.safetensors"));
-    const weights = after.names.filter((name) => name.endsWith(".w"));
+    const before = openSafetensors(join(checkpointAt(whole, 2), "state/critic.safetensors"));
+    const after = openSafetensors(join(checkpoint!, "state/critic.safetensors"));
+    const weights = after.names;
     expect(weights.length).toBe(12); // 11 of the decoder, and the head
-    expect(weights).toContain("value_head.weight.w");
-    expect(weights).not.toContain("lm_head.weight.w");
+    expect(weights).toContain("value_head.weight");
+    expect(weights).not.toContain("lm_head.weight");
     for (const name of weights) {
       expect([...after.read(name)], name).not.toEqual([...before.read(name)]);
     }
@@ -54,10 +55,10 @@ describe("a PPO run", () => {
   it("gives the same weights in micro-batches, to rounding", async () => {
     const split = space.path("ppo micro");
     await runTraining(config, { runDir: split, set: ["algorithm.micro_batch_rows=2"] });
-    for (const file of ["training-state.safetensors", "critic.safetensors"]) {
+    for (const file of ["state/weights.safetensors", "state/critic.safetensors"]) {
       const a = openSafetensors(join(checkpointAt(whole, 2), file));
       const b = openSafetensors(join(checkpointAt(split, 2), file));
-      for (const name of a.names.filter((each) => each.endsWith(".w"))) {
+      for (const name of a.names) {
         const [x, y] = [a.read(name), b.read(name)];
         for (let i = 0; i < x.length; i++) expect(Math.abs(x[i]! - y[i]!), name).toBeLessThan(2e-3);
       }
@@ -69,7 +70,7 @@ describe("a PPO run", () => {
     await runTraining(config, { runDir: warm, set: ["algorithm.critic.warmup_steps=2"] });
     const updates = rowsWithoutTime(join(warm, "metrics.csv")).map((row) => row["optim/updates"]);
     expect(updates).toEqual(["0", "0", "2", "4"]);
-    const steps = state(checkpointAt(warm, 4))["criticOptimizerSteps"];
+    const steps = state(checkpointAt(warm, 4)).slots.values.stage["critic-moments/steps"];
     expect(steps).toBe(8);
   });
 
@@ -122,11 +123,13 @@ describe("PPO among other stages", () => {
     expect(Number(coefs[7])).not.toBe(0.2);
     expect(rows[2]!["critic/value_mean"]).toBe("0");
     expect(Math.abs(Number(rows[6]!["critic/value_mean"]))).toBeGreaterThan(1e-4);
-    const critic = (step: number) => openSafetensors(join(checkpointAt(whole, step), "critic.safetensors"));
-    const head = "value_head.weight.w";
+    const critic = (step: number) =>
+      openSafetensors(join(checkpointAt(whole, step), "state/critic.safetensors"));
+    const head = "value_head.weight";
     expect([...critic(6).read(head)]).toEqual([...critic(4).read(head)]);
-    expect(critic(6).names).not.toContain("value_head.weight.m");
-    expect(state(checkpointAt(whole, 8))["criticOptimizerSteps"]).toBe(2);
+    expect(state(checkpointAt(whole, 6)).slots.tensors.run).toContain("critic");
+    expect(state(checkpointAt(whole, 6)).slots.tensors.stage).toEqual(["moments"]);
+    expect(state(checkpointAt(whole, 8)).slots.values.stage["critic-moments/steps"]).toBe(2);
   });
 
   it("continues inside and between all of them", async () => {
@@ -150,13 +153,13 @@ it("with LoRA the critic has adapters of its own, and goes on from a checkpoint"
   );
   const whole = space.path("lora whole");
   await runTraining(config, { runDir: whole });
-  const { names } = openSafetensors(join(checkpointAt(whole, 4), "critic.safetensors"));
-  expect(names.filter((name) => name.endsWith(".w")).sort()).toEqual(
+  const { names } = openSafetensors(join(checkpointAt(whole, 4), "state/critic.safetensors"));
+  expect([...names].sort()).toEqual(
     [
       ...["self_attn.q_proj", "mlp.down_proj"].flatMap((module) =>
-        ["A", "B"].map((matrix) => `base_model.model.model.layers.0.${module}.lora_${matrix}.weight.w`),
+        ["A", "B"].map((matrix) => `base_model.model.model.layers.0.${module}.lora_${matrix}.weight`),
       ),
-      "value_head.weight.w",
+      "value_head.weight",
     ].sort(),
   );
   const parted = cutRun(whole, space.path("lora parted"), 2, 4);

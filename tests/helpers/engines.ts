@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import type { Executor } from "../../src/backend/xla/executor.ts";
+import type { Executor } from "../../src/backend/stablehlo/executor.ts";
 import { type FoundPlugin, findPlugins, pluginsIn } from "../../src/backend/xla/pjrt/find.ts";
 import { findTensorFlow } from "../../src/backend/xla/tensorflow/find.ts";
 

@@ -1,5 +1,5 @@
 /** An executor of compiled programs for tests: XLA's CPU plugin for PJRT, else TensorFlow's library. */
-import type { DeviceBuffer, Executor, Program } from "../../src/backend/xla/executor.ts";
+import type { DeviceBuffer, Executor, Program } from "../../src/backend/stablehlo/executor.ts";
 import { openPjrtExecutor } from "../../src/backend/xla/pjrt/executor.ts";
 import { openTensorFlowExecutor } from "../../src/backend/xla/tensorflow/executor.ts";
 import { pluginFor, tensorflowFolder } from "./engines.ts";

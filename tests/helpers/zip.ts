@@ -1,6 +1,9 @@
 import { deflateRawSync } from "node:zlib";
 
-/** Writes what `readZip` must read; extra fields differ between local header and directory, as in real archives. */
+/** A flag of an entry: its name is UTF-8. */
+const UTF8_NAME = 0x800;
+
+/** An archive as others write it; extra fields differ between local header and directory, as in real archives. */
 export function zip(files: readonly { name: string; data: Buffer; method: 0 | 8 }[], comment = ""): Buffer {
   const parts: Buffer[] = [];
   const directory: Buffer[] = [];
@@ -11,11 +14,13 @@ export function zip(files: readonly { name: string; data: Buffer; method: 0 | 8 
     const localExtra = Buffer.from([1, 0, 2, 0, 9, 9]);
     const local = Buffer.alloc(30);
     local.writeUInt32LE(0x04034b50, 0);
+    local.writeUInt16LE(UTF8_NAME, 6);
     local.writeUInt16LE(method, 8);
     local.writeUInt16LE(nameBytes.length, 26);
     local.writeUInt16LE(localExtra.length, 28);
     const entry = Buffer.alloc(46);
     entry.writeUInt32LE(0x02014b50, 0);
+    entry.writeUInt16LE(UTF8_NAME, 8);
     entry.writeUInt16LE(method, 10);
     entry.writeUInt32LE(packed.length, 20);
     entry.writeUInt32LE(data.length, 24);

@@ -3,7 +3,7 @@ import * as tf from "@tensorflow/tfjs";
 import { beforeAll, describe, expect, it } from "vitest";
 import { generalizedAdvantages } from "../../src/advantages/gae.ts";
 import { whiten } from "../../src/advantages/whiten.ts";
-import { tokenRewards } from "../../src/algorithms/ppo.ts";
+import { tokenRewards } from "../../src/algorithms/ppo/train.ts";
 import { nextKlCoefficient } from "../../src/losses/adaptive-kl.ts";
 import { maskDecision, tokenWeights } from "../../src/losses/aggregation.ts";
 import { clippedPolicyLoss } from "../../src/losses/clipped-policy.ts";

@@ -2,12 +2,14 @@ import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import type { RolloutStage } from "../../src/algorithms/rollout.ts";
+import { algorithmOf } from "../../src/algorithms/kinds.ts";
+import { Slots } from "../../src/algorithms/slots.ts";
+import type { Stage } from "../../src/algorithms/stage.ts";
 import { stepMetrics } from "../../src/algorithms/step-metrics.ts";
 import { loadRecipe } from "../../src/config/load.ts";
 import { openSource } from "../../src/data/source.ts";
 import { RlptError } from "../../src/lib/errors.ts";
-import { columnsOf, type Measure, type Metric, type Setting, valuesOf } from "../../src/metrics/define.ts";
+import { columnsOf, type Metric, type Setting, valuesOf } from "../../src/metrics/define.ts";
 import type { StepFacts } from "../../src/metrics/facts.ts";
 import { alarmMetrics, loopMetrics, supervisedMetrics } from "../../src/metrics/loop.ts";
 import {
@@ -19,7 +21,9 @@ import {
 } from "../../src/metrics/table.ts";
 import { optimizerMetrics } from "../../src/metrics/update.ts";
 import { partName } from "../../src/rewards/options.ts";
+import { openShaping } from "../../src/rewards/shaping.ts";
 import { alarmsFor } from "../../src/run/alarms.ts";
+import { samplerColumns } from "../../src/samplers/options.ts";
 import type { Group, ScoredCompletion } from "../../src/types.ts";
 
 const setting: Setting = {
@@ -71,7 +75,8 @@ function factsOf(scored: ScoredCompletion[][], shaped: number[][]): StepFacts {
     clipNorm: 1,
     optimizerSteps: 3,
     tensors: 5,
-    times: { began: 0, sampled: 1, rewarded: 2, updated: 4 },
+    times: { sampling: 1, rewarding: 1, updating: 2 },
+    declared: {},
   };
 }
 
@@ -187,8 +192,12 @@ function shippedConfigs(folder = "configs"): string[] {
 }
 
 /** @param precision of matrix products, which a backend has like its programs: both are asked for on the command line */
-async function columnsOfConfig(path: string, precision: string): Promise<string[]> {
-  const { stages } = loadRecipe(path);
+async function columnsOfConfig(
+  path: string,
+  precision: string,
+  set: readonly string[] = [],
+): Promise<string[]> {
+  const { stages } = loadRecipe(path, { set });
   const found: string[] = [];
   for (const { recipe } of stages) {
     const { algorithm } = recipe;
@@ -204,14 +213,14 @@ async function columnsOfConfig(path: string, precision: string): Promise<string[
         : stepMetrics(
             {
               train: source,
-              partNames: recipe.rewards.map(partName),
-              shaping: recipe.shaping,
+              settings: { partNames: recipe.rewards.map(partName), optimizer: recipe.optimizer },
               policy: { precision },
-            } as unknown as RolloutStage,
-            [
-              ...(algorithm.kind === "ppo" ? (["critic"] as Measure[]) : (["live"] as Measure[])),
-              ...(algorithm.kl.coef > 0 ? (["reference"] as Measure[]) : []),
-            ],
+            } as unknown as Stage,
+            {
+              columns: samplerColumns(recipe.sampler),
+              shaping: openShaping(recipe.shaping, new Slots()),
+            },
+            algorithmOf(algorithm).measures(algorithm),
           ).columns;
     const alarms = recipe.run.alarms ? alarmsFor(own).map(({ name }) => name) : [];
     const loop: Setting = {
@@ -230,7 +239,7 @@ async function columnsOfConfig(path: string, precision: string): Promise<string[
 }
 
 describe("the table", () => {
-  it("holds no metric that no shipped config writes", async () => {
+  it("holds no metric that neither a shipped config nor a setting of people writes", async () => {
     const written = new Set<string>(leadingColumns);
     let loaded = 0;
     for (const path of shippedConfigs()) {
@@ -241,6 +250,16 @@ describe("the table", () => {
         // experiments and claims are no recipes, and data of some papers is not there
         if (!(error instanceof RlptError)) throw error;
       }
+    }
+    // what people add to these
+    for (const set of [
+      ["algorithm.dynamic_sampling={}"],
+      ["sampler={kind: curriculum, column: level}"],
+      ["sampler={kind: success-rate}", "data.train.size=64"],
+      ["shaping=[{kind: laser-d, target_tokens: 8, longest_tokens: 48, interval: 8}]"],
+    ]) {
+      const columns = await columnsOfConfig("configs/quickstart.yaml", "f32", set);
+      for (const column of columns) written.add(metricDefinition(column).name);
     }
     expect(loaded).toBeGreaterThan(10);
     expect(metricDefinitions.map(({ name }) => name).filter((name) => !written.has(name))).toEqual([]);

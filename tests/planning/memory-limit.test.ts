@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { parse } from "yaml";
-import type { Executor, Program } from "../../src/backend/xla/executor.ts";
+import type { Executor, Program } from "../../src/backend/stablehlo/executor.ts";
 import { loadRecipe } from "../../src/config/load.ts";
 import { fitStage, memoryBudget, parseBytes } from "../../src/planning/device/fit.ts";
 import { openRecipeModel } from "../../src/training/assemble.ts";

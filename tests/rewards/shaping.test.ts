@@ -1,7 +1,10 @@
 import { describe, expect, it } from "vitest";
 import { groupAdvantages } from "../../src/advantages/group.ts";
 import { advantageOptions } from "../../src/advantages/options.ts";
-import { type Shapeable, shapeRewards, shapingColumns } from "../../src/rewards/shaping.ts";
+import { Slots } from "../../src/algorithms/slots.ts";
+import type { Shapeable } from "../../src/rewards/shaping/kind.ts";
+import { bandOf, bandTarget, type LaserDOptions } from "../../src/rewards/shaping/laser-d.ts";
+import { openShaping } from "../../src/rewards/shaping.ts";
 import { shapingListOptions } from "../../src/rewards/shaping-options.ts";
 
 /** AutoThink's base rewards (arXiv:2505.10832): T thinks, N answers directly, + right, - wrong. */
@@ -19,7 +22,7 @@ function one(code: string): Shapeable {
 
 const group = (codes: string) => codes.split(" ").map(one);
 const shape = (groups: Shapeable[][], ...specs: unknown[]) =>
-  shapeRewards(groups, shapingListOptions.parse(specs));
+  openShaping(shapingListOptions.parse(specs), new Slots()).shape(groups);
 
 describe("mode-balance: AutoThink's stage 1, vectors A to H of its card", () => {
   it.each([
@@ -87,12 +90,91 @@ describe("group-length: AutoThink's stage 3, alpha = beta = 0.05", () => {
 it("shapes in the order listed, and announces what it measures", () => {
   const batch = [group("T+100 T+200 T-300 N+50")];
   const specs = shapingListOptions.parse([{ kind: "group-length" }, { kind: "mode-balance" }]);
-  const both = shapeRewards(batch, specs);
-  const lengths = shapeRewards(batch, specs.slice(0, 1)).rewards;
+  const open = (some: typeof specs) => openShaping(some, new Slots());
+  const both = open(specs).shape(batch);
+  const lengths = open(specs.slice(0, 1)).shape(batch).rewards;
   // z = .75: half of the way from the reward, length term included, to the target
   expect(both.rewards[0]![0]).toBeCloseTo(0.5 * lengths[0]![0]!, 12);
   expect(both.rewards[0]![3]).toBeCloseTo(lengths[0]![3]!, 12);
-  expect(Object.keys(both.metrics).sort()).toEqual([...shapingColumns(specs)].sort());
-  const swapped = shapeRewards(batch, [...specs].reverse());
+  expect(Object.keys(both.metrics).sort()).toEqual([...open(specs).columns].sort());
+  const swapped = open([...specs].reverse()).shape(batch);
   expect(swapped.rewards[0]![0]).not.toBeCloseTo(both.rewards[0]![0]!, 3);
+});
+
+describe("laser-d: the targets of its card, example 3", () => {
+  const spec = (round: "ceil" | "floor") =>
+    shapingListOptions.parse([
+      { kind: "laser-d", target_tokens: 1024, longest_tokens: 16384, interval: 1024, round },
+    ])[0] as LaserDOptions;
+  const lengths = {
+    easy: [900, 1100, 1500, 2100, 2500, 3000, 3500, 4200],
+    medium: [1500, 2500, 3500, 4500, 5500, 6500, 7500, 8500],
+    hard: [4000, 6000, 8000, 9000, 10000, 12000, 14000, 15000],
+  };
+
+  it.each([
+    ["ceil", { easy: 2048, medium: 4096, hard: 15360 }],
+    ["floor", { easy: 2048, medium: 5120, hard: 15360 }],
+  ] as const)("%s", (round, expected) => {
+    for (const band of ["easy", "medium", "hard"] as const) {
+      expect(bandTarget(band, lengths[band], spec(round), 99999), band).toBe(expected[band]);
+    }
+  });
+
+  it("falls back to the longest completion where no candidate is long enough", () => {
+    expect(bandTarget("hard", [20000], spec("ceil"), 20000)).toBe(20000);
+  });
+
+  it("bands by the prompt's own completions: 2/3 is easy, 1/3 medium", () => {
+    const band = (right: number, of: number) =>
+      bandOf(Array.from({ length: of }, (_, i) => ({ correct: i < right })));
+    expect([band(2, 3), band(1, 3), band(0, 3), band(6, 8), band(5, 8), band(2, 8)]).toEqual([
+      "easy",
+      "medium",
+      "hard",
+      "easy",
+      "medium",
+      "hard",
+    ]);
+  });
+
+  it("pays right completions within their band's target, before and after a look", async () => {
+    const slots = new Slots();
+    const specs = shapingListOptions.parse([
+      {
+        kind: "laser-d",
+        target_tokens: 200,
+        longest_tokens: 800,
+        interval: 100,
+        monitor: { every: 2, prompts: 2, samples: 3 },
+      },
+    ]);
+    const shaping = openShaping(specs, slots);
+    const batch = [group("T+100 T+300 T-100"), group("T+350 T-100 T-100"), group("T-10 T-10 T-10 T+250")];
+    // easy, medium, hard; the fixed target of 200 before the first look
+    expect(shaping.shape(batch).rewards).toEqual([
+      [1.5, 1, 0],
+      [1, 0, 0],
+      [0, 0, 0, 1],
+    ]);
+    const [monitor] = shaping.monitors;
+    expect(monitor).toMatchObject({ every: 2, prompts: 2, samples: 3 });
+    // easy: of 350, 360, 370 two in three are expected to be enough; medium: all of 100, 200, 300
+    monitor!.observe([group("T+350 T+360 T-370"), group("T+100 T-200 T-300")]);
+    const { rewards, metrics } = shaping.shape(batch);
+    expect(metrics).toMatchObject({
+      "shaping/target/easy": 400,
+      "shaping/target/medium": 300,
+      "shaping/target/hard": 200,
+    });
+    expect(rewards).toEqual([
+      [1.5, 1.5, 0],
+      [1, 0, 0],
+      [0, 0, 0, 1],
+    ]);
+    // what it has seen is part of the state
+    const { saved } = await slots.save();
+    const resumed = openShaping(specs, new Slots(JSON.parse(JSON.stringify(saved))));
+    expect(resumed.shape(batch)).toEqual({ rewards, metrics });
+  });
 });

@@ -1,14 +1,12 @@
 /** One task of `rlpt bench-peers` on rlpt, in a process of its own. */
 
 import * as tf from "@tensorflow/tfjs";
-import { type GrpoStage, trainGrpo } from "../../src/algorithms/grpo.ts";
-import { grpoOptions } from "../../src/algorithms/options.ts";
-import type { Stage } from "../../src/algorithms/stage.ts";
+import { algorithmOptions } from "../../src/algorithms/kinds.ts";
 import { startProfile } from "../../src/backend/profile.ts";
 import { compilation } from "../../src/backend/read.ts";
 import type { StartOptions } from "../../src/backend/select.ts";
 import { startBackend } from "../../src/backend/select.ts";
-import { currentLazyBackend } from "../../src/backend/xla/lazy-backend.ts";
+import { currentLazyBackend } from "../../src/backend/stablehlo/lazy-backend.ts";
 import { measure } from "../../src/data/selection/curves.ts";
 import { peakMemory } from "../../src/lib/peak-memory.ts";
 import { createRng } from "../../src/lib/rng.ts";
@@ -23,7 +21,8 @@ import { closeGrader, gradeAnswers } from "../../src/rewards/math/grader.ts";
 import { encodePrompt } from "../../src/rollouts/encode.ts";
 import { generate } from "../../src/rollouts/generate.ts";
 import { rolloutOptions } from "../../src/rollouts/options.ts";
-import { unloggedStage } from "../../src/training/unlogged-stage.ts";
+import { runAlgorithm } from "../../src/training/run-stage.ts";
+import { freshState, unloggedServices, unloggedSettings } from "../../src/training/unlogged-stage.ts";
 import type { Prompt, Tokenizer } from "../../src/types.ts";
 import { forwardBackward, fullRows } from "../bench/measure.ts";
 import { limCurves, type PeerResult, type PeerTask, PRODUCT_SIDE, productOperands } from "./tasks.ts";
@@ -122,14 +121,40 @@ async function trainSteps(
   let firstSeconds = 0;
   const options = optimizerOptions.parse({ lr: 1e-4, clip_norm: 1 });
   const optimizer = createAdamW(policy.trainable, options);
-  const stage: Stage = {
-    ...unloggedStage((_, values) => {
-      if (rows.push(values) === 1) firstSeconds = performance.now() / 1000;
-    }),
-    name: "grpo",
-    seed: 1,
-    steps: task.runs + 1,
+  const rollout = rolloutOptions.parse({
+    prompts_per_step: task.prompts,
+    group_size: task.groupSize,
+    max_new_tokens: task.newTokens,
+  });
+  const algorithm = algorithmOptions.parse({
+    kind: "grpo",
+    ...(task.microBatchRows === null ? {} : { micro_batch_rows: task.microBatchRows }),
+  });
+  await runAlgorithm({
+    settings: {
+      ...unloggedSettings,
+      name: "grpo",
+      seed: 1,
+      steps: task.runs + 1,
+      algorithm,
+      rollout,
+      optimizer: options,
+      sampler: { kind: "shuffled" },
+      shaping: [],
+      partNames: [],
+      maxPromptTokens: task.promptTokens,
+      everyRow: false,
+    },
+    services: unloggedServices(
+      (_, values) => {
+        if (rows.push(values) === 1) firstSeconds = performance.now() / 1000;
+      },
+      () => performance.now() / 1000,
+      options,
+    ),
+    state: freshState(),
     policy,
+    optimizer,
     tokenizer,
     train: { name: "prompts", size: prompts.length, at: (i) => prompts[i]! },
     score: async (inputs) =>
@@ -140,28 +165,7 @@ async function trainSteps(
         correct: false,
         thinks: null,
       })),
-    optimizer,
-    clock: () => performance.now() / 1000,
-  };
-  const grpo = grpoOptions.parse({
-    kind: "grpo",
-    ...(task.microBatchRows === null ? {} : { micro_batch_rows: task.microBatchRows }),
   });
-  await trainGrpo({
-    ...stage,
-    grpo,
-    rollout: rolloutOptions.parse({
-      prompts_per_step: task.prompts,
-      group_size: task.groupSize,
-      max_new_tokens: task.newTokens,
-    }),
-    optimizerOptions: options,
-    maxPromptTokens: task.promptTokens,
-    samplesEvery: 0,
-    samplesPrompts: 0,
-    partNames: [],
-    shaping: [],
-  } satisfies GrpoStage);
   optimizer.dispose();
   const column = (name: string) => rows.slice(1).map((row) => Number(row[name]));
   return {

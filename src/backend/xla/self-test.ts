@@ -1,6 +1,6 @@
 /** A small program whose result is known, before an engine is trusted with a run. */
 import { BackendError } from "../../lib/errors.ts";
-import type { Executor } from "./executor.ts";
+import type { Executor } from "../stablehlo/executor.ts";
 
 const M = 5;
 const K = 7;

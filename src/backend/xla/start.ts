@@ -1,18 +1,20 @@
 /** Puts an executor behind tfjs. */
 import * as tf from "@tensorflow/tfjs";
+import { type ProductPrecision, registerEngine } from "../engine.ts";
+import { tracedEngine } from "../stablehlo/engine.ts";
+import type { Executor } from "../stablehlo/executor.ts";
+import { registerXlaKernels } from "../stablehlo/kernels/register.ts";
+import { LazyBackend, xlaBackendName } from "../stablehlo/lazy-backend.ts";
 import type { StartedBackend } from "../unavailable.ts";
-import type { Executor } from "./executor.ts";
-import { registerXlaKernels } from "./kernels/register.ts";
-import { LazyBackend, type Precision, xlaBackendName } from "./lazy-backend.ts";
-import { openExecutor } from "./open.ts";
+import { type OpenExecutorOptions, openExecutor } from "./open.ts";
 import { selfTestExecutor } from "./self-test.ts";
 
 export interface XlaOptions {
-  /** "auto", or a folder with TensorFlow's libraries, or a PJRT plugin. */
+  /** "auto", or "tensorflow" for its library where it is found, or a folder with it, or a PJRT plugin. */
   library?: string | undefined;
   threads?: number | undefined;
-  device?: "auto" | "gpu" | "cpu";
-  precision?: Precision | undefined;
+  device?: "auto" | "gpu" | "cpu" | undefined;
+  precision?: ProductPrecision | undefined;
   /** Devices that share each batch: "auto" is every GPU, and 1 on the CPU. */
   devices?: "auto" | number | undefined;
 }
@@ -25,17 +27,11 @@ export async function startXla({
   precision = "f32",
   devices = "auto",
 }: XlaOptions): Promise<StartedBackend & { platform: string; devices: number }> {
-  const named =
-    library === "auto"
-      ? {}
-      : /\.(so|dylib|dll)$/.test(library)
-        ? { plugin: library }
-        : { tensorflow: library };
   const { executor } = await openExecutor({
     device,
     threads,
     ...(devices !== "auto" && { devices }),
-    ...named,
+    ...libraryNamed(library),
   });
   selfTestExecutor(executor);
   const backend = await startLazyBackend(executor);
@@ -51,6 +47,12 @@ export async function startXla({
     platform: executor.platform,
     devices: executor.devices.length,
   };
+}
+
+/** What `backend.library` asks for. */
+function libraryNamed(library: string): Pick<OpenExecutorOptions, "plugin" | "tensorflow"> {
+  if (library === "auto") return {};
+  return /\.(so|dylib|dll)$/.test(library) ? { plugin: library } : { tensorflow: library };
 }
 
 /** "NVIDIA H100 80GB HBM3", of several "8 x NVIDIA H100 80GB HBM3". */
@@ -70,6 +72,7 @@ export async function startLazyBackend(executor: Executor): Promise<LazyBackend>
   registerXlaKernels();
   if (tf.findBackend(xlaBackendName) !== null) tf.removeBackend(xlaBackendName);
   const backend = new LazyBackend(executor);
+  registerEngine(backend, tracedEngine(backend));
   tf.registerBackend(xlaBackendName, () => backend, 0);
   await tf.setBackend(xlaBackendName);
   return backend;

@@ -19,7 +19,7 @@ const installHelp = `
 async function installBlas(options: InstallCommandOptions): Promise<void> {
   const { ConfigError } = await import("../../lib/errors.ts");
   if ((options.wheel?.length ?? 0) > 1) throw new ConfigError("openblas is one wheel: give --wheel once.");
-  const { installOpenblas } = await import("../../backend/install-openblas.ts");
+  const { installOpenblas } = await import("../../backend/wasm/install-openblas.ts");
   const installation = await installOpenblas({
     ...(options.wheel?.[0] !== undefined && { wheel: options.wheel[0] }),
     ...(options.python !== undefined && { python: options.python }),

@@ -2,15 +2,18 @@
  * Batches that fit into a limit of memory. Candidates are traced at the largest shapes that the config allows and compiled by
  * the library that will run them; its own figures decide, before anything is loaded.
  */
+
 import { createHash } from "node:crypto";
-import type { Executor } from "../../backend/xla/executor.ts";
+import { rowsOfUpdate } from "../../algorithms/declaration.ts";
+import { algorithmOf } from "../../algorithms/kinds.ts";
+import type { Executor } from "../../backend/stablehlo/executor.ts";
 import type { RecipeStage } from "../../config/load.ts";
 import type { Recipe } from "../../config/schema.ts";
 import { RlptError } from "../../lib/errors.ts";
 import { expectedWeights } from "../../policy/decoder-weights.ts";
 import type { ModelFiles } from "../../policy/interfaces.ts";
 import { parseModelConfig } from "../../policy/model-config.ts";
-import { largestMicroBatch, rowsOfUpdate } from "./plan.ts";
+import { largestMicroBatch } from "./plan.ts";
 import { type StageTrace, type StepProgram, type TraceOptions, traceStage } from "./trace.ts";
 
 export interface Budget {
@@ -114,7 +117,7 @@ class Fitting {
   /** Rows of a backward pass. @returns null where the config says them, and they fit */
   async microBatch(): Promise<number | null> {
     const { recipe } = this.stage;
-    const all = rowsOfUpdate(recipe);
+    const all = rowsOfUpdate(algorithmOf(recipe.algorithm).batch(recipe.algorithm, recipe.rollout));
     const configured = recipe.algorithm.micro_batch_rows;
     const peakOf = async (rows: number) => {
       this.trace = await traceStage({ ...this.stage, recipe: apart(recipe, rows) }, this.files, {
@@ -152,7 +155,7 @@ class Fitting {
   async generation(phase: "generation" | "evaluation"): Promise<number | null> {
     const { recipe } = this.stage;
     const evaluates = recipe.data.eval !== undefined && recipe.eval !== undefined;
-    if (phase === "generation" ? recipe.algorithm.kind === "sft" : !evaluates) return null;
+    if (phase === "generation" ? !algorithmOf(recipe.algorithm).samples : !evaluates) return null;
     const [group, configured] =
       phase === "generation"
         ? [recipe.rollout.group_size, recipe.rollout.batch_rows]
@@ -275,26 +278,23 @@ function lessMemory({ model, rollout, algorithm }: Recipe): string[] {
     ...rows,
     ...(model.lora === undefined ? ["model.lora (moments and gradients of adapters only)"] : []),
     ...(model.rematerialise ? [] : ["model.rematerialise: true (one layer's activations at a time)"]),
-    ...(algorithm.kind === "sft" ? [] : [`rollout.max_new_tokens below ${rollout.max_new_tokens}`]),
+    ...(!algorithmOf(algorithm).samples ? [] : [`rollout.max_new_tokens below ${rollout.max_new_tokens}`]),
   ];
 }
 
 /** The recipe with a prompt for every row: no batch of as many rows is larger, since no prompt is shared. */
 function apart(recipe: Recipe, rows: number): Recipe {
   const { algorithm, rollout } = recipe;
-  if (algorithm.kind === "sft") return recipe;
-  const own = {
+  const { samples, measuring } = algorithmOf(algorithm);
+  if (!samples) return recipe;
+  return {
     ...recipe,
     rollout: {
       ...rollout,
       group_size: 1,
       prompts_per_step: Math.max(rows, rollout.prompts_per_step * rollout.group_size),
     },
-  };
-  if (algorithm.kind === "ppo") return own;
-  return {
-    ...own,
-    algorithm: { ...algorithm, advantage: { ...algorithm.advantage, baseline: "none", scale: "none" } },
+    algorithm: measuring.ungrouped(algorithm),
   };
 }
 

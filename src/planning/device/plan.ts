@@ -1,5 +1,8 @@
 /** What a run would take of a card that is not here: its programs, compiled for the card. */
+
 import { createHash } from "node:crypto";
+import { rowsOfUpdate } from "../../algorithms/declaration.ts";
+import { algorithmOf } from "../../algorithms/kinds.ts";
 import { type AheadProgram, compileAhead } from "../../backend/xla/pjrt/ahead.ts";
 import type { Collective } from "../../backend/xla/pjrt/collectives.ts";
 import { type FoundPlugin, findPlugins } from "../../backend/xla/pjrt/find.ts";
@@ -179,7 +182,7 @@ async function planStage(
   const trace = await traceStage(stage, files, { device, devices });
   const programs = trace.programs.map((program) => describe(program, compiler));
   const peak = Math.max(...programs.map(({ peak_bytes }) => peak_bytes));
-  const all = rowsOfUpdate(recipe);
+  const all = rowsOfUpdate(algorithmOf(recipe.algorithm).batch(recipe.algorithm, recipe.rollout));
   const configured = recipe.algorithm.micro_batch_rows ?? null;
   const largest = search
     ? await largestMicroBatch(all, compiler.target.memory, Math.min(configured ?? all, all), (rows) =>
@@ -246,13 +249,6 @@ function describe(program: StepProgram, compiler: Compiler): DeviceProgram {
     roofline_s: seconds,
     compile_s: compiled.compileSeconds,
   };
-}
-
-/** Rows of an optimizer step. */
-export function rowsOfUpdate({ algorithm, rollout }: Recipe): number {
-  return algorithm.kind === "sft"
-    ? algorithm.rows_per_step
-    : Math.ceil((rollout.prompts_per_step * rollout.group_size) / algorithm.minibatches);
 }
 
 async function updatePeak(

@@ -4,11 +4,12 @@
  */
 
 import * as tf from "@tensorflow/tfjs";
+import { algorithmOf } from "../../algorithms/kinds.ts";
 import { sampleGroups } from "../../algorithms/rollout.ts";
 import type { Stage } from "../../algorithms/stage.ts";
 import { isHalved } from "../../backend/frozen.ts";
+import type { Platform } from "../../backend/stablehlo/executor.ts";
 import { AheadExecutor, type RecordedProgram, type RecordedRun } from "../../backend/xla/ahead-executor.ts";
-import type { Platform } from "../../backend/xla/executor.ts";
 import { startLazyBackend } from "../../backend/xla/start.ts";
 import type { RecipeStage } from "../../config/load.ts";
 import type { Recipe } from "../../config/schema.ts";
@@ -20,8 +21,8 @@ import type { ModelFiles, WeightSource } from "../../policy/interfaces.ts";
 import { parseModelConfig } from "../../policy/model-config.ts";
 import { encodePrompt } from "../../rollouts/encode.ts";
 import * as parts from "../../training/assemble.ts";
-import { runAlgorithm } from "../../training/run-stage.ts";
-import { unloggedStage } from "../../training/unlogged-stage.ts";
+import { runAlgorithm, stageSettings } from "../../training/run-stage.ts";
+import { freshState, unloggedServices, unloggedSettings } from "../../training/unlogged-stage.ts";
 import type { Prompt, PromptSource, Tokenizer } from "../../types.ts";
 import { type Phase, PhaseNotes, watchCritic, watchOptimizer, watchPolicy } from "./phases.ts";
 
@@ -85,6 +86,7 @@ export async function traceStage(
   const longest = longestExample(source, tokenizer);
   const { traced, share, epochs } = shortened(recipe, options.microBatchRows);
   const { algorithm } = traced;
+  const declared = algorithmOf(algorithm);
   const token = plainToken(tokenizer, recipe.rollout.stop);
   const executor = new AheadExecutor({
     device: options.device,
@@ -108,9 +110,9 @@ export async function traceStage(
   };
   const policy = parts.assemblePolicy(traced, { ...files, weights }, { trainable: true, reference: false });
   const optimizer = createAdamW(policy.trainable, traced.optimizer);
-  const critic = algorithm.kind === "ppo" ? createCritic(policy) : null;
+  const critic = declared.critic ? createCritic(policy) : null;
   const criticOptimizer = critic === null ? null : createAdamW(critic.trainable, traced.optimizer);
-  const usesReference = "kl" in algorithm && algorithm.kl.coef > 0;
+  const usesReference = declared.usesReference(algorithm);
   if (usesReference) policy.freezeReference();
 
   const notes = new PhaseNotes(executor);
@@ -127,34 +129,36 @@ export async function traceStage(
   const example = always(source.name, longest.example);
   let step = 0;
   const watchedPolicy = watchPolicy(notes, policy, token);
-  const stage: Stage = {
-    ...unloggedStage(() => {
-      step++;
-      if (step === 1) collect(() => 0);
-    }),
-    name,
-    seed: traced.seed,
-    steps: traced.steps,
+  const settings = {
+    ...stageSettings({ name, recipe: traced, until: undefined }, policy),
+    ...unloggedSettings,
+    // one prompt stands for all
+    sampler: { kind: "shuffled" as const },
+    everyRow: options.everyRow ?? false,
+  };
+  const state = freshState();
+  // the algorithm finds it made already, and watched
+  if (critic !== null) state.slots.keep("critic", () => watchCritic(notes, critic));
+  await runAlgorithm({
+    settings,
+    services: {
+      ...unloggedServices(
+        () => {
+          step++;
+          if (step === 1) collect(() => 0);
+        },
+        () => 0,
+        traced.optimizer,
+      ),
+      newOptimizer: () => watchOptimizer(notes, criticOptimizer!, "critic step", "critic optimizer step"),
+    },
+    state,
     policy: watchedPolicy,
+    optimizer: watchOptimizer(notes, optimizer, "training step", "optimizer step"),
     tokenizer,
     train: example,
     score: alternating,
-    optimizer: watchOptimizer(notes, optimizer, "training step", "optimizer step"),
-    clock: () => 0,
-    everyRow: options.everyRow ?? false,
-  };
-  await runAlgorithm(
-    traced,
-    stage,
-    watchedPolicy,
-    critic === null || criticOptimizer === null
-      ? null
-      : {
-          critic: watchCritic(notes, critic),
-          criticOptimizer: watchOptimizer(notes, criticOptimizer, "critic step", "critic optimizer step"),
-          controller: { klCoefficient: algorithm.kind === "ppo" ? algorithm.kl.coef : 0 },
-        },
-  );
+  });
   const updates = collect((phase) => {
     const perRows = ["micro-batch", "critic micro-batch", "reference logprobs", "values"].includes(phase);
     const perEpoch = !["reference logprobs", "values"].includes(phase);
@@ -162,12 +166,12 @@ export async function traceStage(
   });
   // behind the updates, when everything that stays is on the card
   if (options.updatesOnly !== true) {
-    if (algorithm.kind !== "sft" && options.only !== "evaluation") {
+    if (declared.samples && options.only !== "evaluation") {
       notes.set("generation");
       const prompts = Array.from({ length: recipe.rollout.prompts_per_step }, (_, i) => example.at(i));
-      const maxPromptTokens = parts.longestPrompt(recipe, policy);
+      const { maxPromptTokens, seed } = settings;
       await sampleGroups(
-        { rollout: recipe.rollout, tokenizer, policy, maxPromptTokens, seed: recipe.seed, name },
+        { tokenizer, policy, settings: { rollout: recipe.rollout, maxPromptTokens, seed, name } },
         prompts,
         0,
       );
@@ -227,34 +231,22 @@ function shortened(
   recipe: Recipe,
   microBatchRows = recipe.algorithm.micro_batch_rows,
 ): { traced: Recipe; share: number; epochs: number } {
-  const { algorithm, rollout } = recipe;
+  const { rollout } = recipe;
+  const { measuring, batch } = algorithmOf(recipe.algorithm);
+  const { units, rowsPerUnit, minibatches, passes } = batch(recipe.algorithm, rollout);
   const rows = microBatchRows ?? Number.POSITIVE_INFINITY;
-  const common = { ...recipe, steps: 2, run: { ...recipe.run, samples_every: 0 } };
-  const micro = microBatchRows === undefined ? {} : { micro_batch_rows: microBatchRows };
-  if (algorithm.kind === "sft") {
-    const kept = Math.min(algorithm.rows_per_step, TRACED * rows);
-    return {
-      traced: { ...common, algorithm: { ...algorithm, ...micro, rows_per_step: kept } },
-      share: kept / algorithm.rows_per_step,
-      epochs: 1,
-    };
-  }
-  const prompts = Math.min(
-    rollout.prompts_per_step,
-    Math.ceil((TRACED * rows * algorithm.minibatches) / rollout.group_size),
-  );
-  const traced = { ...common, rollout: { ...rollout, prompts_per_step: prompts } };
-  const { epochs } = algorithm;
+  const kept = Math.min(units, Math.ceil((TRACED * rows * minibatches) / rowsPerUnit));
+  const once = measuring.onePass(measuring.withUnits(recipe.algorithm, kept));
   return {
     traced: {
-      ...traced,
-      algorithm:
-        algorithm.kind === "ppo"
-          ? { ...algorithm, ...micro, epochs: 1, critic: { ...algorithm.critic, warmup_steps: 0 } }
-          : { ...algorithm, ...micro, epochs: 1 },
+      ...recipe,
+      steps: 2,
+      run: { ...recipe.run, samples_every: 0 },
+      rollout: { ...rollout, prompts_per_step: kept },
+      algorithm: microBatchRows === undefined ? once : { ...once, micro_batch_rows: microBatchRows },
     },
-    share: prompts / rollout.prompts_per_step,
-    epochs,
+    share: kept / units,
+    epochs: passes,
   };
 }
 

@@ -1,8 +1,8 @@
 import * as tf from "@tensorflow/tfjs";
 import { afterAll, beforeAll, expect, it } from "vitest";
+import * as hlo from "../../../src/backend/stablehlo/hlo.ts";
+import type { LazyBackend } from "../../../src/backend/stablehlo/lazy-backend.ts";
 import { AheadExecutor } from "../../../src/backend/xla/ahead-executor.ts";
-import * as hlo from "../../../src/backend/xla/hlo.ts";
-import type { LazyBackend } from "../../../src/backend/xla/lazy-backend.ts";
 import { startLazyBackend } from "../../../src/backend/xla/start.ts";
 
 let executor: AheadExecutor;

@@ -9,7 +9,7 @@ import {
   type HostArray,
   type Spec,
   typeText,
-} from "../../../src/backend/xla/executor.ts";
+} from "../../../src/backend/stablehlo/executor.ts";
 import { selfTestExecutor } from "../../../src/backend/xla/self-test.ts";
 import {
   cpuExecutor,

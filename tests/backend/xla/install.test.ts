@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync 
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
-import { installEngine, wheelsOf } from "../../../src/backend/xla/install.ts";
+import { installEngine, sourceOf, wheelsOf } from "../../../src/backend/xla/install.ts";
 import { pluginsIn } from "../../../src/backend/xla/pjrt/find.ts";
 import { findTensorFlow } from "../../../src/backend/xla/tensorflow/find.ts";
 import { libraryNames } from "../../../src/backend/xla/tensorflow/names.ts";
@@ -47,6 +47,22 @@ function put(path: string): void {
 const rocm = "jax_rocm7_pjrt-0.12.0-py3-none-any.whl";
 const rocmLibrary = "jax_plugins/xla_rocm7/xla_rocm_plugin.so";
 const install = (wheel: string) => installEngine("rocm", { wheels: [wheel] });
+
+it("says whose build XLA's plugin for the CPU is, before it is fetched and in install.json", async () => {
+  const wheel = makeWheel(rocm, { [rocmLibrary]: "x" });
+  const said: string[] = [];
+  const onProgress = (line: string) => said.push(line);
+  await expect(installEngine("xla-cpu", { wheels: [wheel], onProgress })).rejects.toThrow(
+    "is none of the wheels of xla-cpu",
+  );
+  expect(said[0]).toBe(sourceOf("xla-cpu")!);
+  expect(said[0]).toMatch(
+    /not made by XLA's own project.*fixed by (its|their) SHA-256.*backend\.library=tensorflow/,
+  );
+  for (const engine of ["tensorflow", "cuda12", "cuda13", "rocm"] as const) {
+    expect(sourceOf(engine)).toBeNull();
+  }
+});
 
 it("refuses wheels of other packages, damaged files, and paths out of the archive", async () => {
   await expect(install(makeWheel("numpy-1.0-py3-none-any.whl", { "a.so": "x" }))).rejects.toThrow(
@@ -121,4 +137,6 @@ it("finds TensorFlow in a named folder or one above it, in rlpt's own, and says 
   const own = join(folder, "cache", "tensorflow", "tensorflow");
   for (const name of libraryNames) put(join(own, name));
   expect(findTensorFlow().found).toEqual({ folder: own, origin: "installed by rlpt" });
+  // backend.library: tensorflow
+  expect(findTensorFlow("tensorflow").found).toEqual({ folder: own, origin: "installed by rlpt" });
 });

@@ -1,6 +1,6 @@
 /** Compiling for cards that are not here: what a program would take of one, and what its devices would exchange. */
-import { withDonation } from "../donation.ts";
-import type { ProgramMemory } from "../executor.ts";
+import { withDonation } from "../../stablehlo/donation.ts";
+import type { ProgramMemory } from "../../stablehlo/executor.ts";
 import { Arena, openPlugin, type PjrtPlugin } from "./api.ts";
 import { type Collective, collectivesOf } from "./collectives.ts";
 import { compileOptions, type XlaFlags } from "./compile-options.ts";

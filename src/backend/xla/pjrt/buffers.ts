@@ -1,6 +1,6 @@
 /** Arrays on PJRT devices: one PJRT_Buffer, or one a device. */
 import { BackendError } from "../../../lib/errors.ts";
-import { partSpec } from "../data-parallel.ts";
+import { partSpec } from "../../stablehlo/data-parallel.ts";
 import {
   bytesOf,
   type DeviceBuffer,
@@ -9,7 +9,7 @@ import {
   type Sharding,
   type Spec,
   typeText,
-} from "../executor.ts";
+} from "../../stablehlo/executor.ts";
 import { bytesIn, type Pointer } from "../native.ts";
 import { Arena, type PjrtPlugin } from "./api.ts";
 import { bufferTypes, IMMUTABLE_ONLY_DURING_CALL } from "./layouts.ts";

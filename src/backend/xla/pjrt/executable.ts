@@ -1,6 +1,6 @@
 /** Compiled programs of a PJRT plugin: what the compiler says of them, and running them. */
 import { BackendError } from "../../../lib/errors.ts";
-import { partSpec } from "../data-parallel.ts";
+import { partSpec } from "../../stablehlo/data-parallel.ts";
 import {
   type DeviceBuffer,
   type Program,
@@ -9,7 +9,7 @@ import {
   type Sharding,
   type Spec,
   typeText,
-} from "../executor.ts";
+} from "../../stablehlo/executor.ts";
 import { addressOf, type Pointer, viewOf } from "../native.ts";
 import { Arena, type PjrtPlugin, readNamedValues } from "./api.ts";
 import { type BufferPool, PjrtBuffer } from "./buffers.ts";

@@ -1,8 +1,15 @@
 /** Compiled programs through a PJRT plugin: GPUs by their vendors' plugins, the CPU by XLA's own. */
 import { basename } from "node:path";
 import { BackendError } from "../../../lib/errors.ts";
-import { withDonation } from "../donation.ts";
-import type { CompileOptions, DeviceMemory, Executor, Platform, Program, Spec } from "../executor.ts";
+import { withDonation } from "../../stablehlo/donation.ts";
+import type {
+  CompileOptions,
+  DeviceMemory,
+  Executor,
+  Platform,
+  Program,
+  Spec,
+} from "../../stablehlo/executor.ts";
 import { type Pointer, textAt, trimHeap, viewOf } from "../native.ts";
 import { Arena, type NamedValue, openPlugin, type PjrtPlugin } from "./api.ts";
 import { BufferPool } from "./buffers.ts";

@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { cacheDir } from "../../../lib/cache.ts";
 import { distributionVersion, entriesOf, pythonEnvironment } from "../../python.ts";
-import type { Platform } from "../executor.ts";
+import type { Platform } from "../../stablehlo/executor.ts";
 
 export interface FoundPlugin {
   /** The library. */
@@ -12,6 +12,8 @@ export interface FoundPlugin {
   readonly origin: "named" | "installed by rlpt" | "Python environment";
   /** Version of the wheel, where it tells. */
   readonly version: string | null;
+  /** Whose build it is, where it is not that of the project whose program it is; else null. */
+  readonly thirdParty: string | null;
   /** Folder with bin/ptxas and nvvm/libdevice beside a CUDA plugin, where there is one: what compiles for a card. */
   readonly cudaTools: string | null;
 }
@@ -24,7 +26,13 @@ export function pluginCacheFolder(name: PluginName): string {
   return join(cacheDir(), "pjrt", name);
 }
 
-/** Plugins outside jax_plugins/, by their path among packages, the newest first: its laboratory step takes 0.6 of the oldest's. */
+/** XLA's own project publishes plugins inside jax_plugins/ alone; those of `otherPlugins` others have built. */
+function thirdPartyOf(path: string): string | null {
+  const known = otherPlugins.find((each) => path.endsWith(each));
+  return known === undefined ? null : `a third party's build of XLA (${known.split("/").at(-2)})`;
+}
+
+/** Plugins outside jax_plugins/, by their path among packages, the newest first: its laboratory step takes 0.6 of the oldest's. None is of XLA's own project. */
 const otherPlugins = [
   "lammps_jax_pjrt_cpu/pjrt_c_api_cpu_plugin.so",
   "fastatomstruct_xla_cpu/libpjrt_cpu.so",
@@ -56,6 +64,7 @@ export function pluginsIn(root: string, origin: FoundPlugin["origin"]): FoundPlu
       platform,
       origin,
       version: distributionVersion(root, distributionNames(path)),
+      thirdParty: thirdPartyOf(path),
       cudaTools: platform === "cuda" ? findCudaTools(root) : null,
     };
   });
@@ -85,7 +94,16 @@ export function findPlugins(named?: string): FoundPlugin[] {
     if (!existsSync(wanted)) return [];
     const root = join(dirname(wanted), "..", "..");
     const cudaTools = platformOf(wanted) === "cuda" ? findCudaTools(root) : null;
-    return [{ path: wanted, platform: platformOf(wanted), origin: "named", version: null, cudaTools }];
+    return [
+      {
+        path: wanted,
+        platform: platformOf(wanted),
+        origin: "named",
+        version: null,
+        thirdParty: thirdPartyOf(wanted),
+        cudaTools,
+      },
+    ];
   }
   searched ??= [
     ...pluginNames.flatMap((name) => pluginsIn(pluginCacheFolder(name), "installed by rlpt")),

@@ -3,7 +3,7 @@ import { mkdirSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { cacheDir } from "../../../lib/cache.ts";
 import { entriesOf } from "../../python.ts";
-import type { Platform } from "../executor.ts";
+import type { Platform } from "../../stablehlo/executor.ts";
 import { preload } from "../native.ts";
 import type { NamedValue } from "./api.ts";
 import { unlessGiven, type XlaFlags } from "./compile-options.ts";

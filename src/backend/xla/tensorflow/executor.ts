@@ -10,7 +10,7 @@ import {
   type Program,
   type Spec,
   typeText,
-} from "../executor.ts";
+} from "../../stablehlo/executor.ts";
 import { addressOf, type Pointer } from "../native.ts";
 import { dataTypes, openTensorFlow, stringList, type TensorFlowLibrary } from "./library.ts";
 

@@ -19,12 +19,12 @@ export function tensorflowCacheFolder(): string {
 
 /**
  * A named folder ($RLPT_TENSORFLOW when none is given), what rlpt installed, the active Python environment.
- * @param named `backend.tensorflow` of a config: it or nothing
+ * @param named `backend.library` of a config: this folder or nothing; "tensorflow" is any of them
  * @returns null and what was looked at
  */
 export function findTensorFlow(named?: string): { found: FoundLibrary | null; looked: string[] } {
   const looked: string[] = [];
-  const wanted = named ?? process.env["RLPT_TENSORFLOW"];
+  const wanted = (named === "tensorflow" ? undefined : named) ?? process.env["RLPT_TENSORFLOW"];
   if (wanted) {
     for (const folder of [wanted, join(wanted, "tensorflow")]) {
       if (holdsLibraries(folder)) return { found: { folder, origin: "named" }, looked };

@@ -1,0 +1,37 @@
+import { z } from "zod";
+import { advantageOptions } from "../../advantages/options.ts";
+import { aggregationOptions, clipOptions, klOptions, maskDecisionOptions } from "../../losses/options.ts";
+import { entropyCoef, microBatchRows, passOptions } from "../shared-options.ts";
+
+/** Group-relative policy optimisation. */
+export const grpoOptions = z.strictObject({
+  kind: z.literal("grpo"),
+  advantage: advantageOptions.prefault({}),
+  clip: clipOptions.prefault({}),
+  kl: klOptions.prefault({}),
+  aggregation: aggregationOptions,
+  entropy_coef: entropyCoef,
+  mask_truncated: z
+    .boolean()
+    .default(false)
+    .describe("leave completions cut at the token limit out of the loss (DAPO's overlong filtering)"),
+  mask_decision: maskDecisionOptions.prefault({}),
+  dynamic_sampling: z
+    .strictObject({
+      oversampling: z
+        .number()
+        .min(1)
+        .max(100)
+        .default(4)
+        .describe(
+          "prompts that a step may draw at most, as a multiple of rollout.prompts_per_step; what is missing then is filled with groups without a difference",
+        ),
+    })
+    .optional()
+    .describe(
+      "redraw groups whose completions all have the same reward, before shaping, until prompts_per_step groups have a difference (DAPO, arXiv:2503.14476, eq. 11). Off when absent",
+    ),
+  ...passOptions,
+  micro_batch_rows: microBatchRows,
+});
+export type GrpoOptions = z.infer<typeof grpoOptions>;

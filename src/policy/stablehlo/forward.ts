@@ -1,0 +1,233 @@
+/** Generation's forward passes inside a program: prompts at once, then one token of every row. */
+import * as tf from "@tensorflow/tfjs";
+import { overDevices } from "../../backend/devices.ts";
+import type { Value } from "../../backend/stablehlo/graph.ts";
+import * as hlo from "../../backend/stablehlo/hlo.ts";
+import type { LazyBackend } from "../../backend/stablehlo/lazy-backend.ts";
+import { batchContext, hiddenKey } from "../batch-context.ts";
+import { attend, embed, finalNorm, finishLayer, logitsOf, project, type WeightView } from "../decoder.ts";
+import type { DecoderConfig, TokenBatch } from "../interfaces.ts";
+import { ropeTables } from "../rope.ts";
+
+export interface ProgramShape {
+  readonly backend: LazyBackend;
+  readonly config: DecoderConfig;
+  readonly view: WeightView;
+  /** P and G of the program's rows [P, G], B of them. */
+  readonly groups: number;
+  readonly groupSize: number;
+  /** Slots of the prompts' cache, S. */
+  readonly slots: number;
+}
+
+const rowsOf = ({ groups, groupSize }: ProgramShape) => groups * groupSize;
+
+export const zero = () => hlo.constant("i32", 0);
+
+/** Logits behind the prompts, one row per row of the program, and the prompts' caches. */
+export function prefill(
+  program: ProgramShape,
+  prompts: readonly Int32Array[],
+): { logits: Value; caches: (readonly [Value, Value])[] } {
+  const { backend, config, view, slots, groups, groupSize } = program;
+  const batch: TokenBatch = {
+    rows: groups,
+    length: slots,
+    tokens: new Int32Array(groups * slots),
+    segments: new Int32Array(groups * slots),
+    positions: new Int32Array(groups * slots),
+    scoredAt: new Int32Array(groups),
+    targets: new Int32Array(groups),
+  };
+  for (let p = 0; p < groups; p++) {
+    const prompt = prompts[p] ?? prompts[0]!;
+    batch.tokens.set(prompt, p * slots);
+    batch.segments.fill(1, p * slots, p * slots + prompt.length);
+    for (let i = 0; i < prompt.length; i++) batch.positions[p * slots + i] = i;
+    batch.scoredAt[p] = p * slots + prompt.length - 1;
+  }
+  const { masks, ...context } = batchContext(config, batch);
+  const caches: (readonly [Value, Value])[] = [];
+  let x = embed(batch.tokens, view);
+  for (let n = 0; n < config.layers; n++) {
+    const projections = project(config, n, x, view, context);
+    caches.push([backend.take(projections.key), backend.take(projections.value)]);
+    x = finishLayer(config, n, x, attend(config, projections, masks[n]!), view);
+  }
+  const hidden = overDevices(tf.gather(x, tf.tensor1d(batch.scoredAt, "int32")) as tf.Tensor2D);
+  const logits = backend.take(logitsOf(config, finalNorm(config, hidden, view), view)); // [P, V]
+  const repeated = hlo.broadcast(hlo.reshape(logits, [groups, 1, config.vocabSize]), [
+    groups,
+    groupSize,
+    config.vocabSize,
+  ]);
+  return { logits: hlo.reshape(repeated, [groups * groupSize, config.vocabSize]), caches };
+}
+
+/** One token of every row through all layers. */
+export function forward(
+  program: ProgramShape,
+  state: { current: Value; caches: readonly Value[] },
+  slot: Value,
+  lengths: Value,
+  prompt: readonly (readonly [Value, Value])[],
+  tables: { cos: Value; sin: Value },
+  capacity: number,
+): { logits: Value; caches: Value[] } {
+  const { backend, config, view } = program;
+  const width = rowsOf(program);
+  const positions = hlo.add(lengths, slot); // [B]
+  const half = config.headDim / 2;
+  const table = (x: Value) =>
+    backend.tensor(hlo.reshape(hlo.gather(x, positions, 0), [width, 1, half])) as tf.Tensor3D;
+  const context = { rows: width, length: 1, cos: table(tables.cos), sin: table(tables.sin) };
+  const masks = new Map<number | null, Value>();
+  const caches: Value[] = [];
+  let x = embed(backend.tensor(state.current) as tf.Tensor1D, view);
+  for (let n = 0; n < config.layers; n++) {
+    const window = config.windows[n]!;
+    if (!masks.has(window)) masks.set(window, maskOf(program, window, slot, lengths, capacity));
+    const { query, key, value } = project(config, n, x, view, context);
+    const at = [zero(), zero(), slot, zero()];
+    const keys = hlo.dynamicUpdateSlice(state.caches[2 * n]!, backend.take(key), at);
+    const values = hlo.dynamicUpdateSlice(state.caches[2 * n + 1]!, backend.take(value), at);
+    caches.push(keys, values);
+    const attended = attendCaches(
+      program,
+      backend.take(query),
+      prompt[n]!,
+      [keys, values],
+      masks.get(window)!,
+    );
+    x = finishLayer(config, n, x, backend.tensor(attended) as tf.Tensor2D, view);
+  }
+  return { logits: backend.take(logitsOf(config, finalNorm(config, x, view), view)), caches };
+}
+
+/** Added to the scores over prompt and completion: [B, 1, 1, S + C]. */
+function maskOf(
+  program: ProgramShape,
+  window: number | null,
+  slot: Value,
+  lengths: Value,
+  capacity: number,
+): Value {
+  const width = rowsOf(program);
+  const column = hlo.reshape(lengths, [width, 1]);
+  const promptSlots = hlo.iota("i32", [width, program.slots], 1);
+  const ownSlots = hlo.iota("i32", [width, capacity], 1);
+  let inPrompt = hlo.compare("LT", promptSlots, column);
+  let own = hlo.compare("LE", ownSlots, slot);
+  if (window !== null) {
+    const position = hlo.add(column, slot); // of the query
+    const limit = hlo.constant("i32", window);
+    inPrompt = hlo.and(inPrompt, hlo.compare("LT", hlo.subtract(position, promptSlots), limit));
+    own = hlo.and(own, hlo.compare("LT", hlo.subtract(slot, ownSlots), limit));
+  }
+  const seen = hlo.concatenate([inPrompt, own], 1);
+  const added = hlo.select(seen, hlo.constant("f32", 0), hlo.constant("f32", hiddenKey));
+  return hlo.reshape(added, [width, 1, 1, program.slots + capacity]);
+}
+
+/**
+ * Attention of one query a row over its prompt's cache, shared by the rows of a group, and its own.
+ * @param query [B, Nh, 1, D]
+ * @returns [B, Nh*D]
+ */
+function attendCaches(
+  program: ProgramShape,
+  query: Value,
+  [promptKeys, promptValues]: readonly [Value, Value],
+  [keys, values]: readonly [Value, Value],
+  mask: Value,
+): Value {
+  const { heads, keyValueHeads, headDim } = program.config;
+  const { groups, groupSize, slots, backend } = program;
+  const width = groups * groupSize;
+  const share = heads / keyValueHeads;
+  const own = hlo.reshape(query, [width, keyValueHeads, share, headDim]);
+  // queries of a group behind each other, so that a prompt's keys are read once for all of them
+  const grouped = hlo.reshape(
+    hlo.transpose(hlo.reshape(own, [groups, groupSize, keyValueHeads, share, headDim]), [0, 2, 1, 3, 4]),
+    [groups, keyValueHeads, groupSize * share, headDim],
+  );
+  const product = (a: Value, b: Value, transposed: boolean) =>
+    hlo.dotGeneral(
+      hlo.convert(a, backend.products.type),
+      hlo.convert(b, backend.products.type),
+      {
+        batching: [
+          [0, 1],
+          [0, 1],
+        ],
+        contracting: [[3], [transposed ? 3 : 2]],
+      },
+      "f32",
+      backend.products.exact,
+    );
+  const ungroup = (x: Value, last: number) =>
+    hlo.reshape(
+      hlo.transpose(hlo.reshape(x, [groups, keyValueHeads, groupSize, share, last]), [0, 2, 1, 3, 4]),
+      [width, keyValueHeads, share, last],
+    );
+  const scores = hlo.concatenate(
+    [ungroup(product(grouped, promptKeys, true), slots), product(own, keys, true)],
+    3,
+  ); // [B, Nk, share, S + C]
+  const scaled = hlo.add(hlo.scale(scores, headDim ** -0.5), mask);
+  const mass = hlo.unary("exponential", hlo.subtract(scaled, hlo.reduce("maximum", scaled, [3], true)));
+  const weights = hlo.divide(mass, hlo.reduce("add", mass, [3], true));
+  const capacity = keys.shape[2]!;
+  const early = hlo.slice(weights, [0, 0, 0, 0], [width, keyValueHeads, share, slots]);
+  const late = hlo.slice(weights, [0, 0, 0, slots], [width, keyValueHeads, share, capacity]);
+  const earlyGrouped = hlo.reshape(
+    hlo.transpose(hlo.reshape(early, [groups, groupSize, keyValueHeads, share, slots]), [0, 2, 1, 3, 4]),
+    [groups, keyValueHeads, groupSize * share, slots],
+  );
+  const mixed = hlo.add(
+    ungroup(product(earlyGrouped, promptValues, false), headDim),
+    product(late, values, false),
+  ); // [B, Nk, share, D]
+  return hlo.reshape(mixed, [width, heads * headDim]);
+}
+
+/** cos and sin of every position that may come, [S + C, D/2]. */
+export function positionTables(
+  { backend, config, slots }: ProgramShape,
+  capacity: number,
+): { cos: Value; sin: Value } {
+  const positions = Int32Array.from({ length: slots + capacity }, (_, i) => i);
+  const { cos, sin } = ropeTables(positions, config);
+  const shape: [number, number] = [positions.length, config.headDim / 2];
+  return {
+    cos: backend.take(tf.tensor2d(cos, shape)),
+    sin: backend.take(tf.tensor2d(sin, shape)),
+  };
+}
+
+/** A cache with room for more slots. */
+export function grown(cache: Value, capacity: number): Value {
+  const added = capacity - cache.shape[2]!;
+  if (added === 0) return cache;
+  const none = [0, 0] as const;
+  return hlo.pad(cache, [none, none, [0, added], none], 0);
+}
+
+/**
+ * Rows of x, on the devices that they are on.
+ * @param at as many of each device's rows, one device after the other
+ */
+export function pickRows(backend: LazyBackend, x: tf.Tensor4D, at: readonly number[]): tf.Tensor4D {
+  const { devices } = backend;
+  const [rows, ...rest] = x.shape;
+  const own = rows / devices;
+  const width = rest.reduce((product, n) => product * n, 1);
+  const places = tf.tensor2d(
+    at.map((row) => row % own),
+    [devices, at.length / devices],
+    "int32",
+  );
+  const parts = hlo.reshape(backend.take(x), [devices, own, width]);
+  const picked = hlo.gatherInRows(parts, backend.byRows(backend.take(places)));
+  return backend.tensor(backend.byRows(hlo.reshape(picked, [at.length, ...rest]))) as tf.Tensor4D;
+}
