@@ -1,5 +1,5 @@
 /** Group-relative advantages: numbers in, numbers out. */
-import { mean, standardDeviation } from "../lib/math.ts";
+import { type Baseline, baselines, type Scale, scales } from "./estimators.ts";
 import type { AdvantageOptions } from "./options.ts";
 
 /**
@@ -15,29 +15,23 @@ export function groupAdvantages(
   options: AdvantageOptions,
 ): number[][] {
   const ddof = options.std === "sample" ? 1 : 0;
+  const baseline: Baseline = baselines[options.baseline];
+  const scaling: Scale = scales[options.scale];
   for (const [p, group] of rewards.entries()) {
     for (const reward of group) {
       if (!Number.isFinite(reward)) throw new RangeError(`reward ${reward} in group ${p} is not finite`);
     }
-    if (group.length < 2 && options.baseline !== "none") {
+    if (group.length < 2 && baseline.of !== null) {
       throw new RangeError(`group ${p} has ${group.length} completion; ${options.baseline} needs 2 or more`);
     }
   }
-  const batchScale = options.scale === "batch_std" ? standardDeviation(rewards.flat(), ddof) : 0;
   return rewards.map((group) => {
-    const centre = mean(group);
     const equal = group.every((reward) => reward === group[0]);
-    const scale =
-      options.scale === "none"
-        ? 1
-        : (options.scale === "batch_std" ? batchScale : standardDeviation(group, ddof)) + options.epsilon;
-    return group.map((reward) => {
-      if (options.baseline === "none") return scale === 0 ? 0 : reward / scale;
+    const scale = scaling.of === null ? 1 : scaling.of(group, rewards, ddof) + options.epsilon;
+    return group.map((reward, i) => {
+      if (baseline.of === null) return scale === 0 ? 0 : reward / scale;
       // exactly 0, not the rounding error of a mean
-      if (equal) return 0;
-      const others =
-        options.baseline === "leave_one_out" ? (centre * group.length - reward) / (group.length - 1) : centre;
-      return (reward - others) / scale;
+      return equal ? 0 : (reward - baseline.of(group, i)) / scale;
     });
   });
 }

@@ -1,16 +1,13 @@
 import { z } from "zod";
+import { choiceOf } from "../lib/choices.ts";
+import { baselines, scales } from "./estimators.ts";
+
+const baseline = choiceOf(baselines, "what is subtracted from a reward");
+const scale = choiceOf(scales, "what divides the difference");
 
 export const advantageOptions = z.strictObject({
-  baseline: z
-    .enum(["group_mean", "leave_one_out", "none"])
-    .default("group_mean")
-    .describe("what is subtracted from a reward; leave_one_out: the mean of the group's others (RLOO)"),
-  scale: z
-    .enum(["group_std", "batch_std", "none"])
-    .default("group_std")
-    .describe(
-      "what divides it: group_std as in GRPO, batch_std keeps rewards' relative size between groups, none as in Dr. GRPO",
-    ),
+  baseline: baseline.schema.default("group_mean").describe(baseline.description),
+  scale: scale.schema.default("group_std").describe(scale.description),
   std: z
     .enum(["sample", "population"])
     .default("sample")

@@ -6,6 +6,7 @@
 import type { z } from "zod";
 import type { DatasetOptions } from "../data/dataset-options.ts";
 import type { RuleOf } from "../lib/rules.ts";
+import type { Measure } from "../metrics/define.ts";
 import type { OptimizerOptions } from "../optim/options.ts";
 import type { modelOptions } from "../policy/options.ts";
 import type { RewardSpec } from "../rewards/options.ts";
@@ -61,8 +62,8 @@ export interface AlgorithmDeclaration<Options extends AnyOptions> {
   /** It needs logprobs of the policy that the stage began with. */
   usesReference(options: Options): boolean;
   batch(options: Options, rollout: RolloutOptions): StepBatch;
-  /** Its own columns of metrics.csv, besides those of the rollout and of every step. */
-  columns(options: Options): readonly string[];
+  /** What it measures besides what every step that samples does: its rows of src/metrics ask for these. */
+  measures(options: Options): readonly Measure[];
   /** Rules between its own options and the rest of the recipe. */
   readonly rules: readonly AlgorithmRule<Options>[];
   /** Further lines of --dry-run about what a step does. */

@@ -4,12 +4,13 @@ import { createRng } from "../lib/rng.ts";
 import { clippedPolicyLoss, POLICY_LOSS_STATISTICS } from "../losses/clipped-policy.ts";
 import { entropyTerm } from "../losses/entropy.ts";
 import type { ClipOptions, KlOptions } from "../losses/options.ts";
+import type { UpdateStatistics } from "../metrics/facts.ts";
 import type { OptimizerOptions } from "../optim/options.ts";
 import { learningRate } from "../optim/schedule.ts";
 import type { ScoredCompletion } from "../types.ts";
 import type { Stage } from "./stage.ts";
 import { padRows, spread } from "./token-batch.ts";
-import { applyGradients, splitByLength, type UpdateStatistics } from "./update.ts";
+import { applyGradients, splitByLength } from "./update.ts";
 
 export interface Passes {
   epochs: number;

@@ -184,19 +184,6 @@ export function isScored({ status }: ScoredCompletion): boolean {
   return status === "ok" || status === "unparsed";
 }
 
-export function tokenMean(
-  scored: readonly ScoredCompletion[][],
-  values: (completion: ScoredCompletion) => Float32Array,
-): number {
-  let sum = 0;
-  let count = 0;
-  for (const completion of scored.flat()) {
-    for (const value of values(completion)) sum += value;
-    count += completion.tokens.length;
-  }
-  return sum / count;
-}
-
 export function writeSamples(
   { settings, services }: Stage,
   step: number,

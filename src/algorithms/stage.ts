@@ -3,21 +3,17 @@
 import { ConfigError } from "../lib/errors.ts";
 import { mean } from "../lib/math.ts";
 import { peakMemory } from "../lib/peak-memory.ts";
+import { columnsOf, type MetricValues, type Setting, valuesOf } from "../metrics/define.ts";
+import type { LoopFacts } from "../metrics/facts.ts";
+import { alarmMetrics, loopMetrics } from "../metrics/loop.ts";
+import { optimizerMetrics } from "../metrics/update.ts";
 import type { AdamW } from "../optim/adamw.ts";
 import type { OptimizerOptions } from "../optim/options.ts";
 import type { TrainablePolicy, Trainee } from "../policy/interfaces.ts";
 import type { ShapingSpec } from "../rewards/shaping-options.ts";
 import type { RolloutOptions } from "../rollouts/options.ts";
-import {
-  type AlarmHistory,
-  alarmColumn,
-  alarmsFor,
-  raised,
-  withEvaluation,
-  withStep,
-} from "../run/alarms.ts";
+import { type AlarmHistory, alarmsFor, raised, withEvaluation, withStep } from "../run/alarms.ts";
 import type { EvaluationPromptRow, EvaluationRow, RunLogs } from "../run/logs.ts";
-import type { MetricValues } from "../run/metrics.ts";
 import type { Progress } from "../run/progress.ts";
 import type { SamplerOptions } from "../samplers/options.ts";
 import type { Cell, PromptSource, RewardInput, RewardPartResult, RewardStatus, Tokenizer } from "../types.ts";
@@ -122,19 +118,6 @@ export interface StageResult {
   stepsDone: number;
 }
 
-/** Columns that the loop itself fills in. */
-export const LOOP_METRICS = [
-  "optim/lr",
-  "optim/grad_norm",
-  "optim/clipped",
-  "optim/updates",
-  "memory/tensors",
-  "time/step_s",
-  "time/eval_s",
-  "time/elapsed_s",
-  "time/peak_rss_mb",
-] as const;
-
 /**
  * Runs the steps of a stage: evaluation at the start, every `evalEvery` steps and at the end; a row of
  * metrics a step; checkpoints; Ctrl-C.
@@ -150,11 +133,22 @@ export async function runSteps(
   const { evaluate, logs, progress, clock } = stage.services;
   const { name, steps, offset, until, evalEvery } = settings;
   const possible = state.alarms === null ? [] : alarmsFor(columns);
-  const alarmColumns =
-    possible.length === 0 ? [] : ["alarms", ...possible.map(({ name }) => alarmColumn(name))];
-  const compiles = stage.policy.compilation() !== null;
-  const compileColumns = compiles ? ["time/compile_s", "time/programs"] : [];
-  const all = [...columns, ...alarmColumns, ...LOOP_METRICS, ...compileColumns];
+  const setting: Setting = {
+    size: null,
+    parts: [],
+    slices: [],
+    alarms: possible.map(({ name }) => name),
+    measures: new Set([
+      ...(possible.length > 0 ? (["alarms"] as const) : []),
+      ...(stage.policy.compilation() !== null ? (["compile"] as const) : []),
+    ]),
+  };
+  const all = [
+    ...columns,
+    ...columnsOf(alarmMetrics, setting),
+    ...columnsOf(optimizerMetrics, setting),
+    ...columnsOf(loopMetrics, setting),
+  ];
   if (until !== null && !all.includes(until.metric)) {
     throw new ConfigError(
       `stage ${name} ends by ${until.metric}, which it does not measure; it has ${all.join(", ")}`,
@@ -175,6 +169,7 @@ export async function runSteps(
         state.alarms.value = { ...history, evaluations };
       }
     }
+    let checkpointSeconds: number | null = null;
     let compiled = stage.policy.compilation()?.seconds ?? 0;
     for (let index = state.stepsDone; index < steps; index++) {
       const before = clock();
@@ -186,21 +181,34 @@ export async function runSteps(
       const due = evaluate !== null && (ended || (evalEvery > 0 && done % evalEvery === 0));
       const evaluation = due ? await evaluate(offset + done) : null;
       if (evaluation !== null) report(stage, offset + done, evaluation);
+      const alarmsNow = raiseAlarms(stage, possible, offset + done, metrics, evaluation);
+      const compilation = stage.policy.compilation();
+      const facts: LoopFacts = {
+        alarms: alarmsNow,
+        times: {
+          step: after - before,
+          evaluation: evaluation === null ? null : clock() - after,
+          checkpoint: checkpointSeconds,
+          elapsed: clock() - began,
+        },
+        peakBytes: peakMemory(),
+        compiled: compilation === null ? null : { ...compilation, seconds: compilation.seconds - compiled },
+      };
+      checkpointSeconds = null;
       const row = {
         ...metrics,
-        ...raiseAlarms(stage, possible, offset + done, metrics, evaluation),
-        "time/step_s": after - before,
-        "time/eval_s": evaluation === null ? null : clock() - after,
-        "time/elapsed_s": clock() - began,
-        "time/peak_rss_mb": peakMemory() / 2 ** 20,
-        ...compileMetrics(stage, compiled),
+        ...valuesOf(alarmMetrics, setting, facts),
+        ...valuesOf(loopMetrics, setting, facts),
       };
       compiled = stage.policy.compilation()?.seconds ?? 0;
       logs.metrics(offset + done, row);
       progress.step({ step: offset + done, metrics: row });
       const stop = !ended && (await stage.services.interrupted());
-      if (ended || stop || done % settings.checkpointEvery === 0)
+      if (ended || stop || done % settings.checkpointEvery === 0) {
+        const start = clock();
         await stage.services.checkpoint(done, ended, evaluation);
+        checkpointSeconds = clock() - start;
+      }
       if (ended || stop) return { outcome: stop ? "interrupted" : "finished", stepsDone: done };
     }
     return { outcome: "finished", stepsDone: steps };
@@ -209,20 +217,15 @@ export async function runSteps(
   }
 }
 
-function compileMetrics({ policy }: Stage, before: number): MetricValues {
-  const now = policy.compilation();
-  return now === null ? {} : { "time/compile_s": now.seconds - before, "time/programs": now.programs };
-}
-
-/** Takes the step into the history, and says which alarms are new. @returns the alarms' columns */
+/** Takes the step into the history, and says which alarms are new. @returns those that are raised now */
 function raiseAlarms(
   { state: { alarms }, services: { progress } }: Stage,
   possible: ReturnType<typeof alarmsFor>,
   step: number,
   metrics: MetricValues,
   evaluation: Evaluation | null,
-): MetricValues {
-  if (alarms === null) return {};
+): string[] {
+  if (alarms === null) return [];
   const history = withStep(alarms.value, metrics, evaluation?.rows ?? null);
   const now = raised(history, possible);
   for (const { name, message } of now) {
@@ -230,11 +233,7 @@ function raiseAlarms(
   }
   const active = now.map(({ name }) => name);
   alarms.value = { ...history, active };
-  if (possible.length === 0) return {};
-  return {
-    alarms: active.length,
-    ...Object.fromEntries(possible.map(({ name }) => [alarmColumn(name), active.includes(name) ? 1 : 0])),
-  };
+  return active;
 }
 
 /** Has the mean of the watched metric reached its bound? Adds the step's value to what is watched. */

@@ -1,22 +1,19 @@
-/** What GRPO and PPO alike write about a step: its rollout, advantages, clipped updates and times. */
+/** From a step that sampled to the facts that its metrics are computed from, for every algorithm that samples. */
 import * as tf from "@tensorflow/tfjs";
-import { mean, standardDeviation } from "../lib/math.ts";
-import type { MetricValues } from "../run/metrics.ts";
+import { columnsOf, type Measure, type MetricValues, type Setting, valuesOf } from "../metrics/define.ts";
+import type { StepFacts } from "../metrics/facts.ts";
+import { sampledAfter, sampledBefore } from "../metrics/table.ts";
+import { optimizerMetrics } from "../metrics/update.ts";
 import type { Batch, Collector } from "./collect.ts";
-import { rolloutColumns, rolloutMetrics } from "./metrics.ts";
-import { modeColumns, modeMetrics, sliceColumns, sliceMetrics, slicesOf } from "./mode-metrics.ts";
-import { tokenMean } from "./rollout.ts";
+import { slicesOf } from "./slices.ts";
 import type { Stage } from "./stage.ts";
 import type { UpdateSums } from "./update.ts";
 
 /** A step that is over. */
-export interface SampledStep {
+export interface SampledStep extends Pick<StepFacts, "advantages" | "lossAdvantages" | "kl"> {
   batch: Batch;
-  /** Of each completion; where tokens have their own, their mean. [P][G] */
-  advantages: readonly (readonly number[])[];
-  /** As the loss had them: one a completion, or one a token. */
-  lossAdvantages: readonly number[];
   updates: UpdateSums;
+  critic: { updates: UpdateSums; samples: NonNullable<StepFacts["critic"]>["samples"] } | null;
   /** When the updates were done; seconds on the stage's clock. */
   updated: number;
 }
@@ -27,70 +24,55 @@ export interface StepMetrics {
   of(step: SampledStep): MetricValues;
 }
 
-/** @param own columns that the algorithm fills in itself */
+/** @param measures what the algorithm has beside what every step that samples has */
 export function stepMetrics(
   stage: Stage,
   { columns: drawing, shaping }: Pick<Collector, "columns" | "shaping">,
-  own: readonly string[],
+  measures: readonly Measure[],
 ): StepMetrics {
   const { partNames, optimizer } = stage.settings;
   const { size } = stage.train;
-  const slices = slicesOf(stage.train);
-  const rounds = stage.policy.precision !== "f32";
-  const columns = [
-    ...rolloutColumns(partNames, size !== null),
-    ...sliceColumns(slices),
-    ...modeColumns(),
-    ...drawing,
-    ...shaping.columns,
-    "advantage/mean",
-    "advantage/std",
-    "policy/loss",
-    "policy/entropy",
-    "policy/ratio_mean",
-    "policy/ratio_max",
-    "policy/clip_fraction",
-    "policy/clip_low",
-    "policy/clip_high",
-    "policy/update_kl",
-    "policy/sampler_gap",
-    ...(rounds ? ["policy/precision_gap", "policy/precision_gap_max"] : []),
-    "policy/logprob_mean",
-    ...own,
-    "time/rollout_s",
-    "time/reward_s",
-    "time/update_s",
-    "time/tokens_per_s",
-  ];
+  const setting: Setting = {
+    size,
+    parts: partNames,
+    slices: slicesOf(stage.train),
+    alarms: [],
+    measures: new Set([...measures, ...(stage.policy.precision === "f32" ? [] : ["precision" as const])]),
+  };
   return {
-    columns,
-    of({ batch, advantages, lossAdvantages, updates, updated }) {
+    columns: [
+      ...columnsOf(sampledBefore, setting),
+      ...drawing,
+      ...shaping.columns,
+      ...columnsOf(sampledAfter, setting),
+    ],
+    of({ batch, updates, critic, updated, ...step }) {
       const { groups, scored, shaped, times, precisionGap } = batch;
-      const tokens = scored.flat().reduce((sum, { tokens }) => sum + tokens.length, 0);
+      const facts: StepFacts = {
+        ...step,
+        groups,
+        scored,
+        precisionGap,
+        drawn: batch.drawnSoFar,
+        size,
+        shaped: shaped.rewards,
+        declared: { ...batch.metrics, ...shaped.metrics },
+        updates: updates.updates,
+        lr: updates.lr,
+        clipNorm: optimizer.clip_norm,
+        critic:
+          critic === null
+            ? null
+            : { updates: critic.updates.updates, lr: critic.updates.lr, samples: critic.samples },
+        times: { sampling: times.sampling, rewarding: times.rewarding, updating: updated - times.rewarded },
+        optimizerSteps: stage.optimizer.steps,
+        tensors: tf.memory().numTensors,
+      };
       return {
-        ...rolloutMetrics(groups, scored, partNames),
-        ...(size === null ? {} : { epoch: batch.drawnSoFar / size }),
-        ...sliceMetrics(slices, groups, scored),
-        ...modeMetrics(scored, advantages),
-        ...batch.metrics,
-        ...shaped.metrics,
-        "advantage/mean": mean(lossAdvantages),
-        "advantage/std": standardDeviation(lossAdvantages, 0),
-        "policy/entropy": tokenMean(scored, ({ entropies }) => entropies),
-        "policy/logprob_mean": tokenMean(scored, ({ logprobs }) => logprobs),
-        ...updates.metrics(optimizer.clip_norm),
-        ...(rounds
-          ? {
-              "policy/precision_gap": precisionGap?.mean ?? null,
-              "policy/precision_gap_max": precisionGap?.largest ?? null,
-            }
-          : {}),
-        "optim/updates": stage.optimizer.steps,
-        "memory/tensors": tf.memory().numTensors,
-        "time/rollout_s": times.sampling,
-        "time/reward_s": times.rewarding,
-        "time/update_s": updated - times.rewarded,
-        "time/tokens_per_s": tokens / Math.max(1e-9, times.sampling),
+        ...valuesOf(sampledBefore, setting, facts),
+        ...facts.declared,
+        ...valuesOf(sampledAfter, setting, facts),
+        ...valuesOf(optimizerMetrics, setting, facts),
       };
     },
   };

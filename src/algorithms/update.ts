@@ -1,9 +1,9 @@
 /** One optimizer step over micro-batches whose losses add up, and its statistics. */
 import * as tf from "@tensorflow/tfjs";
 import { RlptError } from "../lib/errors.ts";
+import type { UpdateStatistics } from "../metrics/facts.ts";
 import type { AdamW } from "../optim/adamw.ts";
 import type { Trainee } from "../policy/interfaces.ts";
-import type { MetricValues } from "../run/metrics.ts";
 import { batchShape, byPrompt } from "./token-batch.ts";
 
 export interface MicroBatchLoss {
@@ -12,16 +12,6 @@ export interface MicroBatchLoss {
   statistics: tf.Tensor1D | null;
   /** Tokens that the sums count. */
   tokens: number;
-}
-
-export interface UpdateStatistics {
-  loss: number;
-  gradientNorm: number;
-  tokens: number;
-  /** Sums over tokens by name; `largest_*` are maxima. */
-  statistics: Record<string, number>;
-  /** Completions that could move the weights / completions; 1 where the algorithm leaves none out. */
-  live?: number;
 }
 
 /**
@@ -100,70 +90,15 @@ function addStatistics(
   }
 }
 
-/** Collects the updates of one step into metrics. */
+/** Collects the updates of one step, from which src/metrics computes. */
 export class UpdateSums {
-  private readonly updates: UpdateStatistics[] = [];
-  private lr = 0;
+  readonly updates: UpdateStatistics[] = [];
+  /** Of the last one. */
+  lr = 0;
 
   add(update: UpdateStatistics, lr: number): void {
     this.updates.push(update);
     this.lr = lr;
-  }
-
-  /** Metrics of clipped policy losses; ratios speak of the tokens that had a gradient. */
-  metrics(clipNorm: number | null): MetricValues {
-    const tokens = this.sum((u) => u.tokens);
-    const statistic = (name: string) => this.sum((u) => u.statistics[name] ?? 0) / Math.max(1, tokens);
-    const largest = (name: string) => Math.max(0, ...this.updates.map((u) => u.statistics[name] ?? 0));
-    const low = statistic("clipped_low");
-    const high = statistic("clipped_high");
-    return {
-      ...this.common(clipNorm),
-      "policy/loss": this.sum((u) => u.loss) / Math.max(1, this.updates.length),
-      "policy/ratio_mean": tokens === 0 ? 1 : statistic("ratio"),
-      "policy/ratio_max": tokens === 0 ? 1 : largest("largest_ratio"),
-      "policy/clip_fraction": low + high,
-      "policy/clip_low": low,
-      "policy/clip_high": high,
-      "policy/update_kl": statistic("approx_kl"),
-      // the first update of the rollout runs on the policy that sampled: any gap is the engine's
-      "policy/sampler_gap": this.updates[0]?.statistics["largest_gap"] ?? 0,
-    };
-  }
-
-  /** Learning rate and gradient norm, for every algorithm. */
-  common(clipNorm: number | null): MetricValues {
-    const n = Math.max(1, this.updates.length);
-    return {
-      "optim/lr": this.lr,
-      "optim/grad_norm": this.sum((u) => u.gradientNorm) / n,
-      "optim/clipped":
-        clipNorm === null ? 0 : this.updates.filter((u) => u.gradientNorm > clipNorm).length / n,
-    };
-  }
-
-  /** Share of the step's completions that could move the weights. */
-  live(): number {
-    return this.sum(({ live }) => live ?? 1) / Math.max(1, this.updates.length);
-  }
-
-  /** Metrics of value losses. */
-  critic(): MetricValues {
-    const tokens = Math.max(
-      1,
-      this.sum((u) => u.tokens),
-    );
-    const n = Math.max(1, this.updates.length);
-    return {
-      "critic/loss": this.sum((u) => u.loss) / n,
-      "critic/clip_fraction": this.sum((u) => u.statistics["value_clipped"] ?? 0) / tokens,
-      "critic/lr": this.lr,
-      "critic/grad_norm": this.sum((u) => u.gradientNorm) / n,
-    };
-  }
-
-  private sum(of: (update: UpdateStatistics) => number): number {
-    return this.updates.reduce((total, update) => total + of(update), 0);
   }
 }
 

@@ -1,5 +1,6 @@
 /** Rules about prompts and where they come from. */
 import { algorithmOf } from "../algorithms/kinds.ts";
+import { datasetKindOf } from "../data/dataset-options.ts";
 import { answerColumnShown } from "../data/file-options.ts";
 import { composeTemplate } from "./prompt.ts";
 import type { Rule } from "./rules.ts";
@@ -52,21 +53,6 @@ const chainLevels: Rule = ({ data }, { report }) => {
   }
 };
 
-function poolSize(set: RecipeInput["data"]["train"]): { key: string; size: number | undefined } {
-  switch (set.kind) {
-    case "chain":
-      return { key: "size", size: set.size };
-    case "items":
-      return { key: "shots", size: set.use === "few_shot" ? 8 * set.shots : undefined };
-    case "file":
-      return { key: "limit", size: set.limit };
-    default: {
-      const unreachable: never = set;
-      throw new Error(`dataset ${JSON.stringify(unreachable)}`);
-    }
-  }
-}
-
 /** The uses of task `items`: what is trained on is not what is tested. */
 const itemsUse: Rule = ({ data }, { report }) => {
   if (data?.train.kind === "items" && data.train.use === "test") {
@@ -84,7 +70,7 @@ const enoughPrompts: Rule = ({ data, rollout, algorithm }, { report }) => {
   if (!data || !algorithm) return;
   const needed = algorithmOf(algorithm).samples ? rollout?.prompts_per_step : undefined;
   if (needed === undefined) return;
-  const { key, size } = poolSize(data.train);
+  const { key, size } = datasetKindOf(data.train).pool(data.train);
   if (size === undefined || size >= needed) return;
   report({
     rule: "pool_size",

@@ -1,6 +1,6 @@
 /** Pools of the laboratory for data selection: exact shares of kinds, mixed. */
 import type { Rng } from "../lib/rng.ts";
-import type { ChainOptions } from "./options.ts";
+import type { ChainOptions } from "./chain-options.ts";
 
 export type PoolShares = NonNullable<ChainOptions["pool"]>;
 export type PoolKind = keyof PoolShares;

@@ -8,8 +8,9 @@
  */
 import { createRng, type Rng } from "../lib/rng.ts";
 import type { Prompt, PromptSource } from "../types.ts";
+import { type ChainOptions, chainOptions } from "./chain-options.ts";
 import { layPool, type PoolEntry, wrongAnswer } from "./chain-pool.ts";
-import type { ChainOptions } from "./options.ts";
+import { defineDataset } from "./define.ts";
 
 const OPERATORS = ["+", "-", "*"] as const;
 type Operator = (typeof OPERATORS)[number];
@@ -146,3 +147,11 @@ export function chainSource(options: ChainOptions, split: "train" | "eval", runS
     },
   };
 }
+
+export const chain = defineDataset({
+  kind: "chain",
+  options: chainOptions,
+  pool: ({ size }) => ({ key: "size", size }),
+  slices: ({ pool }) => ["level", ...(pool === undefined ? [] : ["kind"])],
+  open: (options, { split, seed }) => chainSource(options, split, seed),
+});

@@ -9,7 +9,8 @@
  */
 import { createRng, type Rng } from "../lib/rng.ts";
 import type { Prompt, PromptSource } from "../types.ts";
-import type { ItemsOptions } from "./items-options.ts";
+import { defineDataset } from "./define.ts";
+import { type ItemsOptions, itemsOptions } from "./items-options.ts";
 import { ATTRIBUTES, DATASETS, type ItemClass, itemsWorld, VALUES } from "./items-world.ts";
 
 const GLIMPSES = 2;
@@ -261,3 +262,11 @@ export function itemsSource(options: ItemsOptions, runSeed: number): PromptSourc
     }
   }
 }
+
+export const items = defineDataset({
+  kind: "items",
+  options: itemsOptions,
+  pool: ({ use, shots }) => ({ key: "shots", size: use === "few_shot" ? 8 * shots : undefined }),
+  slices: () => [],
+  open: (options, { seed }) => itemsSource(options, seed),
+});

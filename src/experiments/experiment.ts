@@ -6,7 +6,7 @@ import { z } from "zod";
 import { loadRecipe } from "../config/load.ts";
 import { findPath } from "../config/paths.ts";
 import { folderName as name, type SelectOptions, selectOptions } from "../config/select-options.ts";
-import type { DatasetOptions } from "../data/dataset-options.ts";
+import { type DatasetOptions, datasetKindOf } from "../data/dataset-options.ts";
 import { ConfigError, describeSystemError } from "../lib/errors.ts";
 
 const settings = z
@@ -163,7 +163,7 @@ function orderArms(path: string, { arms, compare }: ExperimentOptions): string[]
 /** Dataset options that read a selected subset as the pool was read. */
 export function selectedDataset(pool: DatasetOptions, path: string): Record<string, unknown> {
   if (pool.kind !== "file") {
-    const slices = pool.kind === "chain" ? ["level", ...(pool.pool === undefined ? [] : ["kind"])] : [];
+    const slices = datasetKindOf(pool).slices(pool);
     return { kind: "file", path, chat: false, prompt: "{prompt}", answer: "{answer}", id: "id", slices };
   }
   // the rows were split and limited before they were scored

@@ -1,3 +1,4 @@
+import { aggregations } from "./aggregations.ts";
 import type { Aggregation, MaskDecisionOptions } from "./options.ts";
 
 /**
@@ -18,18 +19,7 @@ export function tokenWeights(
   const rows = lengths.filter((length) => length > 0).length;
   return lengths.map((length) => {
     if (length === 0) return 0;
-    switch (aggregation) {
-      case "token":
-        return 1 / tokens;
-      case "sequence":
-        return 1 / (rows * length);
-      case "constant":
-        return 1 / (rows * maxNewTokens);
-      default: {
-        const unreachable: never = aggregation;
-        throw new Error(`unknown aggregation ${unreachable}`);
-      }
-    }
+    return aggregations[aggregation].weight(length, { tokens, rows, maxNewTokens });
   });
 }
 

@@ -1,4 +1,5 @@
 import * as tf from "@tensorflow/tfjs";
+import { klEstimators } from "./kl-estimators.ts";
 import type { KlOptions } from "./options.ts";
 
 /**
@@ -16,18 +17,7 @@ export function klEstimate(
 ): tf.Tensor1D {
   return tf.tidy(() => {
     const d = tf.sub<tf.Tensor1D>(reference, logprobs); // [K]
-    switch (estimator) {
-      case "k1":
-        return tf.neg(d);
-      case "k2":
-        return tf.mul(tf.square(d), 0.5);
-      case "k3":
-        return tf.sub(tf.sub(tf.exp(d), d), 1);
-      default: {
-        const unreachable: never = estimator;
-        throw new Error(`unknown KL estimator ${unreachable}`);
-      }
-    }
+    return klEstimators[estimator].ofTensor(d, tf);
   });
 }
 
@@ -37,6 +27,5 @@ export function klEstimateNumber(
   reference: number,
   estimator: KlOptions["estimator"],
 ): number {
-  const d = reference - logprob;
-  return estimator === "k1" ? -d : estimator === "k2" ? (d * d) / 2 : Math.exp(d) - d - 1;
+  return klEstimators[estimator].ofNumber(reference - logprob);
 }

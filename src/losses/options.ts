@@ -1,4 +1,7 @@
 import { z } from "zod";
+import { choiceOf } from "../lib/choices.ts";
+import { aggregations } from "./aggregations.ts";
+import { klEstimators } from "./kl-estimators.ts";
 
 export const clipOptions = z.strictObject({
   low: z.number().min(0).max(1).default(0.2).describe("ratio is clipped below 1 - low"),
@@ -9,16 +12,15 @@ export const clipOptions = z.strictObject({
     .describe("ratio is clipped above 1 + high; 0.28 is DAPO's clip-higher"),
 });
 
+const estimator = choiceOf(klEstimators, "with d = reference - policy logprob of a token");
+
 export const klOptions = z.strictObject({
   coef: z
     .number()
     .min(0)
     .default(0)
     .describe("weight of the KL to the reference policy; 0 needs no reference"),
-  estimator: z
-    .enum(["k1", "k2", "k3"])
-    .default("k3")
-    .describe("k1 = -d, k2 = d^2/2, k3 = e^d - d - 1 with d = reference - policy logprob; k3 is GRPO's"),
+  estimator: estimator.schema.default("k3").describe(estimator.description),
   place: z
     .enum(["loss", "reward"])
     .default("loss")
@@ -60,12 +62,8 @@ export const valueClipOptions = z
   .default(0.2)
   .describe("values move at most this far from the rollout's before the loss grows; null is off");
 
-export const aggregationOptions = z
-  .enum(["token", "sequence", "constant"])
-  .default("token")
-  .describe(
-    "mean over all tokens (DAPO), mean per completion then over completions (GRPO), or sum over tokens / (completions * max_new_tokens) (Dr. GRPO)",
-  );
+const aggregation = choiceOf(aggregations, "how losses of tokens become one");
+export const aggregationOptions = aggregation.schema.default("token").describe(aggregation.description);
 
 export type ClipOptions = z.infer<typeof clipOptions>;
 export type KlOptions = z.infer<typeof klOptions>;

@@ -1,4 +1,5 @@
 /** The figures of a report: which columns of which runs, drawn how. */
+import { curveMetrics } from "../metrics/table.ts";
 import { plotNames } from "./arms.ts";
 import type { Figure } from "./document.ts";
 import { number, percent } from "./document.ts";
@@ -20,7 +21,7 @@ const POINTS = 300;
 /** A curve that never leaves this is float noise about 0 and gets no figure. */
 const NOISE = 1e-7;
 
-/** Columns of metrics.csv that get a figure where a run measures them. */
+/** A column that gets a figure where a run measures it. */
 interface Curve {
   column: string;
   title: string;
@@ -28,33 +29,6 @@ interface Curve {
   /** The values are shares of one. */
   share?: boolean;
 }
-
-const CURVES: readonly Curve[] = [
-  { column: "reward/mean", title: "Mean reward while training", unit: "reward/mean" },
-  { column: "accuracy", title: "Accuracy while training", unit: "share of completions", share: true },
-  { column: "tokens/completion_mean", title: "Length while training", unit: "tokens a completion" },
-  {
-    column: "completion/thinking",
-    title: "Thinking while training",
-    unit: "share of completions",
-    share: true,
-  },
-  { column: "policy/entropy", title: "Entropy", unit: "nats a token" },
-  { column: "optim/grad_norm", title: "Gradient norm", unit: "norm before clipping" },
-  { column: "policy/kl", title: "KL to the reference", unit: "nats a token" },
-  { column: "policy/update_kl", title: "KL of an update", unit: "nats a token" },
-  { column: "policy/clip_fraction", title: "Clipped tokens", unit: "share of tokens" },
-  {
-    column: "completion/truncated",
-    title: "Truncated completions",
-    unit: "share of completions",
-    share: true,
-  },
-  { column: "status/unparsed", title: "Unparsed completions", unit: "share of completions", share: true },
-  { column: "critic/explained_variance", title: "Critic", unit: "explained variance" },
-  { column: "sft/loss", title: "Supervised loss", unit: "nats a token" },
-  { column: "optim/lr", title: "Learning rate", unit: "step size" },
-];
 
 /** Held-out accuracy with intervals, large: what a run is about. */
 export function accuracyFigure(runs: readonly RunFiles[], plot: Plotter): Figure | null {
@@ -76,9 +50,9 @@ export function accuracyFigure(runs: readonly RunFiles[], plot: Plotter): Figure
 
 /** A figure a column, all runs in each. */
 export function learningFigures(runs: readonly RunFiles[], plot: Plotter): Figure[] {
-  const figures = CURVES.flatMap((curve) => {
-    return metricFigure(runs, curve, plot) ?? [];
-  });
+  const figures = curveMetrics.flatMap(
+    ({ name, curve }) => metricFigure(runs, { column: name, ...curve }, plot) ?? [],
+  );
   const length = { column: "tokens_mean", title: "Held-out length", unit: "tokens a completion" };
   const mode = { column: "thinking", title: "Held-out thinking", unit: "share of completions", share: true };
   const held = evaluationFigure(runs, length, plot);
@@ -135,18 +109,23 @@ export function deadGroups(run: RunFiles): { name: string; points: Point[] }[] {
   const series = names.map((name) => ({ name, points: [] as Point[] }));
   const wrong = column(run.metrics, "group/all_wrong");
   const at = (name: string) => new Map(column(run.metrics, name).map(({ x, y }) => [x, y]));
-  const [right, equal, cut, unparsed] = ["all_right", "equal_rewards", "all_truncated", "all_unparsed"].map(
-    (name) => at(`group/${name}`),
+  // advantages are computed from rewards after shaping; runs of older versions counted those before it
+  const equality = run.metricColumns.includes("group/equal_shaped") ? "equal_shaped" : "equal_rewards";
+  const [right, equal, cut, unparsed] = ["all_right", equality, "all_truncated", "all_unparsed"].map((name) =>
+    at(`group/${name}`),
   ) as [Map<number, number>, Map<number, number>, Map<number, number>, Map<number, number>];
   for (const { x, y } of wrong) {
     // truncated and unparsed groups are wrong as a rule; what is not is counted by its own cause only
     const truncated = Math.min(cut.get(x) ?? 0, y);
     const unread = Math.min(unparsed.get(x) ?? 0, y - truncated);
-    const parts = [truncated, unread, y - truncated - unread, right.get(x) ?? 0];
-    const dead = parts.reduce((sum, part) => sum + part, 0);
-    [...parts, Math.max(0, (equal.get(x) ?? 0) - dead)].forEach((value, i) => {
+    // a group whose rewards differ, by a length part or by shaping, is not dead whatever its answers are
+    let dead = equal.get(x) ?? 0;
+    for (const [i, cause] of [truncated, unread, y - truncated - unread, right.get(x) ?? 0].entries()) {
+      const value = Math.min(cause, dead);
       series[i]!.points.push({ x, y: value });
-    });
+      dead -= value;
+    }
+    series[4]!.points.push({ x, y: dead });
   }
   return series.filter(({ points }) => points.some(({ y }) => y > 0));
 }

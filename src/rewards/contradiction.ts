@@ -3,10 +3,28 @@
  * judge model read the think block; here the candidates' evidence in it is counted, which needs no second model
  * and holds where thoughts name candidates or their features.
  */
+import { z } from "zod";
 import type { RewardInput, RewardPartResult } from "../types.ts";
-import type { GoldenCase } from "./cases.ts";
+import { defineReward, type PartOptions } from "./define.ts";
 import { extractAnswer } from "./extract.ts";
-import type { ContradictionOptions } from "./form-options.ts";
+
+const shape = {
+  weight: z
+    .number()
+    .default(0)
+    .describe(
+      "factor in the sum; 0 measures: the mean is the share of completions that contradict themselves",
+    ),
+  choices: z.string().min(1).default("choices").describe("column with the list of candidate answers"),
+  evidence: z
+    .string()
+    .min(1)
+    .default("evidence")
+    .describe(
+      "column with the words that speak for each candidate, a map of lists; without it a candidate's own name does",
+    ),
+};
+export type ContradictionOptions = PartOptions<typeof shape>;
 
 export interface Verdict {
   /** Candidates that the thought has most evidence for; several when tied. */
@@ -104,24 +122,30 @@ export function summariseConsistency(
 }
 
 const choices = ["tabby cat", "lynx"];
-export const contradictionCases: readonly GoldenCase[] = [
-  {
-    options: {},
-    input: { completion: "<think>A lynx.</think><answer>lynx</answer>", fields: { choices } },
-    expect: 0,
-  },
-  {
-    options: {},
-    input: { completion: "<think>A lynx.</think><answer>Tabby cat</answer>", fields: { choices } },
-    expect: 1,
-  },
-  { options: {}, input: { completion: "<answer>lynx</answer>", fields: { choices } }, expect: 0 },
-  {
-    options: {},
-    input: {
-      completion: "<think> e3 f4 </think> <answer> G1 s1 </answer>",
-      fields: { choices: ["G1 s1", "G2 s5"], evidence: { "G1 s1": ["e1", "f4"], "G2 s5": ["e3", "f4"] } },
+export const contradiction = defineReward({
+  kind: "contradiction",
+  judges: false,
+  options: shape,
+  score: contradictionReward,
+  cases: [
+    {
+      options: {},
+      input: { completion: "<think>A lynx.</think><answer>lynx</answer>", fields: { choices } },
+      expect: 0,
     },
-    expect: 1,
-  },
-];
+    {
+      options: {},
+      input: { completion: "<think>A lynx.</think><answer>Tabby cat</answer>", fields: { choices } },
+      expect: 1,
+    },
+    { options: {}, input: { completion: "<answer>lynx</answer>", fields: { choices } }, expect: 0 },
+    {
+      options: {},
+      input: {
+        completion: "<think> e3 f4 </think> <answer> G1 s1 </answer>",
+        fields: { choices: ["G1 s1", "G2 s5"], evidence: { "G1 s1": ["e1", "f4"], "G2 s5": ["e3", "f4"] } },
+      },
+      expect: 1,
+    },
+  ],
+});

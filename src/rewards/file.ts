@@ -1,10 +1,12 @@
 import { existsSync, statSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
+import { z } from "zod";
 import { ConfigError } from "../lib/errors.ts";
 import { dataModule } from "../lib/worker-entry.ts";
 import type { RewardInput, RewardPartResult } from "../types.ts";
 import { DeadlineWorker } from "./deadline-worker.ts";
+import { defineReward } from "./define.ts";
 
 /** A golden case in the user's own file. */
 export interface FileCase {
@@ -164,3 +166,27 @@ function checkCases(path: string, cases: unknown): FileCase[] {
   });
   return cases as FileCase[];
 }
+
+const shape = {
+  file: z
+    .string()
+    .regex(/\.(ts|mts|js|mjs)$/, "a reward is a .ts, .mts, .js or .mjs file")
+    .describe("module exporting reward(input); relative to the config"),
+  correct: z.boolean().optional().describe("this part decides what accuracy counts (value 1 or more)"),
+  timeout_ms: z
+    .int()
+    .min(50)
+    .default(10_000)
+    .describe("longest call for one completion; the file runs in its own thread and is stopped then"),
+};
+
+export const file = defineReward({
+  kind: "file",
+  judges: true,
+  options: shape,
+  async open({ file: path, timeout_ms }) {
+    const loaded = await loadRewardFile(path);
+    return { score: (inputs) => loaded.score(inputs, timeout_ms), close: () => loaded.close() };
+  },
+  cases: [],
+});

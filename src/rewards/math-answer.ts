@@ -1,8 +1,19 @@
+import { z } from "zod";
 import type { RewardInput, RewardPartResult } from "../types.ts";
-import type { MathOptions } from "./answer-options.ts";
-import type { GoldenCase } from "./cases.ts";
+import { defineReward, type PartOptions } from "./define.ts";
 import { boxes, extractAnswer } from "./extract.ts";
 import { gradeAnswers } from "./math/grader.ts";
+import { answering } from "./part-options.ts";
+
+const shape = {
+  ...answering(["last-boxed", "last-answer-tag", "hash", "answer-is"]),
+  timeout_ms: z
+    .int()
+    .min(50)
+    .default(2000)
+    .describe("longest comparison of one answer; real ones take under a millisecond"),
+};
+export type MathOptions = PartOptions<typeof shape>;
 
 /** Where the gold answer stands in a column that holds a worked solution. */
 function goldAnswer(answer: string): string {
@@ -50,27 +61,37 @@ export async function mathRewards(
   });
 }
 
-export const mathCases: readonly GoldenCase[] = [
-  { options: {}, input: { completion: "So \\boxed{\\frac12}.", answer: "0.5" }, expect: 1 },
-  { options: {}, input: { completion: "\\boxed{3} no, \\boxed{4}", answer: "4" }, expect: 1 },
-  { options: {}, input: { completion: "<answer>2\\sqrt3</answer>", answer: "\\sqrt{12}" }, expect: 1 },
-  { options: {}, input: { completion: "The answer is $x=5$.", answer: "5" }, expect: 1 },
-  { options: {}, input: { completion: "\\boxed{(-\\infty,2)}", answer: "(-\\infty, 2]" }, expect: 0 },
-  { options: {}, input: { completion: "\\boxed{1,2}", answer: "(1,2)" }, expect: 0 },
-  { options: {}, input: { completion: "I do not know", answer: "5" }, expect: 0, status: "unparsed" },
-  { options: {}, input: { completion: "", answer: "5" }, expect: 0, status: "unparsed" },
-  { options: {}, input: { completion: "\\boxed{5}", answer: "\\int x" }, expect: 0, status: "error" },
-  { options: { wrong: -0.5, unparsed: -1 }, input: { completion: "\\boxed{6}", answer: "5" }, expect: -0.5 },
-  {
-    options: { wrong: -0.5, unparsed: -1 },
-    input: { completion: "6", answer: "5" },
-    expect: -1,
-    status: "unparsed",
-  },
-  {
-    options: { after: "</think>" },
-    input: { completion: "\\boxed{5}</think>", answer: "5" },
-    expect: 0,
-    status: "unparsed",
-  },
-];
+export const math = defineReward({
+  kind: "math",
+  judges: true,
+  options: shape,
+  scoreAll: mathRewards,
+  cases: [
+    { options: {}, input: { completion: "So \\boxed{\\frac12}.", answer: "0.5" }, expect: 1 },
+    { options: {}, input: { completion: "\\boxed{3} no, \\boxed{4}", answer: "4" }, expect: 1 },
+    { options: {}, input: { completion: "<answer>2\\sqrt3</answer>", answer: "\\sqrt{12}" }, expect: 1 },
+    { options: {}, input: { completion: "The answer is $x=5$.", answer: "5" }, expect: 1 },
+    { options: {}, input: { completion: "\\boxed{(-\\infty,2)}", answer: "(-\\infty, 2]" }, expect: 0 },
+    { options: {}, input: { completion: "\\boxed{1,2}", answer: "(1,2)" }, expect: 0 },
+    { options: {}, input: { completion: "I do not know", answer: "5" }, expect: 0, status: "unparsed" },
+    { options: {}, input: { completion: "", answer: "5" }, expect: 0, status: "unparsed" },
+    { options: {}, input: { completion: "\\boxed{5}", answer: "\\int x" }, expect: 0, status: "error" },
+    {
+      options: { wrong: -0.5, unparsed: -1 },
+      input: { completion: "\\boxed{6}", answer: "5" },
+      expect: -0.5,
+    },
+    {
+      options: { wrong: -0.5, unparsed: -1 },
+      input: { completion: "6", answer: "5" },
+      expect: -1,
+      status: "unparsed",
+    },
+    {
+      options: { after: "</think>" },
+      input: { completion: "\\boxed{5}</think>", answer: "5" },
+      expect: 0,
+      status: "unparsed",
+    },
+  ],
+});

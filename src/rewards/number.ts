@@ -1,8 +1,24 @@
+import { z } from "zod";
 import type { RewardInput, RewardPartResult } from "../types.ts";
-import type { NumberOptions } from "./answer-options.ts";
-import type { GoldenCase } from "./cases.ts";
+import { defineReward, type PartOptions } from "./define.ts";
 import { extractAnswer } from "./extract.ts";
 import { equalRationals, type Rational, readNumber, toNumber } from "./math/rational.ts";
+import { answering } from "./part-options.ts";
+
+const shape = {
+  ...answering(["last-answer-tag", "last-boxed", "hash", "last-number"]),
+  tolerance: z
+    .number()
+    .min(0)
+    .default(0)
+    .describe("largest absolute difference; 0: decimals are compared exactly, 0.50 = 0.5 holds anyway"),
+  relative_tolerance: z
+    .number()
+    .min(0)
+    .default(0)
+    .describe("largest difference as a share of the gold answer; 0: no rounding is forgiven"),
+};
+export type NumberOptions = PartOptions<typeof shape>;
 
 /** The number that a text is, with or without a unit behind it: "9 (apples)", "$1,234.50", "3/4". */
 function numberOf(text: string): { value: Rational; percent: boolean } | null {
@@ -50,17 +66,23 @@ function near(found: Rational, gold: Rational, options: NumberOptions): boolean 
   return allowed > 0 && Math.abs(toNumber(found) - toNumber(gold)) <= allowed * (1 + 1e-12);
 }
 
-export const numberCases: readonly GoldenCase[] = [
-  { options: {}, input: { completion: "So she has 1,234 apples.", answer: "1234" }, expect: 1 },
-  { options: {}, input: { completion: "#### 18", answer: "Janet sells 9.\n#### 18" }, expect: 1 },
-  { options: {}, input: { completion: "$2.50", answer: "2.5" }, expect: 1 },
-  { options: {}, input: { completion: "50%", answer: "0.5" }, expect: 1 },
-  { options: {}, input: { completion: "50%", answer: "50" }, expect: 1 },
-  { options: {}, input: { completion: "50", answer: "0.5" }, expect: 0 },
-  { options: {}, input: { completion: "9", answer: "9 (apples)" }, expect: 1 },
-  { options: {}, input: { completion: "19", answer: "18" }, expect: 0 },
-  { options: {}, input: { completion: "none", answer: "18" }, expect: 0, status: "unparsed" },
-  { options: {}, input: { completion: "18", answer: "north" }, expect: 0, status: "error" },
-  { options: { tolerance: 0.1 }, input: { completion: "3.3", answer: "3.2" }, expect: 1 },
-  { options: { tolerance: 0.1 }, input: { completion: "3.31", answer: "3.2" }, expect: 0 },
-];
+export const number = defineReward({
+  kind: "number",
+  judges: true,
+  options: shape,
+  score: numberReward,
+  cases: [
+    { options: {}, input: { completion: "So she has 1,234 apples.", answer: "1234" }, expect: 1 },
+    { options: {}, input: { completion: "#### 18", answer: "Janet sells 9.\n#### 18" }, expect: 1 },
+    { options: {}, input: { completion: "$2.50", answer: "2.5" }, expect: 1 },
+    { options: {}, input: { completion: "50%", answer: "0.5" }, expect: 1 },
+    { options: {}, input: { completion: "50%", answer: "50" }, expect: 1 },
+    { options: {}, input: { completion: "50", answer: "0.5" }, expect: 0 },
+    { options: {}, input: { completion: "9", answer: "9 (apples)" }, expect: 1 },
+    { options: {}, input: { completion: "19", answer: "18" }, expect: 0 },
+    { options: {}, input: { completion: "none", answer: "18" }, expect: 0, status: "unparsed" },
+    { options: {}, input: { completion: "18", answer: "north" }, expect: 0, status: "error" },
+    { options: { tolerance: 0.1 }, input: { completion: "3.3", answer: "3.2" }, expect: 1 },
+    { options: { tolerance: 0.1 }, input: { completion: "3.31", answer: "3.2" }, expect: 0 },
+  ],
+});

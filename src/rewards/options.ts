@@ -1,37 +1,9 @@
 import { z } from "zod";
-import {
-  exactOptions,
-  fileOptions,
-  mathOptions,
-  modeAnswerOptions,
-  numberOptions,
-  ruleServerOptions,
-} from "./answer-options.ts";
-import {
-  contradictionOptions,
-  cosineLengthOptions,
-  finishedOptions,
-  lengthOptions,
-  repetitionOptions,
-  tagFormatOptions,
-  triggerOptions,
-} from "./form-options.ts";
+import { optionUnion } from "../lib/option-union.ts";
+import type { RewardKind } from "./define.ts";
+import { rewardKinds } from "./kinds.ts";
 
-export const rewardPartOptions = z.discriminatedUnion("kind", [
-  exactOptions,
-  tagFormatOptions,
-  numberOptions,
-  mathOptions,
-  modeAnswerOptions,
-  ruleServerOptions,
-  lengthOptions,
-  cosineLengthOptions,
-  repetitionOptions,
-  contradictionOptions,
-  finishedOptions,
-  triggerOptions,
-  fileOptions,
-]);
+export const rewardPartOptions = optionUnion(rewardKinds);
 
 export type RewardSpec = z.infer<typeof rewardPartOptions>;
 
@@ -40,22 +12,18 @@ export function partName(spec: Pick<RewardSpec, "kind" | "name">): string {
   return spec.name ?? spec.kind;
 }
 
-const decidingKinds: readonly RewardSpec["kind"][] = [
-  "exact",
-  "number",
-  "math",
-  "mode-answer",
-  "rule-server",
-  "file",
-];
+const byKind = new Map(rewardKinds.map((kind) => [kind.kind, kind]));
+
+/** The declaration behind a part. */
+export function kindOf({ kind }: Pick<RewardSpec, "kind">): RewardKind<string, z.ZodType, RewardSpec> {
+  return byKind.get(kind) as unknown as RewardKind<string, z.ZodType, RewardSpec>;
+}
 
 /** Index of the part that decides `correct`: the one that says so, else the first that compares; -1: none does. */
 export function decidingPart(specs: readonly RewardSpec[]): number {
   const named = specs.findIndex((spec) => "correct" in spec && spec.correct === true);
   if (named >= 0) return named;
-  return specs.findIndex(
-    (spec) => decidingKinds.includes(spec.kind) && !("correct" in spec && spec.correct === false),
-  );
+  return specs.findIndex((spec) => kindOf(spec).judges && !("correct" in spec && spec.correct === false));
 }
 
 export function requiredNames(spec: Pick<RewardSpec, "requires">): readonly string[] {
@@ -85,10 +53,11 @@ export const rewardPartsOptions = z
         );
       }
       for (const required of requiredNames(spec)) {
-        if (specs[names.get(required) ?? -1]?.kind === "cosine-length") {
+        const other = specs[names.get(required) ?? -1];
+        if (other !== undefined && kindOf(other).phase === "verdict") {
           fault(
             [index, "requires"],
-            `${required} is a cosine-length part, which is worked out last; require another`,
+            `${required} is a ${other.kind} part, which is worked out last; require another`,
           );
         }
         if (!names.has(required)) {
@@ -103,15 +72,13 @@ export const rewardPartsOptions = z
       if ("correct" in spec && spec.correct === true && ++deciders > 1) {
         fault([index, "correct"], "another part decides correctness already; leave it true on one part");
       }
-      if (spec.kind === "length" && spec.max <= spec.limit) {
-        fault([index, "max"], `it must exceed limit = ${spec.limit}; the penalty grows between the two`);
-      }
+      kindOf(spec).check?.(spec, (key, message) => fault([index, key], message));
     });
     specs.forEach((spec, index) => {
-      if (spec.kind === "cosine-length" && decidingPart(specs) < 0) {
+      if (kindOf(spec).phase === "verdict" && decidingPart(specs) < 0) {
         fault(
           [index, "kind"],
-          "cosine-length must know whether the answer is right; add an exact, number, math or file part (weight: 0 only measures)",
+          `${spec.kind} must know whether the answer is right; add an exact, number, math or file part (weight: 0 only measures)`,
         );
       }
     });

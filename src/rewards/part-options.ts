@@ -30,7 +30,6 @@ export const common = {
 /** What parts that compare an answer share. */
 export function answering(extract: z.infer<typeof extraction>[]) {
   return {
-    ...common,
     extract: z
       .union([extraction.transform((one) => [one]), z.array(extraction).min(1)])
       .default(extract)
@@ -48,7 +47,7 @@ export function answering(extract: z.infer<typeof extraction>[]) {
       .boolean()
       .optional()
       .describe(
-        "this part decides what accuracy counts; by default the first of exact, number, math, mode-answer, rule-server, file does",
+        "this part decides what accuracy counts; by default the first part that compares answers does",
       ),
     right: z.number().default(1).describe("value of a right answer; 1 makes the sum of weights the maximum"),
     wrong: z

@@ -5,10 +5,37 @@
  * a box that cannot be read; right; wrong. A gold answer that cannot be read and a timeout, malformed too in the
  * code, are failed rewards here: no score.
  */
+import { z } from "zod";
 import type { RewardInput, RewardPartResult } from "../types.ts";
-import { mathOptions, type RuleServerOptions } from "./answer-options.ts";
-import type { GoldenCase } from "./cases.ts";
-import { mathRewards } from "./math-answer.ts";
+import { defineReward, type PartOptions } from "./define.ts";
+import { math, mathRewards } from "./math-answer.ts";
+
+const shape = {
+  correct: z.boolean().optional().describe("this part decides what accuracy counts; it does by default"),
+  right: z.number().default(1).describe("value when the last \\boxed{} equals the answer; LIMR's code"),
+  wrong: z.number().default(-0.5).describe("value of a well-formed wrong answer; LIMR's code"),
+  malformed: z
+    .number()
+    .default(-1)
+    .describe(
+      "value without an end token or a box, with too many boxes, foreign characters or repeats; LIMR's code",
+    ),
+  max_boxes: z
+    .int()
+    .min(1)
+    .default(4)
+    .describe("more \\boxed than this are malformed; LIMR's code: 5 or more"),
+  max_foreign_share: z
+    .number()
+    .min(0)
+    .max(1)
+    .default(0.3)
+    .describe("largest share of characters outside ASCII and mathematical operators; LIMR's code"),
+  repeat_chars: z.int().min(1).default(5).describe("shortest chunk that counts as repeated; LIMR's code"),
+  repeat_times: z.int().min(2).default(5).describe("times in a row that make it malformed; LIMR's code"),
+  timeout_ms: z.int().min(50).default(2000).describe("longest comparison of one answer; LIMR's code: 2 s"),
+};
+export type RuleServerOptions = PartOptions<typeof shape>;
 
 type Judged = RewardPartResult & { right: boolean };
 
@@ -61,7 +88,7 @@ export async function ruleServerRewards(
   const { right, wrong, malformed: value, timeout_ms } = options;
   const graded = await mathRewards(
     whole,
-    mathOptions.parse({ kind: "math", extract: "last-boxed", right, wrong, unparsed: value, timeout_ms }),
+    math.options.parse({ kind: "math", extract: "last-boxed", right, wrong, unparsed: value, timeout_ms }),
   );
   let next = 0;
   return reasons.map((note) =>
@@ -71,48 +98,54 @@ export async function ruleServerRewards(
 
 const box = (times: number) => Array.from({ length: times }, (_, i) => `step ${i}: \\boxed{4}`).join("\n");
 
-export const ruleServerCases: readonly GoldenCase[] = [
-  { options: {}, input: { completion: "so \\boxed{4}", answer: "4" }, expect: 1 },
-  { options: {}, input: { completion: "so \\boxed{5}", answer: "4" }, expect: -0.5 },
-  { options: {}, input: { completion: "no \\boxed{5} but \\boxed{4}", answer: "4" }, expect: 1 },
-  {
-    options: {},
-    input: { completion: "so \\boxed{4}", answer: "4", finishReason: "length" },
-    expect: -1,
-    status: "unparsed",
-  },
-  {
-    options: {},
-    input: { completion: "so \\boxed{4}\nuser\n", answer: "4", finishReason: "stop" },
-    expect: -1,
-    status: "unparsed",
-  },
-  { options: {}, input: { completion: "it is 4", answer: "4" }, expect: -1, status: "unparsed" },
-  { options: {}, input: { completion: "", answer: "4" }, expect: -1, status: "unparsed" },
-  { options: {}, input: { completion: box(4), answer: "4" }, expect: 1 },
-  { options: {}, input: { completion: box(5), answer: "4" }, expect: -1, status: "unparsed" },
-  {
-    options: {},
-    input: { completion: "所以答案是四因为 \\boxed{4}", answer: "4" },
-    expect: -1,
-    status: "unparsed",
-  },
-  { options: {}, input: { completion: "∀x ∈ A: x ≤ 4, \\boxed{4}", answer: "4" }, expect: 1 },
-  {
-    options: {},
-    input: { completion: `${"abcde".repeat(5)} \\boxed{4}`, answer: "4" },
-    expect: -1,
-    status: "unparsed",
-  },
-  { options: {}, input: { completion: `${"abcde".repeat(4)} \\boxed{4}`, answer: "4" }, expect: 1 },
-  { options: {}, input: { completion: `${"abcd".repeat(6)} \\boxed{4}`, answer: "4" }, expect: 1 },
-  {
-    options: {},
-    input: { completion: `${"abcd".repeat(10)} \\boxed{4}`, answer: "4" },
-    expect: -1,
-    status: "unparsed",
-  },
-  { options: {}, input: { completion: `${"wait,\n".repeat(9)} \\boxed{4}`, answer: "4" }, expect: 1 },
-  { options: {}, input: { completion: "so \\boxed{4", answer: "4" }, expect: -1, status: "unparsed" },
-  { options: {}, input: { completion: "so \\boxed{4}", answer: "\\int x" }, expect: 0, status: "error" },
-];
+export const ruleServer = defineReward({
+  kind: "rule-server",
+  judges: true,
+  options: shape,
+  scoreAll: ruleServerRewards,
+  cases: [
+    { options: {}, input: { completion: "so \\boxed{4}", answer: "4" }, expect: 1 },
+    { options: {}, input: { completion: "so \\boxed{5}", answer: "4" }, expect: -0.5 },
+    { options: {}, input: { completion: "no \\boxed{5} but \\boxed{4}", answer: "4" }, expect: 1 },
+    {
+      options: {},
+      input: { completion: "so \\boxed{4}", answer: "4", finishReason: "length" },
+      expect: -1,
+      status: "unparsed",
+    },
+    {
+      options: {},
+      input: { completion: "so \\boxed{4}\nuser\n", answer: "4", finishReason: "stop" },
+      expect: -1,
+      status: "unparsed",
+    },
+    { options: {}, input: { completion: "it is 4", answer: "4" }, expect: -1, status: "unparsed" },
+    { options: {}, input: { completion: "", answer: "4" }, expect: -1, status: "unparsed" },
+    { options: {}, input: { completion: box(4), answer: "4" }, expect: 1 },
+    { options: {}, input: { completion: box(5), answer: "4" }, expect: -1, status: "unparsed" },
+    {
+      options: {},
+      input: { completion: "所以答案是四因为 \\boxed{4}", answer: "4" },
+      expect: -1,
+      status: "unparsed",
+    },
+    { options: {}, input: { completion: "∀x ∈ A: x ≤ 4, \\boxed{4}", answer: "4" }, expect: 1 },
+    {
+      options: {},
+      input: { completion: `${"abcde".repeat(5)} \\boxed{4}`, answer: "4" },
+      expect: -1,
+      status: "unparsed",
+    },
+    { options: {}, input: { completion: `${"abcde".repeat(4)} \\boxed{4}`, answer: "4" }, expect: 1 },
+    { options: {}, input: { completion: `${"abcd".repeat(6)} \\boxed{4}`, answer: "4" }, expect: 1 },
+    {
+      options: {},
+      input: { completion: `${"abcd".repeat(10)} \\boxed{4}`, answer: "4" },
+      expect: -1,
+      status: "unparsed",
+    },
+    { options: {}, input: { completion: `${"wait,\n".repeat(9)} \\boxed{4}`, answer: "4" }, expect: 1 },
+    { options: {}, input: { completion: "so \\boxed{4", answer: "4" }, expect: -1, status: "unparsed" },
+    { options: {}, input: { completion: "so \\boxed{4}", answer: "\\int x" }, expect: 0, status: "error" },
+  ],
+});

@@ -1,28 +1,11 @@
 /** Joins the parts: one score per completion, with a status, and an end to the run when too many fail. */
 import { RewardError } from "../lib/errors.ts";
 import type { RewardInput, RewardPartResult, RewardStatus, ScoredCompletion } from "../types.ts";
-import type { FileOptions } from "./answer-options.ts";
-import { contradictionReward } from "./contradiction.ts";
-import { cosineLengthReward } from "./cosine-length.ts";
-import { exactReward } from "./exact.ts";
-import { loadRewardFile, type RewardFile } from "./file.ts";
-import { finishedReward } from "./finished.ts";
-import type { CosineLengthOptions } from "./form-options.ts";
-import { lengthReward } from "./length.ts";
-import { mathRewards } from "./math-answer.ts";
-import { modeAnswerRewards } from "./mode-answer.ts";
-import { numberReward } from "./number.ts";
-import { decidingPart, partName, type RewardSpec, requiredNames } from "./options.ts";
-import { repetitionReward } from "./repetition.ts";
-import { ruleServerRewards } from "./rule-server.ts";
-import { tagFormatReward } from "./tag-format.ts";
+import type { Judged, OpenPart } from "./define.ts";
+import { decidingPart, kindOf, partName, type RewardSpec, requiredNames } from "./options.ts";
 import { thinks } from "./thinking.ts";
-import { triggerReward } from "./trigger.ts";
 
 export type Score = Pick<ScoredCompletion, "reward" | "status" | "parts" | "correct" | "thinks">;
-
-/** A part's result; `right` where the part compares answers, whatever value its options give that. */
-type Judged = RewardPartResult & { right?: boolean };
 
 export interface ScoreContext {
   /** Largest share of a batch's completions with status error or timeout; more end the run. */
@@ -45,59 +28,6 @@ export function worstStatus(statuses: readonly RewardStatus[]): RewardStatus {
 
 const holds = (result: Judged): boolean => result.right ?? (result.status === "ok" && result.value >= 1);
 
-/** A pure function's exception is a result too: status error, never a score. */
-function guarded(inputs: readonly RewardInput[], score: (input: RewardInput) => Judged): Judged[] {
-  return inputs.map((input) => {
-    try {
-      const result = score(input);
-      if (!Number.isFinite(result.value)) {
-        return { value: 0, status: "error", note: `the value is ${result.value}` };
-      }
-      return result;
-    } catch (error) {
-      return { value: 0, status: "error", note: error instanceof Error ? error.message : String(error) };
-    }
-  });
-}
-
-/** Results of one part that looks at nothing but the completion. [B] */
-async function scorePart(
-  spec: Exclude<RewardSpec, CosineLengthOptions>,
-  inputs: readonly RewardInput[],
-  files: ReadonlyMap<RewardSpec, RewardFile>,
-): Promise<Judged[]> {
-  switch (spec.kind) {
-    case "exact":
-      return guarded(inputs, (input) => exactReward(input, spec));
-    case "tag-format":
-      return guarded(inputs, (input) => tagFormatReward(input, spec));
-    case "number":
-      return guarded(inputs, (input) => numberReward(input, spec));
-    case "math":
-      return mathRewards(inputs, spec);
-    case "mode-answer":
-      return modeAnswerRewards(inputs, spec);
-    case "rule-server":
-      return ruleServerRewards(inputs, spec);
-    case "length":
-      return guarded(inputs, (input) => lengthReward(input, spec));
-    case "repetition":
-      return guarded(inputs, (input) => repetitionReward(input, spec));
-    case "contradiction":
-      return guarded(inputs, (input) => contradictionReward(input, spec));
-    case "finished":
-      return guarded(inputs, (input) => finishedReward(input, spec));
-    case "trigger":
-      return guarded(inputs, (input) => triggerReward(input, spec));
-    case "file":
-      return files.get(spec)!.score(inputs, spec.timeout_ms);
-    default: {
-      const unreachable: never = spec;
-      throw new Error(`reward ${JSON.stringify(unreachable)}`);
-    }
-  }
-}
-
 /** Sets a part to 0 where a part it requires does not hold. */
 function applyRequirements(spec: RewardSpec, result: Judged, others: ReadonlyMap<string, Judged>): Judged {
   const missing = requiredNames(spec).find((name) => {
@@ -113,7 +43,7 @@ function applyRequirements(spec: RewardSpec, result: Judged, others: ReadonlyMap
  * Loads what the parts need and returns the function that scores batches.
  *
  * Parts are taken in their order; a part with `requires` is 0 unless those parts hold (a right answer, or a value of
- * 1 or more). `correct` is what the deciding part says after that; cosine-length parts, which look at it, come last.
+ * 1 or more). `correct` is what the deciding part says after that; parts of the phase `verdict`, which look at it, come last.
  * The reward is the sum of weight * value.
  * @param specs parts as `rewardPartsOptions` resolves them
  * @throws ConfigError when a reward file cannot be loaded
@@ -122,21 +52,19 @@ export async function createScorer(
   specs: readonly RewardSpec[],
   context: ScoreContext,
 ): Promise<Scorer & { close(): Promise<void> }> {
-  const files = new Map<RewardSpec, RewardFile>();
+  const opened = new Map<RewardSpec, OpenPart>();
   const close = async (): Promise<void> => {
-    await Promise.all([...files.values()].map((file) => file.close()));
-    files.clear();
+    await Promise.all([...opened.values()].map((part) => part.close?.()));
+    opened.clear();
   };
   try {
-    for (const spec of specs) {
-      if (spec.kind === "file") files.set(spec, await loadRewardFile((spec as FileOptions).file));
-    }
+    for (const spec of specs) opened.set(spec, await kindOf(spec).open(spec));
   } catch (error) {
     await close();
     throw error;
   }
   const score = async (inputs: readonly RewardInput[]): Promise<Score[]> => {
-    const scores = await scoreBatch(inputs, specs, files);
+    const scores = await scoreBatch(inputs, specs, opened);
     checkErrors(inputs, scores, context.maxErrorShare);
     return scores;
   };
@@ -146,30 +74,35 @@ export async function createScorer(
 async function scoreBatch(
   inputs: readonly RewardInput[],
   specs: readonly RewardSpec[],
-  files: ReadonlyMap<RewardSpec, RewardFile>,
+  opened: ReadonlyMap<RewardSpec, OpenPart>,
 ): Promise<Score[]> {
   const results = inputs.map(() => new Map<string, Judged>());
-  for (const spec of specs) {
-    if (spec.kind === "cosine-length") continue;
-    const judged = await scorePart(spec, inputs, files);
-    results.forEach((parts, row) => {
-      parts.set(partName(spec), applyRequirements(spec, judged[row]!, parts));
-    });
-  }
   const decider = specs[decidingPart(specs)];
-  const opening = specs.find((spec) => spec.kind === "mode-answer")?.direct_opening;
+  const decisionOf = (row: number) =>
+    decider === undefined ? undefined : results[row]!.get(partName(decider));
+  for (const phase of ["completion", "verdict"] as const) {
+    const decisions = phase === "completion" ? [] : inputs.map((_, row) => decisionOf(row));
+    const correct = decisions.map((one) =>
+      one === undefined || failedStatus(one.status) ? null : holds(one),
+    );
+    for (const spec of specs) {
+      if (kindOf(spec).phase !== phase) continue;
+      const judged = await opened.get(spec)!.score(inputs, correct);
+      for (const [row, parts] of results.entries()) {
+        const decision = decisions[row];
+        const result: Judged =
+          decision !== undefined && failedStatus(decision.status)
+            ? { value: 0, status: decision.status, note: "whether the answer is right is not known" }
+            : judged[row]!;
+        parts.set(partName(spec), applyRequirements(spec, result, parts));
+      }
+    }
+  }
+  const opening = specs.flatMap((spec) => kindOf(spec).directOpening?.(spec) ?? [])[0];
   return inputs.map((input, row) => {
     const found = results[row]!;
-    const decision = decider === undefined ? undefined : found.get(partName(decider));
+    const decision = decisionOf(row);
     const correct = decision !== undefined && holds(decision);
-    for (const spec of specs) {
-      if (spec.kind !== "cosine-length") continue;
-      const failed = decision?.status === "error" || decision?.status === "timeout";
-      const result: Judged = failed
-        ? { value: 0, status: decision.status, note: "whether the answer is right is not known" }
-        : guarded([input], () => cosineLengthReward(input, spec, correct))[0]!;
-      found.set(partName(spec), applyRequirements(spec, result, found));
-    }
     const parts: Record<string, RewardPartResult> = {};
     let reward = 0;
     for (const spec of specs) {

@@ -1,6 +1,50 @@
+import { z } from "zod";
 import type { RewardInput, RewardPartResult } from "../types.ts";
-import type { GoldenCase } from "./cases.ts";
-import type { TagFormatOptions } from "./form-options.ts";
+import { defineReward, type PartOptions } from "./define.ts";
+
+const tagName = z.string().regex(/^[A-Za-z][\w-]*$/, "write the tag's name without brackets, such as think");
+
+/** What may stand outside the tags. */
+const gap = z.enum(["none", "space", "any"]);
+
+const shape = {
+  tags: z
+    .union([z.array(tagName), z.array(z.array(tagName).min(1)).min(1)])
+    .default(["think", "answer"])
+    .describe(
+      "tags in order, such as [think, answer]; several layouts as lists of lists, any of which may match. R1's layout by default",
+    ),
+  once: z
+    .boolean()
+    .default(true)
+    .describe("every tag exactly once: otherwise a doubled answer block still passes, and is exploited"),
+  prompt_opens: z
+    .enum(["auto", "always", "never"])
+    .default("auto")
+    .describe("is the first tag opened by the prompt? auto: when the prompt's text ends with it"),
+  before: gap.default("none").describe("text allowed before the first tag; none: the policy starts with it"),
+  between: gap
+    .default("space")
+    .describe("text allowed between blocks; space, as in <think>..</think>\\n<answer>"),
+  after: gap.default("none").describe("text allowed behind the last tag; none teaches to stop there"),
+  nonempty: z
+    .array(tagName)
+    .default([])
+    .describe(
+      "tags whose content must not be blank; none: an empty think block is an answer without thinking",
+    ),
+  strings: z
+    .array(z.string().min(1))
+    .default([])
+    .describe('further texts that must occur exactly once, such as "\\n</think>\\n"'),
+  partial: z
+    .boolean()
+    .default(false)
+    .describe(
+      "score the share of rules that hold instead of all or nothing; all or nothing cannot be half exploited",
+    ),
+};
+export type TagFormatOptions = PartOptions<typeof shape>;
 
 type Gap = TagFormatOptions["before"];
 
@@ -99,35 +143,41 @@ export function tagFormatReward(input: RewardInput, options: TagFormatOptions): 
 }
 
 const lab = "3+8*5-9=<think>\n";
-export const tagFormatCases: readonly GoldenCase[] = [
-  { options: {}, input: { completion: "<think>a</think>\n<answer>6</answer>" }, expect: 1 },
-  { options: {}, input: { completion: "<think></think><answer>6</answer>" }, expect: 1 },
-  { options: {}, input: { completion: "<think>a</think><answer>6</answer>\n" }, expect: 0 },
-  { options: {}, input: { completion: "<think>a</think> so <answer>6</answer>" }, expect: 0 },
-  { options: {}, input: { completion: "<think>a</think><answer>5</answer><answer>6</answer>" }, expect: 0 },
-  {
-    options: { once: false },
-    input: { completion: "<think>a</think><answer>5</answer><answer>6</answer>" },
-    expect: 1,
-  },
-  { options: {}, input: { completion: "6" }, expect: 0 },
-  { options: {}, input: { completion: "" }, expect: 0 },
-  { options: {}, input: { promptText: lab, completion: "3+8=1\n</think><answer>6</answer>" }, expect: 1 },
-  { options: {}, input: { promptText: lab, completion: "<think></think><answer>6</answer>" }, expect: 0 },
-  {
-    options: { nonempty: ["think"] },
-    input: { completion: "<think> </think><answer>6</answer>" },
-    expect: 0,
-  },
-  {
-    options: { tags: [["think", "answer"], ["answer"]] },
-    input: { completion: "<answer>6</answer>" },
-    expect: 1,
-  },
-  { options: { tags: [], strings: ["\n</think>\n"] }, input: { completion: "a\n</think>\nb" }, expect: 1 },
-  {
-    options: { tags: [], strings: ["<think>\n", "\n</think>\n"], partial: true },
-    input: { completion: "a\n</think>\nb" },
-    expect: 0.5,
-  },
-];
+export const tagFormat = defineReward({
+  kind: "tag-format",
+  judges: false,
+  options: shape,
+  score: tagFormatReward,
+  cases: [
+    { options: {}, input: { completion: "<think>a</think>\n<answer>6</answer>" }, expect: 1 },
+    { options: {}, input: { completion: "<think></think><answer>6</answer>" }, expect: 1 },
+    { options: {}, input: { completion: "<think>a</think><answer>6</answer>\n" }, expect: 0 },
+    { options: {}, input: { completion: "<think>a</think> so <answer>6</answer>" }, expect: 0 },
+    { options: {}, input: { completion: "<think>a</think><answer>5</answer><answer>6</answer>" }, expect: 0 },
+    {
+      options: { once: false },
+      input: { completion: "<think>a</think><answer>5</answer><answer>6</answer>" },
+      expect: 1,
+    },
+    { options: {}, input: { completion: "6" }, expect: 0 },
+    { options: {}, input: { completion: "" }, expect: 0 },
+    { options: {}, input: { promptText: lab, completion: "3+8=1\n</think><answer>6</answer>" }, expect: 1 },
+    { options: {}, input: { promptText: lab, completion: "<think></think><answer>6</answer>" }, expect: 0 },
+    {
+      options: { nonempty: ["think"] },
+      input: { completion: "<think> </think><answer>6</answer>" },
+      expect: 0,
+    },
+    {
+      options: { tags: [["think", "answer"], ["answer"]] },
+      input: { completion: "<answer>6</answer>" },
+      expect: 1,
+    },
+    { options: { tags: [], strings: ["\n</think>\n"] }, input: { completion: "a\n</think>\nb" }, expect: 1 },
+    {
+      options: { tags: [], strings: ["<think>\n", "\n</think>\n"], partial: true },
+      input: { completion: "a\n</think>\nb" },
+      expect: 0.5,
+    },
+  ],
+});

@@ -7,11 +7,29 @@
  *   P_over    the label says that it needs none, and the completion thinks
  *   P_format  the completion is not one think block at its start, followed by an answer that is not blank
  */
+import { z } from "zod";
 import type { RewardInput, RewardPartResult } from "../types.ts";
-import type { GoldenCase } from "./cases.ts";
-import type { TriggerOptions } from "./form-options.ts";
+import { defineReward, type PartOptions } from "./define.ts";
 import { matchLayout } from "./tag-format.ts";
 import { thinks } from "./thinking.ts";
+
+const shape = {
+  weight: z
+    .number()
+    .default(-1)
+    .describe("factor in the sum: minus AdaCoT's alpha1 (miss), alpha2 (over) or gamma (format); 0 measures"),
+  counts: z
+    .enum(["miss", "over", "format"])
+    .describe(
+      "what has the value 1: no thinking where the label asks for it, thinking where it does not, or a completion that is not one think block with an answer behind it",
+    ),
+  label: z
+    .string()
+    .min(1)
+    .default("needs_thinking")
+    .describe("column that says whether a prompt needs thought: true or false (rlpt label writes it)"),
+};
+export type TriggerOptions = PartOptions<typeof shape>;
 
 /** What `rlpt label` writes, what a table may hold, and what people type. @returns null when it is no label */
 export function readLabel(value: unknown): boolean | null {
@@ -52,39 +70,45 @@ const needs = { fields: { needs_thinking: true } };
 const needsNone = { fields: { needs_thinking: false } };
 const full = "<think>because</think>Paris";
 const empty = "<think></think>Paris";
-export const triggerCases: readonly GoldenCase[] = [
-  { options: { counts: "miss" }, input: { ...needs, completion: empty }, expect: 1 },
-  { options: { counts: "miss" }, input: { ...needs, completion: full }, expect: 0 },
-  { options: { counts: "miss" }, input: { ...needsNone, completion: empty }, expect: 0 },
-  { options: { counts: "miss" }, input: { ...needs, completion: "<think>\n \n</think>Paris" }, expect: 1 },
-  { options: { counts: "miss" }, input: { ...needs, completion: "Paris" }, expect: 1 },
-  { options: { counts: "over" }, input: { ...needsNone, completion: full }, expect: 1 },
-  { options: { counts: "over" }, input: { ...needs, completion: full }, expect: 0 },
-  { options: { counts: "over" }, input: { ...needsNone, completion: empty }, expect: 0 },
-  {
-    options: { counts: "over", label: "hard" },
-    input: { fields: { hard: "no" }, promptText: "2+2=<think>\n", completion: "2+2=4</think>4" },
-    expect: 1,
-  },
-  { options: { counts: "over" }, input: { completion: full }, expect: 0, status: "error" },
-  {
-    options: { counts: "miss" },
-    input: { fields: { needs_thinking: "maybe" }, completion: full },
-    expect: 0,
-    status: "error",
-  },
-  { options: { counts: "format" }, input: { completion: full }, expect: 0 },
-  { options: { counts: "format" }, input: { completion: empty }, expect: 0 },
-  { options: { counts: "format" }, input: { completion: "Paris" }, expect: 1 },
-  { options: { counts: "format" }, input: { completion: "<think>because Paris" }, expect: 1 },
-  { options: { counts: "format" }, input: { completion: `So ${full}` }, expect: 1 },
-  { options: { counts: "format" }, input: { completion: "<think>because</think> \n" }, expect: 1 },
-  { options: { counts: "format" }, input: { completion: `${full}<think></think>` }, expect: 1 },
-  { options: { counts: "format" }, input: { completion: "<think>a</think><answer></answer>" }, expect: 1 },
-  {
-    options: { counts: "format" },
-    input: { promptText: "2=<think>\n...\n", completion: "</think>2" },
-    expect: 0,
-  },
-  { options: { counts: "format" }, input: { promptText: "2=<think>\n", completion: full }, expect: 1 },
-];
+export const trigger = defineReward({
+  kind: "trigger",
+  judges: false,
+  options: shape,
+  score: triggerReward,
+  cases: [
+    { options: { counts: "miss" }, input: { ...needs, completion: empty }, expect: 1 },
+    { options: { counts: "miss" }, input: { ...needs, completion: full }, expect: 0 },
+    { options: { counts: "miss" }, input: { ...needsNone, completion: empty }, expect: 0 },
+    { options: { counts: "miss" }, input: { ...needs, completion: "<think>\n \n</think>Paris" }, expect: 1 },
+    { options: { counts: "miss" }, input: { ...needs, completion: "Paris" }, expect: 1 },
+    { options: { counts: "over" }, input: { ...needsNone, completion: full }, expect: 1 },
+    { options: { counts: "over" }, input: { ...needs, completion: full }, expect: 0 },
+    { options: { counts: "over" }, input: { ...needsNone, completion: empty }, expect: 0 },
+    {
+      options: { counts: "over", label: "hard" },
+      input: { fields: { hard: "no" }, promptText: "2+2=<think>\n", completion: "2+2=4</think>4" },
+      expect: 1,
+    },
+    { options: { counts: "over" }, input: { completion: full }, expect: 0, status: "error" },
+    {
+      options: { counts: "miss" },
+      input: { fields: { needs_thinking: "maybe" }, completion: full },
+      expect: 0,
+      status: "error",
+    },
+    { options: { counts: "format" }, input: { completion: full }, expect: 0 },
+    { options: { counts: "format" }, input: { completion: empty }, expect: 0 },
+    { options: { counts: "format" }, input: { completion: "Paris" }, expect: 1 },
+    { options: { counts: "format" }, input: { completion: "<think>because Paris" }, expect: 1 },
+    { options: { counts: "format" }, input: { completion: `So ${full}` }, expect: 1 },
+    { options: { counts: "format" }, input: { completion: "<think>because</think> \n" }, expect: 1 },
+    { options: { counts: "format" }, input: { completion: `${full}<think></think>` }, expect: 1 },
+    { options: { counts: "format" }, input: { completion: "<think>a</think><answer></answer>" }, expect: 1 },
+    {
+      options: { counts: "format" },
+      input: { promptText: "2=<think>\n...\n", completion: "</think>2" },
+      expect: 0,
+    },
+    { options: { counts: "format" }, input: { promptText: "2=<think>\n", completion: full }, expect: 1 },
+  ],
+});

@@ -3,7 +3,7 @@
  * to lie in every checkpoint, so that a resumed run raises what an uninterrupted one would.
  */
 import { mean, standardDeviation } from "../lib/math.ts";
-import type { MetricValues } from "./metrics.ts";
+import type { MetricValues } from "../metrics/define.ts";
 
 /** Steps that are averaged, at the stage's beginning and at its present end. No alarm before two windows. */
 export const WINDOW = 10;
@@ -47,7 +47,7 @@ export const watchedMetrics = [
   "group/all_wrong",
   "group/all_truncated",
   "group/all_unparsed",
-  "group/equal_rewards",
+  "group/equal_shaped",
 ] as const;
 type Watched = (typeof watchedMetrics)[number];
 
@@ -215,7 +215,7 @@ const percent = (share: number) => `${(100 * share).toFixed(1)}%`;
 function deadGroups(cause: Watched, bound: number, words: string): Alarm["test"] {
   return ({ last }) => {
     const share = average(last, cause) ?? 0;
-    const equal = average(last, "group/equal_rewards") ?? 0;
+    const equal = average(last, "group/equal_shaped") ?? 0;
     return share >= bound && equal >= bound ? `${percent(share)} of the groups are ${words}` : null;
   };
 }
@@ -271,18 +271,18 @@ export const alarms: readonly Alarm[] = [
   },
   {
     name: "dead_groups_right",
-    needs: ["group/all_right", "group/equal_rewards"],
+    needs: ["group/all_right", "group/equal_shaped"],
     groups: true,
-    threshold: `${DEAD_RIGHT} of the groups all right, and as many of equal rewards`,
+    threshold: `${DEAD_RIGHT} of the groups all right, and as many of equal rewards after shaping`,
     meaning: "The training problems are solved: nothing is left to compare.",
     remedy: "Stop, or go on with harder problems.",
     test: deadGroups("group/all_right", DEAD_RIGHT, "all right"),
   },
   {
     name: "dead_groups_wrong",
-    needs: ["group/all_wrong", "group/equal_rewards"],
+    needs: ["group/all_wrong", "group/equal_shaped"],
     groups: true,
-    threshold: `${DEAD_WRONG} of the groups all wrong, and as many of equal rewards; not where dead_groups_truncated or dead_groups_unparsed says why`,
+    threshold: `${DEAD_WRONG} of the groups all wrong, and as many of equal rewards after shaping; not where dead_groups_truncated or dead_groups_unparsed says why`,
     meaning: "The training problems are too hard, or the reward does not see right answers.",
     remedy:
       "Look into samples.jsonl first; then use easier problems, larger groups, or a supervised stage before this one.",
@@ -295,18 +295,18 @@ export const alarms: readonly Alarm[] = [
   },
   {
     name: "dead_groups_truncated",
-    needs: ["group/all_truncated", "group/equal_rewards"],
+    needs: ["group/all_truncated", "group/equal_shaped"],
     groups: true,
-    threshold: `${DEAD_CUT} of the groups all cut at the token limit, and as many of equal rewards`,
+    threshold: `${DEAD_CUT} of the groups all cut at the token limit, and as many of equal rewards after shaping`,
     meaning: "Completions do not end within rollout.max_new_tokens.",
     remedy: "Raise rollout.max_new_tokens, or look in samples.jsonl for text that goes in circles.",
     test: deadGroups("group/all_truncated", DEAD_CUT, "cut at the token limit"),
   },
   {
     name: "dead_groups_unparsed",
-    needs: ["group/all_unparsed", "group/equal_rewards"],
+    needs: ["group/all_unparsed", "group/equal_shaped"],
     groups: true,
-    threshold: `${DEAD_CUT} of the groups all unparsed, and as many of equal rewards; not where dead_groups_truncated says why`,
+    threshold: `${DEAD_CUT} of the groups all unparsed, and as many of equal rewards after shaping; not where dead_groups_truncated says why`,
     meaning: "No reward part can read the completions.",
     remedy: "Ask for the format in the prompt, teach it in a supervised stage, or reward it.",
     test: (history) => {

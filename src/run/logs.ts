@@ -1,8 +1,9 @@
 /** The append-only files of a run: metrics.csv, eval.csv, eval-prompts.csv, samples.jsonl, prompts.csv. */
 import { join } from "node:path";
 import { RlptError } from "../lib/errors.ts";
+import type { MetricValues } from "../metrics/define.ts";
 import { type Cell, openAppendLog, openCsvLog } from "./append-log.ts";
-import { type MetricValues, openMetricsLog } from "./metrics.ts";
+import { openMetricsLog } from "./metrics.ts";
 import type { SampleRecord } from "./samples.ts";
 
 export const evaluationColumns = [

@@ -1,9 +1,7 @@
 import { RlptError } from "../lib/errors.ts";
+import type { MetricValues } from "../metrics/define.ts";
+import { leadingColumns, metricDefinition } from "../metrics/table.ts";
 import { type Cell, type CsvLog, openCsvLog } from "./append-log.ts";
-import { leadingColumns, metricDefinition } from "./metric-definitions.ts";
-
-/** Values of one step by metric name; null and undefined leave the cell blank. */
-export type MetricValues = Readonly<Record<string, number | null | undefined>>;
 
 /** metrics.csv: a row a step, flushed when it is written. */
 export interface MetricsLog {

@@ -1,5 +1,5 @@
 /** What a run says while it goes on; src/terminal shows it. */
-import type { MetricValues } from "./metrics.ts";
+import type { MetricValues } from "../metrics/define.ts";
 
 export interface ProgressRow {
   /** Steps done since the run began. */

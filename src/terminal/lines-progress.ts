@@ -1,5 +1,6 @@
 /** What a run says while it goes on. Nothing here writes by itself: the sink is given. */
-import type { MetricValues } from "../run/metrics.ts";
+import type { MetricValues } from "../metrics/define.ts";
+import { formatMetric, labelOf, lineMetrics } from "../metrics/table.ts";
 import type { Progress } from "../run/progress.ts";
 import { formatDuration, type PanelStyle } from "./panel.ts";
 import { panelProgress } from "./panel-progress.ts";
@@ -28,21 +29,12 @@ export interface ProgressOptions {
   unicode?: boolean;
 }
 
-/** Metrics worth a glance, in this order, those that the stage has. */
-const glances: readonly { metric: string; label: string; format: (value: number) => string }[] = [
-  { metric: "reward/mean", label: "reward", format: (value) => value.toFixed(3) },
-  { metric: "accuracy", label: "accuracy", format: (value) => `${(value * 100).toFixed(1)}%` },
-  { metric: "sft/loss", label: "loss", format: (value) => value.toFixed(4) },
-  { metric: "tokens/completion_mean", label: "length", format: (value) => value.toFixed(1) },
-  { metric: "time/tokens_per_s", label: "tokens/s", format: (value) => value.toFixed(0) },
-];
-
 /** "reward 0.512  accuracy 61.0%  tokens/s 5120" */
 export function summarise(metrics: MetricValues): string {
-  return glances
-    .flatMap(({ metric, label, format }) => {
-      const value = metrics[metric];
-      return typeof value === "number" ? [`${label} ${format(value)}`] : [];
+  return lineMetrics
+    .flatMap((metric) => {
+      const value = metrics[metric.name];
+      return typeof value === "number" ? [`${labelOf(metric)} ${formatMetric(metric, value)}`] : [];
     })
     .join("  ");
 }

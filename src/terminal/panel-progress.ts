@@ -1,6 +1,6 @@
 /** The panel of a running training, drawn again in its place. */
 import { stripVTControlCharacters } from "node:util";
-import type { MetricValues } from "../run/metrics.ts";
+import type { MetricValues } from "../metrics/define.ts";
 import type { Progress } from "../run/progress.ts";
 import type { ProgressOptions } from "./lines-progress.ts";
 import { courses, type PanelState, plainStyle, renderPanel } from "./panel.ts";

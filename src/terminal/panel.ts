@@ -1,6 +1,8 @@
 /** What a run looks like on a terminal: a few lines of text, from numbers. Pure. */
 import cliProgress from "cli-progress";
-import type { MetricValues } from "../run/metrics.ts";
+import type { MetricValues } from "../metrics/define.ts";
+import { formatMetric, labelOf, panelMetrics } from "../metrics/table.ts";
+import { percent } from "../metrics/values.ts";
 
 /** Colours, or nothing. */
 export interface PanelStyle {
@@ -41,38 +43,10 @@ export interface PanelLook {
   style: PanelStyle;
 }
 
-interface Glance {
-  metric: string;
-  label: string;
-  format: (value: number) => string;
-  /** Draw its course. */
-  course?: true;
-}
-
-const percent = (value: number): string => `${(100 * value).toFixed(1)}%`;
-const digits = (value: number): string => String(Number(value.toPrecision(3)));
-
-/** In this order, those that the stage has. */
-const GLANCES: readonly Glance[] = [
-  { metric: "reward/mean", label: "reward", format: (value) => value.toFixed(3), course: true },
-  { metric: "sft/loss", label: "loss", format: (value) => value.toFixed(4), course: true },
-  { metric: "accuracy", label: "accuracy", format: percent, course: true },
-  { metric: "completion/thinking", label: "thinking", format: percent, course: true },
-  { metric: "tokens/completion_mean", label: "length", format: (value) => value.toFixed(1), course: true },
-  { metric: "policy/entropy", label: "entropy", format: digits },
-  { metric: "policy/kl", label: "KL", format: digits },
-  { metric: "policy/clip_fraction", label: "clipped", format: percent },
-  { metric: "critic/explained_variance", label: "critic", format: digits },
-  { metric: "optim/grad_norm", label: "gradient", format: digits },
-  {
-    metric: "time/tokens_per_s",
-    label: "tokens/s",
-    format: (value) => Math.round(value).toLocaleString("en"),
-  },
-];
-
 /** Metrics whose course is drawn: what `history` should hold. */
-export const courses: readonly string[] = GLANCES.filter(({ course }) => course).map(({ metric }) => metric);
+export const courses: readonly string[] = panelMetrics
+  .filter(({ panel }) => panel.course)
+  .map(({ name }) => name);
 
 interface Piece {
   text: string;
@@ -129,11 +103,20 @@ function bar(share: number, size: number, [full, empty]: [string, string]): [str
   return [done, rest];
 }
 
-/** Label, value and course of each glance, in columns. */
+/** Label, value and course of each metric of the panel that the stage has, in columns. */
 function cellLines({ metrics, history }: PanelState, { width, unicode, style }: PanelLook): Piece[][] {
-  const cells = GLANCES.flatMap((glance) => {
-    const value = metrics[glance.metric];
-    return typeof value === "number" && Number.isFinite(value) ? [{ ...glance, value }] : [];
+  const cells = panelMetrics.flatMap((metric) => {
+    const value = metrics[metric.name];
+    if (typeof value !== "number" || !Number.isFinite(value)) return [];
+    const { name, panel } = metric;
+    return [
+      {
+        name,
+        label: labelOf(metric),
+        shown: (panel.format ?? ((one: number) => formatMetric(metric, one)))(value),
+        course: panel.course,
+      },
+    ];
   });
   const columns = width >= 108 ? 3 : width >= 64 ? 2 : 1;
   const cellWidth = Math.floor((width - 2 * (columns - 1)) / columns);
@@ -141,15 +124,15 @@ function cellLines({ metrics, history }: PanelState, { width, unicode, style }: 
   return Array.from({ length: rows }, (_, row) =>
     cells
       .filter((_, i) => Math.floor(i / columns) === row)
-      .flatMap(({ label, value, format, metric, course }, column) => {
-        const text = `${label.padEnd(9)}${format(value).padStart(9)}`;
+      .flatMap(({ name, label, shown, course }, column) => {
+        const text = `${label.padEnd(9)}${shown.padStart(9)}`;
         const room = Math.min(24, cellWidth - text.length - 2);
-        const drawn = course && room >= 6 ? sparkline(history.get(metric) ?? [], room, unicode) : "";
+        const drawn = course && room >= 6 ? sparkline(history.get(name) ?? [], room, unicode) : "";
         const rest = cellWidth - text.length - 2 - drawn.length;
         return [
           ...(column === 0 ? [] : [{ text: "  " }]),
           { text: label.padEnd(9), style: style.dim },
-          { text: format(value).padStart(9) },
+          { text: shown.padStart(9) },
           { text: `  ${drawn}`, style: style.accent },
           { text: " ".repeat(Math.max(0, rest)) },
         ];

@@ -1,5 +1,5 @@
 /** How fast steps are made. */
-import type { MetricValues } from "../run/metrics.ts";
+import type { MetricValues } from "../metrics/define.ts";
 
 export const seconds = (): number => performance.now() / 1000;
 

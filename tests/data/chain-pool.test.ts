@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { chainSource } from "../../src/data/chain.ts";
+import { chainOptions } from "../../src/data/chain-options.ts";
 import { poolCounts } from "../../src/data/chain-pool.ts";
-import { chainOptions } from "../../src/data/options.ts";
 
 const options = (extra: object) => chainOptions.parse({ kind: "chain", size: 256, ...extra });
 const mixed = { easy: 0.4, learnable: 0.25, mislabelled: 0.35 };

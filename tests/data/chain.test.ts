@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { chainSource } from "../../src/data/chain.ts";
-import { chainOptions } from "../../src/data/options.ts";
+import { chainOptions } from "../../src/data/chain-options.ts";
 
 const options = (extra: object = {}) => chainOptions.parse({ kind: "chain", ...extra });
 

@@ -1,8 +1,10 @@
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
-import { modeMetrics, sliceMetrics, slicesOf } from "../../src/algorithms/mode-metrics.ts";
+import { slicesOf } from "../../src/algorithms/slices.ts";
 import { chainSource } from "../../src/data/chain.ts";
-import { chainOptions } from "../../src/data/options.ts";
+import { chainOptions } from "../../src/data/chain-options.ts";
+import { valuesOf } from "../../src/metrics/define.ts";
+import { modeMetrics } from "../../src/metrics/modes.ts";
 import type { Group, Prompt, ScoredCompletion } from "../../src/types.ts";
 import { cutRun, expectSameRun } from "../helpers/same-run.ts";
 import { rowsWithoutTime, runTraining, tinyModel, workspace } from "../helpers/tiny-run.ts";
@@ -85,8 +87,16 @@ describe("metrics by slice and mode", () => {
     [one(true, false, 20, 0), one(true, true, 10, 1)],
   ];
 
+  const none = [
+    [0, 0],
+    [0, 0],
+  ];
+  const measured = (slices: string[], facts: Parameters<(typeof modeMetrics)[0]["value"]>[0]) =>
+    valuesOf(modeMetrics, { size: null, parts: [], slices, alarms: [], measures: new Set() }, facts);
+
   it("counts completions of the slice", () => {
-    expect(sliceMetrics(["level=1", "level=2", "level=3"], groups, scored)).toEqual({
+    const slices = ["level=1", "level=2", "level=3"];
+    expect(measured(slices, { groups, scored, advantages: none })).toMatchObject({
       "slice/level=1/thinking": 0.5,
       "slice/level=1/accuracy": 1,
       "slice/level=1/tokens": 6,
@@ -104,7 +114,7 @@ describe("metrics by slice and mode", () => {
       [-1, 1],
       [-0.5, 0.5],
     ];
-    expect(modeMetrics(scored, advantages)).toMatchObject({
+    expect(measured([], { groups, scored, advantages })).toMatchObject({
       "group/both_modes": 0.5,
       "mode/thinking/accuracy": 2 / 3,
       "mode/thinking/tokens": 13,
@@ -115,7 +125,8 @@ describe("metrics by slice and mode", () => {
       "mode/direct/advantage_right": 1,
       "mode/direct/advantage_wrong": null,
     });
-    expect(modeMetrics([[one(null, true, 3, 1)]], [[0]])["group/both_modes"]).toBeNull();
+    const plain = { groups, scored: [[one(null, true, 3, 1)]], advantages: [[0]] };
+    expect(measured([], plain)["group/both_modes"]).toBeNull();
   });
 
   it("finds the slices of an endless source, in order", () => {

@@ -1,6 +1,7 @@
 /** Recorded runs, told to the alarms again: what they would have raised. */
 import { readFileSync } from "node:fs";
 import { parse } from "csv-parse/sync";
+import type { MetricValues } from "../../src/metrics/define.ts";
 import {
   type AlarmHistory,
   alarmsFor,
@@ -9,7 +10,6 @@ import {
   withEvaluation,
   withStep,
 } from "../../src/run/alarms.ts";
-import type { MetricValues } from "../../src/run/metrics.ts";
 
 export type Slices = Record<string, unknown>[];
 type Row = Record<string, string>;
@@ -26,8 +26,11 @@ const number = (text: string): number | null => (text === "" ? null : Number(tex
 const table = (file: string) => parse(readFileSync(file), { columns: true }) as Row[];
 
 function stageOf(metrics: readonly Row[], evaluated: readonly Row[]): RecordedStage {
-  const numbers = (row: Row) =>
-    Object.fromEntries(Object.entries(row).map(([key, text]) => [key, number(text)]));
+  const numbers = (row: Row): Record<string, number | null> => {
+    const values = Object.fromEntries(Object.entries(row).map(([key, text]) => [key, number(text)]));
+    // recorded before equal rewards were counted after shaping too
+    return { "group/equal_shaped": values["group/equal_rewards"] ?? null, ...values };
+  };
   const evaluations = new Map<number, Slices>();
   for (const { step, slice, ...rest } of evaluated) {
     evaluations.set(Number(step), [

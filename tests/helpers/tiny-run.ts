@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { parse } from "csv-parse/sync";
 import type { TrainFlags } from "../../src/cli/commands/train.ts";
 import { prepare } from "../../src/cli/train-request.ts";
-import { isTimeColumn } from "../../src/run/metric-definitions.ts";
+import { isTimeColumn } from "../../src/metrics/table.ts";
 import { type TrainingResult, train } from "../../src/training/train.ts";
 
 /** One layer, 16 wide: a step takes milliseconds. */

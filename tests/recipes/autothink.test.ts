@@ -1,11 +1,11 @@
 import { describe, expect, it } from "vitest";
 import { describeMethod, methodConfigs } from "../../src/cli/commands/recipes.ts";
 import { loadRecipe } from "../../src/config/load.ts";
+import { isDegenerate } from "../../src/lib/degenerate.ts";
 import { autothink } from "../../src/recipes/autothink.ts";
 import { methods } from "../../src/recipes/index.ts";
 import { settingsToRecipe } from "../../src/recipes/method.ts";
 import { completeInput } from "../../src/rewards/cases.ts";
-import { isDegenerate } from "../../src/rewards/mode-answer.ts";
 import { rewardPartsOptions } from "../../src/rewards/options.ts";
 import { thinks } from "../../src/rewards/thinking.ts";
 import { scoreCompletions } from "../helpers/score.ts";

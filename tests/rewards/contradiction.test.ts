@@ -3,13 +3,13 @@ import { itemsSource } from "../../src/data/items.ts";
 import { itemsOptions } from "../../src/data/items-options.ts";
 import { completeInput } from "../../src/rewards/cases.ts";
 import {
+  contradiction,
   contradictionReward,
   summariseConsistency,
   thoughtAndAnswer,
 } from "../../src/rewards/contradiction.ts";
-import { contradictionOptions } from "../../src/rewards/form-options.ts";
 
-const options = contradictionOptions.parse({ kind: "contradiction" });
+const options = contradiction.options.parse({ kind: "contradiction" });
 const choices = ["cat", "catfish", "lynx"];
 const verdict = (completion: string, promptText = "") =>
   thoughtAndAnswer(completeInput({ completion, promptText, fields: { choices } }), options);

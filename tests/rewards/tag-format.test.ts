@@ -1,13 +1,17 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { completeInput } from "../../src/rewards/cases.ts";
-import { type TagFormatOptions, tagFormatOptions } from "../../src/rewards/form-options.ts";
-import { matchLayout, tagFormatReward } from "../../src/rewards/tag-format.ts";
+import {
+  matchLayout,
+  type TagFormatOptions,
+  tagFormat,
+  tagFormatReward,
+} from "../../src/rewards/tag-format.ts";
 
 const value = (options: Partial<TagFormatOptions>, completion: string, promptText = ""): number =>
   tagFormatReward(
     completeInput({ completion, promptText }),
-    tagFormatOptions.parse({ kind: "tag-format", ...options }),
+    tagFormat.options.parse({ kind: "tag-format", ...options }),
   ).value;
 
 const good = "<think>a</think>\n<answer>6</answer>";

@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import type { MetricValues } from "../../src/metrics/define.ts";
 import {
   type AlarmHistory,
   alarms,
@@ -11,7 +12,6 @@ import {
   withEvaluation,
   withStep,
 } from "../../src/run/alarms.ts";
-import type { MetricValues } from "../../src/run/metrics.ts";
 import { renderAlarmsDocument } from "../../tools/documents/alarms.ts";
 import { recordedStage, replay, type Slices } from "../helpers/alarm-replay.ts";
 
@@ -120,7 +120,7 @@ describe("thresholds", () => {
         "group/all_wrong": 0,
         "group/all_truncated": 0,
         "group/all_unparsed": 0,
-        "group/equal_rewards": 1,
+        "group/equal_shaped": 1,
         ...shares,
       };
       return step(row, row);
@@ -128,7 +128,7 @@ describe("thresholds", () => {
     expect(dead({ "group/all_right": 0.99 })).toEqual(["dead_groups_right"]);
     expect(dead({ "group/all_right": 0.95 })).toEqual([]);
     expect(dead({ "group/all_wrong": 0.95 })).toEqual(["dead_groups_wrong"]);
-    expect(dead({ "group/all_wrong": 0.95, "group/equal_rewards": 0.5 })).toEqual([]);
+    expect(dead({ "group/all_wrong": 0.95, "group/equal_shaped": 0.5 })).toEqual([]);
     expect(dead({ "group/all_wrong": 1, "group/all_unparsed": 0.6 })).toEqual(["dead_groups_unparsed"]);
     expect(dead({ "group/all_wrong": 1, "group/all_unparsed": 1, "group/all_truncated": 0.6 })).toEqual([
       "dead_groups_truncated",
@@ -180,7 +180,7 @@ describe("thresholds", () => {
 
   it("without the columns, or before two windows, there is none", () => {
     expect(alarmsFor(["sft/loss"])).toEqual([]);
-    const names = alarmsFor(["critic/loss", "group/all_right", "group/equal_rewards", "accuracy"]);
+    const names = alarmsFor(["critic/loss", "group/all_right", "group/equal_shaped", "accuracy"]);
     expect(names.map(({ name }) => name)).toEqual(["accuracy_collapse"]);
     let history = newAlarmHistory();
     for (let i = 0; i < 2 * WINDOW - 1; i++)

@@ -4,9 +4,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createRng } from "../../src/lib/rng.ts";
+import { isTimeColumn } from "../../src/metrics/table.ts";
 import { readCsvTable } from "../../src/run/append-log.ts";
 import { checkpointSteps } from "../../src/run/checkpoint.ts";
-import { isTimeColumn } from "../../src/run/metric-definitions.ts";
 import { bundleChild } from "./bundle-child.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "rlpt-kill-"));

@@ -2,7 +2,7 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { isTimeColumn, metricDefinition, metricDefinitions } from "../../src/run/metric-definitions.ts";
+import { isTimeColumn, metricDefinition, metricDefinitions } from "../../src/metrics/table.ts";
 import { openMetricsLog } from "../../src/run/metrics.ts";
 import { renderMetricsDocument } from "../../tools/documents/metrics.ts";
 

@@ -1,4 +1,5 @@
-import { type MetricDefinition, metricDefinitions } from "../../src/run/metric-definitions.ts";
+import type { MetricDefinition } from "../../src/metrics/define.ts";
+import { metricDefinitions } from "../../src/metrics/table.ts";
 
 const cell = (text: string): string => text.replaceAll("|", "\\|");
 
@@ -16,7 +17,7 @@ function table(definitions: readonly MetricDefinition[]): string {
 export function renderMetricsDocument(): string {
   return `# Metrics
 
-<!-- Made from src/run/metric-definitions.ts: npx vitest run tests/run/metrics.test.ts -u -->
+<!-- Made from src/metrics: npx vitest run tests/run/metrics.test.ts -u -->
 
 \`metrics.csv\` has a row a step, written when the step ends. Its columns are fixed when a stage begins: \`step\`, \`stage\` and those of the table that the stage measures. A cell is blank where a step has no such value, and \`NaN\` or \`Infinity\` where the value is not finite. \`{x}\` stands for a name of yours: a reward part, a slice. Steps count on from stage to stage.
 

@@ -45,10 +45,10 @@ export const grpo: DeclaredAlgorithm<typeof grpoOptions> = {
   critic: false,
   usesReference: ({ kl }) => kl.coef > 0,
   batch,
-  columns: ({ kl, dynamic_sampling }) => [
-    ...(dynamic_sampling === undefined ? [] : ["group/drawn", "group/dropped", "group/filled"]),
-    ...(kl.coef > 0 ? ["policy/kl"] : []),
-    "optim/live",
+  measures: ({ kl, dynamic_sampling }) => [
+    "live",
+    ...(dynamic_sampling === undefined ? [] : (["redrawing"] as const)),
+    ...(kl.coef > 0 ? (["reference"] as const) : []),
   ],
   rules: [groupSize, redrawnGroups, evenSampledBatches(batch), klToRandomWeights],
   describe: ({ dynamic_sampling }) =>

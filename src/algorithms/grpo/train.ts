@@ -7,14 +7,14 @@
  */
 import { groupAdvantages } from "../../advantages/group.ts";
 import { maskDecision, tokenWeights } from "../../losses/aggregation.ts";
-import type { MetricValues } from "../../run/metrics.ts";
+import type { UpdateStatistics } from "../../metrics/facts.ts";
 import type { Group, ScoredCompletion } from "../../types.ts";
 import { openCollector } from "../collect.ts";
 import { clippedStep, minibatchesOf, type PolicySample } from "../passes.ts";
 import { decisionTokens, isScored, referenceLogprobs, regroup, tokenKls, writeSamples } from "../rollout.ts";
 import { runSteps, type Stage, type StageResult } from "../stage.ts";
 import { stepMetrics } from "../step-metrics.ts";
-import { type UpdateStatistics, UpdateSums } from "../update.ts";
+import { UpdateSums } from "../update.ts";
 import { grpo } from "./declaration.ts";
 import type { GrpoOptions } from "./options.ts";
 
@@ -25,7 +25,7 @@ export async function trainGrpo(stage: Stage<GrpoOptions>): Promise<StageResult>
     microBatchRows: options.micro_batch_rows,
     redraw: options.dynamic_sampling?.oversampling ?? null,
   });
-  const measured = stepMetrics(stage, collector, grpo.columns(options));
+  const measured = stepMetrics(stage, collector, grpo.measures(options));
 
   return runSteps(stage, measured.columns, async (step) => {
     // 1. P prompts, a group of G completions for each, their scores; groups without a difference drawn anew where asked
@@ -57,11 +57,15 @@ export async function trainGrpo(stage: Stage<GrpoOptions>): Promise<StageResult>
     // 5. what is written down, and what is learnt of these prompts for the next ones
     writeSamples(stage, step, groups, scored, advantages);
     await collector.finish(step);
-    return {
-      ...measured.of({ batch, advantages, lossAdvantages: advantages.flat(), updates: sums, updated }),
-      ...(references === null ? {} : { "policy/kl": meanKl(options, scored, references) }),
-      "optim/live": sums.live(),
-    } satisfies MetricValues;
+    return measured.of({
+      batch,
+      advantages,
+      lossAdvantages: advantages.flat(),
+      updates: sums,
+      critic: null,
+      kl: references === null ? null : { perToken: meanKl(options, scored, references) },
+      updated,
+    });
   });
 }
 

@@ -42,16 +42,7 @@ export const ppo: DeclaredAlgorithm<typeof ppoOptions> = {
   critic: true,
   usesReference: ({ kl }) => kl.coef > 0,
   batch,
-  columns: ({ kl }) => [
-    ...(kl.coef > 0 ? ["policy/kl", "policy/kl_completion", "policy/kl_coef"] : []),
-    "critic/value_mean",
-    "critic/return_mean",
-    "critic/explained_variance",
-    "critic/loss",
-    "critic/clip_fraction",
-    "critic/lr",
-    "critic/grad_norm",
-  ],
+  measures: ({ kl }) => ["critic", ...(kl.coef > 0 ? (["reference"] as const) : [])],
   rules: [klTarget, criticWarmup, evenSampledBatches(batch), klToRandomWeights],
   describe: ({ critic }) => [
     `a critic on the policy's architecture learns beside it${critic.warmup_steps === 0 ? "" : `, alone for ${critic.warmup_steps} steps`}`,

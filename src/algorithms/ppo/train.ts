@@ -6,17 +6,18 @@
  *
  * The critic is a value head on the policy's architecture (src/policy/critic.ts) with an optimizer of its own.
  */
+
 import * as tf from "@tensorflow/tfjs";
 import { generalizedAdvantages } from "../../advantages/gae.ts";
 import { whiten } from "../../advantages/whiten.ts";
-import { mean, standardDeviation } from "../../lib/math.ts";
+import { mean } from "../../lib/math.ts";
 import { nextKlCoefficient } from "../../losses/adaptive-kl.ts";
 import { maskDecision, tokenWeights } from "../../losses/aggregation.ts";
 import { klEstimateNumber } from "../../losses/kl.ts";
 import { clippedValueLoss, VALUE_LOSS_STATISTICS } from "../../losses/value.ts";
+import type { UpdateStatistics } from "../../metrics/facts.ts";
 import type { AdamW } from "../../optim/adamw.ts";
 import { type Critic, createCritic } from "../../policy/critic.ts";
-import type { MetricValues } from "../../run/metrics.ts";
 import type { ScoredCompletion } from "../../types.ts";
 import { type Batch, openCollector } from "../collect.ts";
 import { saveWeights } from "../learner-state.ts";
@@ -33,7 +34,7 @@ import {
 import { runSteps, type Stage, type StageResult } from "../stage.ts";
 import { stepMetrics } from "../step-metrics.ts";
 import { padRows, spread } from "../token-batch.ts";
-import { applyGradients, splitByLength, type UpdateStatistics, UpdateSums } from "../update.ts";
+import { applyGradients, splitByLength, UpdateSums } from "../update.ts";
 import { ppo } from "./declaration.ts";
 import type { PpoOptions } from "./options.ts";
 
@@ -63,7 +64,7 @@ export async function trainPpo(stage: Stage<PpoOptions>): Promise<StageResult> {
   const klCoefficient = state.slots.cell("kl_coefficient", options.kl.coef);
   const criticSchedule = { ...settings.optimizer, lr: options.critic.lr ?? settings.optimizer.lr };
   const collector = openCollector(stage, { microBatchRows: options.micro_batch_rows, redraw: null });
-  const measured = stepMetrics(stage, collector, ppo.columns(options));
+  const measured = stepMetrics(stage, collector, ppo.measures(options));
 
   return runSteps(stage, measured.columns, async (step) => {
     // 1. P prompts, G completions for each, their scores, shaped by group and batch
@@ -106,20 +107,15 @@ export async function trainPpo(stage: Stage<PpoOptions>): Promise<StageResult> {
     );
     writeSamples(stage, step, groups, scored, advantages);
     await collector.finish(step);
-    return {
-      ...measured.of({
-        batch,
-        advantages,
-        lossAdvantages: samples.flatMap(({ advantage }) => [...advantage]),
-        updates: policySums,
-        updated,
-      }),
-      ...(kl === null
-        ? {}
-        : { "policy/kl": kl.perToken, "policy/kl_completion": kl.perCompletion, "policy/kl_coef": coef }),
-      ...valueMetrics(samples),
-      ...criticSums.critic(),
-    } satisfies MetricValues;
+    return measured.of({
+      batch,
+      advantages,
+      lossAdvantages: samples.flatMap(({ advantage }) => [...advantage]),
+      updates: policySums,
+      critic: { updates: criticSums, samples: samples.filter(({ valueWeight }) => valueWeight > 0) },
+      kl: kl === null ? null : { ...kl, coef },
+      updated,
+    });
   });
 }
 
@@ -247,19 +243,6 @@ function updateCritic(
     },
     VALUE_LOSS_STATISTICS,
   );
-}
-
-/** How well the values of the rollout foretold its returns. */
-function valueMetrics(samples: readonly PpoSample[]): MetricValues {
-  const scored = samples.filter(({ valueWeight }) => valueWeight > 0);
-  const returns = scored.flatMap((sample) => [...sample.returns]);
-  const errors = scored.flatMap((sample) => [...sample.returns].map((r, t) => r - sample.values[t]!));
-  const variance = standardDeviation(returns, 0) ** 2;
-  return {
-    "critic/value_mean": mean(scored.flatMap(({ values }) => [...values])),
-    "critic/return_mean": mean(returns),
-    "critic/explained_variance": variance === 0 ? null : 1 - standardDeviation(errors, 0) ** 2 / variance,
-  };
 }
 
 /** KL estimate of the rollout: nats per token, and per completion. */

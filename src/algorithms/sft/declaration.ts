@@ -77,7 +77,7 @@ export const sft: DeclaredAlgorithm<typeof sftOptions> = {
     minibatches: 1,
     rowLength: length ?? null,
   }),
-  columns: () => ["sft/loss", "sft/tokens", "sft/padding"],
+  measures: () => [],
   rules: [evenMicroBatches, packing, rowLength, targets],
   describe: () => [],
   measuring: {

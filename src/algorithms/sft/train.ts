@@ -6,14 +6,17 @@ import * as tf from "@tensorflow/tfjs";
 import { DataError } from "../../lib/errors.ts";
 import { createRng } from "../../lib/rng.ts";
 import { crossEntropyLoss } from "../../losses/cross-entropy.ts";
+import { columnsOf, type Setting, valuesOf } from "../../metrics/define.ts";
+import type { SupervisedFacts } from "../../metrics/facts.ts";
+import { supervisedMetrics } from "../../metrics/loop.ts";
+import { optimizerMetrics } from "../../metrics/update.ts";
 import { learningRate } from "../../optim/schedule.ts";
 import { encodePrompt, encodeTarget } from "../../rollouts/encode.ts";
 import { shuffledOrder } from "../../samplers/shuffled-order.ts";
 import type { Prompt } from "../../types.ts";
 import { runSteps, type Stage, type StageResult } from "../stage.ts";
 import { bucket, firstFit, packRows, spread, type TokenRow } from "../token-batch.ts";
-import { applyGradients, UpdateSums } from "../update.ts";
-import { sft } from "./declaration.ts";
+import { applyGradients } from "../update.ts";
 import type { SftOptions } from "./options.ts";
 
 export async function trainSft(stage: Stage<SftOptions>): Promise<StageResult> {
@@ -22,16 +25,13 @@ export async function trainSft(stage: Stage<SftOptions>): Promise<StageResult> {
   const options = settings.algorithm;
   const order = shuffledOrder(stage.train, createRng(settings.seed).fork(settings.name));
   const position = { next: 0, drawn: [] as TokenRow[] };
-  const columns = [
-    ...sft.columns(options),
-    ...(stage.train.size === null ? [] : ["epoch"]),
-    "time/tokens_per_s",
-  ];
+  const { size } = stage.train;
+  const setting: Setting = { size, parts: [], slices: [], alarms: [], measures: new Set() };
 
   // rows are a function of the stream's beginning: a resumed run reads up to where it stopped
   for (let step = 0; step < stage.state.stepsDone; step++) nextRows(stage, order.draw, position);
 
-  return runSteps(stage, columns, async (step) => {
+  return runSteps(stage, columnsOf(supervisedMetrics, setting), async (step) => {
     // 1. the step's rows, several examples in each when packing
     const began = clock();
     const rows = nextRows(stage, order.draw, position);
@@ -42,11 +42,10 @@ export async function trainSft(stage: Stage<SftOptions>): Promise<StageResult> {
 
     // 3. forward, backward and AdamW, in micro-batches
     const lr = learningRate(settings.optimizer, step, settings.steps);
-    const size = options.micro_batch_rows ?? rows.length;
-    const microBatches = Array.from({ length: Math.ceil(rows.length / size) }, (_, i) =>
-      rows.slice(i * size, (i + 1) * size),
+    const microRows = options.micro_batch_rows ?? rows.length;
+    const microBatches = Array.from({ length: Math.ceil(rows.length / microRows) }, (_, i) =>
+      rows.slice(i * microRows, (i + 1) * microRows),
     );
-    const sums = new UpdateSums();
     const statistics = await applyGradients(
       stage,
       microBatches,
@@ -60,20 +59,23 @@ export async function trainSft(stage: Stage<SftOptions>): Promise<StageResult> {
       },
       [],
     );
-    sums.add(statistics, lr);
 
     // 4. what is written down
     const used = rows.reduce((sum, row) => sum + rowTokens(row), 0);
-    return {
-      "sft/loss": statistics.loss,
-      "sft/tokens": targets,
-      "sft/padding": 1 - used / (rows.length * length),
-      ...(stage.train.size === null ? {} : { epoch: position.next / stage.train.size }),
-      "time/tokens_per_s": used / Math.max(1e-9, clock() - began),
-      ...sums.common(settings.optimizer.clip_norm),
-      "optim/updates": stage.optimizer.steps,
-      "memory/tensors": tf.memory().numTensors,
+    const facts: SupervisedFacts = {
+      drawn: position.next,
+      size,
+      targets,
+      used,
+      padded: rows.length * length,
+      seconds: clock() - began,
+      updates: [statistics],
+      lr,
+      clipNorm: settings.optimizer.clip_norm,
+      optimizerSteps: stage.optimizer.steps,
+      tensors: tf.memory().numTensors,
     };
+    return { ...valuesOf(supervisedMetrics, setting, facts), ...valuesOf(optimizerMetrics, setting, facts) };
   });
 }
 

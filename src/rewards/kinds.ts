@@ -1,0 +1,30 @@
+/** The reward kinds that come with rlpt, in the order of the documentation. A new one is its file and a line here. */
+import { contradiction } from "./contradiction.ts";
+import { cosineLength } from "./cosine-length.ts";
+import { exact } from "./exact.ts";
+import { file } from "./file.ts";
+import { finished } from "./finished.ts";
+import { length } from "./length.ts";
+import { math } from "./math-answer.ts";
+import { modeAnswer } from "./mode-answer.ts";
+import { number } from "./number.ts";
+import { repetition } from "./repetition.ts";
+import { ruleServer } from "./rule-server.ts";
+import { tagFormat } from "./tag-format.ts";
+import { trigger } from "./trigger.ts";
+
+export const rewardKinds = [
+  exact,
+  tagFormat,
+  number,
+  math,
+  modeAnswer,
+  ruleServer,
+  length,
+  cosineLength,
+  repetition,
+  contradiction,
+  finished,
+  trigger,
+  file,
+] as const;
