@@ -1,7 +1,8 @@
 import { type Answer, children, MathParseError, mapTree, type Node, some } from "./ast.ts";
 import { Budget, evaluateComplex } from "./evaluate.ts";
 import { equalRealSets, realSetOfAnswer } from "./intervals.ts";
-import { equalScalars, pointAt, symbolsOf } from "./scalar.ts";
+import { anyPoint, symbolsOf } from "./points.ts";
+import { equalScalars, proportional } from "./scalar.ts";
 
 type Of<K extends Node["kind"]> = Extract<Node, { kind: K }>;
 
@@ -95,25 +96,6 @@ function definedValue(node: Of<"relation">): Node | null {
 }
 
 const difference = (left: Node, right: Node): Node => ({ kind: "sub", left, right });
-
-/** Are two expressions equal up to a constant factor? Then the equations they form with 0 have the same solutions. */
-function proportional(a: Node, b: Node, budget: Budget, positive: boolean): boolean {
-  const symbols = symbolsOf(a, b);
-  if (symbols.length === 0) return false;
-  const ratios: number[] = [];
-  for (let index = 0; index < 12 && ratios.length < 5; index++) {
-    const point = pointAt(symbols, index, { degrees: "value", percent: "value" });
-    const valueA = evaluateComplex(a, point, budget);
-    const valueB = evaluateComplex(b, point, budget);
-    const ratio = valueA.div(valueB);
-    if (point.outside || !Number.isFinite(ratio.re) || valueA.abs() < 1e-9) continue;
-    if (Math.abs(ratio.im) > 1e-9 * Math.abs(ratio.re)) return false;
-    ratios.push(ratio.re);
-  }
-  const [first] = ratios;
-  if (first === undefined || ratios.length < 3 || first === 0 || (positive && first < 0)) return false;
-  return ratios.every((ratio) => Math.abs(ratio - first) <= 1e-8 * Math.abs(first));
-}
 
 /** One relation between two sides, as `left - right op 0` with op in =, <, <=, != . */
 function asDifference(node: Of<"relation">): { op: string; value: Node } | null {
@@ -322,7 +304,7 @@ export function checkComparable(answers: readonly Answer[]): void {
   const budget = new Budget();
   const walk = (node: Node): void => {
     if (isScalar(node)) {
-      const point = pointAt(symbolsOf(node), 0, { degrees: "value", percent: "value" });
+      const point = anyPoint(symbolsOf(node), { degrees: "value", percent: "value" });
       for (const variant of withoutPlusMinus(node)) evaluateComplex(variant, point, budget);
     } else for (const child of children(node)) walk(child);
   };

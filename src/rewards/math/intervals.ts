@@ -1,6 +1,7 @@
 import type { Answer, Node } from "./ast.ts";
 import type { Budget } from "./evaluate.ts";
-import { realValue, symbolsOf } from "./scalar.ts";
+import { symbolsOf } from "./points.ts";
+import { realValue } from "./scalar.ts";
 
 /** A piece of the real line. A single point is closed on both ends. */
 interface Interval {
