@@ -40,6 +40,8 @@ export interface Answer {
   items: Node[];
   /** `x > 1 and x < 3`: the items hold together, where a comma or "or" lists alternatives. */
   together?: boolean;
+  /** `p=5, q=2; p=7, q=2`: the items between semicolons, where each of these groups has several. */
+  groups?: Node[][];
 }
 
 /** The text is not an answer this reader understands. */

@@ -29,13 +29,15 @@ function wordList(text: string): Answer {
   return { items };
 }
 
-/** "5 cm" -> "5 \text{cm}": bare words behind a number. */
+/** Bare words behind a number, up to the next item of a list: "5 cm" is 5 \text{cm}. */
+const UNIT_WORDS =
+  /(?<=[\d})]|\\pi) ?([A-Za-z]+\.?(?:[ /][A-Za-z]+\.?)*?)(\^ ?\{?[23]\}?)?(?= ?(?:$|[,;]|(?:and|or) ))/g;
+
 function markUnits(text: string): string {
-  const match = /^(.*[\d})]|.*\\pi) ?((?:[A-Za-z]+\.?)(?:[ /][A-Za-z]+\.?)*)(\^ ?\{?[23]\}?)?$/.exec(text);
-  if (match === null) return text;
-  const [, value = "", words = "", power = ""] = match;
-  if (!words.split(/[ /]/).every((word) => isUnitWord(word) || /^(of|per|the|in)$/.test(word))) return text;
-  return `${value} \\text{${words}}${power}`;
+  return text.replace(UNIT_WORDS, (all, words: string, power = "") => {
+    const fits = words.split(/[ /]/).every((word) => isUnitWord(word) || /^(of|per|the|in)$/.test(word));
+    return fits ? ` \\text{${words}}${power}` : all;
+  });
 }
 
 /**
@@ -67,7 +69,10 @@ export function parseAnswer(normalised: string): Answer[] {
       .replace(/(?<![\\a-zA-Z])sqrt ?\(([^()]*)\)/g, "\\sqrt{$1}")
       .replace(/(?<![\\a-zA-Z])sqrt ?(\d+)/g, "\\sqrt{$1}")
       .replace(/(?<![\\a-zA-Z])(sin|cos|tan|ln|log|exp|arcsin|arccos|arctan)(?![a-zA-Z])/g, "\\$1 ")
-      .replace(/(?<=[\w)}] |,)(and|or)(?= )/g, "\\text{$1}"),
+      // \text{...} is matched first so that the word inside is left alone
+      .replace(/\\text ?\{[^{}]*\}|(?<=[\d)}\]$ ,;])(and|or)(?![a-zA-Z])/g, (all, word?: string) =>
+        word === undefined ? all : `\\text{${word}}`,
+      ),
   );
   const readings = hasGroupedDigits(text) ? [true, false] : [true];
   const answers: Answer[] = [];
