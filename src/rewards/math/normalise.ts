@@ -1,4 +1,5 @@
 import { unwrap, withoutFences } from "./fences.ts";
+import { introducedNumber, introducedPiece } from "./prose.ts";
 import { asciiMath } from "./spelling.ts";
 
 /** Spelling: what LaTeX, Unicode and plain text write differently becomes one. Linear in the text's length. */
@@ -89,9 +90,16 @@ function repeating(whole: string, fixed: string, digits: string): string {
 /** Longest text that is spelled out, in characters; the rest is only compared letter by letter. */
 export const MAX_RAW_CHARS = 8000;
 
+/** \\\\frac of a text that was escaped twice; in a matrix \\\\ ends a row. */
+function withSingleBackslashes(text: string): string {
+  return text.includes("\\begin") ? text : text.replace(/\\\\(?=[a-zA-Z{}()[\]%])/g, "\\");
+}
+
 /** @param answer as extracted. @returns the same answer in one spelling; still LaTeX */
 export function normalise(answer: string): string {
-  const text = withoutFences(unwrap(asciiMath(answer)))
+  const unwrapped = unwrap(withSingleBackslashes(asciiMath(answer)));
+  const text = withoutFences(introducedPiece(unwrapped) ?? introducedNumber(unwrapped) ?? unwrapped)
+    .replace(/,? for (?:any|all|every|each) (?:integers?|real numbers?|reals?)(?: [a-zA-Z])? ?\.?$/, "")
     .replace(PHANTOM, "")
     .replace(UPRIGHT, (_, a: string | undefined, b: string | undefined) => ` ${a ?? b} `)
     .replace(STYLED, " $1 ")
@@ -103,6 +111,9 @@ export function normalise(answer: string): string {
     )
     .replace(/(?<=\d) ?[xX] ?(?=10 ?\^)/g, "\\times ")
     .replace(/ != ?/g, "\\neq ")
+    .replace(/(?<=\d) ?[€£¥]$/, "")
+    // a variable that sticks to the space before it: \quadx
+    .replace(/\\q?quad(?=[a-zA-Z])/g, "  ")
     // \\ ends a row: it is matched first so that its second half is not taken for a command
     .replace(/\\\\|\\([a-zA-Z]+)/g, (whole, name: string | undefined) => {
       if (name === undefined) return whole;

@@ -1,4 +1,5 @@
 import { type Answer, MathParseError, type Node } from "./ast.ts";
+import { hasProse } from "./prose.ts";
 import { Reader } from "./reader.ts";
 import { hasGroupedDigits, tokenise } from "./tokens.ts";
 import { isUnitWord } from "./units.ts";
@@ -10,9 +11,12 @@ function spellMixedNumbers(text: string): string {
 
 const BASED = /^(-?[0-9A-Z]+(?:\.[0-9A-Z]+)?) ?_ ?(?:\{ ?(?:\\text ?\{)?(\d{1,2}|[a-z]+)\}?\}?|(\d))$/;
 const WORDS = /^\(?[A-Za-z][A-Za-z' .-]*\)?$/;
+/** Words in letters that are not Latin ones. */
+const OTHER_WORDS = /^(?![ -~]*$)[\p{L}\p{M} ,;:、。,;.-]+$/u;
 
 /** A word, and not a product of letters: east, None, ABC, right triangle. */
 function isWording(text: string): boolean {
+  if (OTHER_WORDS.test(text)) return true;
   if (!WORDS.test(text) || /^(infinity|pi|inf)$/i.test(text)) return false;
   const letters = text.replace(/[^A-Za-z]/g, "");
   return (
@@ -40,12 +44,17 @@ function markUnits(text: string): string {
   });
 }
 
+/** "C. 1-i": the letter of a choice and what it says; either names the answer. */
+const CHOICE = /^\(?([A-E])(?:[.:]|\)) ?(?=\S)(.+)$/;
+
 /**
  * Reads a normalised answer. `1,234` has two readings, as a number and as a list.
  * @returns at least one reading
  * @throws MathParseError when it is not understood
  */
 export function parseAnswer(normalised: string): Answer[] {
+  const choice = CHOICE.exec(normalised);
+  if (choice !== null) return [...parseAnswer(choice[2]!), { items: [{ kind: "symbol", name: choice[1]! }] }];
   let text = normalised;
   const whole = /^\\text ?\{([^{}]*)\}$/.exec(text);
   if (whole !== null) text = whole[1]!.trim();
@@ -74,6 +83,13 @@ export function parseAnswer(normalised: string): Answer[] {
         word === undefined ? all : `\\text{${word}}`,
       ),
   );
+  if (hasProse(text)) {
+    if (whole !== null) return [wordList(text)];
+    // Vendor 2, the 60th caller: a name, and no product of letters
+    if (/^[\p{L}\d ,.'()&-]{1,80}$/u.test(normalised))
+      return [{ items: [{ kind: "text", text: normalised }] }];
+    throw new MathParseError("words among the mathematics");
+  }
   const readings = hasGroupedDigits(text) ? [true, false] : [true];
   const answers: Answer[] = [];
   let failure: unknown;

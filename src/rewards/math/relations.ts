@@ -31,6 +31,15 @@ const coordinates = new Set(["x", "y", "z"]);
 /** No structure but numbers and functions of them. */
 const structured = new Set<Node["kind"]>(["tuple", "set", "matrix", "setop", "relation", "text"]);
 
+/** Sums, differences and quotients of names: m + n, a/b. */
+const isSimple = (node: Node): boolean =>
+  isName(node) ||
+  ((node.kind === "add" || node.kind === "sub" || node.kind === "div") &&
+    isSimple(node.left) &&
+    isSimple(node.right));
+
+const isZero = (node: Node): boolean => node.kind === "number" && node.numerator === 0n;
+
 /**
  * Does `left` name a quantity that a problem asks for, such as m + n, a/b or sin θ? An equation in one unknown is to
  * be solved, and one in two coordinates is a curve: neither says its right side.
@@ -46,7 +55,7 @@ function isQuantity(left: Node, asked: boolean): boolean {
   if (left.kind === "function" && ["sin", "cos", "tan", "cot", "sec", "csc"].includes(left.name)) return true;
   if (names.length < 2) return false;
   const curve = names.filter((name) => coordinates.has(name)).length >= 2;
-  if (!curve) return true;
+  if (!curve && (asked || isSimple(left))) return true;
   return (
     asked && !some(left, (each) => each.kind === "pow" || each.kind === "mul" || each.kind === "function")
   );
@@ -80,7 +89,8 @@ export function statedValues(node: RelationNode, asked: boolean, budget: Budget)
   }
   const reversed = exact.length === 2 && isName(exact[1]!) && plain(first!) && !isName(first!);
   const value = reversed ? first! : named || exact.every(plain) ? exact.at(-1)! : null;
-  if (value === null) return [];
+  // a^2 + b = 0 is an equation
+  if (value === null || (isZero(value) && !isName(first!) && !exact.every(plain))) return [];
   return [value, ...rounded.filter((each) => isRounded(value, each, budget))];
 }
 
