@@ -86,10 +86,13 @@ export function lastBoxes(text: string): string | null {
   const last = place === null ? null : boxAt(text, place.start, place.nameEnd);
   if (last === null) return null;
   const parts = [last.content];
-  for (let next = last; parts.length < MAX_JOINED; ) {
-    const before = boxBefore(text, next.start);
-    if (before === null || next.start - before.start > MAX_ANSWER_CHARS) break;
-    const box = boxAt(text, before.start, before.nameEnd);
+  let next = last;
+  for (let count = 1; count < MAX_JOINED; count++) {
+    // a window, so that a box is never looked for through all of the text
+    const from = Math.max(0, next.start - MAX_ANSWER_CHARS);
+    const before = boxBefore(text.slice(from, next.start), next.start - from);
+    if (before === null) break;
+    const box = boxAt(text, from + before.start, from + before.nameEnd);
     if (box === null || box.end > next.start || !joins(text.slice(box.end, next.start))) break;
     if (!parts.includes(box.content)) parts.unshift(box.content);
     next = box;

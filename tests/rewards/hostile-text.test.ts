@@ -19,7 +19,6 @@ const variants: Readonly<Record<string, object[]>> = {
   math: [{}, { extract: "whole" }],
   "rule-server": [{}, { max_boxes: 1_000_000, max_foreign_share: 1 }],
   length: [{ limit: 10, max: 20 }],
-  "cosine-length": [{ max: 100 }],
   trigger: [{ counts: "format" }],
   "tag-format": [{}, { between: "any", once: false, tags: ["think", "answer"] }],
 };

@@ -52,6 +52,8 @@ function compareAt(a: Node, b: Node, point: Point, budget: Budget): PointVerdict
   const finite = [valueA.re, valueA.im, valueB.re, valueB.im].every(Number.isFinite);
   if ([valueA.re, valueB.re].some(Number.isNaN)) return null;
   if (finite && close(valueA, valueB)) return { equal: true, screened: true };
+  // branches may differ here, so a difference is not counted
+  if (point.outside) return { equal: false, screened: false };
   const precise = samePrecisely(a, b, point, budget);
   return precise === null ? null : { equal: precise, screened: false };
 }

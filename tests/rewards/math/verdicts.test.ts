@@ -138,7 +138,7 @@ const verdicts: [candidate: string, gold: string, equal: boolean][] = [
   ["2.5E-2", "0.025", true],
   ["1 234, 5", "1234, 5", true],
   ["100 km", "100", true],
-  ["${1,3}$", "(1,3)", false],
+  ["{1,3}", "(1,3)", false],
   ["Vendor 2", "vendor 2", true],
   ["Vendor 2", "rodneV 2", false],
   ["The mode is $x=0$.", "0", true],
