@@ -1,4 +1,4 @@
-import { MathParseError, type Node, some } from "./ast.ts";
+import { integer, MathParseError, type Node, some } from "./ast.ts";
 import type { Complex } from "./complex.ts";
 import {
   type Budget,
@@ -157,7 +157,8 @@ const RATIO_POINTS = 4;
  */
 export function proportional(a: Node, b: Node, budget: Budget, positive: boolean): boolean {
   const symbols = symbolsOf(a, b);
-  if (symbols.length === 0) return false;
+  if (symbolsOf(a).length === 0 || symbolsOf(b).length === 0) return false;
+  const zero: Node = integer(0);
   let first: Point | null = null;
   let agreed = 0;
   for (const point of pointsFor(symbols, [a, b], asWritten)) {
@@ -166,6 +167,8 @@ export function proportional(a: Node, b: Node, budget: Budget, positive: boolean
     if (point.outside || [valueA, valueB].some((z) => !Number.isFinite(z.re) || z.abs() === 0)) continue;
     if (first === null) {
       const ratio = valueA.div(valueB);
+      // 0 = 0 is proportional to anything, and rounding hides it from doubles
+      if ([a, b].some((each) => samePrecisely(each, zero, point, budget) !== false)) continue;
       if (Math.abs(ratio.im) > SCREEN * Math.abs(ratio.re) || (positive && ratio.re < 0)) return false;
       first = point;
       continue;

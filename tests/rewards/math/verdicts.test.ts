@@ -71,6 +71,8 @@ const verdicts: [candidate: string, gold: string, equal: boolean][] = [
   ["10^{20}\\sqrt2+1", "1+\\sqrt{2\\cdot 10^{40}}", true],
   ["3x=60003", "x=20001", true],
   ["(0,10^{11}]", "(0,10^{11}+1]", false],
+  ["I=e^{-t}\\sin t", "\\log_5(3^{\\log_3 5})=1", false],
+  ["x=\\sin t", "t\\sqrt{2}\\sqrt{2}-2t=0", false],
   // signs of mixed numbers
   ["-1\\frac{1}{2}", "-1.5", true],
   ["-1\\frac{1}{2}", "-0.5", false],
