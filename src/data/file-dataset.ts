@@ -5,6 +5,7 @@ import { extname, resolve } from "node:path";
 import { DataError, describeSystemError } from "../lib/errors.ts";
 import { createRng } from "../lib/rng.ts";
 import type { ChatMessage, Prompt } from "../types.ts";
+import { type AnswerPattern, compileAnswerPattern } from "./answer-pattern.ts";
 import { choiceListSize, drawChoices } from "./choices.ts";
 import type { FileOptions } from "./file-options.ts";
 import { readCsv, readJsonArray, readJsonLines, type TableFormat, type TableRow } from "./table-file.ts";
@@ -88,7 +89,11 @@ export function isEvalPart(id: string, salt: string, share: number): boolean {
 }
 
 /** @throws RowFault */
-function toPrompt(fields: Record<string, unknown>, options: FileOptions, pattern: RegExp | null): Prompt {
+function toPrompt(
+  fields: Record<string, unknown>,
+  options: FileOptions,
+  pattern: AnswerPattern | null,
+): Prompt {
   const fill = (template: string): string =>
     fillTemplate(template, (column) =>
       column === "choices" && options.choices !== undefined
@@ -106,8 +111,8 @@ function toPrompt(fields: Record<string, unknown>, options: FileOptions, pattern
       throw new RowFault(`${error.message} (for the answer; set answer: null if the data has none)`);
     }
     if (pattern !== null) {
-      const found = pattern.exec(answer)?.[1];
-      if (found === undefined)
+      const found = pattern.find(answer);
+      if (found === null)
         throw new RowFault(
           `answer_pattern ${options.answer_pattern} does not match its answer ${JSON.stringify(tail(answer))}`,
         );
@@ -200,7 +205,7 @@ export async function readFileDataset(
   } catch (error) {
     throw new DataError(`${path}: cannot read the dataset: ${describeSystemError(error)}.`, { cause: error });
   }
-  const pattern = options.answer_pattern === undefined ? null : new RegExp(options.answer_pattern, "m");
+  const pattern = options.answer_pattern === undefined ? null : compileAnswerPattern(options.answer_pattern);
   const all: Prompt[] = [];
   const skipped: FileDataset["skipped"] = [];
   const lineOf = new Map<string, number>();

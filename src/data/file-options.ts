@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { answerPatternFault } from "./answer-pattern.ts";
 import { templateColumns, templateFault } from "./template.ts";
 
 /** Text with {column} placeholders. */
@@ -26,12 +27,12 @@ export const fileOptions = z
     answer_pattern: z
       .string()
       .superRefine((text, context) => {
-        const fault = patternFault(text);
+        const fault = answerPatternFault(text);
         if (fault !== null) context.addIssue({ code: "custom", message: fault });
       })
       .optional()
       .describe(
-        "regular expression on the answer's text, ^ and $ match at line breaks; its first group becomes the answer",
+        "regular expression on the answer's text, without looking ahead or back; ^ and $ match at line breaks; its first group becomes the answer",
       ),
     answer_in_prompt: z
       .boolean()
@@ -130,17 +131,4 @@ export function answerColumnShown(
   // with a pattern the answer is a part of what is shown: a task of finding it
   const shown = templateColumns(prompt);
   return pattern === undefined && gold.every((column) => shown.includes(column)) ? gold[0]! : null;
-}
-
-/** What is wrong with a pattern, or null. */
-function patternFault(text: string): string | null {
-  let pattern: RegExp;
-  try {
-    pattern = new RegExp(`${text}|`, "m");
-  } catch (error) {
-    return `is not a regular expression: ${(error as Error).message.replace(/^Invalid regular expression: /, "")}`;
-  }
-  return pattern.exec("")!.length < 2
-    ? "has no group; put parentheses around the part that is the answer, as in '####\\s*(.+)$'"
-    : null;
 }

@@ -1,7 +1,8 @@
 import { z } from "zod";
 import type { RewardInput, RewardPartResult } from "../types.ts";
+import { lastBoxes } from "./answer-boxes.ts";
 import { defineReward, type PartOptions } from "./define.ts";
-import { boxes, extractAnswer } from "./extract.ts";
+import { extractAnswer } from "./extract.ts";
 import { gradeAnswers } from "./math/grader.ts";
 import { answering } from "./part-options.ts";
 
@@ -16,9 +17,9 @@ const shape = {
 export type MathOptions = PartOptions<typeof shape>;
 
 /** Where the gold answer stands in a column that holds a worked solution. */
-function goldAnswer(answer: string): string {
-  const boxed = boxes(answer).at(-1);
-  if (boxed !== undefined) return boxed;
+export function goldAnswer(answer: string): string {
+  const boxed = lastBoxes(answer);
+  if (boxed !== null) return boxed;
   return answer.includes("####") ? (answer.split("####").at(-1) ?? "").trim() : answer;
 }
 
@@ -31,7 +32,7 @@ export async function mathRewards(
   options: MathOptions,
 ): Promise<(RewardPartResult & { right: boolean })[]> {
   const found = inputs.map((input) =>
-    extractAnswer(input.completion, { extract: options.extract, after: options.after }),
+    extractAnswer(input.completion, { extract: options.extract, after: options.after, joinBoxes: true }),
   );
   const pairs = inputs.map((input, index) => ({
     candidate: found[index] ?? "",
@@ -69,6 +70,8 @@ export const math = defineReward({
   cases: [
     { options: {}, input: { completion: "So \\boxed{\\frac12}.", answer: "0.5" }, expect: 1 },
     { options: {}, input: { completion: "\\boxed{3} no, \\boxed{4}", answer: "4" }, expect: 1 },
+    { options: {}, input: { completion: "\\boxed{1} and \\boxed{2}", answer: "1, 2" }, expect: 1 },
+    { options: {}, input: { completion: "\\boxed{2}", answer: "\\boxed{1}\\boxed{2}" }, expect: 0 },
     { options: {}, input: { completion: "<answer>2\\sqrt3</answer>", answer: "\\sqrt{12}" }, expect: 1 },
     { options: {}, input: { completion: "The answer is $x=5$.", answer: "5" }, expect: 1 },
     { options: {}, input: { completion: "\\boxed{(-\\infty,2)}", answer: "(-\\infty, 2]" }, expect: 0 },

@@ -2,6 +2,7 @@ import { z } from "zod";
 import type { RewardInput, RewardPartResult } from "../types.ts";
 import { defineReward, type PartOptions } from "./define.ts";
 import { extractAnswer } from "./extract.ts";
+import { readWrittenNumber } from "./math/plain-number.ts";
 import { equalRationals, type Rational, readNumber, toNumber } from "./math/rational.ts";
 import { answering } from "./part-options.ts";
 
@@ -20,11 +21,33 @@ const shape = {
 };
 export type NumberOptions = PartOptions<typeof shape>;
 
-/** The number that a text is, with or without a unit behind it: "9 (apples)", "$1,234.50", "3/4". */
+/** Longest text that may be a number with a unit behind it, in characters. */
+const MAX_CHARS = 2000;
+
+/** The text without words behind its number: "9 (apples)", "5 miles per hour". */
+function withoutUnit(text: string): string {
+  let end = text.length;
+  const ends = (fits: (char: string) => boolean): boolean => end > 0 && fits(text[end - 1]!);
+  const skip = (fits: (char: string) => boolean): void => {
+    while (ends(fits)) end--;
+  };
+  const blank = (char: string): boolean => char.trim() === "";
+  skip(blank);
+  if (ends((char) => char === ")")) end--;
+  const words = end;
+  skip((char) => /[a-zA-Z.]/.test(char) || blank(char));
+  if (!/[a-zA-Z]/.test(text.slice(end, words))) return text;
+  if (ends((char) => char === "(")) end--;
+  skip(blank);
+  return text.slice(0, end).trim() || text;
+}
+
+/** The number that a text is, with or without a unit behind it: "9 (apples)", "$1,234.50", "3/4", "1 1/2". */
 function numberOf(text: string): { value: Rational; percent: boolean } | null {
-  const bare = text.replace(/\s*\(?[a-zA-Z][a-zA-Z\s.]*\)?\s*$/, "").trim() || text;
+  if (text.length > MAX_CHARS) return null;
+  const bare = withoutUnit(text);
   const value = readNumber(bare);
-  return value === null ? null : { value, percent: bare.includes("%") };
+  return value === null ? readWrittenNumber(text) : { value, percent: bare.includes("%") };
 }
 
 /**
@@ -79,6 +102,9 @@ export const number = defineReward({
     { options: {}, input: { completion: "50%", answer: "50" }, expect: 1 },
     { options: {}, input: { completion: "50", answer: "0.5" }, expect: 0 },
     { options: {}, input: { completion: "9", answer: "9 (apples)" }, expect: 1 },
+    { options: {}, input: { completion: "#### 1 1/2", answer: "1.5" }, expect: 1 },
+    { options: {}, input: { completion: "\\boxed{\\frac{1}{2}}", answer: "0.5" }, expect: 1 },
+    { options: {}, input: { completion: "It takes 2 1/2 hours.", answer: "2.5" }, expect: 1 },
     { options: {}, input: { completion: "19", answer: "18" }, expect: 0 },
     { options: {}, input: { completion: "none", answer: "18" }, expect: 0, status: "unparsed" },
     { options: {}, input: { completion: "18", answer: "north" }, expect: 0, status: "error" },

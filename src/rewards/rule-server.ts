@@ -52,19 +52,39 @@ export function foreignShare(text: string): number {
 /**
  * Is there a chunk of at least `chunk` characters that stands `times` times in a row within one line? What
  * /(.{chunk,}?)\1{times-1}/ finds, without its backtracking: a period p repeats when (times - 1) p characters in a
- * row equal those p places on.
+ * row equal those p places on. Such a stretch covers times - 2 multiples of p in a row, so only these are looked at
+ * first: n/p comparisons for a period, n log n in all. Stretches that are followed further belong to repetitions,
+ * whose lengths sum up to a few n.
  */
 export function hasRepeatedChunk(text: string, chunk: number, times: number): boolean {
   return text.split("\n").some((line) => {
     for (let period = chunk; period * times <= line.length; period++) {
-      let run = 0;
-      for (let i = 0; i + period < line.length; i++) {
-        run = line.charCodeAt(i) === line.charCodeAt(i + period) ? run + 1 : 0;
-        if (run >= period * (times - 1)) return true;
-      }
+      if (repeats(line, period, times)) return true;
     }
     return false;
   });
+}
+
+function repeats(line: string, period: number, times: number): boolean {
+  const equal = (i: number): boolean => line.charCodeAt(i) === line.charCodeAt(i + period);
+  const needed = period * (times - 1);
+  const last = line.length - period;
+  for (let anchor = 0; anchor < last; anchor += period) {
+    let hits = 0;
+    while (hits < times - 2 && anchor + hits * period < last && equal(anchor + hits * period)) hits++;
+    if (hits < times - 2) {
+      anchor += hits * period;
+      continue;
+    }
+    let start = anchor;
+    while (start > 0 && anchor - start < period && equal(start - 1)) start--;
+    let end = start;
+    while (end < last && end - start < needed && equal(end)) end++;
+    if (end - start >= needed) return true;
+    // what was followed in vain holds no later beginning of a longer stretch
+    anchor = Math.max(anchor, end - (end % period));
+  }
+  return false;
 }
 
 /** Why the completion is malformed, or null. */

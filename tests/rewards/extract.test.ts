@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { boxes, extractAnswer } from "../../src/rewards/extract.ts";
+import { lastBoxes } from "../../src/rewards/answer-boxes.ts";
+import { extractAnswer } from "../../src/rewards/extract.ts";
 import type { Extraction } from "../../src/rewards/part-options.ts";
 
 const table: [how: Extraction, completion: string, found: string | null][] = [
@@ -57,8 +58,22 @@ describe("extraction", () => {
     expect(extractAnswer("\\boxed{1}", options)).toBe(null);
   });
 
-  it("counts all boxes", () => {
-    expect(boxes("\\boxed{1} \\boxed{\\boxed{2}} \\boxed{3")).toEqual(["1", "\\boxed{2}", "2"]);
+  it.each([
+    ["\\boxed{1}\\boxed{2}", "1, 2"],
+    ["\\boxed{1} and \\boxed{2}", "1, 2"],
+    ["$\\boxed{a}$, $\\boxed{b}$ and $\\boxed{c}$.", "a, b, c"],
+    ["\\boxed{1} papers and \\boxed{2} bins", "1, 2"],
+    ["$y_1 = \\boxed{p}$ and $y_2 = \\boxed{q}$", "p, q"],
+    ["\\boxed{5}, \\boxed{5}", "5"],
+    ["\\boxed{3} no, \\boxed{4}", "4"],
+    ["\\boxed{3}. So \\boxed{4}", "4"],
+    ["\\boxed{3} no no no no no \\boxed{4}", "4"],
+    ["\\boxed{\\boxed{2}}", "2"],
+    ["step 1: \\boxed{4}\nstep 2: \\boxed{5}", "5"],
+    ["\\boxed{1} and \\boxed{never closed", null],
+    ["none", null],
+  ])("joins the boxes of %j: %j", (text, found) => {
+    expect(lastBoxes(text)).toBe(found);
   });
 
   it("stays linear on a completion of openings alone", () => {

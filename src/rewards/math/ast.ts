@@ -8,7 +8,8 @@ export interface NumberNode {
   significant?: number;
 }
 
-export type Relation = "=" | "<" | ">" | "<=" | ">=" | "!=" | "in";
+/** "~" is an approximation: what stands behind it is a rounded value of what stands before. */
+export type Relation = "=" | "<" | ">" | "<=" | ">=" | "!=" | "in" | "~";
 
 export type Node =
   | NumberNode
@@ -30,11 +31,17 @@ export type Node =
   | { kind: "ratio"; items: Node[]; clock: boolean }
   | { kind: "unit"; value: Node; unit: string }
   | { kind: "based"; digits: string; base: number | null }
-  | { kind: "text"; text: string };
+  | { kind: "text"; text: string }
+  /** Sum or product over a whole variable; `variable` is a name that no reader gives to another symbol. */
+  | { kind: "series"; product: boolean; variable: string; lower: Node; upper: Node; body: Node };
 
 /** One answer: a list such as `1, 2` has several items, and their order does not matter. */
 export interface Answer {
   items: Node[];
+  /** `x > 1 and x < 3`: the items hold together, where a comma or "or" lists alternatives. */
+  together?: boolean;
+  /** `p=5, q=2; p=7, q=2`: the items between semicolons, where each of these groups has several. */
+  groups?: Node[][];
 }
 
 /** The text is not an answer this reader understands. */
@@ -76,6 +83,8 @@ export function children(node: Node): readonly Node[] {
       return node.sides;
     case "unit":
       return [node.value];
+    case "series":
+      return [node.lower, node.upper, node.body];
     default:
       return [];
   }
@@ -117,6 +126,8 @@ export function mapTree(node: Node, change: (node: Node) => Node): Node {
       return change({ ...node, sides: node.sides.map(go) });
     case "unit":
       return change({ ...node, value: go(node.value) });
+    case "series":
+      return change({ ...node, lower: go(node.lower), upper: go(node.upper), body: go(node.body) });
     default:
       return change(node);
   }

@@ -1,10 +1,15 @@
-import { integer, MathParseError, type Node } from "./ast.ts";
+import { children, integer, MathParseError, mapTree, type Node } from "./ast.ts";
 import type { Cursor } from "./cursor.ts";
+import { boundName } from "./series.ts";
+import { readSet } from "./set-reader.ts";
 import { functions, greek, matrices } from "./vocabulary.ts";
 
 /** The rules of `Reader` that a command's arguments are read by. */
 export interface Grammar {
   sum(): Node;
+  product(): Node;
+  item(): Node;
+  setExpression(): Node;
   signed(): Node;
   power(): Node;
   /** {...} as one value. */
@@ -68,22 +73,57 @@ export function readCommand(tokens: Cursor, grammar: Grammar): Node {
     case "overline":
     case "bar":
     case "vec":
-    case "hat": {
+    case "hat":
+    case "dot":
+    case "ddot":
+    case "tilde": {
       const inner = grammar.argument();
       if (inner.kind === "number") throw new MathParseError(`\\${name} over digits is not understood`);
       return { kind: "opaque", name, args: [inner] };
     }
-    case "setopen": {
-      const items = grammar.list(() => tokens.is("setclose"));
-      tokens.expect("setclose");
-      return { kind: "set", items };
-    }
+    case "setopen":
+      return readSet(tokens, "setclose", grammar);
+    case "sum":
+    case "prod":
+      return readSeries(tokens, grammar, name === "prod");
+    case "ldots":
+      return { kind: "symbol", name: "\\ldots" };
+    case "textcircled":
+      return { kind: "opaque", name, args: [grammar.argument()] };
     case "begin":
       return readMatrix(tokens, grammar);
     default:
       return tokens.fail(token);
   }
 }
+
+/** \sum_{k=a}^{b} of the product that follows. */
+function readSeries(tokens: Cursor, grammar: Grammar, product: boolean): Node {
+  let upper: Node | null = null;
+  if (tokens.take("^")) upper = tokens.is("{") ? grammar.group() : grammar.exponent();
+  tokens.expect("_");
+  tokens.expect("{");
+  const index = grammar.item();
+  tokens.expect("}");
+  if (tokens.take("^")) upper = tokens.is("{") ? grammar.group() : grammar.exponent();
+  const variable = index.kind === "relation" && index.ops.join() === "=" ? index.sides[0]! : index;
+  if (index.kind !== "relation" || index.sides.length !== 2 || upper === null) return tokens.fail();
+  // i is an index here, not the root of -1
+  const name =
+    variable.kind === "symbol" ? variable.name : variable.kind === "constant" ? variable.name : null;
+  if (name === null || (variable.kind === "constant" && name.length > 1)) return tokens.fail();
+  const read = grammar.product();
+  const bound = boundName(read, seriesDepth);
+  const body = mapTree(read, (node) =>
+    node.kind === variable.kind && "name" in node && node.name === name
+      ? { kind: "symbol", name: bound }
+      : node,
+  );
+  return { kind: "series", product, variable: bound, lower: index.sides[1]!, upper, body };
+}
+
+const seriesDepth = (node: Node): number =>
+  Math.max(0, ...children(node).map(seriesDepth)) + (node.kind === "series" ? 1 : 0);
 
 export function readFunction(tokens: Cursor, grammar: Grammar, name: string): Node {
   let base: Node | null = null;

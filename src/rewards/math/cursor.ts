@@ -79,18 +79,26 @@ export class Cursor {
     }
   }
 
+  /** "and" has joined two items of a list. */
+  together = false;
+
   separator(): boolean {
     if (this.is(",") || this.is(";")) {
       this.#at++;
-      // ", and"
-      if (this.isJoinWord()) this.#at++;
+      // ", and"; two commas that a space separates in LaTeX
+      if (this.isJoinWord()) this.#joinWord();
       return true;
     }
     if (this.isJoinWord()) {
-      this.#at++;
+      this.#joinWord();
       return true;
     }
     return false;
+  }
+
+  #joinWord(): void {
+    if (/and/i.test(this.peek()!.value)) this.together = true;
+    this.#at++;
   }
 
   isJoinWord(): boolean {

@@ -1,7 +1,10 @@
 import { type Answer, children, MathParseError, mapTree, type Node, some } from "./ast.ts";
 import { Budget, evaluateComplex } from "./evaluate.ts";
 import { equalRealSets, realSetOfAnswer } from "./intervals.ts";
-import { equalScalars, pointAt, symbolsOf } from "./scalar.ts";
+import { anyPoint, symbolsOf } from "./points.ts";
+import { statedValues, tupleOfNamed } from "./relations.ts";
+import { equalScalars, proportional } from "./scalar.ts";
+import { SET_MEMBER } from "./set-reader.ts";
 
 type Of<K extends Node["kind"]> = Extract<Node, { kind: K }>;
 
@@ -39,16 +42,20 @@ function withoutPlusMinus(node: Node): Node[] {
   );
 }
 
+/** Each once: sets do not count their members, and both signs of a double root give the same value. */
+function distinct(nodes: readonly Node[], budget: Budget): Node[] {
+  if (nodes.length > MAX_UNORDERED) return [...nodes];
+  const kept: Node[] = [];
+  for (const node of nodes) if (!kept.some((each) => equalNodes(each, node, budget))) kept.push(node);
+  return kept;
+}
+
+/** The same members, each as often: 1, 1, 2 is not 1, 2. */
 function unordered(a: readonly Node[], b: readonly Node[], budget: Budget): boolean {
-  const distinct = (nodes: readonly Node[]): Node[] => {
-    const kept: Node[] = [];
-    for (const node of nodes) if (!kept.some((each) => equalNodes(each, node, budget))) kept.push(node);
-    return kept;
-  };
-  if (a.length > MAX_UNORDERED || b.length > MAX_UNORDERED) return inOrder(a, b, budget);
-  const left = distinct(a);
-  const right = distinct(b);
-  if (left.length !== right.length) return false;
+  if (a.length !== b.length) return false;
+  if (a.length > MAX_UNORDERED) return inOrder(a, b, budget);
+  const left = a;
+  const right = [...b];
   return left.every((node) => {
     const match = right.findIndex((each) => equalNodes(node, each, budget));
     if (match >= 0) right.splice(match, 1);
@@ -75,45 +82,7 @@ function wording(node: Node): string | null {
   return node.kind === "constant" && node.name.length === 1 ? node.name : null;
 }
 
-/** Left side of a definition: x, f(x), AB. */
-function isName(node: Node): boolean {
-  return (
-    node.kind === "symbol" ||
-    node.kind === "opaque" ||
-    (node.kind === "constant" && node.name.length === 1) ||
-    (node.kind === "mul" && isName(node.left) && isName(node.right))
-  );
-}
-
-/** What `x = 5`, `x in S` or `0.56 = 56%` says of its value; null for other relations. */
-function definedValue(node: Of<"relation">): Node | null {
-  const first = node.sides[0]!;
-  if (!node.ops.every((op) => op === "=" || op === "in")) return null;
-  if (isName(first)) return node.sides.at(-1)!;
-  if (node.sides.length === 2 && isName(node.sides[1]!) && symbolsOf(first).length === 0) return first;
-  return symbolsOf(...node.sides).length === 0 ? node.sides.at(-1)! : null;
-}
-
 const difference = (left: Node, right: Node): Node => ({ kind: "sub", left, right });
-
-/** Are two expressions equal up to a constant factor? Then the equations they form with 0 have the same solutions. */
-function proportional(a: Node, b: Node, budget: Budget, positive: boolean): boolean {
-  const symbols = symbolsOf(a, b);
-  if (symbols.length === 0) return false;
-  const ratios: number[] = [];
-  for (let index = 0; index < 12 && ratios.length < 5; index++) {
-    const point = pointAt(symbols, index, { degrees: "value", percent: "value" });
-    const valueA = evaluateComplex(a, point, budget);
-    const valueB = evaluateComplex(b, point, budget);
-    const ratio = valueA.div(valueB);
-    if (point.outside || !Number.isFinite(ratio.re) || valueA.abs() < 1e-9) continue;
-    if (Math.abs(ratio.im) > 1e-9 * Math.abs(ratio.re)) return false;
-    ratios.push(ratio.re);
-  }
-  const [first] = ratios;
-  if (first === undefined || ratios.length < 3 || first === 0 || (positive && first < 0)) return false;
-  return ratios.every((ratio) => Math.abs(ratio - first) <= 1e-8 * Math.abs(first));
-}
 
 /** One relation between two sides, as `left - right op 0` with op in =, <, <=, != . */
 function asDifference(node: Of<"relation">): { op: string; value: Node } | null {
@@ -132,11 +101,11 @@ function equalRelations(a: Of<"relation">, b: Of<"relation">, budget: Budget): b
     if (proportional(left.value, right.value, budget, left.op.startsWith("<"))) return true;
   }
   if (a.ops.join() === b.ops.join() && inOrder(a.sides, b.sides, budget)) return true;
-  const valueA = definedValue(a);
-  const valueB = definedValue(b);
+  const [valueA] = statedValues(a, false, budget);
+  const [valueB] = statedValues(b, false, budget);
   return (
-    valueA !== null &&
-    valueB !== null &&
+    valueA !== undefined &&
+    valueB !== undefined &&
     equalNodes(a.sides[0]!, b.sides[0]!, budget) &&
     equalNodes(valueA, valueB, budget)
   );
@@ -218,11 +187,15 @@ function equalNodes(a: Node, b: Node, budget: Budget): boolean {
   }
   if (a.kind === "relation" && b.kind === "relation") return equalRelations(a, b, budget);
   if (a.kind === "relation" || b.kind === "relation") {
-    const [relation, other] = a.kind === "relation" ? [a, b] : [b as Of<"relation">, a];
-    const value = definedValue(relation);
-    return value !== null && equalNodes(value, other, budget);
+    const relation = a.kind === "relation" ? a : (b as Of<"relation">);
+    // a candidate says x + y = 12 where 12 was asked for; a gold answer that is an equation is not its right side
+    const values = statedValues(relation, a.kind === "relation", budget);
+    return values.some((value) =>
+      equalNodes(a.kind === "relation" ? value : a, a.kind === "relation" ? b : value, budget),
+    );
   }
-  if (a.kind === "set" && b.kind === "set") return unordered(a.items, b.items, budget);
+  if (a.kind === "set" && b.kind === "set")
+    return unordered(distinct(a.items, budget), distinct(b.items, budget), budget);
   if (a.kind === "ratio" && b.kind === "ratio") return equalRatios(a, b, budget);
   if (a.kind === "ratio" || b.kind === "ratio") {
     const [ratio, other] = a.kind === "ratio" ? [a, b] : [b as Of<"ratio">, a];
@@ -251,17 +224,49 @@ function equalNodes(a: Node, b: Node, budget: Budget): boolean {
       node.kind === "setop" && node.op === op ? [...parts(node.left, op), ...parts(node.right, op)] : [node];
     if (a.op !== b.op) return false;
     const [left, right] = [parts(a, a.op), parts(b, b.op)];
-    return a.op === "minus" ? inOrder(left, right, budget) : unordered(left, right, budget);
+    if (a.op === "minus") return inOrder(left, right, budget);
+    return unordered(distinct(left, budget), distinct(right, budget), budget);
   }
   if (!isScalar(a) || !isScalar(b)) return false;
   return equalScalars(a, b, budget);
 }
 
 /** A set's braces are only dress: {1, 2} and 1, 2 list the same numbers. */
-function itemsOf(answer: Answer): Node[] {
+function itemsOf(answer: Answer, budget: Budget): Node[] {
   const [only] = answer.items;
-  const items = answer.items.length === 1 && only?.kind === "set" ? only.items : answer.items;
-  return items.flatMap(withoutPlusMinus);
+  const set = answer.items.length === 1 && only?.kind === "set";
+  const items = (set ? only.items : answer.items).flatMap((item) => {
+    const both = withoutPlusMinus(item);
+    return both.length > 1 ? distinct(both, budget) : both;
+  });
+  return set ? distinct(items, budget) : items;
+}
+
+/** x = 3, y = -1 against (3, -1), and p=5, q=2; p=7, q=2 against (5,2), (7,2). */
+function equalNamed(named: Answer, other: Answer, budget: Budget): boolean {
+  if (other.items.some((item) => item.kind !== "tuple" || item.open !== "(" || item.close !== ")"))
+    return false;
+  const groups = named.groups ?? [named.items];
+  if (groups.length !== other.items.length) return false;
+  const tuples = groups.map(tupleOfNamed);
+  if (tuples.some((tuple) => tuple === null)) return false;
+  return unordered(
+    tuples.map((tuple) => tuple!),
+    other.items,
+    budget,
+  );
+}
+
+/** x > 2 and a > 2 have the same solutions, but of different unknowns. */
+function differentUnknowns(a: Answer, b: Answer): boolean {
+  const unknowns = (answer: Answer): string[] | null => {
+    const relations = answer.items.every((item) => item.kind === "relation");
+    return relations ? symbolsOf(...answer.items) : null;
+  };
+  const left = unknowns(a);
+  const right = unknowns(b);
+  if (left === null || right === null) return false;
+  return ![left, right].some((names) => names.includes(SET_MEMBER)) && left.join() !== right.join();
 }
 
 function equalReadings(a: Answer, b: Answer, budget: Budget): boolean {
@@ -272,7 +277,7 @@ function equalReadings(a: Answer, b: Answer, budget: Budget): boolean {
         item.kind === "relation" ||
         (item.kind === "constant" && (item.name === "reals" || item.name === "empty")),
     );
-  if (needsSet(a) || needsSet(b)) {
+  if ((needsSet(a) || needsSet(b)) && !differentUnknowns(a, b)) {
     const left = realSetOfAnswer(a, budget);
     const right = left === null ? null : realSetOfAnswer(b, budget);
     if (left !== null && right !== null) {
@@ -289,8 +294,9 @@ function equalReadings(a: Answer, b: Answer, budget: Budget): boolean {
     );
   };
   if (isEmptySet(a) || isEmptySet(b)) return isEmptySet(a) && isEmptySet(b);
-  const left = itemsOf(a);
-  const right = itemsOf(b);
+  if (equalNamed(a, b, budget) || equalNamed(b, a, budget)) return true;
+  const left = itemsOf(a, budget);
+  const right = itemsOf(b, budget);
   if (left.length === 1 && right.length === 1) return equalNodes(left[0]!, right[0]!, budget);
   return unordered(left, right, budget);
 }
@@ -322,7 +328,7 @@ export function checkComparable(answers: readonly Answer[]): void {
   const budget = new Budget();
   const walk = (node: Node): void => {
     if (isScalar(node)) {
-      const point = pointAt(symbolsOf(node), 0, { degrees: "value", percent: "value" });
+      const point = anyPoint(symbolsOf(node), { degrees: "value", percent: "value" });
       for (const variant of withoutPlusMinus(node)) evaluateComplex(variant, point, budget);
     } else for (const child of children(node)) walk(child);
   };

@@ -1,7 +1,8 @@
 import { Fraction } from "mathjs";
 import { createRng } from "../../lib/rng.ts";
-import { MathParseError, type Node } from "./ast.ts";
+import { MathParseError, type Node, some } from "./ast.ts";
 import { type Complex, complex } from "./complex.ts";
+import { seriesValue } from "./series.ts";
 
 /** How degrees and percent signs count: as factors pi/180 and 1/100, or as units to be ignored. */
 export interface SignMode {
@@ -24,6 +25,19 @@ const MAX_BITS = 50_000;
 
 export class Budget {
   #left = MAX_OPERATIONS;
+  readonly #factorials = new Map<bigint, bigint>();
+
+  /** n!, paid for once: the same one comes again at every point. */
+  factorial(n: bigint): bigint {
+    const known = this.#factorials.get(n);
+    if (known !== undefined) return known;
+    this.spend(Number(n));
+    let product = 1n;
+    for (let k = 2n; k <= n; k++) product *= k;
+    this.#factorials.set(n, product);
+    return product;
+  }
+
   spend(amount = 1): void {
     this.#left -= amount;
     if (this.#left < 0) throw new MathParseError("the comparison is too complex");
@@ -61,22 +75,52 @@ function exactPower(base: Fraction, exponent: Fraction, budget: Budget): Fractio
   return power >= 0n ? fraction(numerator, denominator) : fraction(denominator, numerator);
 }
 
-function factorial(n: bigint): bigint {
-  let product = 1n;
-  for (let k = 2n; k <= n; k++) product *= k;
-  return product;
+/** n (n - 1) ... (n - k + 1) / k!; null where it would be too large. */
+function binomial(n: Fraction, k: Fraction, budget: Budget): Fraction | null {
+  if (n.d !== 1n || k.d !== 1n || n.s < 0n || k.s < 0n || n.n > 5000n) return null;
+  if (k.n > n.n) return fraction(0);
+  const size = k.n * 2n > n.n ? n.n - k.n : k.n;
+  budget.spend(Number(size));
+  let result = 1n;
+  for (let i = 1n; i <= size; i++) result = (result * (n.n - size + i)) / i;
+  return fraction(result);
+}
+
+const fractionArithmetic = {
+  add: (a: Fraction, b: Fraction) => a.add(b),
+  mul: (a: Fraction, b: Fraction) => a.mul(b),
+  whole: (value: number) => fraction(value),
+};
+
+/** The same point with the variable of a series at one of its indices. */
+export function pointWithIndex(point: Point, variable: string, index: number): Point {
+  return { ...point, exact: new Map(point.exact).set(variable, fraction(index)) };
+}
+
+/** Bounds of a series as numbers; infinity for an upper bound that is infinite, else null where not whole. */
+export function seriesBounds(
+  node: Extract<Node, { kind: "series" }>,
+  point: Point,
+  budget: Budget,
+): { lower: number; upper: number } | null {
+  const lower = evaluateExact(node.lower, point, budget);
+  const endless = node.upper.kind === "constant" && node.upper.name === "infinity";
+  const upper = endless ? null : evaluateExact(node.upper, point, budget);
+  if (lower === null || lower.d !== 1n || lower.n > 1_000_000n) return null;
+  if (!endless && (upper === null || upper.d !== 1n || upper.n > 1_000_000n)) return null;
+  return {
+    lower: fractionToNumber(lower),
+    upper: upper === null ? Number.POSITIVE_INFINITY : fractionToNumber(upper),
+  };
 }
 
 /** Whole-number functions; null where the arguments do not fit. */
-function exactFunction(name: string, args: readonly Fraction[]): Fraction | null {
+function exactFunction(name: string, args: readonly Fraction[], budget: Budget): Fraction | null {
   const [a, b] = args;
   if (a === undefined) return null;
   switch (name) {
-    case "binom": {
-      if (b === undefined || a.d !== 1n || b.d !== 1n || a.s < 0n || b.s < 0n || a.n > 1000n) return null;
-      if (b.n > a.n) return fraction(0);
-      return fraction(factorial(a.n) / (factorial(b.n) * factorial(a.n - b.n)));
-    }
+    case "binom":
+      return b === undefined ? null : binomial(a, b, budget);
     case "floor":
       return a.floor();
     case "ceil":
@@ -131,22 +175,34 @@ export function evaluateExact(node: Node, point: Point, budget: Budget): Fractio
     case "factorial": {
       const value = go(node.operand);
       if (value === null || value.d !== 1n || value.s < 0n || value.n > 5000n) return null;
-      budget.spend(Number(value.n));
-      return fraction(factorial(value.n));
+      return fraction(budget.factorial(value.n));
     }
     case "function": {
       const args = node.args.map(go);
-      return args.some((arg) => arg === null) ? null : exactFunction(node.name, args as Fraction[]);
+      return args.some((arg) => arg === null) ? null : exactFunction(node.name, args as Fraction[], budget);
     }
     case "unit":
       return go(node.value);
+    case "series": {
+      const bounds = seriesBounds(node, point, budget);
+      if (bounds === null) return null;
+      const term = (index: number) =>
+        evaluateExact(node.body, pointWithIndex(point, node.variable, index), budget);
+      return seriesValue(node.product, bounds.lower, bounds.upper, term, fractionArithmetic);
+    }
     default:
       return null;
   }
 }
 
+const complexArithmetic = {
+  add: (a: Complex, b: Complex) => a.add(b),
+  mul: (a: Complex, b: Complex) => a.mul(b),
+  whole: (value: number) => complex(value),
+};
+
 /** A small number from a name, for functions nobody defined. */
-function phase(name: string): number {
+export function phase(name: string): number {
   return 0.5 + createRng(7).fork("opaque", name).uniform(0);
 }
 
@@ -209,16 +265,8 @@ function complexFunction(name: string, args: readonly Complex[]): Complex {
 
 const branching = new Set(["root", "ln", "log", "lg", "arcsin", "arccos"]);
 
-function hasSymbols(node: Node, point: Point): boolean {
-  if (node.kind === "symbol") return point.exact.has(node.name);
-  return "left" in node
-    ? hasSymbols(node.left, point) || hasSymbols(node.right, point)
-    : "operand" in node
-      ? hasSymbols(node.operand, point)
-      : "args" in node
-        ? node.args.some((arg) => hasSymbols(arg, point))
-        : false;
-}
+export const hasSymbols = (node: Node, point: Point): boolean =>
+  some(node, (each) => each.kind === "symbol" && point.exact.has(each.name));
 
 const offReals = (value: Complex): boolean =>
   value.re <= 0 || Math.abs(value.im) > 1e-12 * Math.abs(value.re);
@@ -287,8 +335,10 @@ export function evaluateComplex(node: Node, point: Point, budget: Budget): Compl
         : go(node.operand).mul(complex(Math.PI / 180));
     case "factorial": {
       const exact = evaluateExact(node, point, budget);
-      if (exact === null) throw new MathParseError("a factorial of something else than a small whole number");
-      return complex(fractionToNumber(exact));
+      if (exact !== null) return complex(fractionToNumber(exact));
+      // n! has a value where n is whole; other points say nothing about it
+      if (hasSymbols(node, point)) return complex(Number.NaN);
+      throw new MathParseError("a factorial of something else than a small whole number");
     }
     case "function": {
       // an angle in degrees inside a function is always an angle
@@ -298,6 +348,8 @@ export function evaluateComplex(node: Node, point: Point, budget: Budget): Compl
       if (node.name === "binom") {
         const exact = evaluateExact(node, point, budget);
         if (exact !== null) return complex(fractionToNumber(exact));
+        if (hasSymbols(node, point)) return complex(Number.NaN);
+        throw new MathParseError("a binomial coefficient of something else than small whole numbers");
       }
       if (branching.has(node.name) && args.some(offReals) && hasSymbols(node.args[0]!, point))
         point.outside = true;
@@ -317,6 +369,19 @@ export function evaluateComplex(node: Node, point: Point, budget: Budget): Compl
     }
     case "unit":
       return go(node.value);
+    case "series": {
+      const bounds = seriesBounds(node, point, budget);
+      const term = (index: number): Complex => {
+        const inner = pointWithIndex(point, node.variable, index);
+        const value = evaluateComplex(node.body, inner, budget);
+        if (inner.outside) point.outside = true;
+        return value;
+      };
+      if (bounds === null) return complex(Number.NaN);
+      return (
+        seriesValue(node.product, bounds.lower, bounds.upper, term, complexArithmetic) ?? complex(Number.NaN)
+      );
+    }
     default:
       throw new MathParseError(`a ${node.kind} is no number`);
   }

@@ -1,6 +1,8 @@
 import type { Answer, Node } from "./ast.ts";
 import type { Budget } from "./evaluate.ts";
-import { realValue, symbolsOf } from "./scalar.ts";
+import { symbolsOf } from "./points.ts";
+import { isName } from "./relations.ts";
+import { realValue } from "./scalar.ts";
 
 /** A piece of the real line. A single point is closed on both ends. */
 interface Interval {
@@ -19,7 +21,7 @@ const reals: Interval = {
 
 const near = (a: number, b: number): boolean =>
   a === b ||
-  (Number.isFinite(a) && Number.isFinite(b) && Math.abs(a - b) <= 1e-9 * Math.max(Math.abs(a), Math.abs(b)));
+  (Number.isFinite(a) && Number.isFinite(b) && Math.abs(a - b) <= 1e-13 * Math.max(Math.abs(a), Math.abs(b)));
 
 const isEmpty = (each: Interval): boolean =>
   each.low > each.high || (near(each.low, each.high) && !(each.lowClosed && each.highClosed));
@@ -83,9 +85,15 @@ const crossed = (a: readonly Interval[], b: readonly Interval[]): Interval[] =>
 function fromInequality(node: Extract<Node, { kind: "relation" }>, budget: Budget): Interval[] | null {
   const { sides, ops } = node;
   if (ops.length === 1 && ops[0] === "in")
-    return sides[0]!.kind === "symbol" ? realSet(sides[1]!, budget) : null;
-  const middle = sides.findIndex((side) => side.kind === "symbol");
-  if (middle < 0 || symbolsOf(...sides).length !== 1 || ops.includes("=") || ops.includes("in")) return null;
+    return isName(sides[0]!) && sides[0]!.kind !== "tuple" ? realSet(sides[1]!, budget) : null;
+  // also 0 < f(x) < 1 and 1 <= |z| <= 2
+  const middle = sides.findIndex((side) => side.kind !== "constant" && side.kind !== "mul" && isName(side));
+  if (
+    middle < 0 ||
+    symbolsOf(...sides).length > 1 ||
+    ops.some((op) => op === "=" || op === "in" || op === "~")
+  )
+    return null;
   let result: Interval[] = [reals];
   for (const [index, op] of ops.entries()) {
     if (index !== middle && index + 1 !== middle) return null;
@@ -102,7 +110,16 @@ function fromInequality(node: Extract<Node, { kind: "relation" }>, budget: Budge
       : { ...reals, low: bound, lowClosed: closed };
     result = crossed(result, [half]);
   }
-  return result;
+  if (sides[middle]!.kind !== "abs") return result;
+  // |z| in S: z in S or -z in S, for S without what is negative
+  const sizes = crossed(result, [{ ...reals, low: 0, lowClosed: true }]);
+  const mirrored = sizes.map((each) => ({
+    low: -each.high,
+    high: -each.low,
+    lowClosed: each.highClosed,
+    highClosed: each.lowClosed,
+  }));
+  return merge([...sizes, ...mirrored]);
 }
 
 /** The set of real numbers that a node describes, or null where it describes none with known ends. */
@@ -146,7 +163,11 @@ export function realSet(node: Node, budget: Budget): Interval[] | null {
 export function realSetOfAnswer(answer: Answer, budget: Budget): Interval[] | null {
   const sets = answer.items.map((item) => realSet(item, budget));
   if (sets.length !== 1 && answer.items.some((item) => item.kind !== "relation")) return null;
-  return sets.some((set) => set === null) ? null : merge(sets.flatMap((set) => set!));
+  if (sets.some((set) => set === null)) return null;
+  const all = sets.map((set) => set!);
+  // x > 1 and x < 3 hold together; "x < 1 and x > 3" can only mean either
+  const common = answer.together === true && all.length > 1 ? all.reduce(crossed) : [];
+  return common.length > 0 ? common : merge(all.flat());
 }
 
 export function equalRealSets(a: readonly Interval[], b: readonly Interval[]): boolean {

@@ -1,38 +1,8 @@
-/** Spelling: what LaTeX, Unicode and plain text write differently becomes one. Linear in the text's length. */
+import { unwrap, withoutFences } from "./fences.ts";
+import { introducedNumber, introducedPiece } from "./prose.ts";
+import { asciiMath } from "./spelling.ts";
 
-const unicode: Readonly<Record<string, string>> = {
-  "−": "-",
-  "–": "-",
-  "×": "\\times ",
-  "·": "\\cdot ",
-  "⋅": "\\cdot ",
-  "÷": "/",
-  "√": "\\sqrt ",
-  π: "\\pi ",
-  θ: "\\theta ",
-  "∞": "\\infty ",
-  "°": "^\\circ ",
-  "≤": "\\leq ",
-  "≥": "\\geq ",
-  "≠": "\\neq ",
-  "≈": "\\approx ",
-  "∪": "\\cup ",
-  "∩": "\\cap ",
-  "∈": "\\in ",
-  "±": "\\pm ",
-  "∓": "\\mp ",
-  "∅": "\\emptyset ",
-  ℝ: "\\mathbb{R}",
-  "½": "\\frac{1}{2}",
-  "¼": "\\frac{1}{4}",
-  "¾": "\\frac{3}{4}",
-  "²": "^{2}",
-  "³": "^{3}",
-  "∖": "\\setminus ",
-  "\u00a0": " ",
-  "％": "%",
-};
-const UNICODE = new RegExp(`[${Object.keys(unicode).join("")}]`, "gu");
+/** Spelling: what LaTeX, Unicode and plain text write differently becomes one. Linear in the text's length. */
 
 const renamed: Readonly<Record<string, string>> = {
   dfrac: "\\frac",
@@ -47,6 +17,8 @@ const renamed: Readonly<Record<string, string>> = {
   textit: "\\text",
   mathrm: "\\text",
   hbox: "\\text",
+  textsf: "\\text",
+  texttt: "\\text",
   operatorname: "\\operatorname",
   le: "\\leq",
   leqslant: "\\leq",
@@ -70,54 +42,88 @@ const renamed: Readonly<Record<string, string>> = {
   colon: ":",
   prime: "'",
   varphi: "\\phi",
+  varepsilon: "\\epsilon",
+  vartheta: "\\theta",
+  mid: "|",
+  vert: "|",
+  dots: "\\ldots",
+  cdots: "\\ldots",
+  dotsc: "\\ldots",
+  dotsb: "\\ldots",
+  overrightarrow: "\\vec",
+  widehat: "\\hat",
+  euro: "€",
 };
 
 /** Commands that change only the look, and what stands for them. */
 const dropped = new Set(
-  "left right big Big bigg Bigg bigl bigr Bigl Bigr biggl biggr middle displaystyle textstyle scriptstyle limits nolimits rm bf it mathbf mathit mathsf boldsymbol bold mathcal hfill noindent".split(
+  "left right big Big bigg Bigg bigl bigr Bigl Bigr biggl biggr middle mathop displaystyle textstyle scriptstyle limits nolimits rm bf it mathbf mathit mathsf boldsymbol bold bm pmb mathcal mathscr mathfrak hfill noindent".split(
     " ",
   ),
 );
 const spaces = new Set("quad qquad enspace thinspace space".split(" "));
 
-/** The text between outer $ $, $$ $$, \( \) or \[ \], and without a full stop behind it. */
-function unwrap(text: string): string {
-  let inner = text.trim();
-  for (let round = 0; round < 4; round++) {
-    const before = inner;
-    inner = inner.replace(/[.,;。]+$/, "").trim();
-    const fenced =
-      /^\$\$([^$]*)\$\$$/.exec(inner) ??
-      /^\$([^$]*[^$\\])\$$/.exec(inner) ??
-      /^\\\(([\s\S]*)\\\)$/.exec(inner) ??
-      /^\\\[([\s\S]*)\\\]$/.exec(inner) ??
-      /^\*\*([^*]*)\*\*$/.exec(inner);
-    if (fenced !== null) inner = fenced[1]!.trim();
-    if (inner === before) break;
-  }
-  return inner;
-}
-
 /** Drops \phantom with its argument. */
 const PHANTOM = /\\[hv]?phantom\s*(?:\{[^{}]*\}|.)/g;
 
+/** Upright constants, as ISO writes them; \text{e} may be the letter of a choice. */
+const UPRIGHT = /\\(?:mathrm|operatorname|rm) ?\{ ?([ei]) ?\}|\{ ?\\rm ([ei]) ?\}/g;
+
+/** A style around a single letter: \mathbf{e}_r is a symbol with an index. */
+const STYLED =
+  /\\(?:mathbf|boldsymbol|bm|mathit|mathsf|mathcal|mathscr|mathfrak) ?\{ ?([A-Za-z]|\\[A-Za-z]+) ?\}/g;
+
+/** What may stand between groups of three digits: thin spaces and their relatives, also around a comma. */
+const THOUSANDS =
+  /(?<![\d.,])\d{1,3}(?:(?: ?\{ ?, ?\} ?| ?, ?\\! ?| ?\\! ?, ?|\\,|\\ |\\;|\\:|~| )\d{3})+(?![\d/]| ?\/)/g;
+
+/** Digits that repeat without end: \overline{3}, \bar{3}, \dot{3} and (3) behind a decimal point. */
+const REPEATING =
+  /(?<![\d.])(\d{0,30})\.(\d{0,30})(?:\\(?:overline|bar|dot) ?(?:\{ ?(\d{1,30}) ?\}|(\d))|\((\d{1,30})\)(?![\d(]))/g;
+
+function repeating(whole: string, fixed: string, digits: string): string {
+  const all = BigInt(`0${whole}${fixed}${digits}`) - BigInt(`0${whole}${fixed}`);
+  const nines = `${"9".repeat(digits.length)}${"0".repeat(fixed.length)}`;
+  return `(\\frac{${all}}{${nines}})`;
+}
+
+/** Longest text that is spelled out, in characters; the rest is only compared letter by letter. */
+export const MAX_RAW_CHARS = 8000;
+
+/** \\\\frac of a text that was escaped twice; in a matrix \\\\ ends a row. */
+function withSingleBackslashes(text: string): string {
+  return text.includes("\\begin") ? text : text.replace(/\\\\(?=[a-zA-Z{}()[\]%])/g, "\\");
+}
+
 /** @param answer as extracted. @returns the same answer in one spelling; still LaTeX */
 export function normalise(answer: string): string {
-  const text = unwrap(answer)
-    .replace(UNICODE, (char) => unicode[char]!)
+  const unwrapped = unwrap(withSingleBackslashes(asciiMath(answer)));
+  const text = withoutFences(introducedPiece(unwrapped) ?? introducedNumber(unwrapped) ?? unwrapped)
+    .replace(/,? for (?:any|all|every|each) (?:integers?|real numbers?|reals?)(?: [a-zA-Z])? ?\.?$/, "")
     .replace(PHANTOM, "")
+    .replace(UPRIGHT, (_, a: string | undefined, b: string | undefined) => ` ${a ?? b} `)
+    .replace(STYLED, " $1 ")
+    .replace(THOUSANDS, (number) => number.replace(/\D/g, ""))
     // between digits {,} and ,\! only group thousands
     .replace(/(?<=\d)(?:\{,\}|,\\!|\\,|\\!,)(?=\d{3}(?!\d))/g, "")
+    .replace(REPEATING, (_, whole: string, fixed: string, ...digits: (string | undefined)[]) =>
+      repeating(whole, fixed, digits.slice(0, 3).find((each) => each !== undefined)!),
+    )
+    .replace(/(?<=\d) ?[xX] ?(?=10 ?\^)/g, "\\times ")
+    .replace(/ != ?/g, "\\neq ")
+    .replace(/(?<=\d) ?[€£¥]$/, "")
+    // a variable that sticks to the space before it: \quadx
+    .replace(/\\q?quad(?=[a-zA-Z])/g, "  ")
     // \\ ends a row: it is matched first so that its second half is not taken for a command
     .replace(/\\\\|\\([a-zA-Z]+)/g, (whole, name: string | undefined) => {
       if (name === undefined) return whole;
       if (dropped.has(name)) return " ";
       if (spaces.has(name)) return "  ";
-      return renamed[name] === undefined ? whole : `${renamed[name]} `;
+      return Object.hasOwn(renamed, name) ? `${renamed[name]} ` : whole;
     })
     .replace(/\\\\|\\[!,;:> ]|~/g, (space) => (space === "\\\\" ? space : space === "\\!" ? "" : " "))
     .replace(/\\%/g, "%")
-    .replace(/\^ ?\{? ?('+) ?\}?/g, "$1")
+    .replace(/\^ ?\{? ?('(?: ?'){0,5}) ?\}?/g, (_, primes: string) => primes.replaceAll(" ", ""))
     .replace(/^ ?(?:\\approx|=) ?/, "")
     .replace(/\s+/g, " ")
     .trim();

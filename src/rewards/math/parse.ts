@@ -1,4 +1,5 @@
 import { type Answer, MathParseError, type Node } from "./ast.ts";
+import { hasProse } from "./prose.ts";
 import { Reader } from "./reader.ts";
 import { hasGroupedDigits, tokenise } from "./tokens.ts";
 import { isUnitWord } from "./units.ts";
@@ -10,9 +11,12 @@ function spellMixedNumbers(text: string): string {
 
 const BASED = /^(-?[0-9A-Z]+(?:\.[0-9A-Z]+)?) ?_ ?(?:\{ ?(?:\\text ?\{)?(\d{1,2}|[a-z]+)\}?\}?|(\d))$/;
 const WORDS = /^\(?[A-Za-z][A-Za-z' .-]*\)?$/;
+/** Words in letters that are not Latin ones. */
+const OTHER_WORDS = /^(?![ -~]*$)[\p{L}\p{M} ,;:、。,;.-]+$/u;
 
 /** A word, and not a product of letters: east, None, ABC, right triangle. */
 function isWording(text: string): boolean {
+  if (OTHER_WORDS.test(text)) return true;
   if (!WORDS.test(text) || /^(infinity|pi|inf)$/i.test(text)) return false;
   const letters = text.replace(/[^A-Za-z]/g, "");
   return (
@@ -29,14 +33,19 @@ function wordList(text: string): Answer {
   return { items };
 }
 
-/** "5 cm" -> "5 \text{cm}": bare words behind a number. */
+/** Bare words behind a number, up to the next item of a list: "5 cm" is 5 \text{cm}. */
+const UNIT_WORDS =
+  /(?<=[\d})]|\\pi) ?([A-Za-z]+\.?(?:[ /][A-Za-z]+\.?)*?)(\^ ?\{?[23]\}?)?(?= ?(?:$|[,;]|(?:and|or) ))/g;
+
 function markUnits(text: string): string {
-  const match = /^(.*[\d})]|.*\\pi) ?((?:[A-Za-z]+\.?)(?:[ /][A-Za-z]+\.?)*)(\^ ?\{?[23]\}?)?$/.exec(text);
-  if (match === null) return text;
-  const [, value = "", words = "", power = ""] = match;
-  if (!words.split(/[ /]/).every((word) => isUnitWord(word) || /^(of|per|the|in)$/.test(word))) return text;
-  return `${value} \\text{${words}}${power}`;
+  return text.replace(UNIT_WORDS, (all, words: string, power = "") => {
+    const fits = words.split(/[ /]/).every((word) => isUnitWord(word) || /^(of|per|the|in)$/.test(word));
+    return fits ? ` \\text{${words}}${power}` : all;
+  });
 }
+
+/** "C. 1-i": the letter of a choice and what it says; either names the answer. */
+const CHOICE = /^\(?([A-E])(?:[.:]|\)) ?(?=\S)(.+)$/;
 
 /**
  * Reads a normalised answer. `1,234` has two readings, as a number and as a list.
@@ -44,6 +53,8 @@ function markUnits(text: string): string {
  * @throws MathParseError when it is not understood
  */
 export function parseAnswer(normalised: string): Answer[] {
+  const choice = CHOICE.exec(normalised);
+  if (choice !== null) return [...parseAnswer(choice[2]!), { items: [{ kind: "symbol", name: choice[1]! }] }];
   let text = normalised;
   const whole = /^\\text ?\{([^{}]*)\}$/.exec(text);
   if (whole !== null) text = whole[1]!.trim();
@@ -67,8 +78,18 @@ export function parseAnswer(normalised: string): Answer[] {
       .replace(/(?<![\\a-zA-Z])sqrt ?\(([^()]*)\)/g, "\\sqrt{$1}")
       .replace(/(?<![\\a-zA-Z])sqrt ?(\d+)/g, "\\sqrt{$1}")
       .replace(/(?<![\\a-zA-Z])(sin|cos|tan|ln|log|exp|arcsin|arccos|arctan)(?![a-zA-Z])/g, "\\$1 ")
-      .replace(/(?<=[\w)}] |,)(and|or)(?= )/g, "\\text{$1}"),
+      // \text{...} is matched first so that the word inside is left alone
+      .replace(/\\text ?\{[^{}]*\}|(?<=[\d)}\]$ ,;])(and|or)(?![a-zA-Z])/g, (all, word?: string) =>
+        word === undefined ? all : `\\text{${word}}`,
+      ),
   );
+  if (hasProse(text)) {
+    if (whole !== null) return [wordList(text)];
+    // Vendor 2, the 60th caller: a name, and no product of letters
+    if (/^[\p{L}\d ,.'()&-]{1,80}$/u.test(normalised))
+      return [{ items: [{ kind: "text", text: normalised }] }];
+    throw new MathParseError("words among the mathematics");
+  }
   const readings = hasGroupedDigits(text) ? [true, false] : [true];
   const answers: Answer[] = [];
   let failure: unknown;

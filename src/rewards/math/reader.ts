@@ -2,6 +2,7 @@ import { type Answer, integer, MathParseError, type Node, type NumberNode, type 
 import { type Grammar, readCommand, readFunction, readSymbol } from "./commands.ts";
 import { Cursor } from "./cursor.ts";
 import { readDecimal } from "./rational.ts";
+import { readSet } from "./set-reader.ts";
 import { type Token, tokenise } from "./tokens.ts";
 import { canonicalUnit } from "./units.ts";
 import { functions, greek, relations } from "./vocabulary.ts";
@@ -17,21 +18,38 @@ export class Reader implements Grammar {
 
   answer(): Answer {
     if (this.#tokens.end()) throw new MathParseError("the answer is empty");
-    const items = this.list(() => this.#tokens.end());
-    return { items };
+    const items: Node[] = [];
+    // p=5, q=2; p=7, q=2: where each group between semicolons is an item of its own
+    const groups: Node[][] = [[]];
+    for (;;) {
+      const item = this.item();
+      items.push(item);
+      groups.at(-1)!.push(item);
+      if (this.#tokens.end()) break;
+      const group = this.#tokens.is(";");
+      if (!this.#tokens.separator()) this.#tokens.fail();
+      if (this.#tokens.end()) break;
+      if (group) groups.push([]);
+    }
+    const wide = groups.length > 1 && groups[0]!.length > 1;
+    return {
+      items,
+      together: this.#tokens.together,
+      ...(wide && groups.every((group) => group.length === groups[0]!.length) ? { groups } : {}),
+    };
   }
 
   list(done: () => boolean): Node[] {
     const items: Node[] = [];
     if (done()) return items;
     for (;;) {
-      items.push(this.#item());
+      items.push(this.item());
       if (done()) return items;
       if (!this.#tokens.separator()) this.#tokens.fail();
     }
   }
 
-  #item(): Node {
+  item(): Node {
     return this.#tokens.deeper(() => {
       const sides = [this.#ratio()];
       const ops: Relation[] = [];
@@ -52,15 +70,15 @@ export class Reader implements Grammar {
   #ratio(): Node {
     const items: Node[] = [];
     const start = this.#tokens.at;
-    items.push(this.#setExpression());
-    while (this.#tokens.take(":")) items.push(this.#setExpression());
+    items.push(this.setExpression());
+    while (this.#tokens.take(":")) items.push(this.setExpression());
     if (items.length === 1) return items[0]!;
     const source = this.#tokens.textSince(start);
     return { kind: "ratio", items, clock: /^\d{1,2}(?::\d\d)+(?!\d)/.test(source) };
   }
 
-  #setExpression(): Node {
-    let left = this.sum();
+  setExpression(): Node {
+    let left = this.#over();
     for (;;) {
       const op = this.#tokens.take("cup")
         ? ("union" as const)
@@ -70,7 +88,7 @@ export class Reader implements Grammar {
             ? ("minus" as const)
             : null;
       if (op === null) return left;
-      left = { kind: "setop", op, left, right: this.sum() };
+      left = { kind: "setop", op, left, right: this.#over() };
     }
   }
 
@@ -106,10 +124,11 @@ export class Reader implements Grammar {
       } else if (this.#startsUnit()) {
         return this.#unit(left);
       } else if (this.startsFactor()) {
+        left = { kind: "mul", left, right: this.#mixed() };
+      } else if (this.#tokens.peek()?.kind === "number" && !endsInNumber(left)) {
+        // n2^{n-1}, (n-2)2^n; 63^\circ 45' counts minutes
         const next = this.power();
-        left = isMixedNumber(left, next)
-          ? { kind: "add", left, right: next }
-          : { kind: "mul", left, right: next };
+        left = this.#minutes(left, next) ?? { kind: "mul", left, right: next };
       } else return left;
     }
   }
@@ -121,7 +140,31 @@ export class Reader implements Grammar {
     if (sign !== null) {
       return this.#tokens.deeper(() => ({ kind: "plusminus", left: integer(0), right: this.signed(), sign }));
     }
-    return this.power();
+    return this.#mixed();
+  }
+
+  /** A factor; 3\frac{1}{8} is one, so that a sign before it counts for all of it. */
+  #mixed(): Node {
+    const value = this.power();
+    if (!isWhole(value) || !this.#tokens.is("frac")) return value;
+    const next = this.power();
+    return isFraction(next)
+      ? { kind: "add", left: value, right: next }
+      : { kind: "mul", left: value, right: next };
+  }
+
+  /** Minutes and seconds of arc behind degrees; null where the marks ' and '' are not there. */
+  #minutes(left: Node, next: Node): Node | null {
+    const parts =
+      left.kind === "degrees" ? 60 : left.kind === "add" && left.right.kind === "degrees" ? 3600 : 0;
+    if (parts === 0 || !this.#tokens.take("'")) return null;
+    this.#tokens.take("'");
+    const share: Node = { kind: "degrees", operand: { kind: "div", left: next, right: integer(parts) } };
+    return { kind: "add", left, right: share };
+  }
+
+  product(): Node {
+    return this.#product();
   }
 
   /** Text behind a value: a unit, or what is counted. */
@@ -183,6 +226,14 @@ export class Reader implements Grammar {
         "vec",
         "hat",
         "langle",
+        "sum",
+        "prod",
+        "setopen",
+        "dot",
+        "ddot",
+        "tilde",
+        "mathbb",
+        "textcircled",
       ].includes(token.value)
     );
   }
@@ -229,9 +280,27 @@ export class Reader implements Grammar {
   /** {...} as one value. */
   group(): Node {
     this.#tokens.expect("{");
-    const inner = this.#tokens.deeper(() => this.sum());
+    const inner = this.#tokens.deeper(() => this.#over());
     this.#tokens.expect("}");
     return inner;
+  }
+
+  /** a \over b and n \choose k stand between their parts. */
+  #over(): Node {
+    const left = this.sum();
+    if (this.#tokens.take("over")) return { kind: "div", left, right: this.sum() };
+    if (this.#tokens.take("choose")) return { kind: "function", name: "binom", args: [left, this.sum()] };
+    return left;
+  }
+
+  /** { } of plain text around a list or a condition is a set; around one value it only groups. */
+  #braced(): Node {
+    return this.#tokens.deeper(() => {
+      this.#tokens.skip();
+      if (this.#tokens.take("}")) return { kind: "set", items: [] };
+      const set = readSet(this.#tokens, "}", this);
+      return set.kind === "set" && set.items.length === 1 ? set.items[0]! : set;
+    });
   }
 
   /** The argument of \frac, \sqrt or ^: a group, or a single digit, letter or command. */
@@ -256,7 +325,7 @@ export class Reader implements Grammar {
       case "[":
         return this.#bracketed();
       case "{":
-        return this.group();
+        return this.#braced();
       case "|":
       case "lvert":
         return this.#absolute();
@@ -339,9 +408,11 @@ function numberNode(text: string): NumberNode {
 const isWhole = (node: Node): boolean =>
   node.kind === "number" && node.denominator === 1n && node.decimals === undefined;
 
-/** 3\frac{1}{8} is a sum; 3\frac{x}{8} a product. */
-function isMixedNumber(left: Node, right: Node): boolean {
-  if (!isWhole(left)) return false;
-  if (isWhole(right)) return false;
-  return right.kind === "div" && isWhole(right.left) && isWhole(right.right);
-}
+/** A fraction of two whole numbers, as behind the whole part of a mixed number. */
+const isFraction = (node: Node): boolean => node.kind === "div" && isWhole(node.left) && isWhole(node.right);
+
+/** `1 2` is no product: a number may follow anything but a bare number. */
+const endsInNumber = (node: Node): boolean =>
+  node.kind === "number" ||
+  ((node.kind === "neg" || node.kind === "percent") && endsInNumber(node.operand)) ||
+  ((node.kind === "mul" || node.kind === "div") && endsInNumber(node.right));

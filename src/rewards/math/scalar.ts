@@ -1,6 +1,4 @@
-import { Fraction } from "mathjs";
-import { createRng } from "../../lib/rng.ts";
-import { MathParseError, type Node, some } from "./ast.ts";
+import { integer, MathParseError, type Node, some } from "./ast.ts";
 import type { Complex } from "./complex.ts";
 import {
   type Budget,
@@ -10,42 +8,19 @@ import {
   type Point,
   type SignMode,
 } from "./evaluate.ts";
+import { samePrecisely, sameRatioPrecisely } from "./evaluate-precise.ts";
+import { anyPoint, pointsFor, symbolsOf } from "./points.ts";
 
-/** Agreement asked of double-precision values; roundings of real answers stay far below. */
-const RELATIVE_TOLERANCE = 1e-9;
-const ABSOLUTE_TOLERANCE = 1e-11;
+/** Agreement of double-precision values that is worth a look with many digits. */
+const SCREEN = 1e-9;
+/** Points at which expressions that agree in double precision are compared with many digits. */
+const PRECISE_POINTS = 2;
 /** A decimal this long is a rounded value, not a short decimal that should have been exact. */
 const ROUNDED_DIGITS = 6;
 
-export function symbolsOf(...nodes: readonly Node[]): string[] {
-  const names = new Set<string>();
-  for (const node of nodes) {
-    some(node, (each) => {
-      if (each.kind === "symbol") names.add(each.name);
-      return false;
-    });
-  }
-  return [...names].sort();
-}
-
-/** Point number `index`: small rationals drawn from a fixed stream per symbol; odd points have negative values. */
-export function pointAt(symbols: readonly string[], index: number, mode: SignMode): Point {
-  const exact = new Map<string, Fraction>();
-  for (const name of symbols) {
-    const rng = createRng(20_010).fork("math-points", name);
-    const numerator = 31 + rng.integer(240, 2 * index);
-    const sign = index % 2 === 1 && rng.integer(3, 2 * index + 1) > 0 ? -1 : 1;
-    exact.set(name, new Fraction(BigInt(sign * numerator), 97n));
-  }
-  return { mode, exact, outside: false };
-}
-
 function close(a: Complex, b: Complex): boolean {
-  if (!Number.isFinite(a.re) || !Number.isFinite(b.re)) return false;
   const distance = Math.hypot(a.re - b.re, a.im - b.im);
-  const size = Math.max(a.abs(), b.abs());
-  if (a.abs() === 0 || b.abs() === 0) return distance <= ABSOLUTE_TOLERANCE;
-  return distance <= RELATIVE_TOLERANCE * size;
+  return distance <= SCREEN * Math.max(a.abs(), b.abs());
 }
 
 const infinite = (node: Node): number => {
@@ -64,48 +39,65 @@ function roundsFrom(node: Node, value: number): boolean {
   return Math.abs(written - value) <= 0.5000001 * 10 ** -literal.decimals;
 }
 
-function equalAt(a: Node, b: Node, point: Point, budget: Budget): boolean | null {
+/** How two expressions compare at one point; null where one of them has no value there. */
+type PointVerdict = { equal: boolean; screened: boolean } | null;
+
+/** Exact values decide. Without them doubles say "equal" for now, and many digits say "different". */
+function compareAt(a: Node, b: Node, point: Point, budget: Budget): PointVerdict {
   const exactA = evaluateExact(a, point, budget);
   const exactB = exactA === null ? null : evaluateExact(b, point, budget);
-  if (exactA !== null && exactB !== null) return exactA.equals(exactB);
+  if (exactA !== null && exactB !== null) return { equal: exactA.equals(exactB), screened: false };
   const valueA = evaluateComplex(a, point, budget);
   const valueB = evaluateComplex(b, point, budget);
-  if (Number.isNaN(valueA.re) || Number.isNaN(valueB.re)) return null;
-  return close(valueA, valueB);
+  const finite = [valueA.re, valueA.im, valueB.re, valueB.im].every(Number.isFinite);
+  if ([valueA.re, valueB.re].some(Number.isNaN)) return null;
+  if (finite && close(valueA, valueB)) return { equal: true, screened: true };
+  // branches may differ here, so a difference is not counted
+  if (point.outside) return { equal: false, screened: false };
+  const precise = samePrecisely(a, b, point, budget);
+  return precise === null ? null : { equal: precise, screened: false };
 }
 
-/** Both are numbers or expressions; equal as values, or at random points of their symbols. */
+/** Two numbers without symbols. */
+function equalConstants(a: Node, b: Node, mode: SignMode, budget: Budget): boolean {
+  const point = anyPoint([], mode);
+  const verdict = compareAt(a, b, point, budget);
+  if (verdict?.equal === true) {
+    if (!verdict.screened || samePrecisely(a, b, point, budget) === true) return true;
+  }
+  const literalA = roundsFrom(a, evaluateComplex(b, point, budget).re);
+  const literalB = roundsFrom(b, evaluateComplex(a, point, budget).re);
+  if (!literalA && !literalB) return false;
+  const imaginary = evaluateComplex(literalA ? b : a, point, budget).im;
+  // two decimals are compared digit by digit; rounding is for what has no short decimal
+  const decimal = (node: Node): boolean => {
+    const exact = evaluateExact(node, point, budget);
+    return exact !== null && isShortDecimal(exact.d);
+  };
+  return imaginary === 0 && !(decimal(a) && decimal(b));
+}
+
+/** Both are numbers or expressions; equal as values, or at all points of their symbols where both have one. */
 function equalInMode(a: Node, b: Node, mode: SignMode, budget: Budget): boolean {
   const symbols = symbolsOf(a, b);
-  if (symbols.length === 0) {
-    const point = pointAt([], 0, mode);
-    if (equalAt(a, b, point, budget) === true) return true;
-    const literalA = roundsFrom(a, evaluateComplex(b, point, budget).re);
-    const literalB = roundsFrom(b, evaluateComplex(a, point, budget).re);
-    if (!literalA && !literalB) return false;
-    const imaginary = evaluateComplex(literalA ? b : a, point, budget).im;
-    // two decimals are compared digit by digit; rounding is for what has no short decimal
-    const decimal = (node: Node): boolean => {
-      const exact = evaluateExact(node, point, budget);
-      return exact !== null && isShortDecimal(exact.d);
-    };
-    return imaginary === 0 && !(decimal(a) && decimal(b));
-  }
+  if (symbols.length === 0) return equalConstants(a, b, mode, budget);
   let agreed = 0;
   let outside = 0;
-  for (let index = 0; index < 12 && agreed < 5; index++) {
-    const point = pointAt(symbols, index, mode);
-    const equal = equalAt(a, b, point, budget);
-    if (equal === null) continue;
+  const screened: Point[] = [];
+  for (const point of pointsFor(symbols, [a, b], mode)) {
+    const verdict = compareAt(a, b, point, budget);
+    if (verdict === null) continue;
     if (point.outside) {
       // sqrt(x^3) and x sqrt(x) part ways for x < 0: not counted against, nor for
-      if (equal) outside++;
+      if (verdict.equal) outside++;
       continue;
     }
-    if (!equal) return false;
+    if (!verdict.equal) return false;
     agreed++;
+    if (verdict.screened) screened.push(point);
   }
-  return agreed >= 2 || (agreed === 0 && outside >= 4);
+  if (agreed < 2 && !(agreed === 0 && outside >= 4)) return false;
+  return screened.slice(0, PRECISE_POINTS).every((point) => samePrecisely(a, b, point, budget) !== false);
 }
 
 function isShortDecimal(denominator: bigint): boolean {
@@ -144,7 +136,7 @@ export function realValue(node: Node, budget: Budget): number | null {
   if (unbounded !== 0) return unbounded * Number.POSITIVE_INFINITY;
   if (symbolsOf(node).length > 0) return null;
   try {
-    const point = pointAt([], 0, { degrees: "value", percent: "value" });
+    const point = anyPoint([], { degrees: "value", percent: "value" });
     const exact = evaluateExact(node, point, budget);
     if (exact !== null) return fractionToNumber(exact);
     const value = evaluateComplex(node, point, budget);
@@ -153,4 +145,59 @@ export function realValue(node: Node, budget: Budget): number | null {
     if (error instanceof MathParseError) return null;
     throw error;
   }
+}
+
+const asWritten: SignMode = { degrees: "value", percent: "value" };
+/** Points at which a ratio is compared where no exact values exist: each costs many digits. */
+const RATIO_POINTS = 4;
+
+/**
+ * Are two expressions equal up to a constant factor? Then the equations they form with 0 have the same solutions.
+ * @param positive the factor must be so: inequalities turn round with a negative one
+ */
+export function proportional(a: Node, b: Node, budget: Budget, positive: boolean): boolean {
+  const symbols = symbolsOf(a, b);
+  if (symbolsOf(a).length === 0 || symbolsOf(b).length === 0) return false;
+  const zero: Node = integer(0);
+  let first: Point | null = null;
+  let agreed = 0;
+  for (const point of pointsFor(symbols, [a, b], asWritten)) {
+    const valueA = evaluateComplex(a, point, budget);
+    const valueB = evaluateComplex(b, point, budget);
+    if (point.outside || [valueA, valueB].some((z) => !Number.isFinite(z.re) || z.abs() === 0)) continue;
+    if (first === null) {
+      const ratio = valueA.div(valueB);
+      // 0 = 0 is proportional to anything, and rounding hides it from doubles
+      if ([a, b].some((each) => samePrecisely(each, zero, point, budget) !== false)) continue;
+      if (Math.abs(ratio.im) > SCREEN * Math.abs(ratio.re) || (positive && ratio.re < 0)) return false;
+      first = point;
+      continue;
+    }
+    const same = sameRatio(a, b, first, point, budget);
+    if (same === null) continue;
+    if (!same.equal) return false;
+    agreed += 1;
+    if (!same.exact && agreed >= RATIO_POINTS) break;
+  }
+  return agreed >= 2;
+}
+
+/** Is a(p) b(q) = a(q) b(p)? */
+function sameRatio(
+  a: Node,
+  b: Node,
+  p: Point,
+  q: Point,
+  budget: Budget,
+): { equal: boolean; exact: boolean } | null {
+  const [ap, bq, aq, bp] = [
+    evaluateExact(a, p, budget),
+    evaluateExact(b, q, budget),
+    evaluateExact(a, q, budget),
+    evaluateExact(b, p, budget),
+  ];
+  if (ap !== null && bq !== null && aq !== null && bp !== null)
+    return { equal: ap.mul(bq).equals(aq.mul(bp)), exact: true };
+  const equal = sameRatioPrecisely(a, b, p, q, budget);
+  return equal === null ? null : { equal, exact: false };
 }

@@ -11,7 +11,7 @@ export interface Token {
 /** Longest answer that is read, in characters. Longer ones can only be equal letter by letter. */
 export const MAX_MATH_CHARS = 2000;
 
-const NUMBER = /(?:\d+(?:\.\d*)?|\.\d+)(?:e[-+]?\d+)?/y;
+const NUMBER = /(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?/y;
 const GROUPED = /\d{1,3}(?:,\d{3})+(?:\.\d+)?(?![\d,])/y;
 const COMMAND = /\\([a-zA-Z]+|.)/y;
 const TEXT = /\\(?:text|operatorname) ?\{([^{}]*)\}/y;

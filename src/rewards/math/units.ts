@@ -27,7 +27,7 @@ const known: Readonly<Record<string, readonly string[]>> = {
   am: ["a.m."],
   pm: ["p.m."],
   degrees: ["degree", "deg"],
-  percent: ["percentage"],
+  percent: ["percentage", "pct"],
 };
 const canonical = new Map<string, string>();
 for (const [unit, names] of Object.entries(known))
@@ -57,10 +57,12 @@ export function canonicalUnit(text: string): string {
   return units.join("/") + (power === 1 ? "" : `^${power}`);
 }
 
+const joinWords = new Set(["and", "or", "then", "when", "where", "with"]);
+
 /** Is this bare word behind a number a unit, and not a product of letters? */
 export function isUnitWord(word: string): boolean {
   const lower = word.toLowerCase().replace(/\.$/, "");
-  if (lower.length < 2) return false;
+  if (lower.length < 2 || joinWords.has(lower)) return false;
   return (
     canonical.has(lower) ||
     canonical.has(lower.replace(/s$/, "")) ||

@@ -15,7 +15,7 @@ export const relations: Readonly<Record<string, Relation>> = {
   leq: "<=",
   geq: ">=",
   neq: "!=",
-  approx: "=",
+  approx: "~",
   equiv: "=",
   in: "in",
 };
