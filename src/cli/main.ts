@@ -4,7 +4,8 @@ import { RlptError } from "../lib/errors.ts";
 import { VERSION } from "../lib/version.ts";
 import { restartWithOneHeap } from "../processes/one-heap.ts";
 import { stopWithParent } from "../processes/parent.ts";
-import { exitQuietlyOnBrokenPipe } from "../terminal/terminal.ts";
+import { outliveTerminal } from "../run/hangup.ts";
+import { lostOutput, outliveReaders } from "../terminal/streams.ts";
 import { register as registerBackend } from "./commands/backend.ts";
 import { register as registerBench } from "./commands/bench.ts";
 import { register as registerBenchPeers } from "./commands/bench-peers.ts";
@@ -77,10 +78,15 @@ export function createProgram(): Command {
 
 /** Runs one command line and ends the process with its status: 0, 1 failed, 2 usage or config, 130 interrupted. */
 export async function main(argv: readonly string[]): Promise<void> {
-  await restartWithOneHeap(argv);
-  exitQuietlyOnBrokenPipe();
+  // before the restart, which would forget that there was a parent
   stopWithParent();
-  process.exitCode = await run(argv);
+  await restartWithOneHeap(argv);
+  outliveReaders();
+  outliveTerminal();
+  const status = await run(argv);
+  const lost = lostOutput();
+  if (lost !== null) process.stderr.write(`rlpt: the output was not written: ${lost}\n`);
+  process.exitCode = status === 0 && lost !== null ? 1 : status;
 }
 
 /** As `main`, for callers that go on living. @returns the exit status */

@@ -1,5 +1,5 @@
 /** `rlpt runs`: what lies in a folder of runs, and removing it. */
-import { existsSync, lstatSync, rmSync, statSync } from "node:fs";
+import { existsSync, lstatSync, readdirSync, rmSync, statSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
 import { ConfigError } from "../lib/errors.ts";
 import { lockName, lockRun } from "../run/lock.ts";
@@ -48,15 +48,30 @@ export function describeRuns(root: string, now: Date): ListedRun[] {
   });
 }
 
-/** @throws ConfigError, before anything is removed, when one of them is no run */
+/** What runs, plans, profiles and reports write into a run directory. */
+const OURS =
+  /^(recipe\.yaml|provenance\.json|(metrics|eval|eval-prompts|prompts|profile)\.csv|samples\.jsonl|(usage|plan)\.json|report\.(html|md|csv)|checkpoints|run\.lock.*|\..+\.tmp)$/;
+/** One of them lies beside the recipe in everything that was started. */
+const STARTED = ["provenance.json", "metrics.csv", "run.lock"];
+
+/** @throws ConfigError, before anything is removed, when one of them is no run or holds something that no run writes */
 export function checkRemovable(paths: readonly string[]): { path: string; bytes: number }[] {
+  const refuse = (path: string, why: string): never => {
+    throw new ConfigError(`${path}: ${why}; nothing was removed`);
+  };
   for (const path of paths) {
-    if (!isRunDirectory(path))
-      throw new ConfigError(`${path}: is not a run directory (no recipe.yaml); nothing was removed`);
-    if (lstatSync(path).isSymbolicLink())
-      throw new ConfigError(`${path}: is a link; give the run itself. Nothing was removed`);
-    if (`${process.cwd()}/`.startsWith(`${resolve(path)}/`))
-      throw new ConfigError(`${path}: is the working directory or holds it; nothing was removed`);
+    const directory = resolve(path);
+    if (!isRunDirectory(directory)) refuse(path, "is not a run directory (no recipe.yaml)");
+    if (lstatSync(directory).isSymbolicLink()) refuse(path, "is a link; give the run itself");
+    if (`${process.cwd()}/`.startsWith(`${directory}/`)) refuse(path, "is the working directory or holds it");
+    if (!STARTED.some((name) => existsSync(join(directory, name))))
+      refuse(path, `holds a recipe.yaml and no run (none of ${STARTED.join(", ")})`);
+    const others = readdirSync(directory).filter((name) => !OURS.test(name));
+    if (others.length > 0)
+      refuse(
+        path,
+        `holds what no run writes (${others.slice(0, 3).join(", ")}${others.length > 3 ? " and more" : ""}): move that elsewhere first`,
+      );
   }
   return [...new Set(paths.map((path) => resolve(path)))].map((path) => ({ path, bytes: bytesOf(path) }));
 }

@@ -61,6 +61,11 @@ export function manifestText(manifest: Omit<Manifest, "version">): string {
   return withDigest({ version, ...manifest });
 }
 
+/** Hexadecimal SHA-256 of a text's UTF-8 bytes. */
+export function textHash(text: string): string {
+  return createHash("sha256").update(text).digest("hex");
+}
+
 /** JSON text of an object, with the hexadecimal SHA-256 of that text as its last entry, `digest`. */
 export function withDigest(content: object): string {
   const digest = createHash("sha256")

@@ -1,7 +1,6 @@
 /** runs/<name>-<time>-s<seed>/: making one, finding its parts, taking one up again. */
 import { existsSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { parse } from "yaml";
 import { CheckpointError, ConfigError, describeSystemError } from "../lib/errors.ts";
 import { type Checkpoint, type DamagedCheckpoint, surveyCheckpoints } from "./checkpoint.ts";
 import { removeLeftovers, restoreNames, setAside } from "./checkpoint-recovery.ts";
@@ -97,23 +96,6 @@ export function readRecipe(runDir: string): string {
     );
   }
 }
-
-/** Key paths at which two recipes differ, with both values; what a resumed run must not have changed. */
-export function recipeDifferences(was: string, is: string): { path: string; was: unknown; is: unknown }[] {
-  const differences: { path: string; was: unknown; is: unknown }[] = [];
-  const compare = (a: unknown, b: unknown, path: string): void => {
-    if (isContainer(a) && isContainer(b) && Array.isArray(a) === Array.isArray(b)) {
-      for (const key of new Set([...Object.keys(a), ...Object.keys(b)])) {
-        const inner = Array.isArray(a) ? `${path}[${key}]` : path === "" ? key : `${path}.${key}`;
-        compare((a as Record<string, unknown>)[key], (b as Record<string, unknown>)[key], inner);
-      }
-    } else if (!Object.is(a, b)) differences.push({ path, was: a, is: b });
-  };
-  compare(parse(was), parse(is), "");
-  return differences;
-}
-
-const isContainer = (value: unknown): value is object => typeof value === "object" && value !== null;
 
 /** A run directory that this process writes. */
 export interface OpenRun {

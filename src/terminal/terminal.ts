@@ -37,16 +37,6 @@ export function printNote(message: string): void {
   process.stderr.write(`${errorColours.dim(message)}\n`);
 }
 
-/** `rlpt doctor | head` closes the pipe early: that is no failure. Call once at start. */
-export function exitQuietlyOnBrokenPipe(): void {
-  for (const stream of [process.stdout, process.stderr]) {
-    stream.on("error", (error: NodeJS.ErrnoException) => {
-      if (error.code === "EPIPE") process.exit(0);
-      throw error;
-    });
-  }
-}
-
 /** Columns on the screen; 100 when piped. */
 export function terminalWidth(): number {
   return process.stdout.columns ?? 100;

@@ -12,13 +12,16 @@ import { writeFileAtomic } from "../lib/files.ts";
 import { VERSION } from "../lib/version.ts";
 import type { ModelFiles, TrainablePolicy } from "../policy/interfaces.ts";
 import { newAlarmHistory } from "../run/alarms.ts";
+import { checkpointSteps } from "../run/checkpoint.ts";
 import { createInterrupt } from "../run/interrupt.ts";
 import type { Progress } from "../run/progress.ts";
 import { collectProvenance, recordResume, writeProvenance } from "../run/provenance.ts";
+import { changedInputs, refuseChanges } from "../run/resume-check.ts";
 import { createRunDirectory, openRun, writeRecipe } from "../run/run-directory.ts";
 import { createUsageMeter } from "../run/usage.ts";
 import * as parts from "./assemble.ts";
 import type { TrainingState } from "./checkpoint-contents.ts";
+import { runInputs } from "./run-inputs.ts";
 import { runStage, type Session, type Steering } from "./run-stage.ts";
 
 /** @returns the stages with every size filled in; the backend is a fresh one afterwards */
@@ -36,6 +39,8 @@ export interface TrainingRequest {
   givenModel?: string | null;
   /** Take up this run directory. */
   resume: string | null;
+  /** Take it up though files or settings are not those that its steps were made with. */
+  acceptChanges?: boolean;
   /** Taken as the run directory when new. */
   runDir: string | null;
   progress: Progress;
@@ -105,8 +110,15 @@ export async function train(request: TrainingRequest): Promise<TrainingResult> {
     dataFiles: stages
       .flatMap(({ recipe: { data } }) => [data.train, data.eval])
       .flatMap((data) => (data?.kind === "file" ? [data.path] : [])),
+    ...(request.steering === undefined ? { inputFiles: await runInputs(stages, files) } : {}),
+    recipe: printResolved({ stages }),
     workingDirectory: process.cwd(),
   });
+  // a run without a checkpoint begins anew; plans and replays change settings on purpose
+  const begun = request.resume !== null && checkpointSteps(request.resume).length > 0;
+  const changed = begun ? changedInputs(request.resume!, provenance) : [];
+  const acceptChanges = request.acceptChanges === true || request.steering !== undefined;
+  if (!acceptChanges) refuseChanges(request.resume ?? "", changed);
   const runDir =
     request.resume ??
     createRunDirectory({
@@ -118,7 +130,7 @@ export async function train(request: TrainingRequest): Promise<TrainingResult> {
     });
   // before anything else lies in it: killed from here on, the directory is a run that can be taken up
   if (request.resume === null) writeRecipe(runDir, printResolved({ stages }));
-  const run = await openRun(runDir, { note: (text) => note(text, "warning") });
+  const run = await openRun(runDir, { note: (text) => note(text, "warning"), acceptChanges });
   const interrupt = createInterrupt((signal) =>
     note(`${signal}: finishing the step and writing a checkpoint; again to stop at once`, "warning"),
   );
@@ -127,9 +139,9 @@ export async function train(request: TrainingRequest): Promise<TrainingResult> {
     if (request.plan !== undefined) writeFileAtomic(join(runDir, "plan.json"), request.plan);
     if (request.resume === null) writeProvenance(runDir, provenance);
     else {
+      const changes = recordResume(runDir, provenance, run.from?.step ?? 0, changed);
       writeRecipe(runDir, printResolved({ stages }));
-      const changes = recordResume(runDir, provenance, run.from?.step ?? 0);
-      for (const change of changes) {
+      for (const change of [...changes, ...changed.map(({ what }) => `${what} is not what it was`)]) {
         note(`${change}; results may differ from an uninterrupted run`, "warning");
       }
     }

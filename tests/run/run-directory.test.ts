@@ -14,13 +14,13 @@ import {
   recordResume,
   writeProvenance,
 } from "../../src/run/provenance.ts";
+import { changedInputs, recipeDifferences } from "../../src/run/resume-check.ts";
 import {
   createRunDirectory,
   isRunDirectory,
   listRuns,
   openRun,
   readRecipe,
-  recipeDifferences,
   writeRecipe,
 } from "../../src/run/run-directory.ts";
 
@@ -230,14 +230,14 @@ describe("provenance", () => {
     writeProvenance(runDir, await collectProvenance(input()));
     expect(recordResume(runDir, await collectProvenance(input()), 40)).toEqual([]);
     writeFileSync(join(root, "data.jsonl"), "b");
-    const changes = recordResume(
-      runDir,
-      await collectProvenance(input({ rlptVersion: "1.3.0", backend: { name: "cpu" } })),
-      50,
-    );
-    expect(changes).toHaveLength(3);
+    const now = await collectProvenance(input({ rlptVersion: "1.3.0", backend: { name: "cpu" } }));
+    const changed = changedInputs(runDir, now);
+    expect(changed.map(({ what }) => what)).toEqual(["data file data.jsonl"]);
+    const changes = recordResume(runDir, now, 50, changed);
+    expect(changes).toHaveLength(2);
     expect(changes[0]).toBe('rlpt was "1.2.3" when the run began and is "1.3.0"');
-    expect(changes[2]).toContain("data file data.jsonl was");
+    expect(readProvenance(runDir)?.resumes.map(({ accepted }) => accepted)).toEqual([undefined, changed]);
+    expect(changedInputs(runDir, now)).toEqual([]);
     expect(readProvenance(runDir)?.resumes.map(({ from_step, rlpt }) => [from_step, rlpt])).toEqual([
       [40, "1.2.3"],
       [50, "1.3.0"],

@@ -12,6 +12,7 @@ export interface TrainFlags {
   name?: string;
   runDir?: string;
   resume?: string;
+  acceptChanges?: boolean;
   dryRun?: boolean;
   plan?: boolean;
   profile?: boolean;
@@ -31,6 +32,10 @@ export function register(program: Command): void {
     .option("--name <name>", "first part of the run directory's name")
     .option("--run-dir <dir>", "use this run directory; it must be new or empty")
     .option("--resume <dir>", "go on from the newest checkpoint of a run directory")
+    .option(
+      "--accept-changes",
+      "with --resume: go on though settings, data, weights or reward files are others; recorded in provenance.json",
+    )
     .option("--dry-run", "print the resolved recipe and what would be done, then stop")
     .option("--plan", "first a short probe: what the run will take; at its end, how far off that was")
     .option(
@@ -52,6 +57,16 @@ export function register(program: Command): void {
       if (flags.dryRun) {
         print(prepared.plan);
         return;
+      }
+      if (flags.resume !== undefined) {
+        const { stages } = prepared.request;
+        const { finishedRun } = await import("../finished-run.ts");
+        const finished = await finishedRun(flags.resume, stages);
+        if (finished !== null) {
+          if (!flags.json)
+            print(`${summary(finished)}\nIt has done its steps; --steps with a larger number goes on.`);
+          return;
+        }
       }
       const { train } = await import("../../training/train.ts");
       const plan = flags.plan && flags.resume === undefined ? await planned(config!, prepared.load) : null;

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { loadRecipe } from "../../config/load.ts";
 import { ConfigError } from "../../lib/errors.ts";
 import { latestCheckpoint } from "../../run/checkpoint.ts";
+import { isFinished } from "../../run/finished.ts";
 import { lockState } from "../../run/lock.ts";
 import type { MetricValues } from "../../run/metrics.ts";
 import type { Progress } from "../../run/progress.ts";
@@ -128,12 +129,10 @@ function stageEnd(planned: readonly PlannedStage[], stage: string, step: number)
 async function isOver(runDir: string, planned: readonly PlannedStage[]): Promise<boolean> {
   const checkpoint = await latestCheckpoint(runDir).catch(() => null);
   if (checkpoint === null) return false;
-  const { stage, stepsDone, ended } = checkpoint.state as {
-    stage: number;
-    stepsDone: number;
-    ended: boolean;
-  };
-  return stage === planned.length - 1 && (ended || stepsDone >= planned.at(-1)!.steps);
+  return isFinished(
+    checkpoint.state,
+    planned.map(({ steps }) => steps),
+  );
 }
 
 function numbers(row: TailRow): MetricValues {
