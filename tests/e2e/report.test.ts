@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { parse } from "csv-parse/sync";
@@ -62,6 +62,16 @@ it("lists runs, and removes only what is a run", () => {
   expect(listed.map(({ name, steps }) => [name, steps])).toContainEqual(["first", 4]);
   expect(listed.every(({ fault, bytes }) => fault === null && bytes > 1000)).toBe(true);
   expect(() => checkRemovable([root])).toThrow(/not a run directory/);
+  const project = space.path("project");
+  mkdirSync(project);
+  writeFileSync(join(project, "recipe.yaml"), "steps: 4\n");
+  expect(() => checkRemovable([project])).toThrow(/holds a recipe\.yaml and no run .*; nothing was removed/);
+  writeFileSync(join(second, "thesis.tex"), "");
+  expect(() => checkRemovable([first, second])).toThrow(/holds what no run writes \(thesis\.tex\)/);
+  rmSync(join(second, "thesis.tex"));
+  symlinkSync(second, space.path("link"));
+  expect(() => checkRemovable([`${space.path("link")}/`])).toThrow(/is a link/);
+  expect(checkRemovable([first, second]).map(({ path }) => path)).toEqual([first, second]);
   removeRuns([second]);
   expect(describeRuns(root, new Date()).map(({ name }) => name)).toEqual(["first", "staged"]);
 });
