@@ -1,7 +1,7 @@
 /** The panel of a running training, drawn again in its place. */
-import { stripVTControlCharacters } from "node:util";
 import type { MetricValues } from "../run/metrics.ts";
 import type { Progress } from "../run/progress.ts";
+import { columnsOf, visibleWidth } from "./layout.ts";
 import type { ProgressOptions } from "./lines-progress.ts";
 import { courses, type PanelState, plainStyle, renderPanel } from "./panel.ts";
 import { createRate, seconds } from "./rate.ts";
@@ -30,16 +30,14 @@ export function panelProgress({
 
   /** Moves to where the panel begins and clears from there. A narrower window has broken its lines. */
   const erase = (): string => {
-    const columns = stream.columns ?? 80;
-    const rows = shown.reduce(
-      (sum, line) => sum + Math.max(1, Math.ceil(stripVTControlCharacters(line).length / columns)),
-      0,
-    );
-    return rows === 0 ? "" : `\u001b[${rows}A\u001b[0J`;
+    const columns = columnsOf(stream, 80);
+    const rows = shown.reduce((sum, line) => sum + Math.max(1, Math.ceil(visibleWidth(line) / columns)), 0);
+    // Ctrl-C has left its letters at the beginning of the line
+    return rows === 0 ? "\r\u001b[0J" : `\r\u001b[${rows}A\u001b[0J`;
   };
   const draw = (before = ""): void => {
     // one column is left free: a full line would wrap on some terminals
-    const width = Math.max(20, (stream.columns ?? 80) - 1);
+    const width = Math.max(20, columnsOf(stream, 80) - 1);
     const lines = state === null ? [] : renderPanel(state, { width, unicode, style });
     // one write: nothing flickers
     stream.write(erase() + before + lines.map((line) => `${line}\n`).join(""));

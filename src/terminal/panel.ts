@@ -1,6 +1,7 @@
 /** What a run looks like on a terminal: a few lines of text, from numbers. Pure. */
 import cliProgress from "cli-progress";
 import type { MetricValues } from "../run/metrics.ts";
+import { cutToWidth, visibleWidth } from "./layout.ts";
 
 /** Colours, or nothing. */
 export interface PanelStyle {
@@ -106,7 +107,7 @@ function progressLine(
   const left = step >= last ? "done" : `${formatDuration((last - step) / rate)} left`;
   const count = `${step}/${last}`;
   const all = rate === 0 ? count : `${count}  ${speed}  ${left}`;
-  const space = (text: string) => Math.min(60, width - text.length - 3);
+  const space = (text: string) => Math.min(60, width - visibleWidth(text) - 3);
   // the speed gives way first
   const words = space(all) < 6 && rate > 0 ? `${count}  ${left}` : all;
   const room = space(words);
@@ -207,8 +208,8 @@ function joined(pieces: readonly Piece[], { width, unicode }: PanelLook): string
   let line = "";
   for (const { text, style } of pieces) {
     if (room <= 0) break;
-    const shown = text.length <= room ? text : `${text.slice(0, room - 1)}${unicode ? "…" : "~"}`;
-    room -= shown.length;
+    const shown = cutToWidth(text, room, unicode ? "…" : "~");
+    room -= visibleWidth(shown);
     line += style === undefined || shown.trim() === "" ? shown : style(shown);
   }
   return line.trimEnd();

@@ -20,9 +20,10 @@ function setUp(mode: NonNullable<ProgressOptions["mode"]>, isTTY = false) {
 function onScreen(text: string): string[] {
   const lines = [""];
   const control = "\u001b\\[";
-  for (const part of text.split(new RegExp(`(${control}\\d+A${control}0J|\\n)`))) {
+  for (const part of text.split(new RegExp(`(\\r(?:${control}\\d+A)?${control}0J|\\n)`))) {
     const up = /\[(\d+)A/.exec(part);
     if (up !== null) lines.splice(lines.length - 1 - Number(up[1]), Infinity, "");
+    else if (part.startsWith("\r")) lines[lines.length - 1] = "";
     else if (part === "\n") lines.push("");
     else lines[lines.length - 1] += stripVTControlCharacters(part);
   }
@@ -183,7 +184,27 @@ describe("a terminal", () => {
     stream.columns = 30;
     progress.note("n");
     // the bar of 60 characters and its words takes three rows of 30 columns
-    expect(written[0]!.startsWith("\u001b[5A\u001b[0J")).toBe(true);
+    expect(written[0]!.startsWith("\r\u001b[5A\u001b[0J")).toBe(true);
+  });
+
+  test("of 0 columns is drawn as if it had 80", () => {
+    const written: string[] = [];
+    const stream = { write: (text: string) => written.push(text), isTTY: true, columns: 0 };
+    const progress = createProgress({ stream, mode: "auto", now: () => 0 });
+    progress.start(4, "grpo");
+    progress.note("n");
+    progress.stop();
+    expect(written.join("")).not.toMatch(/Infinity|NaN/);
+  });
+
+  test("the letters of Ctrl-C are taken away", () => {
+    const { progress, written } = setUp("auto", true);
+    progress.start(4, "grpo");
+    written.push("^C");
+    progress.note("SIGINT: finishing the step", "warning");
+    progress.stop();
+    expect(onScreen(written.join("")).join("\n")).not.toContain("^C");
+    expect(onScreen(written.join(""))[0]).toBe("SIGINT: finishing the step");
   });
 
   test("leaves signals to the run", () => {
