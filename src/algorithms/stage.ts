@@ -121,7 +121,8 @@ export async function runSteps(
     );
   }
   logs.startStage(stage.name, all);
-  progress.start(offset + stage.steps, stage.name, offset + stage.stepsDone);
+  const evaluations = stage.evaluate === null ? null : { every: stage.evalEvery, from: offset };
+  progress.start(offset + stage.steps, stage.name, offset + stage.stepsDone, evaluations);
   const began = clock();
   try {
     if (stage.stepsDone === 0 && stage.evaluateFirst && stage.evaluate !== null) {
@@ -135,6 +136,7 @@ export async function runSteps(
     }
     let compiled = stage.policy.compilation()?.seconds ?? 0;
     for (let index = stage.stepsDone; index < stage.steps; index++) {
+      if (index === stage.stepsDone && compiles) progress.phase?.("compiling the first step");
       const before = clock();
       const metrics = await step(index);
       const after = clock();

@@ -2,9 +2,9 @@
 import type { MetricValues } from "../run/metrics.ts";
 import type { Progress } from "../run/progress.ts";
 import { columnsOf, visibleWidth } from "./layout.ts";
-import type { ProgressOptions } from "./lines-progress.ts";
-import { courses, type PanelState, plainStyle, renderPanel } from "./panel.ts";
-import { createRate, seconds } from "./rate.ts";
+import { type ProgressOptions, phaseWords } from "./lines-progress.ts";
+import { createPace, seconds } from "./pace.ts";
+import { courses, type PanelState, plainStyle, renderPanel, renderTitle } from "./panel.ts";
 
 /** Draws are this many seconds apart at least. */
 const APART = 0.1;
@@ -17,7 +17,10 @@ export function panelProgress({
   style = plainStyle,
   unicode = false,
 }: ProgressOptions): Progress {
-  const rate = createRate(now);
+  const pace = createPace(now);
+  /** What goes on, and what a watcher says beside it. */
+  let phase = "";
+  let remark = "";
   const history = new Map<string, number[]>();
   const steps: number[] = [];
   let state: PanelState | null = null;
@@ -38,7 +41,14 @@ export function panelProgress({
   const draw = (before = ""): void => {
     // one column is left free: a full line would wrap on some terminals
     const width = Math.max(20, columnsOf(stream, 80) - 1);
-    const lines = state === null ? [] : renderPanel(state, { width, unicode, style });
+    const look = { width, unicode, style };
+    const beside = [remark, phase].filter((text) => text !== "").join(", ");
+    const lines =
+      state !== null
+        ? renderPanel({ ...state, remark: beside }, look)
+        : phase === ""
+          ? []
+          : [renderTitle(title, phase, look)];
     // one write: nothing flickers
     stream.write(erase() + before + lines.map((line) => `${line}\n`).join(""));
     shown = lines;
@@ -60,8 +70,9 @@ export function panelProgress({
     }
   };
   return {
-    start(last, stage, done = 0) {
-      rate.start(done);
+    start(last, stage, done = 0, evaluations = null) {
+      pace.start(last, done, evaluations);
+      phase = "";
       state = {
         title,
         stages,
@@ -70,6 +81,7 @@ export function panelProgress({
         first: previous,
         last,
         rate: 0,
+        left: null,
         metrics: {},
         history,
         evaluation,
@@ -80,11 +92,13 @@ export function panelProgress({
     step({ step, metrics }) {
       if (state === null) return;
       remember(step, metrics);
-      state = { ...state, step, metrics, rate: rate.mark(step, metrics) };
+      phase = "";
+      state = { ...state, step, metrics, ...pace.mark(step, metrics) };
       // computing keeps timers from firing, so draw from here
       if (now() - lastDraw >= APART || step >= state.last) draw();
     },
     evaluation(step, { accuracy, accuracy_low: low, accuracy_high: high }) {
+      pace.evaluated();
       if (typeof accuracy !== "number") return;
       evaluation = { step, accuracy, low: low ?? null, high: high ?? null };
       if (state === null) return;
@@ -92,12 +106,20 @@ export function panelProgress({
       draw();
     },
     remark(text) {
-      if (state === null) return;
-      state = { ...state, remark: text };
+      if (state === null || text === remark) return;
+      remark = text;
       draw();
+    },
+    phase(text, part) {
+      const words = text === "" ? "" : phaseWords(text, part);
+      const begins = part === undefined || part.done === 0 || part.done === part.total;
+      if (words === phase) return;
+      phase = words;
+      if (begins || now() - lastDraw >= APART) draw();
     },
     note: (text, level = "info") => draw(`${level === "warning" ? style.bad(text) : text}\n`),
     stop() {
+      phase = "";
       if (state === null) return;
       draw();
       previous = state.step;

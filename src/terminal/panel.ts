@@ -26,6 +26,8 @@ export interface PanelState {
   last: number;
   /** Steps a second; 0 while unknown. */
   rate: number;
+  /** Seconds; null while unknown. */
+  left: number | null;
   metrics: MetricValues;
   /** Of a metric, a value a step, oldest first. */
   history: ReadonlyMap<string, readonly number[]>;
@@ -60,6 +62,10 @@ const GLANCES: readonly Glance[] = [
   { metric: "accuracy", label: "accuracy", format: percent, course: true },
   { metric: "completion/thinking", label: "thinking", format: percent, course: true },
   { metric: "tokens/completion_mean", label: "length", format: (value) => value.toFixed(1), course: true },
+  { metric: "completion/truncated", label: "cut", format: percent },
+  { metric: "status/unparsed", label: "unparsed", format: percent },
+  // groups whose rewards are equal teach nothing
+  { metric: "group/equal_rewards", label: "dead grps", format: percent },
   { metric: "policy/entropy", label: "entropy", format: digits },
   { metric: "policy/kl", label: "KL", format: digits },
   { metric: "policy/clip_fraction", label: "clipped", format: percent },
@@ -99,12 +105,23 @@ export function renderPanel(state: PanelState, look: PanelLook): string[] {
   return lines.map((pieces) => joined(pieces, look));
 }
 
+/** The first line, while there is nothing else to show: a model is loaded, say. */
+export function renderTitle(title: string, phase: string, look: PanelLook): string {
+  return joined(
+    [
+      { text: title, style: look.style.bold },
+      { text: `${title === "" ? "" : "  "}${phase}`, style: look.style.accent },
+    ],
+    look,
+  );
+}
+
 function progressLine(
-  { step, first, last, rate }: PanelState,
+  { step, first, last, rate, left: seconds }: PanelState,
   { width, unicode, style }: PanelLook,
 ): Piece[] {
   const speed = rate >= 1 ? `${rate.toFixed(1)} steps/s` : `${(1 / rate).toFixed(1)} s/step`;
-  const left = step >= last ? "done" : `${formatDuration((last - step) / rate)} left`;
+  const left = step >= last ? "done" : `${seconds === null ? "?" : formatDuration(seconds)} left`;
   const count = `${step}/${last}`;
   const all = rate === 0 ? count : `${count}  ${speed}  ${left}`;
   const space = (text: string) => Math.min(60, width - visibleWidth(text) - 3);

@@ -19,6 +19,7 @@ import { adapterTensorName } from "../policy/lora.ts";
 import { parseModelConfig } from "../policy/model-config.ts";
 import { createPolicy, type DecoderPolicy, type PolicyOptions } from "../policy/policy.ts";
 import { createScorer } from "../rewards/score.ts";
+import type { Progress } from "../run/progress.ts";
 import type { PromptSource } from "../types.ts";
 
 export type Note = (text: string, level?: "info" | "warning") => void;
@@ -191,13 +192,20 @@ export function runEvaluation(
   recipe: Recipe,
   options: EvalOptions,
   parts: { policy: TrainablePolicy; files: ModelFiles; source: PromptSource; score: Scorer },
+  progress?: Progress,
 ): Promise<Evaluation> {
+  const total = Math.min(
+    parts.source.size ?? Number.POSITIVE_INFINITY,
+    options.limit ?? Number.POSITIVE_INFINITY,
+  );
+  const onPrompts = (done: number): void => progress?.phase?.("evaluating", { done, total });
+  onPrompts(0);
   return evaluate(
     parts.policy,
     parts.files.tokenizer,
     parts.source,
     parts.score,
-    evaluateOptions(recipe, options, parts.source, parts.policy),
+    { ...evaluateOptions(recipe, options, parts.source, parts.policy), onPrompts },
     createRng(recipe.seed).fork("eval"),
   );
 }

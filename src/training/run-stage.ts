@@ -167,7 +167,7 @@ export async function runStage(
           : () =>
               usage.evaluation(async () => {
                 const used = { policy: trained, files, source: evalSource, score };
-                const evaluation = await parts.runEvaluation(recipe, recipe.eval!, used);
+                const evaluation = await parts.runEvaluation(recipe, recipe.eval!, used, progress);
                 session.first ??= evaluation.metrics;
                 session.last = evaluation.metrics;
                 return evaluation;

@@ -76,6 +76,9 @@ export async function train(request: TrainingRequest): Promise<TrainingResult> {
   const began = clock();
 
   // 1. everything that can be wrong with files is found before a run directory exists
+  progress.phase?.(
+    `loading ${recipe.model.path === undefined ? "the model" : displayPath(recipe.model.path)}`,
+  );
   const files = await parts.openRecipeModel(recipe, note);
   const backend = await parts.assembleBackend(recipe, files);
   note(`backend ${backend.kind}: ${backend.description}`);

@@ -26,6 +26,8 @@ export type WatchEnd = "finished" | "stopped watching";
 interface PlannedStage {
   name: string;
   steps: number;
+  /** null: the stage evaluates nothing. */
+  evalEvery: number | null;
 }
 
 /** @throws ConfigError where there is no run */
@@ -34,7 +36,13 @@ export async function watchRun(runDir: string, options: WatchOptions): Promise<W
     throw new ConfigError(`${runDir}: is not a run directory (no recipe.yaml); rlpt runs ls lists them`);
   }
   const { stages, recipe } = loadRecipe(join(runDir, "recipe.yaml"));
-  const planned = stages.map((stage): PlannedStage => ({ name: stage.name, steps: stage.recipe.steps }));
+  const planned = stages.map(
+    (stage): PlannedStage => ({
+      name: stage.name,
+      steps: stage.recipe.steps,
+      evalEvery: stage.recipe.data.eval === undefined ? null : (stage.recipe.eval?.every ?? null),
+    }),
+  );
   const progress = options.display({
     title: recipe.run.name ?? "run",
     stages: planned.map(({ name }) => name),
@@ -100,7 +108,12 @@ function createFollower(planned: readonly PlannedStage[], progress: Progress) {
         if (row["stage"] !== stage) {
           if (stage !== null) progress.stop();
           stage = row["stage"] ?? "";
-          progress.start(stageEnd(planned, stage, step), stage, step - 1);
+          progress.start(
+            stageEnd(planned, stage, step),
+            stage,
+            step - 1,
+            evaluationsOf(planned, stage, step),
+          );
         }
         last = step;
         showEvaluations(step);
@@ -124,6 +137,12 @@ function createFollower(planned: readonly PlannedStage[], progress: Progress) {
 function stageEnd(planned: readonly PlannedStage[], stage: string, step: number): number {
   const steps = planned.find(({ name }) => name === stage)?.steps ?? 0;
   return planned.length === 1 ? steps : step - 1 + steps;
+}
+
+/** When a stage that has begun by `step` evaluates. */
+function evaluationsOf(planned: readonly PlannedStage[], stage: string, step: number) {
+  const every = planned.find(({ name }) => name === stage)?.evalEvery ?? null;
+  return every === null ? null : { every, from: planned.length === 1 ? 0 : step - 1 };
 }
 
 async function isOver(runDir: string, planned: readonly PlannedStage[]): Promise<boolean> {
