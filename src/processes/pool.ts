@@ -123,6 +123,13 @@ function runJob(job: Job, children: Set<ReturnType<typeof spawn>>): Promise<JobR
   });
 }
 
+/** The run directory that a job of `rlpt train` fills; null for another command. */
+export function runDirectoryOf({ args }: Job): string | null {
+  if (args[0] !== "train") return null;
+  const at = args.findIndex((argument) => argument === "--run-dir" || argument === "--resume");
+  return at === -1 ? null : (args[at + 1] ?? null);
+}
+
 /** How far a training run in `runDir` is. */
 export type RunProgress = "none" | "begun" | "done";
 

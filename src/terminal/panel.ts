@@ -130,12 +130,13 @@ function progressLine(
   const room = space(words);
   if (room < 6) return [{ text: words }];
   const share = last <= first ? 1 : Math.min(1, Math.max(0, (step - first) / (last - first)));
-  const [done, rest] = bar(share, room, unicode ? ["━", "─"] : ["=", "."]);
+  const [done, rest] = bar(share, room, unicode);
   return [{ text: done, style: style.accent }, { text: rest, style: style.dim }, { text: `  ${words}` }];
 }
 
 /** The two parts of a bar, apart so that each gets a colour of its own. */
-function bar(share: number, size: number, [full, empty]: [string, string]): [string, string] {
+export function bar(share: number, size: number, unicode: boolean): [string, string] {
+  const [full, empty] = unicode ? ["━", "─"] : ["=", "."];
   const apart = "\0";
   const drawn = cliProgress.Format.BarFormat(share, {
     barsize: size,

@@ -1,6 +1,7 @@
 /** Progress on this terminal: as it can show it, in its colours. */
 
 import type { Progress } from "../run/progress.ts";
+import { type Children, followChildren } from "./children.ts";
 import { createProgress, type ProgressOptions } from "./lines-progress.ts";
 import type { PanelStyle } from "./panel.ts";
 import { errorColours } from "./terminal.ts";
@@ -25,6 +26,16 @@ export function terminalProgress(
     stream: process.stderr,
     style,
     unicode: showsBlocks(process.env, process.platform),
+  });
+}
+
+/** Lines of child runs, likewise. */
+export function terminalChildren(): Children {
+  const dumb = process.env["TERM"] === "dumb";
+  return followChildren({
+    stream: dumb ? { write: (text) => process.stderr.write(text) } : process.stderr,
+    unicode: showsBlocks(process.env, process.platform),
+    dim: errorColours.dim,
   });
 }
 
