@@ -1,20 +1,30 @@
 /** `rlpt runs`: what lies in a folder of runs, and removing it. */
-import { existsSync, lstatSync, readdirSync, rmSync, statSync } from "node:fs";
+import { existsSync, lstatSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
 import { ConfigError } from "../lib/errors.ts";
-import { lockName, lockRun } from "../run/lock.ts";
+import { checkpointDirectory, checkpointSteps } from "../run/checkpoint.ts";
+import { isFinished } from "../run/finished.ts";
+import { lockName, lockRun, lockState } from "../run/lock.ts";
+import { stateName } from "../run/manifest.ts";
 import { isRunDirectory, listRuns } from "../run/run-directory.ts";
 import { bytesOf } from "../run/usage.ts";
 import { runFacts } from "./build.ts";
-import { readRun } from "./read-run.ts";
+import { numberCell, type RunFiles, readRun } from "./read-run.ts";
 
 export interface ListedRun {
   name: string;
   path: string;
   recipe: string;
   steps: number;
+  /** running: a process writes it; killed: one did, and is gone; stopped: interrupted or failed, with steps left. */
+  status: "running" | "done" | "killed" | "stopped";
+  /** As the recipe gives it; "" where it cannot be read. */
+  seed: string;
+  model: string;
   /** Held-out, at the last evaluation; null without one. */
   accuracy: number | null;
+  /** The best evaluation by run.keep_best, the earlier of equals; null without one. */
+  best: { metric: string; value: number; step: number } | null;
   /** Seconds since something was last written. */
   age_s: number;
   bytes: number;
@@ -39,13 +49,63 @@ export function describeRuns(root: string, now: Date): ListedRun[] {
       open: existsSync(join(path, lockName)),
     };
     try {
-      const { recipe, steps, lastAccuracy } = runFacts(readRun(path));
-      return { ...rest, recipe, steps, accuracy: lastAccuracy, fault: null };
+      const run = readRun(path);
+      const { recipe, steps, lastAccuracy, seed, model } = runFacts(run);
+      const status = statusOf(path, run.recipe);
+      return {
+        ...rest,
+        status,
+        recipe,
+        steps,
+        seed,
+        model,
+        accuracy: lastAccuracy,
+        best: bestOf(run),
+        fault: null,
+      };
     } catch (error) {
       // one broken run must not hide the others
-      return { ...rest, recipe: "", steps: 0, accuracy: null, fault: (error as Error).message };
+      const unknown = { recipe: "", steps: 0, seed: "", model: "", accuracy: null, best: null };
+      return { ...rest, ...unknown, status: statusOf(path, null), fault: (error as Error).message };
     }
   });
+}
+
+/** @param recipe null where it cannot be read */
+function statusOf(path: string, recipe: RunFiles["recipe"] | null): ListedRun["status"] {
+  const lock = lockState(path);
+  if (lock === "held") return "running";
+  if (recipe !== null && isDone(path, recipe)) return "done";
+  return lock === "gone" ? "killed" : "stopped";
+}
+
+function isDone(path: string, recipe: RunFiles["recipe"]): boolean {
+  const stages = Array.isArray(recipe["stages"]) ? (recipe["stages"] as Record<string, unknown>[]) : [recipe];
+  const newest = checkpointSteps(path).at(-1);
+  if (newest === undefined) return false;
+  try {
+    const text = readFileSync(join(checkpointDirectory(path, newest), stateName), "utf8");
+    return isFinished(
+      JSON.parse(text),
+      stages.map((stage) => Number(stage["steps"] ?? recipe["steps"])),
+    );
+  } catch {
+    // a damaged one is no end
+    return false;
+  }
+}
+
+function bestOf(run: RunFiles): ListedRun["best"] {
+  const options = run.recipe["run"] as { keep_best?: { metric?: string; mode?: string } | null } | undefined;
+  const { metric = "accuracy", mode = "max" } = options?.keep_best ?? {};
+  let best: ListedRun["best"] = null;
+  for (const row of run.evaluations) {
+    const value = row["slice"] === "all" ? numberCell(row, metric) : null;
+    if (value === null || Number.isNaN(value)) continue;
+    if (best === null || (mode === "min" ? value < best.value : value > best.value))
+      best = { metric, value, step: Number(row["step"]) };
+  }
+  return best;
 }
 
 /** What runs, plans, profiles and reports write into a run directory. */

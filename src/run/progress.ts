@@ -8,6 +8,8 @@ export interface ProgressRow {
 }
 
 export interface Progress {
+  /** The run directory is there. */
+  run?(directory: string): void;
   /**
    * A stage begins, or goes on after a resume.
    * @param total last step of the stage, counted like `step`

@@ -103,6 +103,7 @@ function jsonProgress(stream: ProgressStream): Progress {
     },
     step: ({ step, metrics }) => line("step", { step, total, metrics }),
     evaluation: (step, metrics) => line("evaluation", { step, metrics }),
+    run: (directory) => line("run", { run: directory }),
     phase: (text, part) => line("phase", { phase: text, ...part }),
     note: (text, level = "info") => line("note", { level, text }),
     stop: () => line("stop", {}),

@@ -29,6 +29,11 @@ export function printJson(value: unknown): void {
   process.stdout.write(`${asciiControls(JSON.stringify(value, null, 2))}\n`);
 }
 
+/** One line of JSON lines. */
+export function printJsonLine(value: unknown): void {
+  process.stdout.write(`${asciiControls(JSON.stringify(value))}\n`);
+}
+
 export function printWarning(message: string): void {
   process.stderr.write(`${errorColours.yellow("warning")} ${visibleButColours(message)}\n`);
 }

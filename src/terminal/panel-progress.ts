@@ -1,7 +1,7 @@
 /** The panel of a running training, drawn again in its place. */
 import type { MetricValues } from "../run/metrics.ts";
 import type { Progress } from "../run/progress.ts";
-import { columnsOf, visibleWidth } from "./layout.ts";
+import { columnsOf, visibleWidth, wrapText } from "./layout.ts";
 import { type ProgressOptions, phaseWords } from "./lines-progress.ts";
 import { createPace, seconds } from "./pace.ts";
 import { courses, type PanelState, plainStyle, renderPanel, renderTitle } from "./panel.ts";
@@ -117,7 +117,12 @@ export function panelProgress({
       phase = words;
       if (begins || now() - lastDraw >= APART) draw();
     },
-    note: (text, level = "info") => draw(`${level === "warning" ? style.bad(text) : text}\n`),
+    note(text, level = "info") {
+      const lines = wrapText(text, columnsOf(stream, 80)).map(
+        (line) => `${level === "warning" ? style.bad(line) : line}\n`,
+      );
+      draw(lines.join(""));
+    },
     stop() {
       phase = "";
       if (state === null) return;

@@ -14,7 +14,7 @@ const style: PanelStyle = {
   accent: errorColours.cyan,
 };
 
-/** Goes to stderr; what comes out at the end is the result, on stdout. */
+/** Goes to stderr, where the result comes out on stdout at the end; JSON lines are a result and go to stdout. */
 export function terminalProgress(
   options: Pick<ProgressOptions, "title" | "stages"> & { mode: NonNullable<ProgressOptions["mode"]> },
 ): Progress {
@@ -23,7 +23,8 @@ export function terminalProgress(
   return createProgress({
     ...options,
     mode: dumb ? "lines" : options.mode,
-    stream: process.stderr,
+    // JSON lines are what was asked for
+    stream: options.mode === "json" ? process.stdout : process.stderr,
     style,
     unicode: showsBlocks(process.env, process.platform),
   });

@@ -17,6 +17,7 @@ export {
   print,
   printError,
   printJson,
+  printJsonLine,
   printNote,
   printWarning,
   wantsColour,

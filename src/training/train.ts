@@ -131,6 +131,7 @@ export async function train(request: TrainingRequest): Promise<TrainingResult> {
       time: request.now,
       ...(request.runDir === null ? {} : { directory: request.runDir }),
     });
+  progress.run?.(runDir);
   // before anything else lies in it: killed from here on, the directory is a run that can be taken up
   if (request.resume === null) writeRecipe(runDir, printResolved({ stages }));
   const run = await openRun(runDir, { note: (text) => note(text, "warning"), acceptChanges });

@@ -144,6 +144,40 @@ describe("rlpt train", () => {
     expect(existsSync(join(runDir, "checkpoints", "000006"))).toBe(true);
   });
 
+  it("--json: lines on stdout and nothing else; the last has run, checkpoint and result, done already or failed too", async () => {
+    const other = space.path("json");
+    const flags = ["--json", "--backend", "wasm"];
+    const events = ({ out }: { out: string }) =>
+      out
+        .trimEnd()
+        .split("\n")
+        .map((line) => JSON.parse(line) as Record<string, unknown>);
+    const made = await command("train", config, "--run-dir", other, ...flags);
+    expect(made.err).toBe("");
+    expect(events(made).map(({ event }) => event)).toEqual(
+      expect.arrayContaining(["phase", "note", "run", "start", "step", "evaluation", "stop"]),
+    );
+    const result = {
+      event: "result",
+      status: "finished",
+      run: other,
+      checkpoint: join(other, "checkpoints", "000004"),
+      last: expect.objectContaining({ accuracy: expect.any(Number) }),
+    };
+    expect(events(made).at(-1)).toMatchObject(result);
+    expect(events(await command("train", "--resume", other, ...flags))).toEqual([
+      expect.objectContaining(result),
+    ]);
+    const failed = await command("train", config, "--run-dir", other, ...flags);
+    expect(failed.status).toBe(2);
+    expect(events(failed).at(-1)).toMatchObject({
+      event: "result",
+      status: "failed",
+      run: null,
+      error: expect.stringContaining("holds a run already"),
+    });
+  });
+
   it("prints a plan that is a config", async () => {
     const plan = await command("train", config, "--dry-run");
     expect(plan.status).toBe(0);

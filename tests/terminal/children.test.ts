@@ -58,6 +58,7 @@ test.each([20, 40, 80, 140])("never wider than %d columns, whatever the names", 
 
 test("plain lines where there is no terminal: nothing moves", () => {
   const { children, written } = setUp(false);
+  writeFileSync(join(root, "metrics.csv"), `${header}1,grpo,0.25,0.5,2,,2\n2,grpo,0.5,0.5,2,10,14\n`);
   children.begin("a", root);
   expect(written).toEqual([]);
   children.look();
