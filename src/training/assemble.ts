@@ -188,7 +188,7 @@ export function evaluateOptions(
   };
 }
 
-export function runEvaluation(
+export async function runEvaluation(
   recipe: Recipe,
   options: EvalOptions,
   parts: { policy: TrainablePolicy; files: ModelFiles; source: PromptSource; score: Scorer },
@@ -200,7 +200,7 @@ export function runEvaluation(
   );
   const onPrompts = (done: number): void => progress?.phase?.("evaluating", { done, total });
   onPrompts(0);
-  return evaluate(
+  const evaluation = await evaluate(
     parts.policy,
     parts.files.tokenizer,
     parts.source,
@@ -208,6 +208,8 @@ export function runEvaluation(
     { ...evaluateOptions(recipe, options, parts.source, parts.policy), onPrompts },
     createRng(recipe.seed).fork("eval"),
   );
+  progress?.phase?.("");
+  return evaluation;
 }
 
 /** @throws Error when the shape differs */
