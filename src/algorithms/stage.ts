@@ -157,7 +157,8 @@ export async function runSteps(
   // the metric's last values, oldest first
   const watched = state.slots.cell<number[]>("until", []);
   logs.startStage(name, all);
-  progress.start(offset + steps, name, offset + state.stepsDone);
+  const evaluations = evaluate === null ? null : { every: evalEvery, from: offset };
+  progress.start(offset + steps, name, offset + state.stepsDone, evaluations);
   const began = clock();
   try {
     if (state.stepsDone === 0 && settings.evaluateFirst && evaluate !== null) {
@@ -172,6 +173,8 @@ export async function runSteps(
     let checkpointSeconds: number | null = null;
     let compiled = stage.policy.compilation()?.seconds ?? 0;
     for (let index = state.stepsDone; index < steps; index++) {
+      if (index === state.stepsDone && stage.policy.compilation() !== null)
+        progress.phase?.("compiling the first step");
       const before = clock();
       const metrics = await step(index);
       const after = clock();

@@ -4,7 +4,10 @@ import { RlptError } from "../lib/errors.ts";
 import { VERSION } from "../lib/version.ts";
 import { restartWithOneHeap } from "../processes/one-heap.ts";
 import { stopWithParent } from "../processes/parent.ts";
-import { exitQuietlyOnBrokenPipe } from "../terminal/terminal.ts";
+import { outliveTerminal } from "../run/hangup.ts";
+import { printError } from "../terminal/output.ts";
+import { lostOutput, outliveReaders } from "../terminal/streams.ts";
+import { visible } from "../terminal/visible.ts";
 import { register as registerBackend } from "./commands/backend.ts";
 import { register as registerBench } from "./commands/bench.ts";
 import { register as registerBenchPeers } from "./commands/bench-peers.ts";
@@ -36,6 +39,7 @@ export function createProgram(): Command {
     .version(VERSION)
     .option("--no-color", "plain output")
     .option("--verbose", "show the stack of an error")
+    .configureOutput({ writeErr: (text) => void process.stderr.write(visible(text)) })
     .showHelpAfterError("(rlpt --help lists the commands)")
     .showSuggestionAfterError()
     .exitOverride();
@@ -77,10 +81,15 @@ export function createProgram(): Command {
 
 /** Runs one command line and ends the process with its status: 0, 1 failed, 2 usage or config, 130 interrupted. */
 export async function main(argv: readonly string[]): Promise<void> {
-  await restartWithOneHeap(argv);
-  exitQuietlyOnBrokenPipe();
+  // before the restart, which would forget that there was a parent
   stopWithParent();
-  process.exitCode = await run(argv);
+  await restartWithOneHeap(argv);
+  outliveReaders();
+  outliveTerminal();
+  const status = await run(argv);
+  const lost = lostOutput();
+  if (lost !== null) printError(`rlpt: the output was not written: ${lost}`);
+  process.exitCode = status === 0 && lost !== null ? 1 : status;
 }
 
 /** As `main`, for callers that go on living. @returns the exit status */
@@ -102,10 +111,10 @@ function reportError(error: unknown, verbose: boolean): void {
   const message = error instanceof Error ? error.message : String(error);
   const advice = expected ? null : memoryAdvice(message);
   const text = advice ?? `${expected ? "" : "rlpt: unexpected error: "}${message}`;
-  process.stderr.write(`${text}\n`);
+  printError(text);
   if (verbose) {
-    for (let e: unknown = error; e instanceof Error; e = e.cause) process.stderr.write(`${e.stack}\n`);
+    for (let e: unknown = error; e instanceof Error; e = e.cause) printError(String(e.stack));
   } else if (!expected && advice === null) {
-    process.stderr.write("Run again with --verbose for the stack.\n");
+    printError("Run again with --verbose for the stack.");
   }
 }

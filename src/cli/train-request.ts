@@ -6,13 +6,11 @@ import { type LoadOptions, loadRecipe, type RecipeStage } from "../config/load.t
 import { printResolved } from "../config/print.ts";
 import type { Recipe } from "../config/schema.ts";
 import { CheckpointError } from "../lib/errors.ts";
-import { readRecipe, recipeDifferences } from "../run/run-directory.ts";
+import { isResumable, recipeDifferences } from "../run/resume-check.ts";
+import { readRecipe } from "../run/run-directory.ts";
 import { terminalProgress } from "../terminal/progress.ts";
 import type { TrainingRequest } from "../training/train.ts";
 import type { TrainFlags } from "./commands/train.ts";
-
-/** Keys a resumed run may change: they move no number of the steps already done. */
-const RESUMABLE = /^(stages\[\d+\]\.)?(steps|run|eval|backend)(\.|$)/;
 
 export async function prepare(
   config: string | undefined,
@@ -28,16 +26,16 @@ export async function prepare(
     ...(flags.name === undefined ? {} : { name: flags.name }),
   };
   const { stages, givenModel } = loadRecipe(file, load);
-  if (flags.resume !== undefined) {
+  if (flags.resume !== undefined && flags.acceptChanges !== true) {
     const changed = recipeDifferences(readRecipe(flags.resume), printResolved({ stages })).filter(
-      ({ path }) => !RESUMABLE.test(path),
+      ({ path }) => !isResumable(path),
     );
     if (changed.length > 0) {
       const list = changed.map(
         ({ path, was, is }) => `  ${path}: ${JSON.stringify(was)} -> ${JSON.stringify(is)}`,
       );
       throw new CheckpointError(
-        `a resumed run cannot change what its steps were made with; start a new run instead:\n${list.join("\n")}`,
+        `a resumed run cannot change what its steps were made with; start a new run, or go on with --accept-changes:\n${list.join("\n")}`,
         { exitCode: 2 },
       );
     }
@@ -52,6 +50,7 @@ export async function prepare(
       stages,
       givenModel,
       resume: flags.resume ?? null,
+      ...(flags.acceptChanges === true ? { acceptChanges: true } : {}),
       runDir: flags.runDir ?? null,
       progress,
       fit: async (...stage) => (await import("../planning/memory-limit.ts")).fitToMemory(...stage),

@@ -3,9 +3,10 @@
 import type { SelectOptions } from "../config/select-options.ts";
 import type { DatasetOptions } from "../data/dataset-options.ts";
 import { CheckpointError, InterruptedError } from "../lib/errors.ts";
-import { type Job, logTail, runPool } from "../processes/pool.ts";
+import { type Job, logTail, runDirectoryOf, runPool } from "../processes/pool.ts";
 import { poolFromRun } from "../selection/pool.ts";
 import { selectFromPool, writeSelection } from "../selection/select.ts";
+import type { Children } from "../terminal/children.ts";
 import { selectedDataset } from "./experiment.ts";
 
 export interface FailedJob {
@@ -21,18 +22,23 @@ export interface FailedJob {
  */
 export async function runJobs(
   jobs: readonly Job[],
-  { concurrency, note }: { concurrency: number; note: (text: string) => void },
+  { concurrency, note, children }: { concurrency: number; note: (text: string) => void; children?: Children },
 ): Promise<FailedJob[]> {
   let ended = 0;
   const results = await runPool(jobs, {
     concurrency,
-    onStart: ({ name, label, args }) =>
-      note(`${label ?? name}: ${args.includes("--resume") ? "goes on" : "begins"}`),
-    onEnd: ({ name, label }, { status, seconds }) =>
+    onStart: (job) => {
+      const name = job.label ?? job.name;
+      note(`${name}: ${job.args.includes("--resume") ? "goes on" : "begins"}`);
+      children?.begin(name, runDirectoryOf(job));
+    },
+    onEnd: ({ name, label }, { status, seconds }) => {
+      children?.end(label ?? name);
       note(
         `${label ?? name}: ${status === 0 ? "done" : `ended with status ${status}`} after ${seconds.toFixed(0)} s` +
           (jobs.length > 1 ? ` (${++ended} of ${jobs.length})` : ""),
-      ),
+      );
+    },
     onInterrupt: (signal) => note(`${signal}: the runs write a checkpoint and stop; again to stop at once`),
   });
   if (results.some(({ status }) => status === null || status === 130)) {

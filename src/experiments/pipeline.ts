@@ -9,6 +9,7 @@ import { mean } from "../lib/math.ts";
 import { type MeanInterval, studentInterval } from "../lib/statistics.ts";
 import { type Job, trainingArguments } from "../processes/pool.ts";
 import { csvLine, readCsvTable } from "../run/append-log.ts";
+import type { Children } from "../terminal/children.ts";
 import { runJobs, selectTrainingData } from "./arm-runs.ts";
 import type { ArmRun, Experiment } from "./experiment.ts";
 
@@ -17,6 +18,8 @@ export interface PipelineOptions {
   root: string;
   concurrency: number;
   note: (text: string) => void;
+  /** Where the runs are shown while they go on. */
+  children?: Children;
 }
 
 export interface ArmResult {

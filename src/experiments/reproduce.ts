@@ -8,6 +8,7 @@ import { conditionValues, type EvaluationReader, evaluationReader } from "../rep
 import { judge, type Verdict, verdicts } from "../report/verdict.ts";
 import { type Reproduction, valueLines, verdictRecord } from "../report/verdict-record.ts";
 import { readProvenance } from "../run/provenance.ts";
+import type { Children } from "../terminal/children.ts";
 import { type FailedJob, runJobs, selectTrainingData } from "./arm-runs.ts";
 import type { Claim } from "./claim.ts";
 import { type ClaimPlan, type PlannedEvaluation, type PlannedRun, planClaims } from "./claim-plan.ts";
@@ -17,6 +18,8 @@ export interface ReproduceOptions {
   root: string;
   concurrency: number;
   note: (text: string) => void;
+  /** Where the runs are shown while they go on. */
+  children?: Children;
 }
 
 export interface ReproduceResult {

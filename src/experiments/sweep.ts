@@ -6,9 +6,17 @@ import { type LoadOptions, loadRecipe } from "../config/load.ts";
 import { layTrials, type Trial } from "../config/sweep-options.ts";
 import { ConfigError, InterruptedError, RlptError } from "../lib/errors.ts";
 import { writeFileAtomic } from "../lib/files.ts";
-import { defaultConcurrency, type Job, logTail, runPool, trainingArguments } from "../processes/pool.ts";
+import {
+  defaultConcurrency,
+  type Job,
+  logTail,
+  runDirectoryOf,
+  runPool,
+  trainingArguments,
+} from "../processes/pool.ts";
 import { type ComparedRow, compare, paretoRecords, readTrial, type SweepRow } from "../report/sweep-table.ts";
 import { isRunDirectory } from "../run/run-directory.ts";
+import type { Children } from "../terminal/children.ts";
 
 export interface SweepRequest {
   config: string;
@@ -20,6 +28,8 @@ export interface SweepRequest {
   /** Folder of the trials; runs/sweep-<name> when absent. */
   out?: string;
   note: (text: string) => void;
+  /** Where the trials are shown while they go on. */
+  children?: Children;
 }
 
 export interface SweepResult {
@@ -79,7 +89,9 @@ export async function sweep(request: SweepRequest): Promise<SweepResult> {
   let ended = 0;
   const results = await runPool(jobs, {
     concurrency,
+    onStart: (job) => request.children?.begin(job.name, runDirectoryOf(job)),
     onEnd: (_job, { name, status, seconds }) => {
+      request.children?.end(name);
       const what =
         status === 0 ? "done" : status === 130 ? "stopped after a checkpoint" : `failed (${status})`;
       note(`${++ended}/${jobs.length} ${name}: ${what} after ${seconds.toFixed(0)} s`);

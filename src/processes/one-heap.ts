@@ -62,7 +62,8 @@ export function withoutOneHeap(environment: NodeJS.ProcessEnv): NodeJS.ProcessEn
  * open yet. A child of a pool keeps the channel to its parent, whose settings it has.
  */
 export async function restartWithOneHeap(argv: readonly string[]): Promise<void> {
-  if (process.channel) return;
+  // once it has lost its parent there is no channel either
+  if (process.channel || process.connected !== undefined) return;
   const heap = oneHeapEnvironment(process.env);
   const flags = nodeArguments(process.env, process.execArgv);
   if (heap === null && flags.length === 0) return;

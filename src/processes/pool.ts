@@ -9,9 +9,12 @@ import { printResolved } from "../config/print.ts";
 import { CheckpointError } from "../lib/errors.ts";
 import { packageRoot } from "../lib/version.ts";
 import { latestCheckpoint } from "../run/checkpoint.ts";
+import { isFinished } from "../run/finished.ts";
+import { ignoresHangup } from "../run/hangup.ts";
 import { hashFile } from "../run/manifest.ts";
 import { readProvenance } from "../run/provenance.ts";
-import { isRunDirectory, readRecipe, recipeDifferences } from "../run/run-directory.ts";
+import { recipeDifferences } from "../run/resume-check.ts";
+import { isRunDirectory, readRecipe } from "../run/run-directory.ts";
 
 /** One command of ours, such as `train config.yaml --run-dir runs/a`. */
 export interface Job {
@@ -67,7 +70,11 @@ export async function runPool(jobs: readonly Job[], options: PoolOptions): Promi
     stopped = true;
     for (const child of children) child.kill(signal);
   };
-  const signals: readonly NodeJS.Signals[] = ["SIGINT", "SIGTERM"];
+  const signals: readonly NodeJS.Signals[] = [
+    "SIGINT",
+    "SIGTERM",
+    ...(ignoresHangup() ? [] : (["SIGHUP"] as const)),
+  ];
   for (const signal of signals) process.on(signal, forward);
   let next = 0;
   const work = async (): Promise<void> => {
@@ -110,10 +117,17 @@ function runJob(job: Job, children: Set<ReturnType<typeof spawn>>): Promise<JobR
     });
     child.on("exit", (code, signal) => {
       done();
-      const status = code ?? (signal === "SIGINT" || signal === "SIGTERM" ? 130 : 137);
+      const status = code ?? (["SIGINT", "SIGTERM", "SIGHUP"].includes(signal ?? "") ? 130 : 137);
       resolve({ name: job.name, status, seconds: (performance.now() - began) / 1000 });
     });
   });
+}
+
+/** The run directory that a job of `rlpt train` fills; null for another command. */
+export function runDirectoryOf({ args }: Job): string | null {
+  if (args[0] !== "train") return null;
+  const at = args.findIndex((argument) => argument === "--run-dir" || argument === "--resume");
+  return at === -1 ? null : (args[at + 1] ?? null);
 }
 
 /** How far a training run in `runDir` is. */
@@ -152,10 +166,8 @@ export async function trainingProgress(
   }
   const checkpoint = await latestCheckpoint(runDir, { verify: "hashes" });
   if (checkpoint === null) return "begun";
-  const state = checkpoint.state as { stage: number; stepsDone: number; ended: boolean };
-  const last = stages.length - 1;
-  const over = state.ended || state.stepsDone >= stages[last]!.recipe.steps;
-  return state.stage === last && over ? "done" : "begun";
+  const steps = stages.map(({ recipe }) => recipe.steps);
+  return isFinished(checkpoint.state, steps) ? "done" : "begun";
 }
 
 /** Arguments that start a training run or take it up; null when it is done. */

@@ -2,7 +2,7 @@
 import { stringify } from "yaml";
 import type { Recipe } from "../config/schema.ts";
 import { ConfigError } from "../lib/errors.ts";
-import { recipeDifferences } from "../run/run-directory.ts";
+import { recipeDifferences } from "../run/resume-check.ts";
 
 const CHANGEABLE = /^(algorithm|rewards|shaping|optimizer|max_error_share)(\.|\[|$)/;
 /** What of these decides over the batch, or over what a checkpoint must hold. */

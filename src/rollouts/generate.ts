@@ -18,6 +18,8 @@ export interface GenerateOptions extends SamplingOptions {
   modes?: ForcedModes;
   /** Called after each decoded token with the number of new tokens. */
   onTokens?: (count: number) => void;
+  /** Called after each batch with the prompts that are done. */
+  onPrompts?: ((done: number) => void) | undefined;
 }
 
 export interface EncodedPrompt {
@@ -73,6 +75,7 @@ export async function generate(
   const groupsAtOnce = Math.max(1, Math.floor(options.batchRows / options.groupSize));
   for (let start = 0; start < rows.length; start += groupsAtOnce) {
     await decodeBatch(policy, tokenizer, rows.slice(start, start + groupsAtOnce), options);
+    options.onPrompts?.(Math.min(rows.length, start + groupsAtOnce));
   }
   return rows.map((group, i) => ({
     prompt: prompts[i]!.prompt,

@@ -1,4 +1,5 @@
 /** Append-only files of rows, CSV or JSON lines, that can be cut back to a known number of rows. */
+import { createHash } from "node:crypto";
 import {
   closeSync,
   existsSync,
@@ -21,6 +22,8 @@ export interface AppendLog {
   readonly path: string;
   /** Complete rows in the file, the header not counted. */
   readonly rows: number;
+  /** Hexadecimal SHA-256 of the file as it was written, header included. */
+  digest(): string;
   /** Writes whole rows in one call to the system; after an error the file ends where it did before. */
   append(text: string, rows: number): void;
   /** Waits until the rows are on disk. */
@@ -31,8 +34,15 @@ export interface AppendLog {
 const newline = 0x0a;
 const quote = 0x22;
 
-/** Byte offset behind `limit` rows, or behind the last complete row when there are fewer. */
-function offsetAfter(handle: number, limit: number, quoted: boolean): { offset: number; rows: number } {
+/**
+ * Byte offset behind `limit` rows, or behind the last complete row when there are fewer.
+ * @param limit rows, the header included
+ */
+export function offsetAfter(
+  handle: number,
+  limit: number,
+  quoted: boolean,
+): { offset: number; rows: number } {
   const chunk = Buffer.allocUnsafe(1 << 16);
   let position = 0;
   let offset = 0;
@@ -52,6 +62,19 @@ function offsetAfter(handle: number, limit: number, quoted: boolean): { offset: 
     position += length;
   }
   return { offset, rows };
+}
+
+/** Hash of the first `size` bytes of a file. */
+export function hashOfStart(handle: number, size: number): ReturnType<typeof createHash> {
+  const hash = createHash("sha256");
+  const chunk = Buffer.allocUnsafe(1 << 16);
+  for (let position = 0; position < size; ) {
+    const length = readSync(handle, chunk, 0, Math.min(chunk.length, size - position), position);
+    if (length === 0) break;
+    hash.update(chunk.subarray(0, length));
+    position += length;
+  }
+  return hash;
 }
 
 interface OpenOptions {
@@ -76,6 +99,7 @@ export function openAppendLog(path: string, options: OpenOptions): AppendLog {
   let handle: number;
   let size: number;
   let rows: number;
+  let hash: ReturnType<typeof createHash>;
   try {
     // a header that is not there yet is written first and whole
     if (headerRows === 1 && !existsSync(path)) writeWhole(path, options.header);
@@ -88,6 +112,7 @@ export function openAppendLog(path: string, options: OpenOptions): AppendLog {
       ftruncateSync(handle, size);
       fsyncSync(handle);
     }
+    hash = hashOfStart(handle, size);
   } catch (error) {
     fail(path, "cannot open for writing", error);
   }
@@ -96,6 +121,7 @@ export function openAppendLog(path: string, options: OpenOptions): AppendLog {
     get rows() {
       return rows;
     },
+    digest: () => hash.copy().digest("hex"),
     append(text, count) {
       const bytes = Buffer.from(text, "utf8");
       try {
@@ -116,6 +142,7 @@ export function openAppendLog(path: string, options: OpenOptions): AppendLog {
       }
       size += bytes.length;
       rows += count;
+      hash.update(bytes);
     },
     sync() {
       try {
@@ -136,7 +163,7 @@ export function csvLine(cells: readonly Cell[]): string {
 }
 
 /** Cells of the complete rows of a CSV file, the header first. @param limit rows at most, header included */
-function readCells(path: string, limit = Number.POSITIVE_INFINITY): string[][] {
+export function readCells(path: string, limit = Number.POSITIVE_INFINITY): string[][] {
   const handle = openSync(path, "r");
   try {
     const { offset } = offsetAfter(handle, limit, true);
@@ -197,6 +224,7 @@ export function openCsvLog(path: string, columns: readonly string[], keepRows?: 
     get rows() {
       return log.rows;
     },
+    digest: () => log.digest(),
     addColumns,
     append(...rows) {
       const lines = rows.map((row) => {

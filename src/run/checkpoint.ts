@@ -179,7 +179,7 @@ async function explain(
   );
 }
 
-/** Renames so that `to` is whole at every moment but the one between two renames; see removeLeftovers. */
+/** Renames so that `to` is whole at every moment but the one between two renames; see checkpoint-recovery.ts. */
 function replaceDirectory(from: string, to: string, step: number): void {
   if (!existsSync(to)) {
     renameSync(from, to);
@@ -242,7 +242,7 @@ export async function writeCheckpoint(
     return {
       step,
       directory: target,
-      manifest: { version: 1, ...manifest },
+      manifest: { version: 2, ...manifest },
       state: JSON.parse(state) as unknown,
     };
   } catch (error) {
@@ -276,6 +276,32 @@ export async function openCheckpoint(
   return { step: manifest.step, directory, manifest, state };
 }
 
+/** A checkpoint folder that is not whole, and why. */
+export interface DamagedCheckpoint {
+  step: number;
+  directory: string;
+  /** Names folder and files. */
+  reason: string;
+}
+
+/** The newest whole checkpoint, and the damaged ones that are newer. @throws CheckpointError for one of another version */
+export async function surveyCheckpoints(
+  runDir: string,
+  verify: "sizes" | "hashes",
+): Promise<{ latest: Checkpoint | null; damaged: DamagedCheckpoint[] }> {
+  const damaged: DamagedCheckpoint[] = [];
+  for (const step of checkpointSteps(runDir).reverse()) {
+    const directory = checkpointDirectory(runDir, step);
+    try {
+      return { latest: await openCheckpoint(directory, verify), damaged };
+    } catch (error) {
+      if (!(error instanceof TornCheckpointError)) throw error;
+      damaged.push({ step, directory, reason: error.message });
+    }
+  }
+  return { latest: null, damaged };
+}
+
 /**
  * The newest checkpoint that is whole, or null.
  * @param options.verify "hashes" before loading; default "sizes"
@@ -285,15 +311,9 @@ export async function latestCheckpoint(
   runDir: string,
   options: { verify?: "sizes" | "hashes"; note?: (text: string) => void } = {},
 ): Promise<Checkpoint | null> {
-  for (const step of checkpointSteps(runDir).reverse()) {
-    try {
-      return await openCheckpoint(checkpointDirectory(runDir, step), options.verify ?? "sizes");
-    } catch (error) {
-      if (!(error instanceof TornCheckpointError)) throw error;
-      options.note?.(`skipped a torn checkpoint: ${error.message}`);
-    }
-  }
-  return null;
+  const { latest, damaged } = await surveyCheckpoints(runDir, options.verify ?? "sizes");
+  for (const { reason } of damaged) options.note?.(`skipped a torn checkpoint: ${reason}`);
+  return latest;
 }
 
 /** The checkpoint with the best value of a metric, the earlier of equals; null when none has it. */
@@ -319,8 +339,9 @@ function removeCheckpoint(directory: string): void {
   rmSync(aside, { recursive: true, force: true });
 }
 
-function isWhole(directory: string): Promise<boolean> {
-  return readManifest(directory, "sizes").then(
+/** Is there a checkpoint in this directory, whatever its name, with all of its files? */
+export function isWhole(directory: string, verify: "sizes" | "hashes"): Promise<boolean> {
+  return readManifest(directory, verify).then(
     () => true,
     () => false,
   );
@@ -338,7 +359,7 @@ export async function pruneCheckpoints(
   const steps: number[] = [];
   // a torn one must not take the place of a whole one
   for (const step of checkpointSteps(runDir))
-    if (await isWhole(checkpointDirectory(runDir, step))) steps.push(step);
+    if (await isWhole(checkpointDirectory(runDir, step), "sizes")) steps.push(step);
   const kept = new Set(steps.slice(-options.keepLast));
   const best = options.best ? await bestCheckpoint(runDir, options.best) : null;
   if (best !== null) kept.add(best.step);
@@ -347,23 +368,4 @@ export async function pruneCheckpoints(
   const removed = steps.filter((step) => !kept.has(step));
   for (const step of removed) removeCheckpoint(checkpointDirectory(runDir, step));
   return removed;
-}
-
-/**
- * Tidies up after a kill: removes directories written aside, puts back a checkpoint whose replacement was
- * cut short, and removes every checkpoint newer than `step`, the one from which the run goes on.
- */
-export function removeLeftovers(runDir: string, step?: number): void {
-  const folder = checkpointsDirectory(runDir);
-  if (!existsSync(folder)) return;
-  for (const name of readdirSync(folder)) {
-    const old = /^\.old-(\d+)-/.exec(name);
-    if (old !== null && !existsSync(checkpointDirectory(runDir, Number(old[1]))))
-      renameSync(join(folder, name), checkpointDirectory(runDir, Number(old[1])));
-    else if (name.startsWith(".tmp-") || old !== null)
-      rmSync(join(folder, name), { recursive: true, force: true });
-  }
-  if (step === undefined) return;
-  for (const newer of checkpointSteps(runDir))
-    if (newer > step) removeCheckpoint(checkpointDirectory(runDir, newer));
 }

@@ -1,8 +1,18 @@
 /** The append-only files of a run: metrics.csv, eval.csv, eval-prompts.csv, samples.jsonl, prompts.csv. */
+import { createHash } from "node:crypto";
+import { closeSync, existsSync, openSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { RlptError } from "../lib/errors.ts";
 import type { MetricValues } from "../metrics/define.ts";
-import { type Cell, openAppendLog, openCsvLog } from "./append-log.ts";
+import {
+  type Cell,
+  csvLine,
+  hashOfStart,
+  offsetAfter,
+  openAppendLog,
+  openCsvLog,
+  readCells,
+} from "./append-log.ts";
 import { openMetricsLog } from "./metrics.ts";
 import type { SampleRecord } from "./samples.ts";
 
@@ -102,22 +112,66 @@ export interface PromptRow {
   unparsed: number;
 }
 
-/** Rows in each file; a checkpoint keeps it, and resuming cuts the files back to it. */
-export interface LogCounts {
-  "metrics.csv": number;
-  "eval.csv": number;
-  "eval-prompts.csv": number;
-  "samples.jsonl": number;
-  "prompts.csv": number;
+export const logNames = [
+  "metrics.csv",
+  "eval.csv",
+  "eval-prompts.csv",
+  "samples.jsonl",
+  "prompts.csv",
+] as const;
+export type LogName = (typeof logNames)[number];
+
+/** What a checkpoint keeps of a log: resuming cuts the file back to these rows, which must still be the same. */
+export interface LogCount {
+  /** The header not counted. */
+  rows: number;
+  /** Columns of a CSV file; a later stage adds more behind them. 0 for JSON lines. */
+  columns: number;
+  /** Hexadecimal SHA-256 of header and rows. */
+  sha256: string;
 }
 
-const noRows: LogCounts = {
-  "metrics.csv": 0,
-  "eval.csv": 0,
-  "eval-prompts.csv": 0,
-  "samples.jsonl": 0,
-  "prompts.csv": 0,
-};
+/** By file. Checkpoints of older versions hold the number of rows alone, and not of every file. */
+export type LogCounts = { [Name in LogName]?: LogCount | number };
+
+/** Rows that a checkpoint counts. */
+export function rowsOf(counts: LogCounts | undefined, name: LogName): number {
+  const count = counts?.[name] ?? 0;
+  return typeof count === "number" ? count : count.rows;
+}
+
+/**
+ * Compares the logs with what a checkpoint says of them. A file that is gone or empty is none of these: it was removed on purpose.
+ * @returns the names of those whose rows were changed or cut
+ */
+export function changedLogs(runDir: string, counts: LogCounts): LogName[] {
+  return logNames.filter((name) => {
+    const count = counts[name];
+    const path = join(runDir, name);
+    if (count === undefined || typeof count === "number") return false;
+    if (!existsSync(path) || statSync(path).size === 0) return false;
+    try {
+      return logDigest(path, count) !== count.sha256;
+    } catch {
+      return true;
+    }
+  });
+}
+
+/** Of the first rows and columns of a file, as the log's own digest was when it held no more. */
+function logDigest(path: string, { rows, columns }: LogCount): string {
+  if (path.endsWith(".csv")) {
+    const lines = readCells(path, rows + 1);
+    const text = lines.length <= rows ? "" : lines.map((cells) => csvLine(cells.slice(0, columns))).join("");
+    return createHash("sha256").update(text).digest("hex");
+  }
+  const handle = openSync(path, "r");
+  try {
+    return hashOfStart(handle, offsetAfter(handle, rows, false).offset).digest("hex");
+  } finally {
+    closeSync(handle);
+  }
+}
 
 export interface RunLogs {
   /** Fixes the stage's metric columns; see MetricsLog.startStage. */
@@ -127,7 +181,7 @@ export interface RunLogs {
   evaluationPrompts(rows: readonly EvaluationPromptRow[]): void;
   samples(records: readonly SampleRecord[]): void;
   prompts(rows: readonly PromptRow[]): void;
-  counts(): LogCounts;
+  counts(): Required<{ [Name in LogName]: LogCount }>;
   /** Waits until every row is on disk; before a checkpoint that counts them. */
   sync(): void;
   close(): void;
@@ -143,36 +197,42 @@ export function openRunLogs(
   from?: { step: number; counts: LogCounts },
   note: (text: string) => void = () => {},
 ): RunLogs {
-  // checkpoints of older versions do not count every file
-  const keep = { ...noRows, ...from?.counts };
+  const keep = (name: LogName): number => rowsOf(from?.counts, name);
   const metrics = openMetricsLog(join(runDir, "metrics.csv"), {
-    rows: keep["metrics.csv"],
+    rows: keep("metrics.csv"),
     step: from?.step ?? 0,
   });
-  const evaluations = openCsvLog(join(runDir, "eval.csv"), evaluationColumns, keep["eval.csv"]);
+  const evaluations = openCsvLog(join(runDir, "eval.csv"), evaluationColumns, keep("eval.csv"));
   const evaluationPrompts = openCsvLog(
     join(runDir, "eval-prompts.csv"),
     evaluationPromptColumns,
-    keep["eval-prompts.csv"],
+    keep("eval-prompts.csv"),
   );
-  const prompts = openCsvLog(join(runDir, "prompts.csv"), promptColumns, keep["prompts.csv"]);
+  const prompts = openCsvLog(join(runDir, "prompts.csv"), promptColumns, keep("prompts.csv"));
   const samples = openAppendLog(join(runDir, "samples.jsonl"), {
     quoted: false,
     header: "",
-    keepRows: keep["samples.jsonl"],
+    keepRows: keep("samples.jsonl"),
   });
-  const counts = (): LogCounts => ({
-    "metrics.csv": metrics.rows,
-    "eval.csv": evaluations.rows,
-    "eval-prompts.csv": evaluationPrompts.rows,
-    "samples.jsonl": samples.rows,
-    "prompts.csv": prompts.rows,
-  });
-  const now = counts();
-  for (const name of Object.keys(now) as (keyof LogCounts)[]) {
-    if (now[name] < keep[name])
+  const logs = {
+    "metrics.csv": metrics,
+    "eval.csv": evaluations,
+    "eval-prompts.csv": evaluationPrompts,
+    "samples.jsonl": samples,
+    "prompts.csv": prompts,
+  };
+  const counts = () =>
+    Object.fromEntries(
+      logNames.map((name) => {
+        const log = logs[name];
+        const columns = "columns" in log ? log.columns.length : 0;
+        return [name, { rows: log.rows, columns, sha256: log.digest() } satisfies LogCount];
+      }),
+    ) as ReturnType<RunLogs["counts"]>;
+  for (const name of logNames) {
+    if (logs[name].rows < keep(name))
       note(
-        `${join(runDir, name)} holds ${now[name]} rows, but held ${keep[name]} when the checkpoint of step ` +
+        `${join(runDir, name)} holds ${logs[name].rows} rows, but held ${keep(name)} when the checkpoint of step ` +
           `${from?.step} was written; the missing ones stay missing.`,
       );
   }

@@ -7,6 +7,8 @@ import { type Cell, type CsvLog, openCsvLog } from "./append-log.ts";
 export interface MetricsLog {
   readonly rows: number;
   readonly columns: readonly string[];
+  /** Of the file as it was written; see AppendLog. */
+  digest(): string;
   /**
    * Fixes the columns of the stage. A name that an earlier stage had keeps its place; new ones go behind.
    * @throws RlptError for a name without a definition
@@ -53,6 +55,7 @@ export function openMetricsLog(path: string, keep?: { rows: number; step: number
       log.append(row);
       lastStep = step;
     },
+    digest: log.digest,
     sync: log.sync,
     close: log.close,
   };

@@ -8,12 +8,22 @@ export interface ProgressRow {
 }
 
 export interface Progress {
+  /** The run directory is there. */
+  run?(directory: string): void;
   /**
    * A stage begins, or goes on after a resume.
    * @param total last step of the stage, counted like `step`
    * @param done steps done before; the rate counts from here
+   * @param evaluations when the stage evaluates: every so many steps (0: never between) since step `from`, and at its end
    */
-  start(total: number, stageName: string, done?: number): void;
+  start(
+    total: number,
+    stageName: string,
+    done?: number,
+    evaluations?: { every: number; from: number } | null,
+  ): void;
+  /** What goes on between steps, such as loading or evaluating, with how far it is; "" ends it, and so does a step. */
+  phase?(text: string, part?: { done: number; total: number }): void;
   step(row: ProgressRow): void;
   /** An evaluation of all prompts, by column of eval.csv. */
   evaluation?(step: number, metrics: Readonly<Record<string, number>>): void;

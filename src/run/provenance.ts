@@ -5,7 +5,8 @@ import { arch, cpus, platform, release, totalmem } from "node:os";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { CheckpointError, DataError, describeSystemError } from "../lib/errors.ts";
-import { hashFile } from "./manifest.ts";
+import { hashFile, textHash, withDigest } from "./manifest.ts";
+import type { ChangedInput } from "./resume-check.ts";
 import { writeWhole } from "./write-whole.ts";
 
 export interface Provenance {
@@ -25,8 +26,29 @@ export interface Provenance {
   git: { commit: string; dirty: boolean } | null;
   /** By path as it was given. */
   data: Record<string, { bytes: number; sha256: string }>;
-  /** Every time the run was taken up again. */
-  resumes: { time: string; from_step: number; rlpt: string; node: string; command: readonly string[] }[];
+  /** Weights, tokenizer, adapter, reward files, by name; absent in runs of older versions and where nobody asked. */
+  inputs?: Record<string, { what: string; bytes: number; sha256: string }>;
+  /** recipe.yaml as it was written last, and the SHA-256 of every text of it that was written. */
+  recipe?: string;
+  recipes?: readonly string[];
+  /** Every time the run was taken up again; `accepted` is what --accept-changes let through. */
+  resumes: {
+    time: string;
+    from_step: number;
+    rlpt: string;
+    node: string;
+    command: readonly string[];
+    accepted?: readonly ChangedInput[];
+  }[];
+}
+
+/** A file that steps are made with. */
+export interface InputFile {
+  /** "model file", say. */
+  what: string;
+  /** By which it is compared. */
+  name: string;
+  path: string;
 }
 
 export interface ProvenanceInput {
@@ -39,6 +61,10 @@ export interface ProvenanceInput {
   backend: Readonly<Record<string, unknown>>;
   /** Data files by the path in the recipe. */
   dataFiles: readonly string[];
+  /** Other files; absent: they are not looked at. */
+  inputFiles?: readonly InputFile[];
+  /** Text of recipe.yaml. */
+  recipe?: string;
   /** Where relative data paths begin, and whose commit counts. */
   workingDirectory: string;
 }
@@ -68,6 +94,14 @@ export async function collectProvenance(input: ProvenanceInput): Promise<Provena
       throw new DataError(`${path}: cannot be read: ${describeSystemError(error)}.`, { cause: error });
     }
   }
+  const inputs: NonNullable<Provenance["inputs"]> = {};
+  for (const { what, name, path } of input.inputFiles ?? []) {
+    try {
+      inputs[name] = { what, ...(await hashFile(path)) };
+    } catch (error) {
+      throw new DataError(`${path}: cannot be read: ${describeSystemError(error)}.`, { cause: error });
+    }
+  }
   return {
     rlpt: input.rlptVersion,
     node: process.version,
@@ -86,31 +120,51 @@ export async function collectProvenance(input: ProvenanceInput): Promise<Provena
     backend: input.backend,
     git: await gitState(input.workingDirectory),
     data,
+    ...(input.inputFiles === undefined ? {} : { inputs }),
+    ...(input.recipe === undefined ? {} : { recipe: input.recipe, recipes: [textHash(input.recipe)] }),
     resumes: [],
   };
 }
 
 export function writeProvenance(runDir: string, provenance: Provenance): void {
-  writeWhole(join(runDir, fileName), `${JSON.stringify(provenance, null, 2)}\n`);
+  writeWhole(join(runDir, fileName), withDigest(provenance));
 }
 
-/** @returns null when the run has none */
-export function readProvenance(runDir: string): Provenance | null {
+/**
+ * @param options.damaged "null": a file that holds no provenance counts as none
+ * @returns null when the run has none
+ */
+export function readProvenance(
+  runDir: string,
+  { damaged = "error" }: { damaged?: "error" | "null" } = {},
+): Provenance | null {
   const path = join(runDir, fileName);
   if (!existsSync(path)) return null;
   try {
-    return JSON.parse(readFileSync(path, "utf8")) as Provenance;
+    const { digest: _digest, ...provenance } = JSON.parse(readFileSync(path, "utf8")) as Provenance & {
+      digest?: string;
+    };
+    if (typeof provenance.data !== "object" || !Array.isArray(provenance.resumes))
+      throw new Error("it is no provenance of a run");
+    return provenance;
   } catch (error) {
+    if (damaged === "null") return null;
     throw new CheckpointError(`${path}: cannot be read: ${describeSystemError(error)}.`, { cause: error });
   }
 }
 
 /**
- * Adds a resume to provenance.json; without a file the new provenance becomes the first.
- * @returns what differs from the start in a way that can change results: versions, backend, data, commit
+ * Adds a resume to provenance.json; without a file the new provenance becomes the first. Files and recipe are those of now from here on.
+ * @param accepted what differs from what earlier steps were made with
+ * @returns what differs from the start in a way that can change results: versions, backend, commit
  */
-export function recordResume(runDir: string, now: Provenance, fromStep: number): string[] {
-  const before = readProvenance(runDir);
+export function recordResume(
+  runDir: string,
+  now: Provenance,
+  fromStep: number,
+  accepted: readonly ChangedInput[] = [],
+): string[] {
+  const before = readProvenance(runDir, { damaged: "null" });
   if (before === null) {
     writeProvenance(runDir, now);
     return [];
@@ -121,8 +175,17 @@ export function recordResume(runDir: string, now: Provenance, fromStep: number):
     rlpt: now.rlpt,
     node: now.node,
     command: now.command,
+    ...(accepted.length === 0 ? {} : { accepted }),
   });
-  writeProvenance(runDir, before);
+  writeProvenance(runDir, {
+    ...before,
+    data: now.data,
+    ...(now.inputs === undefined ? {} : { inputs: now.inputs }),
+    ...(now.recipe === undefined
+      ? {}
+      : { recipe: now.recipe, recipes: [...new Set([...(before.recipes ?? []), ...now.recipes!])] }),
+    resumes: before.resumes,
+  });
   const changes: string[] = [];
   const compare = (what: string, was: unknown, is: unknown): void => {
     const [a, b] = [JSON.stringify(was), JSON.stringify(is)];
@@ -132,7 +195,5 @@ export function recordResume(runDir: string, now: Provenance, fromStep: number):
   compare("node", before.node, now.node);
   compare("git commit", before.git, now.git);
   compare("backend", before.backend, now.backend);
-  for (const path of new Set([...Object.keys(before.data), ...Object.keys(now.data)]))
-    compare(`data file ${path}`, before.data[path]?.sha256, now.data[path]?.sha256);
   return changes;
 }

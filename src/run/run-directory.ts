@@ -1,11 +1,11 @@
 /** runs/<name>-<time>-s<seed>/: making one, finding its parts, taking one up again. */
 import { existsSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { parse } from "yaml";
 import { CheckpointError, ConfigError, describeSystemError } from "../lib/errors.ts";
-import { type Checkpoint, latestCheckpoint, removeLeftovers } from "./checkpoint.ts";
+import { type Checkpoint, type DamagedCheckpoint, surveyCheckpoints } from "./checkpoint.ts";
+import { removeLeftovers, restoreNames, setAside } from "./checkpoint-recovery.ts";
 import { lockName, lockRun } from "./lock.ts";
-import { openRunLogs, type RunLogs } from "./logs.ts";
+import { changedLogs, openRunLogs, type RunLogs } from "./logs.ts";
 import { writeWhole } from "./write-whole.ts";
 
 const recipeName = "recipe.yaml";
@@ -97,23 +97,6 @@ export function readRecipe(runDir: string): string {
   }
 }
 
-/** Key paths at which two recipes differ, with both values; what a resumed run must not have changed. */
-export function recipeDifferences(was: string, is: string): { path: string; was: unknown; is: unknown }[] {
-  const differences: { path: string; was: unknown; is: unknown }[] = [];
-  const compare = (a: unknown, b: unknown, path: string): void => {
-    if (isContainer(a) && isContainer(b) && Array.isArray(a) === Array.isArray(b)) {
-      for (const key of new Set([...Object.keys(a), ...Object.keys(b)])) {
-        const inner = Array.isArray(a) ? `${path}[${key}]` : path === "" ? key : `${path}.${key}`;
-        compare((a as Record<string, unknown>)[key], (b as Record<string, unknown>)[key], inner);
-      }
-    } else if (!Object.is(a, b)) differences.push({ path, was: a, is: b });
-  };
-  compare(parse(was), parse(is), "");
-  return differences;
-}
-
-const isContainer = (value: unknown): value is object => typeof value === "object" && value !== null;
-
 /** A run directory that this process writes. */
 export interface OpenRun {
   readonly directory: string;
@@ -124,25 +107,41 @@ export interface OpenRun {
 }
 
 /**
- * Locks a run directory, tidies up after a kill, finds the newest whole checkpoint (every file hashed) and
- * cuts the logs back to it. For a new run too: it then begins with nothing.
- * @param options.from a checkpoint to go on from instead of the newest; later ones are removed
- * @param options.note told about torn checkpoints, taken-over locks and lost rows
+ * Locks a run directory, finds the newest whole checkpoint (every file hashed), tidies up after a kill and cuts the logs back to that
+ * checkpoint. For a new run too: it then begins with nothing. Damaged checkpoints that are newer are renamed, and stay.
+ * @param options.note told about damaged checkpoints, taken-over locks and lost rows
+ * @param options.acceptChanges go on though rows of the logs were changed
+ * @throws CheckpointError, before anything is changed, where all checkpoints are damaged or a log was changed
  */
 export async function openRun(
   directory: string,
-  options: { from?: Checkpoint; note?: (text: string) => void } = {},
+  options: { note?: (text: string) => void; acceptChanges?: boolean } = {},
 ): Promise<OpenRun> {
   const note = options.note ?? (() => {});
   const lock = lockRun(directory, note);
   try {
-    removeLeftovers(directory);
-    const from = options.from ?? (await latestCheckpoint(directory, { verify: "hashes", note }));
+    await restoreNames(directory);
+    const { latest: from, damaged } = await surveyCheckpoints(directory, "hashes");
+    if (from === null && damaged.length > 0) throw noWholeCheckpoint(directory, damaged);
     if (from !== null && from.manifest.logs === undefined)
       throw new CheckpointError(
         `${from.directory}: does not say how many log rows belong to it; not a run's.`,
       );
-    removeLeftovers(directory, from?.step ?? -1);
+    const changed = from === null ? [] : changedLogs(directory, from.manifest.logs!);
+    if (changed.length > 0) {
+      const names = changed.map((name) => join(directory, name)).join(", ");
+      const what = `rows that were written before the checkpoint of step ${from!.step} were changed or cut`;
+      if (options.acceptChanges !== true)
+        throw new CheckpointError(
+          `${names}: ${what}. Nothing was removed. Put the file back, or go on with --accept-changes.`,
+          { exitCode: 2 },
+        );
+      note(`${names}: ${what}; accepted`);
+    }
+    await removeLeftovers(directory);
+    for (const each of damaged) {
+      note(`skipped a damaged checkpoint, which now lies in ${setAside(each)}: ${each.reason}`);
+    }
     const logs = openRunLogs(
       directory,
       from === null ? undefined : { step: from.step, counts: from.manifest.logs! },
@@ -161,4 +160,12 @@ export async function openRun(
     lock.release();
     throw error;
   }
+}
+
+function noWholeCheckpoint(directory: string, damaged: readonly DamagedCheckpoint[]): CheckpointError {
+  return new CheckpointError(
+    `${directory}: none of its checkpoints is whole, and nothing was removed:\n${damaged.map(({ reason }) => `  ${reason}`).join("\n")}\n` +
+      "Put a copy of one of these folders back and resume again (the newest whole one is taken), " +
+      `or start anew in another directory: rlpt train ${join(directory, recipeName)} --run-dir <new directory>`,
+  );
 }

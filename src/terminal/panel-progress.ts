@@ -1,10 +1,10 @@
 /** The panel of a running training, drawn again in its place. */
-import { stripVTControlCharacters } from "node:util";
 import type { MetricValues } from "../metrics/define.ts";
 import type { Progress } from "../run/progress.ts";
-import type { ProgressOptions } from "./lines-progress.ts";
-import { courses, type PanelState, plainStyle, renderPanel } from "./panel.ts";
-import { createRate, seconds } from "./rate.ts";
+import { columnsOf, visibleWidth, wrapText } from "./layout.ts";
+import { type ProgressOptions, phaseWords } from "./lines-progress.ts";
+import { createPace, seconds } from "./pace.ts";
+import { courses, type PanelState, plainStyle, renderPanel, renderTitle } from "./panel.ts";
 
 /** Draws are this many seconds apart at least. */
 const APART = 0.1;
@@ -17,7 +17,10 @@ export function panelProgress({
   style = plainStyle,
   unicode = false,
 }: ProgressOptions): Progress {
-  const rate = createRate(now);
+  const pace = createPace(now);
+  /** What goes on, and what a watcher says beside it. */
+  let phase = "";
+  let remark = "";
   const history = new Map<string, number[]>();
   const steps: number[] = [];
   let state: PanelState | null = null;
@@ -30,17 +33,22 @@ export function panelProgress({
 
   /** Moves to where the panel begins and clears from there. A narrower window has broken its lines. */
   const erase = (): string => {
-    const columns = stream.columns ?? 80;
-    const rows = shown.reduce(
-      (sum, line) => sum + Math.max(1, Math.ceil(stripVTControlCharacters(line).length / columns)),
-      0,
-    );
-    return rows === 0 ? "" : `\u001b[${rows}A\u001b[0J`;
+    const columns = columnsOf(stream, 80);
+    const rows = shown.reduce((sum, line) => sum + Math.max(1, Math.ceil(visibleWidth(line) / columns)), 0);
+    // Ctrl-C has left its letters at the beginning of the line
+    return rows === 0 ? "\r\u001b[0J" : `\r\u001b[${rows}A\u001b[0J`;
   };
   const draw = (before = ""): void => {
     // one column is left free: a full line would wrap on some terminals
-    const width = Math.max(20, (stream.columns ?? 80) - 1);
-    const lines = state === null ? [] : renderPanel(state, { width, unicode, style });
+    const width = Math.max(20, columnsOf(stream, 80) - 1);
+    const look = { width, unicode, style };
+    const beside = [remark, phase].filter((text) => text !== "").join(", ");
+    const lines =
+      state !== null
+        ? renderPanel({ ...state, remark: beside }, look)
+        : phase === ""
+          ? []
+          : [renderTitle(title, phase, look)];
     // one write: nothing flickers
     stream.write(erase() + before + lines.map((line) => `${line}\n`).join(""));
     shown = lines;
@@ -62,8 +70,9 @@ export function panelProgress({
     }
   };
   return {
-    start(last, stage, done = 0) {
-      rate.start(done);
+    start(last, stage, done = 0, evaluations = null) {
+      pace.start(last, done, evaluations);
+      phase = "";
       state = {
         title,
         stages,
@@ -72,6 +81,7 @@ export function panelProgress({
         first: previous,
         last,
         rate: 0,
+        left: null,
         metrics: {},
         history,
         evaluation,
@@ -82,11 +92,13 @@ export function panelProgress({
     step({ step, metrics }) {
       if (state === null) return;
       remember(step, metrics);
-      state = { ...state, step, metrics, rate: rate.mark(step, metrics) };
+      phase = "";
+      state = { ...state, step, metrics, ...pace.mark(step, metrics) };
       // computing keeps timers from firing, so draw from here
       if (now() - lastDraw >= APART || step >= state.last) draw();
     },
     evaluation(step, { accuracy, accuracy_low: low, accuracy_high: high }) {
+      pace.evaluated();
       if (typeof accuracy !== "number") return;
       evaluation = { step, accuracy, low: low ?? null, high: high ?? null };
       if (state === null) return;
@@ -94,12 +106,25 @@ export function panelProgress({
       draw();
     },
     remark(text) {
-      if (state === null) return;
-      state = { ...state, remark: text };
+      if (state === null || text === remark) return;
+      remark = text;
       draw();
     },
-    note: (text, level = "info") => draw(`${level === "warning" ? style.bad(text) : text}\n`),
+    phase(text, part) {
+      const words = text === "" ? "" : phaseWords(text, part);
+      const begins = part === undefined || part.done === 0 || part.done === part.total;
+      if (words === phase) return;
+      phase = words;
+      if (begins || now() - lastDraw >= APART) draw();
+    },
+    note(text, level = "info") {
+      const lines = wrapText(text, columnsOf(stream, 80)).map(
+        (line) => `${level === "warning" ? style.bad(line) : line}\n`,
+      );
+      draw(lines.join(""));
+    },
     stop() {
+      phase = "";
       if (state === null) return;
       draw();
       previous = state.step;

@@ -3,6 +3,7 @@ import cliProgress from "cli-progress";
 import type { MetricValues } from "../metrics/define.ts";
 import { formatMetric, labelOf, panelMetrics } from "../metrics/table.ts";
 import { percent } from "../metrics/values.ts";
+import { cutToWidth, visibleWidth } from "./layout.ts";
 
 /** Colours, or nothing. */
 export interface PanelStyle {
@@ -27,6 +28,8 @@ export interface PanelState {
   last: number;
   /** Steps a second; 0 while unknown. */
   rate: number;
+  /** Seconds; null while unknown. */
+  left: number | null;
   metrics: MetricValues;
   /** Of a metric, a value a step, oldest first. */
   history: ReadonlyMap<string, readonly number[]>;
@@ -72,26 +75,38 @@ export function renderPanel(state: PanelState, look: PanelLook): string[] {
   return lines.map((pieces) => joined(pieces, look));
 }
 
+/** The first line, while there is nothing else to show: a model is loaded, say. */
+export function renderTitle(title: string, phase: string, look: PanelLook): string {
+  return joined(
+    [
+      { text: title, style: look.style.bold },
+      { text: `${title === "" ? "" : "  "}${phase}`, style: look.style.accent },
+    ],
+    look,
+  );
+}
+
 function progressLine(
-  { step, first, last, rate }: PanelState,
+  { step, first, last, rate, left: seconds }: PanelState,
   { width, unicode, style }: PanelLook,
 ): Piece[] {
   const speed = rate >= 1 ? `${rate.toFixed(1)} steps/s` : `${(1 / rate).toFixed(1)} s/step`;
-  const left = step >= last ? "done" : `${formatDuration((last - step) / rate)} left`;
+  const left = step >= last ? "done" : `${seconds === null ? "?" : formatDuration(seconds)} left`;
   const count = `${step}/${last}`;
   const all = rate === 0 ? count : `${count}  ${speed}  ${left}`;
-  const space = (text: string) => Math.min(60, width - text.length - 3);
+  const space = (text: string) => Math.min(60, width - visibleWidth(text) - 3);
   // the speed gives way first
   const words = space(all) < 6 && rate > 0 ? `${count}  ${left}` : all;
   const room = space(words);
   if (room < 6) return [{ text: words }];
   const share = last <= first ? 1 : Math.min(1, Math.max(0, (step - first) / (last - first)));
-  const [done, rest] = bar(share, room, unicode ? ["━", "─"] : ["=", "."]);
+  const [done, rest] = bar(share, room, unicode);
   return [{ text: done, style: style.accent }, { text: rest, style: style.dim }, { text: `  ${words}` }];
 }
 
 /** The two parts of a bar, apart so that each gets a colour of its own. */
-function bar(share: number, size: number, [full, empty]: [string, string]): [string, string] {
+export function bar(share: number, size: number, unicode: boolean): [string, string] {
+  const [full, empty] = unicode ? ["━", "─"] : ["=", "."];
   const apart = "\0";
   const drawn = cliProgress.Format.BarFormat(share, {
     barsize: size,
@@ -190,8 +205,8 @@ function joined(pieces: readonly Piece[], { width, unicode }: PanelLook): string
   let line = "";
   for (const { text, style } of pieces) {
     if (room <= 0) break;
-    const shown = text.length <= room ? text : `${text.slice(0, room - 1)}${unicode ? "…" : "~"}`;
-    room -= shown.length;
+    const shown = cutToWidth(text, room, unicode ? "…" : "~");
+    room -= visibleWidth(shown);
     line += style === undefined || shown.trim() === "" ? shown : style(shown);
   }
   return line.trimEnd();

@@ -1,6 +1,7 @@
 /** Progress on this terminal: as it can show it, in its colours. */
 
 import type { Progress } from "../run/progress.ts";
+import { type Children, followChildren } from "./children.ts";
 import { createProgress, type ProgressOptions } from "./lines-progress.ts";
 import type { PanelStyle } from "./panel.ts";
 import { errorColours } from "./terminal.ts";
@@ -13,7 +14,7 @@ const style: PanelStyle = {
   accent: errorColours.cyan,
 };
 
-/** Goes to stderr; what comes out at the end is the result, on stdout. */
+/** Goes to stderr, where the result comes out on stdout at the end; JSON lines are a result and go to stdout. */
 export function terminalProgress(
   options: Pick<ProgressOptions, "title" | "stages"> & { mode: NonNullable<ProgressOptions["mode"]> },
 ): Progress {
@@ -22,9 +23,20 @@ export function terminalProgress(
   return createProgress({
     ...options,
     mode: dumb ? "lines" : options.mode,
-    stream: process.stderr,
+    // JSON lines are what was asked for
+    stream: options.mode === "json" ? process.stdout : process.stderr,
     style,
     unicode: showsBlocks(process.env, process.platform),
+  });
+}
+
+/** Lines of child runs, likewise. */
+export function terminalChildren(): Children {
+  const dumb = process.env["TERM"] === "dumb";
+  return followChildren({
+    stream: dumb ? { write: (text) => process.stderr.write(text) } : process.stderr,
+    unicode: showsBlocks(process.env, process.platform),
+    dim: errorColours.dim,
   });
 }
 

@@ -18,6 +18,7 @@ import { adapterTensorName } from "../policy/lora.ts";
 import { parseModelConfig } from "../policy/model-config.ts";
 import { createPolicy, type DecoderPolicy, type PolicyOptions } from "../policy/policy.ts";
 import { createScorer } from "../rewards/score.ts";
+import type { Progress } from "../run/progress.ts";
 import type { PromptSource } from "../types.ts";
 
 export type Note = (text: string, level?: "info" | "warning") => void;
@@ -186,17 +187,26 @@ export function evaluateOptions(
   };
 }
 
-export function runEvaluation(
+export async function runEvaluation(
   recipe: Recipe,
   options: EvalOptions,
   parts: { policy: TrainablePolicy; files: ModelFiles; source: PromptSource; score: Scorer },
+  progress?: Progress,
 ): Promise<Evaluation> {
-  return evaluate(
+  const total = Math.min(
+    parts.source.size ?? Number.POSITIVE_INFINITY,
+    options.limit ?? Number.POSITIVE_INFINITY,
+  );
+  const onPrompts = (done: number): void => progress?.phase?.("evaluating", { done, total });
+  onPrompts(0);
+  const evaluation = await evaluate(
     parts.policy,
     parts.files.tokenizer,
     parts.source,
     parts.score,
-    evaluateOptions(recipe, options, parts.source, parts.policy),
+    { ...evaluateOptions(recipe, options, parts.source, parts.policy), onPrompts },
     createRng(recipe.seed).fork("eval"),
   );
+  progress?.phase?.("");
+  return evaluation;
 }

@@ -210,12 +210,8 @@ async function openEvaluation(
   const first = firstEvaluation(session.slots);
   return () =>
     usage.evaluation(async () => {
-      const evaluation = await parts.runEvaluation(recipe, options, {
-        policy: evaluated,
-        files,
-        source,
-        score,
-      });
+      const used = { policy: evaluated, files, source, score };
+      const evaluation = await parts.runEvaluation(recipe, options, used, progress);
       first.value ??= evaluation.metrics;
       session.last = evaluation.metrics;
       return evaluation;

@@ -13,13 +13,16 @@ import { openSource } from "../data/source.ts";
 import { writeFileAtomic } from "../lib/files.ts";
 import { VERSION } from "../lib/version.ts";
 import type { ModelFiles, TrainablePolicy } from "../policy/interfaces.ts";
+import { checkpointSteps } from "../run/checkpoint.ts";
 import { createInterrupt } from "../run/interrupt.ts";
 import type { Progress } from "../run/progress.ts";
 import { collectProvenance, recordResume, writeProvenance } from "../run/provenance.ts";
+import { changedInputs, refuseChanges } from "../run/resume-check.ts";
 import { createRunDirectory, openRun, writeRecipe } from "../run/run-directory.ts";
 import { createUsageMeter } from "../run/usage.ts";
 import * as parts from "./assemble.ts";
 import { fitting, openSlots, trainingState, WEIGHTS } from "./checkpoint-contents.ts";
+import { runInputs } from "./run-inputs.ts";
 import { firstEvaluation, runStage, type Session, type Steering } from "./run-stage.ts";
 
 /** @returns the stages with every size filled in; the backend is a fresh one afterwards */
@@ -37,6 +40,8 @@ export interface TrainingRequest {
   givenModel?: string | null;
   /** Take up this run directory. */
   resume: string | null;
+  /** Take it up though files or settings are not those that its steps were made with. */
+  acceptChanges?: boolean;
   /** Taken as the run directory when new. */
   runDir: string | null;
   progress: Progress;
@@ -72,6 +77,9 @@ export async function train(request: TrainingRequest): Promise<TrainingResult> {
   const began = clock();
 
   // 1. everything that can be wrong with files is found before a run directory exists
+  progress.phase?.(
+    `loading ${recipe.model.path === undefined ? "the model" : displayPath(recipe.model.path)}`,
+  );
   const files = await parts.openRecipeModel(recipe, note);
   const backend = await parts.assembleBackend(recipe, files);
   note(`backend ${backend.kind}: ${backend.description}`);
@@ -106,8 +114,15 @@ export async function train(request: TrainingRequest): Promise<TrainingResult> {
     dataFiles: stages
       .flatMap(({ recipe: { data } }) => [data.train, data.eval])
       .flatMap((data) => (data?.kind === "file" ? [data.path] : [])),
+    ...(request.steering === undefined ? { inputFiles: await runInputs(stages, files) } : {}),
+    recipe: printResolved({ stages }),
     workingDirectory: process.cwd(),
   });
+  // a run without a checkpoint begins anew; plans and replays change settings on purpose
+  const begun = request.resume !== null && checkpointSteps(request.resume).length > 0;
+  const changed = begun ? changedInputs(request.resume!, provenance) : [];
+  const acceptChanges = request.acceptChanges === true || request.steering !== undefined;
+  if (!acceptChanges) refuseChanges(request.resume ?? "", changed);
   const runDir =
     request.resume ??
     createRunDirectory({
@@ -117,9 +132,10 @@ export async function train(request: TrainingRequest): Promise<TrainingResult> {
       time: request.now,
       ...(request.runDir === null ? {} : { directory: request.runDir }),
     });
+  progress.run?.(runDir);
   // before anything else lies in it: killed from here on, the directory is a run that can be taken up
   if (request.resume === null) writeRecipe(runDir, printResolved({ stages }));
-  const run = await openRun(runDir, { note: (text) => note(text, "warning") });
+  const run = await openRun(runDir, { note: (text) => note(text, "warning"), acceptChanges });
   const interrupt = createInterrupt((signal) =>
     note(`${signal}: finishing the step and writing a checkpoint; again to stop at once`, "warning"),
   );
@@ -129,9 +145,9 @@ export async function train(request: TrainingRequest): Promise<TrainingResult> {
     if (request.plan !== undefined) writeFileAtomic(join(runDir, "plan.json"), request.plan);
     if (request.resume === null) writeProvenance(runDir, provenance);
     else {
+      const changes = recordResume(runDir, provenance, run.from?.step ?? 0, changed);
       writeRecipe(runDir, printResolved({ stages }));
-      const changes = recordResume(runDir, provenance, run.from?.step ?? 0);
-      for (const change of changes) {
+      for (const change of [...changes, ...changed.map(({ what }) => `${what} is not what it was`)]) {
         note(`${change}; results may differ from an uninterrupted run`, "warning");
       }
     }

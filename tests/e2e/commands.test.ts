@@ -132,8 +132,9 @@ describe("rlpt train", () => {
     expect(changed.status).toBe(2);
     expect(changed.err).toMatch(/optimizer\.lr: 0\.01 -> 0\.5/);
     const over = await command("train", "--resume", runDir, "--quiet", "--backend", "wasm");
-    expect(over.status).toBe(1);
-    expect(over.err).toMatch(/has done its 4 steps; to go on, resume it with a larger --steps/);
+    expect(over.status).toBe(0);
+    expect(over.out).toContain(join(runDir, "checkpoints", "000004"));
+    expect(over.out).toMatch(/It has done its steps; --steps with a larger number goes on/);
   });
 
   it("goes on when given more steps", async () => {
@@ -141,6 +142,40 @@ describe("rlpt train", () => {
     expect(more.err).toBe("");
     expect(more.status).toBe(0);
     expect(existsSync(join(runDir, "checkpoints", "000006"))).toBe(true);
+  });
+
+  it("--json: lines on stdout and nothing else; the last has run, checkpoint and result, done already or failed too", async () => {
+    const other = space.path("json");
+    const flags = ["--json", "--backend", "wasm"];
+    const events = ({ out }: { out: string }) =>
+      out
+        .trimEnd()
+        .split("\n")
+        .map((line) => JSON.parse(line) as Record<string, unknown>);
+    const made = await command("train", config, "--run-dir", other, ...flags);
+    expect(made.err).toBe("");
+    expect(events(made).map(({ event }) => event)).toEqual(
+      expect.arrayContaining(["phase", "note", "run", "start", "step", "evaluation", "stop"]),
+    );
+    const result = {
+      event: "result",
+      status: "finished",
+      run: other,
+      checkpoint: join(other, "checkpoints", "000004"),
+      last: expect.objectContaining({ accuracy: expect.any(Number) }),
+    };
+    expect(events(made).at(-1)).toMatchObject(result);
+    expect(events(await command("train", "--resume", other, ...flags))).toEqual([
+      expect.objectContaining(result),
+    ]);
+    const failed = await command("train", config, "--run-dir", other, ...flags);
+    expect(failed.status).toBe(2);
+    expect(events(failed).at(-1)).toMatchObject({
+      event: "result",
+      status: "failed",
+      run: null,
+      error: expect.stringContaining("holds a run already"),
+    });
   });
 
   it("prints a plan that is a config", async () => {

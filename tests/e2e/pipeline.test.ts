@@ -82,12 +82,15 @@ describe("a pool of commands", () => {
     expect(await trainingProgress(runDir, config, { steps: 100000 })).toBe("begun");
   });
 
-  it("a child whose parent dies while it starts ends before it trains", async () => {
-    const runDir = space.path("orphan from the start");
+  it.each([
+    ["", {}],
+    [", where the compiled engine would start it again", { RLPT_PJRT_PLUGIN: "/somewhere/pjrt.so" }],
+  ])("a child whose parent dies while it starts ends before it trains%s", async (where, env) => {
+    const runDir = space.path(`orphan from the start${where}`);
     const child = spawn(
       process.execPath,
       [...ownCommand(), "train", config, "--run-dir", runDir, "--steps", "100000"],
-      { stdio: ["ignore", "ignore", "ignore", "ipc"] },
+      { stdio: ["ignore", "ignore", "ignore", "ipc"], env: { ...process.env, ...env } },
     );
     const ended = new Promise((resolve) => child.on("exit", (code, signal) => resolve(signal ?? code)));
     child.disconnect();

@@ -1,6 +1,7 @@
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { hostname } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { parse } from "csv-parse/sync";
@@ -67,7 +68,33 @@ it("lists runs, and removes only what is a run", () => {
   const listed = describeRuns(root, new Date());
   expect(listed.map(({ name, steps }) => [name, steps])).toContainEqual(["first", 4]);
   expect(listed.every(({ fault, bytes }) => fault === null && bytes > 1000)).toBe(true);
+  const { status, seed, model, best, accuracy } = listed.find(({ name }) => name === "first")!;
+  expect({ status, seed, model }).toEqual({ status: "done", seed: "3", model: "from random weights" });
+  expect(best!.metric).toBe("accuracy");
+  expect(best!.value).toBeGreaterThanOrEqual(accuracy!);
+  expect(listed.find(({ name }) => name === "staged")!.status).toBe("done");
+  const newest = join(second, "checkpoints", "000004");
+  renameSync(newest, `${newest}.away`);
+  const statusOf = () => describeRuns(root, new Date()).find(({ name }) => name === "second")!.status;
+  expect(statusOf()).toBe("stopped");
+  writeFileSync(
+    join(second, "run.lock"),
+    JSON.stringify({ pid: 2 ** 22 + 1, host: hostname(), started: null }),
+  );
+  expect(statusOf()).toBe("killed");
+  rmSync(join(second, "run.lock"));
+  renameSync(`${newest}.away`, newest);
   expect(() => checkRemovable([root])).toThrow(/not a run directory/);
+  const project = space.path("project");
+  mkdirSync(project);
+  writeFileSync(join(project, "recipe.yaml"), "steps: 4\n");
+  expect(() => checkRemovable([project])).toThrow(/holds a recipe\.yaml and no run .*; nothing was removed/);
+  writeFileSync(join(second, "thesis.tex"), "");
+  expect(() => checkRemovable([first, second])).toThrow(/holds what no run writes \(thesis\.tex\)/);
+  rmSync(join(second, "thesis.tex"));
+  symlinkSync(second, space.path("link"));
+  expect(() => checkRemovable([`${space.path("link")}/`])).toThrow(/is a link/);
+  expect(checkRemovable([first, second]).map(({ path }) => path)).toEqual([first, second]);
   removeRuns([second]);
   expect(describeRuns(root, new Date()).map(({ name }) => name)).toEqual(["first", "staged"]);
 });

@@ -21,9 +21,10 @@ import {
   latestCheckpoint,
   openCheckpoint,
   pruneCheckpoints,
-  removeLeftovers,
   writeCheckpoint,
 } from "../../src/run/checkpoint.ts";
+import { removeLeftovers, restoreNames, setAside } from "../../src/run/checkpoint-recovery.ts";
+import { withDigest } from "../../src/run/manifest.ts";
 
 let runDir: string;
 beforeEach(() => {
@@ -52,7 +53,7 @@ describe("writeCheckpoint", () => {
     expect(directory).toBe(join(runDir, "checkpoints", "000007"));
     expect(step).toBe(7);
     expect(readdirSync(join(runDir, "checkpoints"))).toEqual(["000007"]);
-    expect(JSON.parse(readFileSync(path(7, "manifest.json"), "utf8"))).toEqual(manifest);
+    expect(readFileSync(path(7, "manifest.json"), "utf8")).toBe(withDigest(manifest));
     expect(manifest.metrics).toEqual({ accuracy: 0.5 });
     expect(Object.keys(manifest.files)).toEqual([
       "bytes",
@@ -153,12 +154,49 @@ describe("latestCheckpoint", () => {
     await expect(openCheckpoint(path(9))).rejects.toThrow("model/weights.bin was changed");
   });
 
+  const rewrite = (step: number, change: (manifest: Record<string, unknown>) => object): void => {
+    const { digest: _, ...manifest } = JSON.parse(readFileSync(path(step, "manifest.json"), "utf8")) as {
+      digest: string;
+    };
+    writeFileSync(path(step, "manifest.json"), JSON.stringify(change(manifest), null, 2));
+  };
+
   test("one of another version is no torn one: it is not passed over", async () => {
     await write(8);
     await write(9);
-    const manifest = JSON.parse(readFileSync(path(9, "manifest.json"), "utf8")) as object;
-    writeFileSync(path(9, "manifest.json"), JSON.stringify({ ...manifest, version: 2 }));
-    await expect(latestCheckpoint(runDir)).rejects.toThrow("has version 2, and this rlpt reads version 1");
+    rewrite(9, (manifest) => ({ ...manifest, version: 3 }));
+    await expect(latestCheckpoint(runDir)).rejects.toThrow(
+      "has version 3, and this rlpt reads versions 1 and 2",
+    );
+  });
+
+  test("one of the version without a digest is read", async () => {
+    await write(8);
+    rewrite(8, (manifest) => ({ ...manifest, version: 1 }));
+    expect((await latestCheckpoint(runDir, { verify: "hashes" }))?.step).toBe(8);
+    rewrite(8, (manifest) => ({ ...manifest, version: 1, step: "8" }));
+    await expect(openCheckpoint(path(8))).rejects.toThrow("manifest.json cannot be used: step");
+  });
+
+  test("a manifest is of its folder's step", async () => {
+    await write(8);
+    renameSync(path(8), path(9));
+    await expect(openCheckpoint(path(9))).rejects.toThrow(
+      "manifest.json is of step 8, and its folder says 9",
+    );
+  });
+
+  test("each flipped bit of a manifest is seen", async () => {
+    await write(8, { accuracy: 0.25 });
+    const whole = readFileSync(path(8, "manifest.json"));
+    for (let bit = 0; bit < 8 * whole.length; bit += 3) {
+      const flipped = Buffer.from(whole);
+      flipped[bit >> 3]! ^= 1 << (bit & 7);
+      writeFileSync(path(8, "manifest.json"), flipped);
+      expect(await openCheckpoint(path(8), "sizes").catch((error: unknown) => error)).toBeInstanceOf(
+        CheckpointError,
+      );
+    }
   });
 });
 
@@ -201,24 +239,43 @@ describe("which stay", () => {
   });
 });
 
-describe("removeLeftovers", () => {
-  test("removes what was written aside, puts back a checkpoint whose replacement was cut short", async () => {
+describe("after a kill", () => {
+  test("what was half written goes; what was whole under another name gets its own back", async () => {
     await write(4);
     await write(5);
+    await write(6);
+    await write(7);
     const folder = join(runDir, "checkpoints");
-    mkdirSync(join(folder, ".tmp-6-abcd"));
-    writeFileSync(join(folder, ".tmp-6-abcd", "half"), "x");
+    mkdirSync(join(folder, ".tmp-8-abcd"));
+    writeFileSync(join(folder, ".tmp-8-abcd", "half"), "x");
+    renameSync(path(7), join(folder, ".tmp-7-abcd"));
+    renameSync(path(6), join(folder, ".tmp-removed-abcd"));
     renameSync(path(5), join(folder, ".old-5-abcd"));
     mkdirSync(join(folder, ".old-4-abcd"));
-    removeLeftovers(runDir);
-    expect(readdirSync(folder).sort()).toEqual(["000004", "000005"]);
-    expect((await latestCheckpoint(runDir, { verify: "hashes" }))?.step).toBe(5);
+    await restoreNames(runDir);
+    expect(readdirSync(folder).sort()).toEqual(
+      [".old-4-abcd", ".tmp-8-abcd", ".tmp-removed-abcd", "000004", "000005", "000007"].sort(),
+    );
+    await removeLeftovers(runDir);
+    expect(readdirSync(folder).sort()).toEqual(["000004", "000005", "000007"]);
+    expect((await latestCheckpoint(runDir, { verify: "hashes" }))?.step).toBe(7);
   });
 
-  test("with a step, what is newer goes too", async () => {
+  test("what a damaged checkpoint replaced is kept", async () => {
     await write(4);
-    await write(5);
-    removeLeftovers(runDir, 4);
-    expect(checkpointSteps(runDir)).toEqual([4]);
+    const folder = join(runDir, "checkpoints");
+    renameSync(path(4), join(folder, ".old-4-abcd"));
+    mkdirSync(path(4));
+    await restoreNames(runDir);
+    await removeLeftovers(runDir);
+    expect(readdirSync(folder).sort()).toEqual([".old-4-abcd", "000004"]);
+  });
+
+  test("a damaged one is renamed, as often as it happens", async () => {
+    for (const name of ["000004.damaged", "000004.damaged-2"]) {
+      await write(4);
+      expect(setAside({ step: 4, directory: path(4), reason: "" })).toBe(join(runDir, "checkpoints", name));
+    }
+    expect(checkpointSteps(runDir)).toEqual([]);
   });
 });

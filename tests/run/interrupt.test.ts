@@ -1,4 +1,5 @@
 import { afterEach, expect, test } from "vitest";
+import { ignoresHangup } from "../../src/run/hangup.ts";
 import { createInterrupt, type Interrupt } from "../../src/run/interrupt.ts";
 
 let interrupt: Interrupt | undefined;
@@ -15,6 +16,23 @@ test("a signal is seen by poll, also in a loop whose promises are all settled", 
   for (let i = 0; i < 1000 && !(await interrupt.poll()); i++);
   expect([interrupt.requested, interrupt.signal]).toEqual([true, "SIGTERM"]);
   expect(seen).toEqual(["SIGTERM"]);
+});
+
+test("a lost terminal is a request, however often it is told; a Ctrl-C after it is not caught", () => {
+  const before = process.listenerCount("SIGINT");
+  const seen: string[] = [];
+  interrupt = createInterrupt((signal) => seen.push(signal));
+  process.emit("SIGHUP", "SIGHUP");
+  expect([interrupt.requested, process.listenerCount("SIGINT")]).toEqual([true, before]);
+  process.emit("SIGHUP", "SIGHUP");
+  expect(seen).toEqual(["SIGHUP"]);
+  interrupt.dispose();
+  expect(process.listenerCount("SIGHUP")).toBe(0);
+});
+
+test("nohup is told by its traces; a child of ours goes with its parent", () => {
+  expect(ignoresHangup({ _: "/usr/bin/nohup" }, false)).toBe(true);
+  expect(ignoresHangup({ _: "/usr/bin/nohup" }, true)).toBe(false);
 });
 
 test("listeners are gone after the first signal and after dispose", () => {

@@ -141,7 +141,7 @@ describe("a run that is killed and resumed", () => {
     expect(outcome(runDir, resumed.output)).toEqual(expected);
   });
 
-  test.each(["SIGINT", "SIGTERM"] as const)(
+  test.each(["SIGINT", "SIGTERM", "SIGHUP"] as const)(
     "%s: finishes the step, checkpoints, exits 130, resumes",
     async (signal) => {
       const runDir = newRun(`interrupt-${signal}`);

@@ -14,13 +14,13 @@ import {
   recordResume,
   writeProvenance,
 } from "../../src/run/provenance.ts";
+import { changedInputs, recipeDifferences } from "../../src/run/resume-check.ts";
 import {
   createRunDirectory,
   isRunDirectory,
   listRuns,
   openRun,
   readRecipe,
-  recipeDifferences,
   writeRecipe,
 } from "../../src/run/run-directory.ts";
 
@@ -78,7 +78,7 @@ test("recipeDifferences names key paths and both values", () => {
 });
 
 describe("openRun", () => {
-  test("begins with nothing, goes on behind the newest whole checkpoint, and removes what came later", async () => {
+  test("begins with nothing, goes on after the newest whole checkpoint, and sets aside what is damaged", async () => {
     const runDir = make();
     const run = await openRun(runDir);
     expect(run.from).toBeNull();
@@ -93,8 +93,12 @@ describe("openRun", () => {
     const notes: string[] = [];
     const again = await openRun(runDir, { note: (text) => notes.push(text) });
     expect(again.from?.state).toEqual({ step: 2 });
-    expect(again.logs.counts()["metrics.csv"]).toBe(2);
-    expect(notes).toEqual([expect.stringContaining("skipped a torn checkpoint")]);
+    expect(again.logs.counts()["metrics.csv"].rows).toBe(2);
+    expect(notes).toEqual([
+      expect.stringMatching(
+        /skipped a damaged checkpoint, which now lies in .*000004\.damaged: .*w was changed/,
+      ),
+    ]);
     again.close();
     expect(checkpointSteps(runDir)).toEqual([2]);
     const third = await openRun(runDir);
@@ -110,6 +114,52 @@ describe("openRun", () => {
     await writeCheckpoint(runDir, 1, { files: {}, state: {} });
     await expect(openRun(runDir)).rejects.toThrow("does not say how many log rows belong to it");
     await expect(openRun(runDir)).rejects.toThrow(CheckpointError);
+  });
+
+  test("stops and removes nothing where no checkpoint is whole", async () => {
+    const runDir = make();
+    const run = await openRun(runDir);
+    run.logs.startStage("grpo", ["accuracy"]);
+    for (const step of [1, 2]) {
+      run.logs.metrics(step, { accuracy: 0 });
+      await writeCheckpoint(runDir, step, { files: { w: "w" }, state: {}, logs: run.logs.counts() });
+    }
+    run.close();
+    rmSync(join(runDir, "checkpoints", "000001", "manifest.json"));
+    writeFileSync(join(runDir, "checkpoints", "000002", "manifest.json"), "{");
+    const metrics = readFileSync(join(runDir, "metrics.csv"), "utf8");
+    await expect(openRun(runDir)).rejects.toThrow(
+      /none of its checkpoints is whole, and nothing was removed:\n.*000002: manifest\.json .*\n.*000001: manifest\.json .*\n.*--run-dir/,
+    );
+    expect(checkpointSteps(runDir)).toEqual([1, 2]);
+    expect(readFileSync(join(runDir, "metrics.csv"), "utf8")).toBe(metrics);
+    expect(readFileSync(join(runDir, "checkpoints", "000001", "w"), "utf8")).toBe("w");
+  });
+
+  test("a changed row of a log is refused by its file's name, unless it is accepted; columns of a later stage are none", async () => {
+    const runDir = make();
+    const run = await openRun(runDir);
+    run.logs.startStage("one", ["accuracy"]);
+    run.logs.metrics(1, { accuracy: 0.25 });
+    run.logs.metrics(2, { accuracy: 0.5 });
+    await writeCheckpoint(runDir, 2, { files: {}, state: {}, logs: run.logs.counts() });
+    run.logs.startStage("two", ["accuracy", "policy/kl"]);
+    run.logs.metrics(3, { accuracy: 0.5, "policy/kl": 1 });
+    run.close();
+    (await openRun(runDir)).close();
+    const path = join(runDir, "metrics.csv");
+    const text = readFileSync(path, "utf8");
+    for (const changed of [text.replace("0.25", "0.24"), text.replace("step", "stfp"), text.slice(0, -3)]) {
+      writeFileSync(path, changed);
+      await expect(openRun(runDir)).rejects.toThrow(
+        `${path}: rows that were written before the checkpoint of step 2 were changed or cut.`,
+      );
+      expect(readFileSync(path, "utf8")).toBe(changed);
+    }
+    writeFileSync(path, text.replace("0.25", "0.24"));
+    const notes: string[] = [];
+    (await openRun(runDir, { acceptChanges: true, note: (note) => notes.push(note) })).close();
+    expect(notes).toEqual([expect.stringContaining("accepted")]);
   });
 
   test("rows that the checkpoint counts and the file has lost are told", async () => {
@@ -180,14 +230,14 @@ describe("provenance", () => {
     writeProvenance(runDir, await collectProvenance(input()));
     expect(recordResume(runDir, await collectProvenance(input()), 40)).toEqual([]);
     writeFileSync(join(root, "data.jsonl"), "b");
-    const changes = recordResume(
-      runDir,
-      await collectProvenance(input({ rlptVersion: "1.3.0", backend: { name: "cpu" } })),
-      50,
-    );
-    expect(changes).toHaveLength(3);
+    const now = await collectProvenance(input({ rlptVersion: "1.3.0", backend: { name: "cpu" } }));
+    const changed = changedInputs(runDir, now);
+    expect(changed.map(({ what }) => what)).toEqual(["data file data.jsonl"]);
+    const changes = recordResume(runDir, now, 50, changed);
+    expect(changes).toHaveLength(2);
     expect(changes[0]).toBe('rlpt was "1.2.3" when the run began and is "1.3.0"');
-    expect(changes[2]).toContain("data file data.jsonl was");
+    expect(readProvenance(runDir)?.resumes.map(({ accepted }) => accepted)).toEqual([undefined, changed]);
+    expect(changedInputs(runDir, now)).toEqual([]);
     expect(readProvenance(runDir)?.resumes.map(({ from_step, rlpt }) => [from_step, rlpt])).toEqual([
       [40, "1.2.3"],
       [50, "1.3.0"],

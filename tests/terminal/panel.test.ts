@@ -10,6 +10,7 @@ const state: PanelState = {
   first: 60,
   last: 180,
   rate: 2.5,
+  left: 33.6,
   metrics: {
     "reward/mean": 0.75,
     accuracy: 0.75,

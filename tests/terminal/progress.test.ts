@@ -5,6 +5,7 @@ import {
   type ProgressOptions,
   type ProgressStream,
 } from "../../src/terminal/lines-progress.ts";
+import { createPace } from "../../src/terminal/pace.ts";
 import { formatDuration } from "../../src/terminal/panel.ts";
 
 function setUp(mode: NonNullable<ProgressOptions["mode"]>, isTTY = false) {
@@ -20,9 +21,10 @@ function setUp(mode: NonNullable<ProgressOptions["mode"]>, isTTY = false) {
 function onScreen(text: string): string[] {
   const lines = [""];
   const control = "\u001b\\[";
-  for (const part of text.split(new RegExp(`(${control}\\d+A${control}0J|\\n)`))) {
+  for (const part of text.split(new RegExp(`(\\r(?:${control}\\d+A)?${control}0J|\\n)`))) {
     const up = /\[(\d+)A/.exec(part);
     if (up !== null) lines.splice(lines.length - 1 - Number(up[1]), Infinity, "");
+    else if (part.startsWith("\r")) lines[lines.length - 1] = "";
     else if (part === "\n") lines.push("");
     else lines[lines.length - 1] += stripVTControlCharacters(part);
   }
@@ -85,6 +87,119 @@ test("the rate is of the time that rows were made in, where they say it", () => 
   }
   progress.stop();
   expect(text().trimEnd().split("\n").at(-1)).toBe("grpo 4/100  2.0 s/step  3m12s left");
+});
+
+describe("time left", () => {
+  /** A stage of 100 steps of 1 s, evaluated at its start and every 10 steps for 40 s, its first step compiled for 60 s. */
+  function followed() {
+    const pace = createPace(() => 0);
+    pace.start(100, 0, { every: 10, from: 0 });
+    pace.evaluated();
+    let elapsed = 40;
+    const wrong: number[] = [];
+    const rows = Array.from({ length: 100 }, (_, i) => {
+      const compile = i === 0 ? 60 : 0;
+      const look = (i + 1) % 10 === 0 ? 40 : null;
+      elapsed += 1 + compile + (look ?? 0);
+      return {
+        "time/step_s": 1 + compile,
+        "time/compile_s": compile,
+        "time/eval_s": look,
+        "time/elapsed_s": elapsed,
+      };
+    });
+    for (const [i, row] of rows.entries()) {
+      const { left } = pace.mark(i + 1, row);
+      wrong.push(Math.abs(left! - (elapsed - row["time/elapsed_s"])));
+    }
+    return wrong;
+  }
+
+  test("counts steps and evaluations apart, from the first step on", () => {
+    // right to a second out of 540, compiling and evaluations whatever
+    expect(Math.max(...followed())).toBeLessThan(1);
+  });
+
+  test("is nothing at the end, and unknown before the first step", () => {
+    const pace = createPace(() => 0);
+    pace.start(1, 0);
+    expect(pace.mark(1, { "time/step_s": 3, "time/elapsed_s": 3 })).toEqual({ rate: 1 / 3, left: 0 });
+  });
+
+  test("is of the last steps: a run that has become slower says so", () => {
+    const pace = createPace(() => 0);
+    pace.start(1000, 0);
+    let elapsed = 0;
+    let left = 0;
+    for (let step = 1; step <= 100; step++) {
+      const own = step <= 60 ? 1 : 5;
+      elapsed += own;
+      left = pace.mark(step, { "time/step_s": own, "time/elapsed_s": elapsed }).left!;
+    }
+    expect(left).toBe(900 * 5);
+  });
+});
+
+describe("phases", () => {
+  test("are shown beside the run's name, before it begins too, and end with a step", () => {
+    const { progress, clock, written } = setUp("auto", true);
+    const screen = () => onScreen(written.join(""));
+    progress.phase!("loading models/lab-small");
+    expect(screen()).toEqual(["loading models/lab-small"]);
+    progress.start(4, "grpo");
+    for (let done = 0; done <= 20; done += 4) {
+      clock.now++;
+      progress.phase!("evaluating", { done, total: 20 });
+      expect(screen()[0]).toBe(`  grpo  evaluating ${done}/20`);
+    }
+    clock.now++;
+    progress.step(row(1));
+    expect(screen()[0]).toBe("  grpo");
+    progress.stop();
+  });
+
+  test("as plain lines, a count only while it takes long", () => {
+    const { progress, clock, text } = setUp("lines");
+    progress.phase!("loading m");
+    progress.start(4, "grpo");
+    for (let done = 0; done <= 40; done++) {
+      clock.now += 0.5;
+      progress.phase!("evaluating", { done, total: 40 });
+    }
+    expect(text()).toBe("loading m\ngrpo: to step 4\nevaluating 19/40\nevaluating 39/40\n");
+  });
+});
+
+describe("a run that earns nothing", () => {
+  const barren = { "reward/max": 0, accuracy: 0, "completion/truncated": 0.75, "status/unparsed": 1 };
+  const hints = (steps: readonly object[]) => {
+    const { progress, text } = setUp("lines");
+    progress.start(9, "grpo");
+    for (const [i, metrics] of steps.entries()) progress.step({ step: i + 1, metrics: metrics as never });
+    progress.stop();
+    return text().match(/^hint: .*$/gm) ?? [];
+  };
+
+  test("is told of once, after three steps, with what can be seen of the reason", () => {
+    expect(hints([barren, barren])).toEqual([]);
+    expect(hints([barren, barren, barren, barren, barren, barren])).toEqual([
+      expect.stringMatching(
+        /no completion of 3 steps earned a reward \(75% are cut .*, 100% hold no answer .*\).*samples\.jsonl/,
+      ),
+    ]);
+  });
+
+  test("is not one that earns something, nor one that has no rewards", () => {
+    expect(hints([barren, barren, { ...barren, "reward/max": 0.5 }, barren, barren, barren])).toEqual([]);
+    expect(hints([1, 2, 3, 4].map(() => ({ "sft/loss": 1 })))).toEqual([]);
+  });
+});
+
+test("names from files are shown, not obeyed", () => {
+  const { progress, written } = setUp("lines");
+  progress.start(4, "\u001b[2Jgrpo");
+  progress.note("id \u001b]0;x\u0007");
+  expect(written.join("")).toBe("\\x1b[2Jgrpo: to step 4\nid \\x1b]0;x\\x07\n");
 });
 
 test("quiet shows warnings alone", () => {
@@ -183,7 +298,27 @@ describe("a terminal", () => {
     stream.columns = 30;
     progress.note("n");
     // the bar of 60 characters and its words takes three rows of 30 columns
-    expect(written[0]!.startsWith("\u001b[5A\u001b[0J")).toBe(true);
+    expect(written[0]!.startsWith("\r\u001b[5A\u001b[0J")).toBe(true);
+  });
+
+  test("of 0 columns is drawn as if it had 80", () => {
+    const written: string[] = [];
+    const stream = { write: (text: string) => written.push(text), isTTY: true, columns: 0 };
+    const progress = createProgress({ stream, mode: "auto", now: () => 0 });
+    progress.start(4, "grpo");
+    progress.note("n");
+    progress.stop();
+    expect(written.join("")).not.toMatch(/Infinity|NaN/);
+  });
+
+  test("the letters of Ctrl-C are taken away", () => {
+    const { progress, written } = setUp("auto", true);
+    progress.start(4, "grpo");
+    written.push("^C");
+    progress.note("SIGINT: finishing the step", "warning");
+    progress.stop();
+    expect(onScreen(written.join("")).join("\n")).not.toContain("^C");
+    expect(onScreen(written.join(""))[0]).toBe("SIGINT: finishing the step");
   });
 
   test("leaves signals to the run", () => {

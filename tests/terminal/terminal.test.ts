@@ -1,13 +1,19 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import {
+  columnsOf,
+  cutToWidth,
   formatBytes,
   formatSeconds,
   table,
-  visibleLength,
+  visible,
+  visibleLine,
+  visibleWidth,
   wantsColour,
   wrapText,
 } from "../../src/terminal/terminal.ts";
+import { asciiControls } from "../../src/terminal/visible.ts";
+import { command } from "../helpers/command.ts";
 
 const red = (text: string) => `\u001b[31m${text}\u001b[39m`;
 
@@ -44,6 +50,97 @@ describe("table", () => {
   });
 });
 
+describe("text that is not ASCII", () => {
+  const cjk = "\u4f60\u597d\u4e16\u754c"; // 4 characters, 8 columns
+  const family = "\u{1f468}\u200d\u{1f469}\u200d\u{1f467}"; // one emoji of 2 columns
+  const accented = "e\u0301"; // a combining mark
+
+  it("has the width that a terminal shows", () => {
+    expect([cjk, family, accented, red("ab"), ""].map(visibleWidth)).toEqual([8, 2, 1, 2, 0]);
+    expect(cutToWidth(`${cjk}${cjk}`, 7, "~")).toBe(`${cjk.slice(0, 3)}~`);
+    expect(cutToWidth(`${family}${family}`, 3, "~")).toBe(`${family}~`);
+  });
+
+  it("is wrapped anywhere where its script has no spaces", () => {
+    expect(wrapText(cjk.repeat(3), 10)).toEqual([
+      `${cjk}\u4f60`,
+      `\u597d\u4e16\u754c\u4f60\u597d`,
+      "\u4e16\u754c",
+    ]);
+    expect(wrapText("/a/long/path/that/stays", 10)).toEqual(["/a/long/path/that/stays"]);
+  });
+
+  it.each([80, 140])(
+    "tables stay inside %d columns and in line, with names that are too long too",
+    (width) => {
+      const rows = [
+        [`${cjk.repeat(8)}-s1`, "12", "grpo", `${family} ${cjk.repeat(20)}`],
+        ["a-run-with-a-name-of-fifty-characters-or-some-more-of-them", "4", accented, "one two three"],
+        ["x", "123456", "y", "z"],
+      ];
+      const align = ["left", "right", "left", "left"] as const;
+      const lines = table(rows, { header: ["run", "steps", "kind", "note"], align, width }).split("\n");
+      for (const line of lines) expect(visibleWidth(line)).toBeLessThanOrEqual(width);
+      // digits of the second column end at one place
+      const ends = lines.flatMap((line) => {
+        const at = / (12|4|123456) {2}/.exec(line);
+        return at === null ? [] : [visibleWidth(line.slice(0, at.index + at[0].length - 2))];
+      });
+      expect(ends).toHaveLength(3);
+      expect(new Set(ends).size).toBe(1);
+      // nothing is lost
+      const squeezed = lines.join("").replaceAll(/\s/g, "");
+      expect(squeezed).toContain("one");
+      for (const character of "fiftychrtsomemth") expect(squeezed).toContain(character);
+    },
+  );
+});
+
+describe("what a terminal would obey", () => {
+  const hostile = "\u001b]0;title\u0007\u001b[2J\u009b31m\r\u202eok\u007f\tend\n";
+
+  it("is shown as characters", () => {
+    expect(visible(hostile)).toBe("\\x1b]0;title\\x07\\x1b[2J\\x9b31m\\r\\u202eok\\x7f\tend\n");
+    expect(visibleLine("a\n\tb")).toBe("a\\n\\tb");
+  });
+
+  it("is not in JSON, which holds the same value", () => {
+    const json = asciiControls(JSON.stringify({ hostile }));
+    expect(JSON.parse(json)).toEqual({ hostile });
+    expect(json).not.toMatch(/[^ -~]/);
+  });
+
+  it("is not in a table, where colours of ours stay", () => {
+    const text = table([[red("a"), `${hostile}x`]], { width: 200 });
+    expect(text).toContain(red("a"));
+    expect(text.replaceAll(red("a"), "")).not.toMatch(/[^ -~\n\t]/);
+  });
+
+  it("leaves nothing of the control ranges, whatever comes", () => {
+    fc.assert(
+      fc.property(fc.string({ unit: "binary" }), (text) => {
+        expect(visible(text)).not.toMatch(/[^\P{Cc}\n\t]/u);
+        expect(visible(visible(text))).toBe(visible(text));
+      }),
+    );
+  });
+
+  it("does not reach the terminal by an error, a note or a result of a command", async () => {
+    const name = "\u001b[2Jx";
+    const { err } = await command("train", `${name}.yaml`);
+    expect(err).toContain("\\x1b[2Jx.yaml");
+    expect(err).not.toContain("\u001b[2J");
+    const unknown = await command(`${name}`);
+    expect(unknown.err).not.toContain("\u001b[2J");
+  });
+});
+
+it("a terminal of 0 columns counts as one that does not say", () => {
+  expect([columnsOf({ columns: 0 }, 80), columnsOf({}, 80), columnsOf({ columns: 40 }, 80)]).toEqual([
+    80, 80, 40,
+  ]);
+});
+
 describe("wrapText", () => {
   it("keeps every word in order, and only a longer word breaks the width", () => {
     const word = fc.string({ minLength: 1, maxLength: 12, unit: fc.constantFrom("a", "b", "c") });
@@ -55,7 +152,7 @@ describe("wrapText", () => {
           const lines = wrapText(words.join(" "), width);
           expect(lines.join(" ")).toBe(words.join(" "));
           for (const line of lines)
-            if (line.includes(" ")) expect(visibleLength(line)).toBeLessThanOrEqual(width);
+            if (line.includes(" ")) expect(visibleWidth(line)).toBeLessThanOrEqual(width);
           // greedy: the next word would not have fitted
           for (let i = 1; i < lines.length; i++) {
             const next = lines[i]!.split(" ")[0]!;

@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { ConfigError } from "../../lib/errors.ts";
 import type { ComparedMetric, Comparison } from "../../report/compare.ts";
-import { colours, print, printJson, table } from "../../terminal/terminal.ts";
+import { colours, print, printJson, table, visibleLine } from "../../terminal/terminal.ts";
 
 interface CompareFlags {
   metric: string;
@@ -51,7 +51,7 @@ function render(comparisons: readonly Comparison[]): string {
       const show = formatter(one.metric);
       const { mean, low, high, detectable } = one.difference;
       return [
-        `${one.a} - ${one.b}`,
+        visibleLine(`${one.a} - ${one.b}`),
         show(one.meanA),
         show(one.meanB),
         signed(mean, show),

@@ -35,13 +35,14 @@ export function register(program: Command): void {
         return;
       }
       const { runExperiment } = await import("../../experiments/pipeline.ts");
-      const result = await runExperiment(experiment, {
-        root: flags.root,
-        concurrency: await concurrency(flags.jobs),
-        note: (text) => {
-          if (!flags.json) printNote(text);
-        },
-      });
+      const { withChildren } = await import("../children.ts");
+      const result = await withChildren(flags.json === true, async (shown) =>
+        runExperiment(experiment, {
+          root: flags.root,
+          concurrency: await concurrency(flags.jobs),
+          ...shown,
+        }),
+      );
       if (flags.json) printJson(result);
       else print(render(experiment, result));
     });

@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import type { Claim } from "../../experiments/claim.ts";
 import { ConfigError, RlptError } from "../../lib/errors.ts";
-import { colours, print, printJson, printNote, table } from "../../terminal/terminal.ts";
+import { colours, print, printJson, table } from "../../terminal/terminal.ts";
 import { collect, concurrency, type ManyRunsFlags, seedList } from "../flags.ts";
 
 interface ReproduceFlags extends ManyRunsFlags {
@@ -99,13 +99,10 @@ async function dryRun(claims: readonly Claim[], flags: ReproduceFlags): Promise<
 async function run(claims: readonly Claim[], flags: ReproduceFlags): Promise<void> {
   const { reproduce } = await import("../../experiments/reproduce.ts");
   const { exitStatus } = await import("../../report/verdict.ts");
-  const { reproductions, failed } = await reproduce(claims, {
-    root: flags.root,
-    concurrency: await concurrency(flags.jobs),
-    note: (text) => {
-      if (!flags.json) printNote(text);
-    },
-  });
+  const { withChildren } = await import("../children.ts");
+  const { reproductions, failed } = await withChildren(flags.json === true, async (shown) =>
+    reproduce(claims, { root: flags.root, concurrency: await concurrency(flags.jobs), ...shown }),
+  );
   const verdicts = reproductions.map(({ verdict }) => verdict);
   if (flags.json) printJson(claims.length === 1 ? (reproductions[0] ?? null) : reproductions);
   else if (reproductions.length > 0) {

@@ -1,11 +1,19 @@
 import type { Command } from "commander";
-import { colours, formatBytes, formatSeconds, print, printJson, table } from "../../terminal/terminal.ts";
+import {
+  colours,
+  formatBytes,
+  formatSeconds,
+  print,
+  printJson,
+  table,
+  visibleLine,
+} from "../../terminal/terminal.ts";
 
 export function register(program: Command): void {
   const runs = program.command("runs").description("the runs of a folder: list and remove them");
   runs
     .command("ls", { isDefault: true })
-    .description("name, recipe, steps, last accuracy, age and size")
+    .description("name, status, recipe, model, seed, steps, last and best evaluation, age and size")
     .argument("[root]", "folder of run directories", "runs")
     .option("--json", "machine-readable output")
     .action(async (root: string, flags: { json?: boolean }) => {
@@ -14,18 +22,21 @@ export function register(program: Command): void {
       if (flags.json) return printJson(found);
       if (found.length === 0) return print(`${root} holds no runs`);
       const body = found.map((run) => [
-        run.name,
-        run.recipe,
+        visibleLine(run.name),
+        run.fault === null ? run.status : `${run.status}: ${visibleLine(run.fault)}`,
+        visibleLine(run.recipe),
+        visibleLine(run.model),
+        visibleLine(run.seed),
         String(run.steps),
         run.accuracy === null ? "" : `${(run.accuracy * 100).toFixed(1)}%`,
+        run.best === null ? "" : best(run.best),
         age(run.age_s),
         formatBytes(run.bytes),
-        run.fault ?? (run.open ? "open" : ""),
       ]);
       print(
         table(body, {
-          header: ["run", "recipe", "steps", "accuracy", "age", "size", ""],
-          align: ["left", "left", "right", "right", "right", "right", "left"],
+          header: ["run", "status", "recipe", "model", "seed", "steps", "accuracy", "best", "age", "size"],
+          align: ["left", "left", "left", "left", "right", "right", "right", "right", "right", "right"],
         }),
       );
     });
@@ -47,6 +58,12 @@ export function register(program: Command): void {
       removeRuns(paths);
       print(colours.dim(`removed ${found.length}`));
     });
+}
+
+/** "98.3% at 40"; with its name where it is not accuracy. */
+function best({ metric, value, step }: { metric: string; value: number; step: number }): string {
+  const shown = metric === "accuracy" ? `${(100 * value).toFixed(1)}%` : `${metric} ${value.toPrecision(3)}`;
+  return `${shown} at ${step}`;
 }
 
 function age(seconds: number): string {

@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { colours, print, printNote } from "../../terminal/terminal.ts";
+import { colours, print, printNote, visible } from "../../terminal/terminal.ts";
 import type { SampleRequest } from "../../training/sample-prompt.ts";
 import { collect } from "../flags.ts";
 
@@ -25,10 +25,10 @@ export function register(program: Command): void {
     .action(async (target: string, prompt: string | undefined, flags: SampleRequest) => {
       const { sampleFrom } = await import("../../training/sample-prompt.ts");
       const { promptText, completions } = await sampleFrom(target, prompt, flags, printNote);
-      print(colours.dim(promptText));
+      print(colours.dim(visible(promptText)));
       for (const [i, completion] of completions.entries()) {
         if (completions.length > 1) print(colours.bold(`--- ${i + 1}`));
-        print(completion.text);
+        print(visible(completion.text));
         print(colours.dim(`(${completion.tokens.length} tokens, ended by ${completion.finishReason})`));
       }
     });

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import type { ComparedRow } from "../../report/sweep-table.ts";
-import { colours, print, printJson, printNote, table } from "../../terminal/terminal.ts";
+import { colours, print, printJson, table } from "../../terminal/terminal.ts";
 import { collect, wholeNumber } from "../flags.ts";
 
 interface SweepFlags {
@@ -25,16 +25,19 @@ export function register(program: Command): void {
     .option("--json", "machine-readable output")
     .action(async (config: string, flags: SweepFlags) => {
       const { sweep } = await import("../../experiments/sweep.ts");
-      const { out, rows } = await sweep({
+      const { withChildren } = await import("../children.ts");
+      const request = {
         config,
         set: flags.set,
-        note: printNote,
         ...(flags.backend === undefined ? {} : { backend: flags.backend }),
         ...(flags.concurrency === undefined
           ? {}
           : { concurrency: wholeNumber(flags.concurrency, "--concurrency", 1) }),
         ...(flags.out === undefined ? {} : { out: flags.out }),
-      });
+      };
+      const { out, rows } = await withChildren(flags.json === true, (shown) =>
+        sweep({ ...request, ...shown }),
+      );
       if (flags.json) printJson({ out, rows });
       else print(`${render(rows)}\n${colours.bold("table")} ${out}/pareto.csv`);
     });

@@ -1,7 +1,9 @@
 import type { Command } from "commander";
 import type { LoadOptions } from "../../config/load.ts";
-import { ConfigError } from "../../lib/errors.ts";
-import { colours, print, printNote, table } from "../../terminal/terminal.ts";
+import { ConfigError, InterruptedError } from "../../lib/errors.ts";
+import type { Progress } from "../../run/progress.ts";
+import { colours, print, printJsonLine, printNote, table } from "../../terminal/terminal.ts";
+import type { TrainingRequest, TrainingResult } from "../../training/train.ts";
 import { collect } from "../flags.ts";
 
 export interface TrainFlags {
@@ -12,6 +14,7 @@ export interface TrainFlags {
   name?: string;
   runDir?: string;
   resume?: string;
+  acceptChanges?: boolean;
   dryRun?: boolean;
   plan?: boolean;
   profile?: boolean;
@@ -31,6 +34,10 @@ export function register(program: Command): void {
     .option("--name <name>", "first part of the run directory's name")
     .option("--run-dir <dir>", "use this run directory; it must be new or empty")
     .option("--resume <dir>", "go on from the newest checkpoint of a run directory")
+    .option(
+      "--accept-changes",
+      "with --resume: go on though settings, data, weights or reward files are others; recorded in provenance.json",
+    )
     .option("--dry-run", "print the resolved recipe and what would be done, then stop")
     .option("--plan", "first a short probe: what the run will take; at its end, how far off that was")
     .option(
@@ -38,7 +45,7 @@ export function register(program: Command): void {
       "what takes the time, by compiled program or kernel: a table, and profile.csv in the run",
     )
     .option("--quiet", "warnings and the result only")
-    .option("--json", "progress as JSON lines")
+    .option("--json", "everything as JSON lines on stdout; the last one has run, checkpoint and result")
     .action(async (config: string | undefined, flags: TrainFlags) => {
       if ((config === undefined) === (flags.resume === undefined)) {
         throw new ConfigError(
@@ -53,14 +60,25 @@ export function register(program: Command): void {
         print(prepared.plan);
         return;
       }
+      if (flags.resume !== undefined) {
+        const { stages } = prepared.request;
+        const { finishedRun } = await import("../finished-run.ts");
+        const finished = await finishedRun(flags.resume, stages);
+        if (finished !== null) {
+          if (flags.json) printJsonLine(resultEvent("finished", finished));
+          else print(`${summary(finished)}\nIt has done its steps; --steps with a larger number goes on.`);
+          return;
+        }
+      }
       const { train } = await import("../../training/train.ts");
       const plan = flags.plan && flags.resume === undefined ? await planned(config!, prepared.load) : null;
       if (plan !== null && !flags.quiet && !flags.json) printNote(plan.text);
-      const result = await train({
+      const request = {
         ...prepared.request,
         ...(plan === null ? {} : { plan: plan.json }),
         ...(flags.profile ? { profile: true } : {}),
-      });
+      };
+      const result = await (flags.json ? trainAsJson(train, request) : train(request));
       if (flags.json) return;
       print(summary(result));
       if (result.profile !== null) print(`\n${renderProfile(result.profile)}\n`);
@@ -68,6 +86,43 @@ export function register(program: Command): void {
       if (accuracy !== "") print(`${colours.bold("plan")}       ${accuracy}`);
       if (!flags.quiet) printNote("");
     });
+}
+
+/** The last line of --json. Metrics are those of the first and the last evaluation; null without one. */
+function resultEvent(
+  status: "finished" | "interrupted" | "failed",
+  result: Pick<TrainingResult, "checkpoint" | "first" | "last"> & { runDir: string | null },
+  error?: string,
+): object {
+  const { runDir: run, checkpoint, first, last } = result;
+  return { event: "result", status, run, checkpoint, first, last, ...(error === undefined ? {} : { error }) };
+}
+
+/** Trains, and ends the JSON lines with a result whatever becomes of the run. */
+async function trainAsJson(
+  train: (request: TrainingRequest) => Promise<TrainingResult>,
+  request: TrainingRequest,
+): Promise<TrainingResult> {
+  let run: string | null = null;
+  const progress: Progress = {
+    ...request.progress,
+    run(directory) {
+      run = directory;
+      request.progress.run?.(directory);
+    },
+  };
+  try {
+    const result = await train({ ...request, progress });
+    printJsonLine(resultEvent("finished", result));
+    return result;
+  } catch (error) {
+    const { latestCheckpoint } = await import("../../run/checkpoint.ts");
+    const newest = run === null ? null : await latestCheckpoint(run).catch(() => null);
+    const status = error instanceof InterruptedError ? "interrupted" : "failed";
+    const place = { runDir: run, checkpoint: newest?.directory ?? null, first: null, last: null };
+    printJsonLine(resultEvent(status, place, error instanceof Error ? error.message : String(error)));
+    throw error;
+  }
 }
 
 async function planned(config: string, load: LoadOptions): Promise<{ text: string; json: string }> {
@@ -85,9 +140,7 @@ async function planLine(runDir: string): Promise<string> {
 }
 
 /** The rows that take the most, and their share of all. */
-function renderProfile(
-  rows: NonNullable<import("../../training/train.ts").TrainingResult["profile"]>,
-): string {
+function renderProfile(rows: NonNullable<TrainingResult["profile"]>): string {
   const total = rows.reduce((sum, { milliseconds }) => sum + milliseconds, 0);
   const shown = rows.slice(0, 20);
   const compiles = rows.some(({ compileMilliseconds }) => compileMilliseconds !== null);
@@ -109,7 +162,7 @@ function renderProfile(
   ]);
 }
 
-function summary(result: import("../../training/train.ts").TrainingResult): string {
+function summary(result: TrainingResult): string {
   const { first, last } = result;
   const percent = (value: number | undefined) => (value === undefined ? "?" : `${(100 * value).toFixed(1)}%`);
   const lines = [];

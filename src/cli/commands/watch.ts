@@ -22,13 +22,14 @@ export function register(program: Command): void {
         throw new ConfigError(`--interval ${flags.interval}: give seconds from 0.05 to 3600`);
       }
       const { watchRun } = await import("../../terminal/watch/watch.ts");
+      const { isReaderGone } = await import("../../terminal/streams.ts");
       const { createKeys } = await import("../../terminal/watch/keys.ts");
       const { terminalProgress } = await import("../../terminal/progress.ts");
       const keys = createKeys(process.stdin);
       try {
         const end = await watchRun(runDir, {
           display: (run) => terminalProgress({ ...run, mode: flags.json ? "json" : "auto" }),
-          wait: () => keys.wait(1000 * interval),
+          wait: async () => (isReaderGone() ? "stop" : keys.wait(1000 * interval)),
           ...(flags.once ? { once: true } : {}),
         });
         if (!flags.json && end === "finished") printNote(`${runDir} is finished`);

@@ -5,6 +5,7 @@ import { loadRecipe } from "../../config/load.ts";
 import { ConfigError } from "../../lib/errors.ts";
 import type { MetricValues } from "../../metrics/define.ts";
 import { latestCheckpoint } from "../../run/checkpoint.ts";
+import { isFinished } from "../../run/finished.ts";
 import { lockState } from "../../run/lock.ts";
 import type { Progress } from "../../run/progress.ts";
 import { isRunDirectory } from "../../run/run-directory.ts";
@@ -25,6 +26,8 @@ export type WatchEnd = "finished" | "stopped watching";
 interface PlannedStage {
   name: string;
   steps: number;
+  /** null: the stage evaluates nothing. */
+  evalEvery: number | null;
 }
 
 /** @throws ConfigError where there is no run */
@@ -33,7 +36,13 @@ export async function watchRun(runDir: string, options: WatchOptions): Promise<W
     throw new ConfigError(`${runDir}: is not a run directory (no recipe.yaml); rlpt runs ls lists them`);
   }
   const { stages, recipe } = loadRecipe(join(runDir, "recipe.yaml"));
-  const planned = stages.map((stage): PlannedStage => ({ name: stage.name, steps: stage.recipe.steps }));
+  const planned = stages.map(
+    (stage): PlannedStage => ({
+      name: stage.name,
+      steps: stage.recipe.steps,
+      evalEvery: stage.recipe.data.eval === undefined ? null : (stage.recipe.eval?.every ?? null),
+    }),
+  );
   const progress = options.display({
     title: recipe.run.name ?? "run",
     stages: planned.map(({ name }) => name),
@@ -99,7 +108,12 @@ function createFollower(planned: readonly PlannedStage[], progress: Progress) {
         if (row["stage"] !== stage) {
           if (stage !== null) progress.stop();
           stage = row["stage"] ?? "";
-          progress.start(stageEnd(planned, stage, step), stage, step - 1);
+          progress.start(
+            stageEnd(planned, stage, step),
+            stage,
+            step - 1,
+            evaluationsOf(planned, stage, step),
+          );
         }
         last = step;
         showEvaluations(step);
@@ -125,15 +139,19 @@ function stageEnd(planned: readonly PlannedStage[], stage: string, step: number)
   return planned.length === 1 ? steps : step - 1 + steps;
 }
 
+/** When a stage that has begun by `step` evaluates. */
+function evaluationsOf(planned: readonly PlannedStage[], stage: string, step: number) {
+  const every = planned.find(({ name }) => name === stage)?.evalEvery ?? null;
+  return every === null ? null : { every, from: planned.length === 1 ? 0 : step - 1 };
+}
+
 async function isOver(runDir: string, planned: readonly PlannedStage[]): Promise<boolean> {
   const checkpoint = await latestCheckpoint(runDir).catch(() => null);
   if (checkpoint === null) return false;
-  const { stage, stepsDone, ended } = checkpoint.state as {
-    stage: number;
-    stepsDone: number;
-    ended: boolean;
-  };
-  return stage === planned.length - 1 && (ended || stepsDone >= planned.at(-1)!.steps);
+  return isFinished(
+    checkpoint.state,
+    planned.map(({ steps }) => steps),
+  );
 }
 
 function numbers(row: TailRow): MetricValues {

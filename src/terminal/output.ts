@@ -1,0 +1,49 @@
+/** The only place that writes to the terminal. Results go to stdout, errors and progress to stderr. */
+import pc from "picocolors";
+import { asciiControls, visible, visibleButColours } from "./visible.ts";
+
+type Stream = NodeJS.WriteStream;
+
+/** Colours are for people: off when piped, under NO_COLOR (no-color.org) or --no-color; FORCE_COLOR turns them on. */
+export function wantsColour(
+  stream: Pick<Stream, "isTTY">,
+  env: NodeJS.ProcessEnv = process.env,
+  argv: readonly string[] = process.argv,
+): boolean {
+  if (argv.includes("--no-color") || env["NO_COLOR"]) return false;
+  if (env["FORCE_COLOR"] && env["FORCE_COLOR"] !== "0") return true;
+  return stream.isTTY === true && env["TERM"] !== "dumb";
+}
+
+/** For text that goes to stdout. */
+export const colours = pc.createColors(wantsColour(process.stdout));
+/** For text that goes to stderr. */
+export const errorColours = pc.createColors(wantsColour(process.stderr));
+
+/** Results. Data in it goes through `visible` first; on a terminal nothing is obeyed in any case, and files get every byte. */
+export function print(text = ""): void {
+  process.stdout.write(`${process.stdout.isTTY ? visibleButColours(text) : text}\n`);
+}
+
+export function printJson(value: unknown): void {
+  process.stdout.write(`${asciiControls(JSON.stringify(value, null, 2))}\n`);
+}
+
+/** One line of JSON lines. */
+export function printJsonLine(value: unknown): void {
+  process.stdout.write(`${asciiControls(JSON.stringify(value))}\n`);
+}
+
+export function printWarning(message: string): void {
+  process.stderr.write(`${errorColours.yellow("warning")} ${visibleButColours(message)}\n`);
+}
+
+/** Something that goes on, for people: not part of the result. */
+export function printNote(message: string): void {
+  process.stderr.write(`${errorColours.dim(visibleButColours(message))}\n`);
+}
+
+/** Why a command failed; no colours are ours in it. */
+export function printError(message: string): void {
+  process.stderr.write(`${visible(message)}\n`);
+}

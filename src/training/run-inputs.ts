@@ -1,0 +1,35 @@
+/** Files that a run's steps are made with besides its data: weights, tokenizer, adapter, reward files. */
+import { existsSync, readdirSync, statSync } from "node:fs";
+import { join } from "node:path";
+import type { RecipeStage } from "../config/load.ts";
+import type { ModelFiles } from "../policy/interfaces.ts";
+import { rewardSources } from "../rewards/file-sources.ts";
+import type { InputFile } from "../run/provenance.ts";
+
+/** Of a model's, tokenizer's or adapter's folder, what is read. */
+const READ = /\.(safetensors|gguf|jinja|json)$|^(merges\.txt|tokenizer\.model)$/;
+
+/** @param files the model of the first stage, opened */
+export async function runInputs(stages: readonly RecipeStage[], files: ModelFiles): Promise<InputFile[]> {
+  const inputs: InputFile[] = [];
+  const folder = (what: string, path: string, name = path): void => {
+    if (!statSync(path).isDirectory()) inputs.push({ what, name, path });
+    else
+      for (const file of readdirSync(path).sort())
+        if (READ.test(file)) inputs.push({ what, name: join(name, file), path: join(path, file) });
+  };
+  const { model } = stages[0]!.recipe;
+  // a Hub id's files lie in the cache, under the id's commit
+  const opened = (files as ModelFiles & { path?: string }).path;
+  if (model.path !== undefined) {
+    if (existsSync(model.path)) folder("model file", model.path);
+    else if (opened !== undefined) folder("model file", opened, model.path);
+  }
+  if (typeof model.tokenizer === "string") folder("tokenizer file", model.tokenizer);
+  if (model.lora?.adapter !== undefined) folder("adapter file", model.lora.adapter);
+  const rewards = stages.flatMap(({ recipe }) => recipe.rewards);
+  const rewardFiles = new Set(rewards.flatMap((reward) => (reward.kind === "file" ? [reward.file] : [])));
+  for (const file of rewardFiles)
+    for (const path of await rewardSources(file)) inputs.push({ what: "reward file", name: path, path });
+  return inputs;
+}
