@@ -121,7 +121,8 @@ function layStages(tree: MapNode): {
   const faults: Fault[] = [];
   const names = new Set<string>();
   const steps = tree.entries.get("steps");
-  if (steps !== undefined) {
+  // `steps: null` takes those of an extended file away
+  if (steps !== undefined && !(steps.type === "scalar" && steps.explicitNull === true)) {
     const reason = "each stage has steps of its own";
     const fix = "leave it out, and set stages.0.steps";
     faults.push({

@@ -1,7 +1,7 @@
 /** Makes every path of a recipe absolute, and says which do not exist. */
 import { extname } from "node:path";
 import type { Fault, KeyPath } from "./faults.ts";
-import { displayPath, findPath, isDirectory, looksLikePath, nearestFile } from "./paths.ts";
+import { displayPath, expandHome, findPath, isDirectory, looksLikePath, nearestFile } from "./paths.ts";
 import type { RecipeInput } from "./schema.ts";
 import { type MapNode, nodeAt, originAt } from "./source.ts";
 
@@ -55,6 +55,20 @@ function pathFields(recipe: Partial<RecipeInput>): PathField[] {
 /** Replaces paths in `recipe` by absolute ones. Hub ids stay as they are. @returns faults of those that are not there */
 export function resolvePaths(recipe: Partial<RecipeInput>, tree: MapNode): Fault[] {
   const faults: Fault[] = [];
+  if (recipe.run) {
+    recipe.run.root = expandHome(recipe.run.root);
+    if (recipe.run.root.startsWith("~")) {
+      faults.push({
+        code: "rule",
+        rule: "home",
+        path: ["run", "root"],
+        value: recipe.run.root,
+        origin: originAt(tree, ["run", "root"]),
+        reason: "homes of other users are not looked up, and a folder of that name would be made here",
+        fix: "write the folder's whole path",
+      });
+    }
+  }
   for (const field of pathFields(recipe)) {
     const base = nodeAt(tree, field.path)?.base ?? null;
     const found = findPath(field.value, base);

@@ -1,7 +1,9 @@
 /** Rules between fields. Each looks at a whole recipe and says which value is impossible, why, and what to write. */
 import type { Fault, KeyPath } from "./faults.ts";
 import { dataRules } from "./rules-data.ts";
+import { limitRules } from "./rules-limits.ts";
 import { modelRules } from "./rules-model.ts";
+import { shapingRules } from "./rules-shaping.ts";
 import { trainingRules } from "./rules-training.ts";
 import type { RecipeInput } from "./schema.ts";
 import { type MapNode, nodeAt, originAt, toValue } from "./source.ts";
@@ -28,7 +30,7 @@ export interface RuleContext {
 /** Sections that are invalid by themselves are absent. */
 export type Rule = (recipe: Partial<RecipeInput>, context: RuleContext) => void;
 
-const rules: readonly Rule[] = [...modelRules, ...dataRules, ...trainingRules];
+const rules: readonly Rule[] = [...modelRules, ...dataRules, ...trainingRules, ...shapingRules];
 
 function parsePath(path: string): KeyPath {
   return path.split(".").map((key) => (/^\d+$/.test(key) ? Number(key) : key));
@@ -49,12 +51,13 @@ function valueAt(recipe: Partial<RecipeInput>, path: KeyPath): unknown {
 /** @param wrong paths of values that are faulty by themselves */
 export function checkRules(recipe: Partial<RecipeInput>, tree: MapNode, wrong: readonly KeyPath[]): Fault[] {
   const faults: Fault[] = [];
+  let known = wrong;
   const context: RuleContext = {
     written: (path) => nodeAt(tree, parsePath(path)) !== undefined,
     report(finding) {
       const path = parsePath(finding.path);
       const touched = [path, ...(finding.uses ?? []).map(parsePath)];
-      if (touched.some((each) => wrong.some((bad) => overlap(each, bad)))) return;
+      if (touched.some((each) => known.some((bad) => overlap(each, bad)))) return;
       const { rule, reason, fix } = finding;
       // the user's own spelling where there is one: a path is absolute by now
       const node = nodeAt(tree, path);
@@ -72,6 +75,9 @@ export function checkRules(recipe: Partial<RecipeInput>, tree: MapNode, wrong: r
       });
     },
   };
+  for (const rule of limitRules) rule(recipe, context);
+  // what other rules would compute from a number beyond all bounds is noise
+  known = [...wrong, ...faults.map(({ path }) => path)];
   for (const rule of rules) rule(recipe, context);
   return faults;
 }

@@ -3,11 +3,14 @@ import { readFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { parse } from "yaml";
 import { z } from "zod";
+import { readConfigText } from "../config/extends.ts";
 import { loadRecipe } from "../config/load.ts";
 import { findPath } from "../config/paths.ts";
 import { folderName as name, type SelectOptions, selectOptions } from "../config/select-options.ts";
+import { parseSource } from "../config/source.ts";
 import type { DatasetOptions } from "../data/dataset-options.ts";
 import { ConfigError, describeSystemError } from "../lib/errors.ts";
+import { FileReadError, irregularity } from "../lib/regular-file.ts";
 
 const settings = z
   .record(z.string(), z.unknown())
@@ -58,11 +61,14 @@ export interface Experiment {
 
 /** Is this YAML file an experiment, rather than a recipe? */
 export function isExperiment(path: string): boolean {
+  if (irregularity(path) !== null) return false;
   try {
-    const value: unknown = parse(readFileSync(path, "utf8"));
-    return typeof value === "object" && value !== null && "experiment" in value;
-  } catch {
-    return false;
+    return (
+      parseSource(readConfigText(path), path, dirname(resolve(path)), [])?.entries.has("experiment") === true
+    );
+  } catch (error) {
+    if (error instanceof FileReadError) return false;
+    throw error;
   }
 }
 
