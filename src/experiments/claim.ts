@@ -13,7 +13,7 @@ import { faultWords, sortFaults } from "../config/words.ts";
 import { ConfigError, describeSystemError } from "../lib/errors.ts";
 import { promptMetrics } from "../report/claim-values.ts";
 import { evaluationColumns } from "../run/logs.ts";
-import { filledSettings } from "./experiment.ts";
+import { filledSettings, holdsKey } from "./experiment.ts";
 
 export interface Claim {
   /** The file's name without .yaml; results go to a folder of this name. */
@@ -224,6 +224,24 @@ const notNumbers = new Set<string>([
   ...["step", "stage", "dataset", "slice", "prompts", "completions", "correct", "interval", "k"],
   ...["tokens_mean", "reward_mean", "accuracy_low", "accuracy_high"],
 ]);
+
+/** Is this YAML file a claim, rather than a recipe? */
+export const isClaim = (path: string): boolean => holdsKey(path, "claim");
+
+/** What each arm trains, of each seed, variant and draw. */
+export function claimRuns(claim: Claim): { config: string; options: { set: string[]; seed: number } }[] {
+  const { arms, seeds } = claim.options;
+  return Object.entries(arms).flatMap(([name, arm]) =>
+    !trains(arm)
+      ? []
+      : seeds.flatMap((seed) =>
+          variantsOf(claim.options).map((variant) => ({
+            config: claim.configs[name]!,
+            options: { set: trainingSettings(claim, name, { ...variant, seed, draw: 1 }), seed },
+          })),
+        ),
+  );
+}
 
 /** Loads every arm's recipe, so that nothing trains while one of them is wrong. */
 function checkRecipes(claim: Claim, tree: MapNode, faults: Fault[]): void {

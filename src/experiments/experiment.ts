@@ -60,12 +60,13 @@ export interface Experiment {
 }
 
 /** Is this YAML file an experiment, rather than a recipe? */
-export function isExperiment(path: string): boolean {
+export const isExperiment = (path: string): boolean => holdsKey(path, "experiment");
+
+/** Has a YAML file this key at its top? False where it cannot be read. */
+export function holdsKey(path: string, key: string): boolean {
   if (irregularity(path) !== null) return false;
   try {
-    return (
-      parseSource(readConfigText(path), path, dirname(resolve(path)), [])?.entries.has("experiment") === true
-    );
+    return parseSource(readConfigText(path), path, dirname(resolve(path)), [])?.entries.has(key) === true;
   } catch (error) {
     if (error instanceof FileReadError) return false;
     throw error;

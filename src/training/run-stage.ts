@@ -9,7 +9,6 @@ import { type SftStage, trainSft } from "../algorithms/sft.ts";
 import type { Stage, StageResult } from "../algorithms/stage.ts";
 import type { RecipeStage } from "../config/load.ts";
 import type { Recipe } from "../config/schema.ts";
-import { openSource } from "../data/source.ts";
 import { CheckpointError, InterruptedError } from "../lib/errors.ts";
 import { type AdamW, createAdamW } from "../optim/adamw.ts";
 import { type Critic, createCritic } from "../policy/critic.ts";
@@ -29,6 +28,7 @@ import {
   STATE_TENSORS,
   type TrainingState,
 } from "./checkpoint-contents.ts";
+import { openStageSource } from "./stage-data.ts";
 
 /** For callers that want a part of a run, or to look into it: plans and replays. */
 export interface Steering {
@@ -106,11 +106,11 @@ export async function runStage(
     const usesReference = "kl" in recipe.algorithm && recipe.algorithm.kl.coef > 0;
     if (usesReference) freezeReference(policy, resumed === null ? null : run.from!);
     else policy.dropReference();
-    const trainSource = await openSource(recipe.data.train, recipe.seed, "train", progress.note);
-    const evalSource =
-      recipe.data.eval === undefined
-        ? null
-        : await openSource(recipe.data.eval, recipe.seed, "eval", progress.note);
+    const positions = recipe.model.max_positions ?? policy.config.maxPositions;
+    const openData = (part: "train" | "eval") =>
+      openStageSource(recipe, part, files.tokenizer, positions, progress.note);
+    const trainSource = await openData("train");
+    const evalSource = recipe.data.eval === undefined ? null : await openData("eval");
     const watched = resumed?.watched ?? [];
     if (resumed === null && session.alarms !== null) {
       const comparable = evaluatesAlike(stages[index - 1]?.recipe, recipe);

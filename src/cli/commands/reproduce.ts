@@ -99,6 +99,9 @@ async function dryRun(claims: readonly Claim[], flags: ReproduceFlags): Promise<
 async function run(claims: readonly Claim[], flags: ReproduceFlags): Promise<void> {
   const { reproduce } = await import("../../experiments/reproduce.ts");
   const { exitStatus } = await import("../../report/verdict.ts");
+  const { claimRuns } = await import("../../experiments/claim.ts");
+  const { checkBefore } = await import("../check-files.ts");
+  await checkBefore(printNote)(claims.flatMap(claimRuns));
   const { reproductions, failed } = await reproduce(claims, {
     root: flags.root,
     concurrency: await concurrency(flags.jobs),

@@ -25,8 +25,10 @@ export function register(program: Command): void {
     .option("--json", "machine-readable output")
     .action(async (config: string, flags: SweepFlags) => {
       const { sweep } = await import("../../experiments/sweep.ts");
+      const { checkBefore } = await import("../check-files.ts");
       const { out, rows } = await sweep({
         config,
+        check: checkBefore(printNote),
         set: flags.set,
         note: printNote,
         ...(flags.backend === undefined ? {} : { backend: flags.backend }),
