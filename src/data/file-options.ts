@@ -87,9 +87,9 @@ export const fileOptions = z
       .describe("a row that does not fit stops the run, or is counted and left out"),
     on_long: z
       .enum(["error", "skip", "truncate"])
-      .default("error")
+      .optional()
       .describe(
-        "a row with more tokens than the model or the limits take: error names its line before the run, skip leaves it out, truncate cuts the beginning of its text off",
+        "a row with more tokens than the model or the limits take: error, as when absent, names its line before the run; skip leaves it out; truncate cuts the beginning of its text off",
       ),
     get: z
       .string()

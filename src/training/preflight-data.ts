@@ -189,7 +189,7 @@ function checkTokens(
     return rows;
   }
   if (long.length === 0) return rows;
-  if (options.on_long === "error") {
+  if (options.on_long === undefined || options.on_long === "error") {
     reportRows(stage, part, rows.name, long, `${fix}, or set on_long: skip or truncate`, findings);
     return rows;
   }

@@ -19,6 +19,16 @@ export interface ModelFacts {
 /** Random weights that nobody has the memory for: 40 GB in float32. */
 const MOST_RANDOM_WEIGHTS = 1e10;
 
+const LARGEST_DIMENSION = 10_000_000;
+const DIMENSIONS = [
+  "vocab_size",
+  "hidden_size",
+  "intermediate_size",
+  "num_attention_heads",
+  "num_key_value_heads",
+  "head_dim",
+] as const;
+
 /**
  * @returns null for a model on the Hub that is not fetched; the error where its files are wrong
  */
@@ -63,6 +73,15 @@ function checkFolder(folder: string, looksAt: (name: string) => boolean): void {
 
 /** @throws ModelFileError where the dimensions are wrong, or make a model that no machine holds */
 function checkInit(init: Readonly<Record<string, unknown>>): void {
+  // before tables of that size are made of them; layers multiply, and are counted below
+  for (const key of DIMENSIONS) {
+    const value = init[key];
+    if (typeof value === "number" && value > LARGEST_DIMENSION) {
+      throw new ModelFileError(
+        `${key} = ${value}: no model has a dimension above ${LARGEST_DIMENSION.toLocaleString("en")}`,
+      );
+    }
+  }
   const count = parameterCount(
     init["num_hidden_layers"],
     parseModelConfig({ ...init, num_hidden_layers: 1 }, "model.init"),

@@ -109,11 +109,12 @@ export async function openStageSource(
 ): Promise<PromptSource> {
   const options = recipe.data[part]!;
   const source = await openSource(options, recipe.seed, part, note);
-  if (options.kind !== "file" || options.on_long === "error" || source.size === null) return source;
+  if (options.kind !== "file" || (options.on_long ?? "error") === "error" || source.size === null)
+    return source;
   const rows = Array.from({ length: source.size }, (_, index) => source.at(index));
   const { prompts, skipped, cut } = fitRows(
     rows,
-    options.on_long,
+    options.on_long!,
     tokenizer,
     rowLimits(recipe, part, positions),
   );
