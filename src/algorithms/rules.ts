@@ -9,7 +9,8 @@ import {
 
 /** Divisors of n nearest to `wanted`, smaller first: "8 or 16". */
 export function nearestDivisors(n: number, wanted: number): string {
-  const divisors = Array.from({ length: n }, (_, i) => i + 1).filter((d) => n % d === 0);
+  const small = Array.from({ length: Math.floor(Math.sqrt(n)) }, (_, i) => i + 1).filter((d) => n % d === 0);
+  const divisors = [...new Set([...small, ...small.map((d) => n / d).reverse()])];
   const below = divisors.filter((d) => d <= wanted).at(-1);
   const above = divisors.find((d) => d > wanted);
   return [below, above].filter((d) => d !== undefined).join(" or ");

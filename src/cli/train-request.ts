@@ -25,7 +25,8 @@ export async function prepare(
     ...(flags.backend === undefined ? {} : { backend: flags.backend }),
     ...(flags.name === undefined ? {} : { name: flags.name }),
   };
-  const { stages, givenModel } = loadRecipe(file, load);
+  const loaded = loadRecipe(file, load);
+  const { stages, givenModel } = loaded;
   if (flags.resume !== undefined && flags.acceptChanges !== true) {
     const changed = recipeDifferences(readRecipe(flags.resume), printResolved({ stages })).filter(
       ({ path }) => !isResumable(path),
@@ -40,11 +41,14 @@ export async function prepare(
       );
     }
   }
+  const { Preflight } = await import("../training/preflight.ts");
+  const warnings = await new Preflight({ fetch: flags.dryRun !== true, weights: true }).check(loaded);
   const progress = terminalProgress({
     mode: flags.json ? "json" : flags.quiet ? "quiet" : "auto",
     title: stages[0]!.recipe.run.name ?? "run",
     stages: stages.map(({ name }) => name),
   });
+  for (const text of warnings) progress.note(text, "warning");
   return {
     request: {
       stages,

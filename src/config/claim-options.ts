@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { folderName, selectOptions } from "./select-options.ts";
+import { differentSeeds } from "./sweep-options.ts";
 
 const settings = z.record(z.string(), z.unknown()).default({});
 
@@ -58,6 +59,7 @@ export const claimOptions = z.strictObject({
   seeds: z
     .array(z.int().min(0))
     .min(1)
+    .superRefine(differentSeeds)
     .default([1, 2, 3])
     .describe("every arm runs with each; two or more for a verdict"),
   variants: z

@@ -1,7 +1,7 @@
 /** `extends: other.yaml`: a chain of files, each laid over the one that it names. */
-import { readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { dirname, isAbsolute, join, resolve } from "node:path";
-import { describeSystemError } from "../lib/errors.ts";
+import { FileReadError, readRegularFile } from "../lib/regular-file.ts";
 import type { Fault, Origin } from "./faults.ts";
 import { displayPath } from "./paths.ts";
 import { expandShorthand } from "./shorthand.ts";
@@ -40,15 +40,26 @@ export interface Chain {
   files: SourceFile[];
 }
 
-function readSource(path: string, name: string, from: Origin | null, faults: Fault[]): string | null {
+/** A config is read by people. The YAML package takes the square of a map's keys in time: at this size, seconds. */
+const LARGEST_CONFIG = 128 * 1024;
+
+/** Text of a config. @throws FileReadError saying why there is none */
+export function readConfigText(path: string): string {
+  const bytes = readRegularFile(path, LARGEST_CONFIG);
   try {
-    const bytes = readFileSync(path);
     // it drops a byte order mark too
     return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch (cause) {
+    throw new FileReadError("it is not UTF-8 text", { cause });
+  }
+}
+
+function readSource(path: string, name: string, from: Origin | null, faults: Fault[]): string | null {
+  try {
+    return readConfigText(path);
   } catch (error) {
-    const known = (error as NodeJS.ErrnoException).code !== undefined;
-    const isText = !(error instanceof TypeError);
-    const reason = isText && known ? describeSystemError(error) : "it is not UTF-8 text";
+    if (!(error instanceof FileReadError)) throw error;
+    const reason = error.message;
     const fix = from
       ? "name a file relative to the one that extends it"
       : "name a YAML file; `rlpt recipes ls` lists those that come with rlpt";
@@ -110,14 +121,5 @@ export function readChain(path: string, folders: readonly string[], faults: Faul
 function locate(name: string, beside: string, folders: readonly string[]): string {
   if (isAbsolute(name)) return name;
   const candidates = [beside, ...folders].map((folder) => join(folder, name));
-  return candidates.find(isReadable) ?? candidates[0]!;
-}
-
-function isReadable(path: string): boolean {
-  try {
-    readFileSync(path);
-    return true;
-  } catch {
-    return false;
-  }
+  return candidates.find((candidate) => existsSync(candidate)) ?? candidates[0]!;
 }

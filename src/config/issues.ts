@@ -71,13 +71,29 @@ function customMessage(issue: Issue): string | null {
   return /^(Invalid|Too (small|big)|Unrecognized|Expected)/.test(issue.message) ? null : issue.message;
 }
 
+/** Unknown keys of one map that are named; a file of another kind has thousands, and each asks what was meant. */
+const LISTED_KEYS = 20;
+
 function unknownKeys(issue: Issue & { code: "unrecognized_keys" }, path: KeyPath, context: Context): Fault[] {
   const union = schemaAt(context.schema, context.value, path);
   const here = valueAt(context.value, path);
   const map = union && chosenVariant(union, here);
   const siblings = Object.keys(map?.properties ?? {});
   const everyPath = allKeyPaths(context.schema);
-  return issue.keys.map((key): Fault => {
+  const listed = issue.keys.slice(0, LISTED_KEYS);
+  const rest = issue.keys.length - listed.length;
+  const more: Fault[] =
+    rest === 0
+      ? []
+      : [
+          {
+            code: "check",
+            path,
+            origin: originAt(context.tree, [...path, issue.keys[LISTED_KEYS]!]),
+            reason: `${rest.toLocaleString("en")} further keys of it do not exist either`,
+          },
+        ];
+  const faults = listed.map((key): Fault => {
     const other =
       union &&
       variants(union).find((variant) => kindOf(variant) && Object.hasOwn(variant.properties ?? {}, key));
@@ -91,6 +107,7 @@ function unknownKeys(issue: Issue & { code: "unrecognized_keys" }, path: KeyPath
       known: siblings,
     };
   });
+  return [...faults, ...more];
 }
 
 function sizeWords(issue: Issue & { code: "too_small" | "too_big" }): string {

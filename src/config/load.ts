@@ -3,7 +3,7 @@ import { basename, extname, join } from "node:path";
 import { z } from "zod";
 import { packageRoot } from "../lib/version.ts";
 import { mergeTrees, readChain, type SourceFile } from "./extends.ts";
-import { ConfigFaultsError, type Fault, type KeyPath } from "./faults.ts";
+import { ConfigFaultsError, type Fault, type KeyPath, type Origin } from "./faults.ts";
 import { issuesToFaults, suggestedPath } from "./issues.ts";
 import { builtInMethods, type MethodRecipe } from "./methods.ts";
 import { applyOverride, flagOverride, type Override, parseSet } from "./overrides.ts";
@@ -19,7 +19,7 @@ import {
 } from "./schema.ts";
 import { acceptsNull, schemaAt } from "./schema-tree.ts";
 import { expandShorthand } from "./shorthand.ts";
-import { fromValue, type MapNode, type Node, toValue } from "./source.ts";
+import { fromValue, type MapNode, type Node, originAt, toValue } from "./source.ts";
 import { nearest } from "./suggest.ts";
 import { type SweepOptions, sweepOptions } from "./sweep-options.ts";
 import { faultWords, sortFaults } from "./words.ts";
@@ -56,6 +56,8 @@ export interface ResolvedRecipe {
   givenModel: string | null;
   /** The config and what it extends, nearest first. */
   sources: readonly SourceFile[];
+  /** Where a value of a stage was written. */
+  originOf(stage: number, path: KeyPath): Origin;
 }
 
 /** Folder of the configs that come with rlpt. */
@@ -102,6 +104,7 @@ export function loadRecipe(path: string, options: LoadOptions = {}): ResolvedRec
     file: path,
     givenModel: typeof model?.path === "string" ? model.path : null,
     sources: chain.files,
+    originOf: (stage, path) => originAt(layered[stage]!.tree, path),
   };
 }
 
@@ -121,7 +124,8 @@ function layStages(tree: MapNode): {
   const faults: Fault[] = [];
   const names = new Set<string>();
   const steps = tree.entries.get("steps");
-  if (steps !== undefined) {
+  // `steps: null` takes those of an extended file away
+  if (steps !== undefined && !(steps.type === "scalar" && steps.explicitNull === true)) {
     const reason = "each stage has steps of its own";
     const fix = "leave it out, and set stages.0.steps";
     faults.push({

@@ -1,12 +1,16 @@
 /** `--set a.b=value` and the flags that are short for it. */
 import type { Fault } from "./faults.ts";
-import { fromValue, type MapNode, type Node, parseFlagValue } from "./source.ts";
+import { recipeJsonSchema } from "./schema.ts";
+import { isTextOnly, schemaAt } from "./schema-tree.ts";
+import { flagText, fromValue, type MapNode, type Node, parseFlagValue, toValue } from "./source.ts";
 
 export interface Override {
   /** As the user wrote it, for messages: `--set rewards.0.weight=2`, `--steps 3`. */
   flag: string;
   path: string;
   value: Node;
+  /** What stands after the =, where the value is no plain text: a key that takes only text takes it as it is. */
+  text?: string;
 }
 
 /** Reads `a.b=value`, the value as YAML. @returns null after adding to `faults` */
@@ -25,14 +29,34 @@ export function parseSet(text: string, faults: Fault[]): Override | null {
   if (path === "extends") {
     return refuse("extends belongs into the file", "name the other file on the command line");
   }
+  const given = text.slice(equals + 1);
   try {
-    return { flag, path, value: parseFlagValue(text.slice(equals + 1), flag) };
+    const value = parseFlagValue(given, flag);
+    return { flag, path, value, ...(isPlainText(value, given) ? { text: given } : {}) };
   } catch (error) {
+    // a text such as `a: b: c` is no YAML; for a key that takes text it need not be
+    if (!/^\s*["'[{]/.test(given)) {
+      const value = flagText(given, flag);
+      if (takesText(null, path)) return { flag, path, value, text: given };
+    }
     return refuse(
-      `the value is not YAML: ${(error as Error).message}`,
+      `the value cannot be used: ${(error as Error).message}`,
       "quote it, as in --set 'name=\"a: b\"'",
     );
   }
+}
+
+/** Not text by YAML's rules, but what a person may mean as text: a number, true, `{column}`, `a: b`. */
+function isPlainText(value: Node, given: string): boolean {
+  if (value.type === "scalar") return typeof value.value === "number" || typeof value.value === "boolean";
+  return value.type === "map" && !/^\s*\{\s*["'}]/.test(given);
+}
+
+/** Does the key at this dotted path take text and nothing else? */
+function takesText(root: MapNode | null, path: string): boolean {
+  const keys = path.split(".").map((key) => (/^\d+$/.test(key) ? Number(key) : key));
+  const schema = schemaAt(recipeJsonSchema(), root === null ? {} : toValue(root), keys);
+  return schema !== null && isTextOnly(schema);
 }
 
 /** A flag with a meaning of its own, such as `--steps 3` for `steps`. */
@@ -45,7 +69,9 @@ export function flagOverride(flag: string, path: string, value: string | number)
 }
 
 /** Sets one value in place; lists take an index that they have, or the next one. */
-export function applyOverride(root: MapNode, override: Override, faults: Fault[]): void {
+export function applyOverride(root: MapNode, given: Override, faults: Fault[]): void {
+  const asText = given.text !== undefined && takesText(root, given.path);
+  const override = asText ? { ...given, value: flagText(given.text!, given.flag) } : given;
   const origin = { flag: override.flag };
   const path = override.path.split(".");
   const refuse = (at: number, reason: string, fix: string): void => {

@@ -1,7 +1,15 @@
 /** Makes every path of a recipe absolute, and says which do not exist. */
 import { extname } from "node:path";
 import type { Fault, KeyPath } from "./faults.ts";
-import { displayPath, findPath, isDirectory, looksLikePath, nearestFile } from "./paths.ts";
+import {
+  displayPath,
+  expandHome,
+  findPath,
+  isDirectory,
+  looksLikePath,
+  nearestFile,
+  pathCandidates,
+} from "./paths.ts";
 import type { RecipeInput } from "./schema.ts";
 import { type MapNode, nodeAt, originAt } from "./source.ts";
 
@@ -9,6 +17,8 @@ interface PathField {
   path: KeyPath;
   value: string;
   set(absolute: string): void;
+  /** How to get what is not there yet: the path stays as the first place it may be at. */
+  get?: string;
   what: "data file" | "model" | "tokenizer" | "adapter" | "reward file" | "library";
 }
 
@@ -34,8 +44,14 @@ function pathFields(recipe: Partial<RecipeInput>): PathField[] {
   for (const part of ["train", "eval"] as const) {
     const set = data?.[part];
     if (set?.kind !== "file") continue;
-    add(["data", part, "path"], set.path, "data file", (to) => {
-      set.path = to;
+    fields.push({
+      path: ["data", part, "path"],
+      value: set.path,
+      what: "data file",
+      set: (to) => {
+        set.path = to;
+      },
+      ...(set.get === undefined ? {} : { get: set.get }),
     });
   }
   for (const [index, reward] of (rewards ?? []).entries()) {
@@ -55,6 +71,20 @@ function pathFields(recipe: Partial<RecipeInput>): PathField[] {
 /** Replaces paths in `recipe` by absolute ones. Hub ids stay as they are. @returns faults of those that are not there */
 export function resolvePaths(recipe: Partial<RecipeInput>, tree: MapNode): Fault[] {
   const faults: Fault[] = [];
+  if (recipe.run) {
+    recipe.run.root = expandHome(recipe.run.root);
+    if (recipe.run.root.startsWith("~")) {
+      faults.push({
+        code: "rule",
+        rule: "home",
+        path: ["run", "root"],
+        value: recipe.run.root,
+        origin: originAt(tree, ["run", "root"]),
+        reason: "homes of other users are not looked up, and a folder of that name would be made here",
+        fix: "write the folder's whole path",
+      });
+    }
+  }
   for (const field of pathFields(recipe)) {
     const base = nodeAt(tree, field.path)?.base ?? null;
     const found = findPath(field.value, base);
@@ -70,6 +100,10 @@ export function resolvePaths(recipe: Partial<RecipeInput>, tree: MapNode): Fault
         fix,
       });
     };
+    if (found === null && field.get !== undefined) {
+      field.set(pathCandidates(field.value, base)[0]!);
+      continue;
+    }
     if (found === null) {
       if (field.what === "model" && !looksLikePath(field.value, base)) continue;
       const near = nearestFile(field.value, base);

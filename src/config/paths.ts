@@ -11,9 +11,14 @@ export function displayPath(path: string): string {
   return from === "" || from.startsWith("..") || isAbsolute(from) ? path : from;
 }
 
+/** `~` and `~/...` begin in the user's own folder; everything else stays as it is. */
+export function expandHome(path: string): string {
+  return /^~(\/|$)/.test(path) ? join(homedir(), path.slice(1)) : path;
+}
+
 /** Where a path may be, in the order it is looked for. @param base the config file's folder; null for flags */
 export function pathCandidates(path: string, base: string | null): string[] {
-  if (path === "~" || path.startsWith("~/")) return [join(homedir(), path.slice(1))];
+  if (/^~(\/|$)/.test(path)) return [expandHome(path)];
   if (isAbsolute(path)) return [path];
   // shipped configs name shipped models, and a copy of such a config keeps working
   const shipped = [packageRoot(), join(packageRoot(), "configs")];

@@ -1,7 +1,7 @@
 /** Rules about the model: what may stand together, and what its config.json allows. */
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { algorithmOf } from "../algorithms/kinds.ts";
+import { readRegularFile } from "../lib/regular-file.ts";
 import type { Rule } from "./rules.ts";
 import type { RecipeInput } from "./schema.ts";
 
@@ -22,7 +22,9 @@ function modelFacts(model: RecipeInput["model"]): ModelFacts {
   let config: Readonly<Record<string, unknown>> = model.init ?? {};
   if (model.path !== undefined) {
     try {
-      config = JSON.parse(readFileSync(join(model.path, "config.json"), "utf8")) as typeof config;
+      config = JSON.parse(
+        new TextDecoder().decode(readRegularFile(join(model.path, "config.json"), 16e6)),
+      ) as typeof config;
     } catch {
       // a Hub id, a GGUF file, or a broken file that loading will describe
     }

@@ -4,14 +4,22 @@ import { type AlgorithmOptions, algorithmOf } from "../algorithms/kinds.ts";
 import type { RuleContext, RuleOf } from "../lib/rules.ts";
 import type { Fault, KeyPath } from "./faults.ts";
 import { dataRules } from "./rules-data.ts";
+import { limitRules } from "./rules-limits.ts";
 import { modelPositions, modelRules } from "./rules-model.ts";
+import { shapingRules } from "./rules-shaping.ts";
 import { trainingRules } from "./rules-training.ts";
 import type { RecipeInput } from "./schema.ts";
 import { type MapNode, nodeAt, originAt, toValue } from "./source.ts";
 
 export type Rule = RuleOf<RecipeInput>;
 
-const rules: readonly Rule[] = [...modelRules, ...dataRules, ...trainingRules, algorithmRules];
+const rules: readonly Rule[] = [
+  ...modelRules,
+  ...dataRules,
+  ...trainingRules,
+  ...shapingRules,
+  algorithmRules,
+];
 
 /** What the algorithm itself says. */
 function algorithmRules(recipe: Partial<RecipeInput>, context: RuleContext): void {
@@ -39,13 +47,14 @@ function valueAt(recipe: Partial<RecipeInput>, path: KeyPath): unknown {
 /** @param wrong paths of values that are faulty by themselves */
 export function checkRules(recipe: Partial<RecipeInput>, tree: MapNode, wrong: readonly KeyPath[]): Fault[] {
   const faults: Fault[] = [];
+  let known = wrong;
   const context: RuleContext = {
     written: (path) => nodeAt(tree, parsePath(path)) !== undefined,
     positions: () => (recipe.model === undefined ? null : modelPositions(recipe.model)),
     report(finding) {
       const path = parsePath(finding.path);
       const touched = [path, ...(finding.uses ?? []).map(parsePath)];
-      if (touched.some((each) => wrong.some((bad) => overlap(each, bad)))) return;
+      if (touched.some((each) => known.some((bad) => overlap(each, bad)))) return;
       const { rule, reason, fix } = finding;
       // the user's own spelling where there is one: a path is absolute by now
       const node = nodeAt(tree, path);
@@ -63,6 +72,9 @@ export function checkRules(recipe: Partial<RecipeInput>, tree: MapNode, wrong: r
       });
     },
   };
+  for (const rule of limitRules) rule(recipe, context);
+  // what other rules would compute from a number beyond all bounds is noise
+  known = [...wrong, ...faults.map(({ path }) => path)];
   for (const rule of rules) rule(recipe, context);
   return faults;
 }

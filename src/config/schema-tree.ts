@@ -114,6 +114,13 @@ export function schemaAt(root: JsonSchema, value: unknown, path: KeyPath): JsonS
   return schema;
 }
 
+/** Does a value have to be text, or null where that is allowed? */
+export function isTextOnly(schema: JsonSchema): boolean {
+  const all = variants(schema);
+  if (all.length > 0) return all.every((each) => each.type === "null" || isTextOnly(each));
+  return schema.type === "string";
+}
+
 export function acceptsNull(schema: JsonSchema): boolean {
   return schema.type === "null" || variants(schema).some(acceptsNull);
 }

@@ -1,5 +1,14 @@
 /** YAML text to a tree in which every value knows where it was written. */
-import { type Document, isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument } from "yaml";
+import {
+  type Document,
+  isAlias,
+  isMap,
+  isScalar,
+  isSeq,
+  LineCounter,
+  parseDocument,
+  visit as visitYaml,
+} from "yaml";
 import type { Fault, KeyPath, Origin } from "./faults.ts";
 
 interface Placed {
@@ -29,6 +38,11 @@ export type Node = ScalarNode | ListNode | MapNode;
 const MAX_DEPTH = 32;
 /** Aliases of aliases multiply; no config is this large. */
 const MAX_NODES = 50_000;
+
+/** Tags that say what a plain value is anyway. */
+const PLAIN_TAGS: ReadonlySet<string> = new Set(
+  ["str", "int", "float", "bool", "null", "map", "seq"].map((name) => `tag:yaml.org,2002:${name}`),
+);
 
 interface Placing {
   /** Line of an offset in the text, or the flag. */
@@ -88,29 +102,37 @@ export function originAt(root: Node, path: KeyPath): Origin {
 
 function convert(document: Document, raw: unknown, placing: Placing, faults: Fault[]): Node | null {
   let nodes = 0;
+  const refuse = (origin: Origin, path: KeyPath, reason: string, fix: string): null => {
+    faults.push({ code: "syntax", origin, path, reason, fix });
+    return null;
+  };
   const visit = (yaml: unknown, path: KeyPath, keyOffset: number | null): Node | null => {
     const node = isAlias(yaml) ? yaml.resolve(document) : yaml;
     const offset = keyOffset ?? (yaml as { range?: readonly number[] | null } | null)?.range?.[0] ?? 0;
     const placed: Placed = { origin: placing.at(offset), base: placing.base };
+    if (isAlias(yaml) && node === undefined) {
+      const reason = `no value above is named &${yaml.source}`;
+      return refuse(placed.origin, path, reason, `quote it if it is a text: "*${yaml.source}"`);
+    }
+    const tag = (node as { tag?: string } | null)?.tag;
+    if (tag !== undefined && !PLAIN_TAGS.has(tag)) {
+      const reason = `the YAML tag ${tag.replace("tag:yaml.org,2002:", "!!")} means nothing here`;
+      return refuse(placed.origin, path, reason, "remove the tag, or quote the text");
+    }
     if (path.length > MAX_DEPTH || ++nodes > MAX_NODES) {
-      faults.push({
-        code: "syntax",
-        origin: placed.origin,
-        path: path.slice(0, 4),
-        reason: path.length > MAX_DEPTH ? `it is nested more than ${MAX_DEPTH} deep` : "it is far too large",
-        fix: "look for an alias (*name) that repeats itself",
-      });
-      return null;
+      const reason =
+        path.length > MAX_DEPTH ? `it is nested more than ${MAX_DEPTH} deep` : "it is far too large";
+      return refuse(placed.origin, path.slice(0, 4), reason, "look for an alias (*name) that repeats itself");
     }
     if (isMap(node)) {
       const entries = new Map<string, Node>();
       for (const pair of node.items) {
         const key = isScalar(pair.key) ? String(pair.key.value) : String(pair.key);
-        const child = visit(
-          pair.value,
-          [...path, key],
-          (pair.key as { range?: number[] }).range?.[0] ?? offset,
-        );
+        const keyAt = (pair.key as { range?: number[] }).range?.[0] ?? offset;
+        if (entries.has(key)) {
+          return refuse(placing.at(keyAt), [key], "this key is here twice in one map", "keep one of the two");
+        }
+        const child = visit(pair.value, [...path, key], keyAt);
         if (child === null) return null;
         entries.set(key, child);
       }
@@ -128,6 +150,14 @@ function convert(document: Document, raw: unknown, placing: Placing, faults: Fau
     const value: unknown = isScalar(node) ? node.value : null;
     // what is not text, number or truth (dates, binary) keeps its spelling and fails by type
     const plain = value === null || ["string", "number", "boolean"].includes(typeof value);
+    if (typeof value === "string" && value.includes("\0")) {
+      return refuse(
+        placed.origin,
+        path,
+        "it holds a NUL character, which no text, path or token has",
+        "remove it",
+      );
+    }
     const explicitNull = isScalar(node) && value === null && (node.source ?? "") !== "";
     return {
       type: "scalar",
@@ -141,8 +171,6 @@ function convert(document: Document, raw: unknown, placing: Placing, faults: Fau
 
 function syntaxWords(code: string, message: string): { reason: string; fix: string } {
   switch (code) {
-    case "DUPLICATE_KEY":
-      return { reason: "this key is here twice in one map", fix: "keep one of the two" };
     case "TAB_AS_INDENT":
       return {
         reason: "a tab indents this line; YAML takes only spaces",
@@ -170,12 +198,6 @@ function syntaxWords(code: string, message: string): { reason: string; fix: stri
   }
 }
 
-/** The key that a duplicate-key error is about. */
-function keyOnLine(text: string, line: number): KeyPath {
-  const found = /^[\s-]*["']?([\w.-]+)["']?\s*:/.exec(text.split("\n")[line - 1] ?? "");
-  return found ? [found[1]!] : [];
-}
-
 /**
  * @param file how the file is named in messages
  * @param base folder that relative paths in it start from
@@ -183,12 +205,17 @@ function keyOnLine(text: string, line: number): KeyPath {
  */
 export function parseSource(text: string, file: string, base: string, faults: Fault[]): MapNode | null {
   const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, logLevel: "error" });
+  const document = parseDocument(text, {
+    lineCounter: lines,
+    prettyErrors: false,
+    logLevel: "error",
+    // the package compares each key with all before it; ours are found in convert
+    uniqueKeys: false,
+  });
   const at = (offset: number): Origin => ({ file, line: lines.linePos(offset).line || 1 });
   for (const problem of [...document.errors, ...document.warnings]) {
-    const origin = at(problem.pos[0]) as { file: string; line: number };
-    const path = problem.code === "DUPLICATE_KEY" ? keyOnLine(text, origin.line) : [];
-    faults.push({ code: "syntax", origin, path, ...syntaxWords(problem.code, problem.message) });
+    const origin = at(problem.pos[0]);
+    faults.push({ code: "syntax", origin, path: [], ...syntaxWords(problem.code, problem.message) });
   }
   if (document.errors.length > 0 || document.warnings.length > 0) return null;
   const start: Origin = { file, line: 1 };
@@ -208,13 +235,38 @@ export function parseSource(text: string, file: string, base: string, faults: Fa
   return tree;
 }
 
-/** The value of a flag, read as YAML. @throws Error with YAML's words when it is not */
+/**
+ * The value of a flag, read as YAML. Nobody writes a comment on a command line: a text with ` #` in it is taken whole.
+ * @throws Error with what is wrong with it
+ */
 export function parseFlagValue(text: string, flag: string): Node {
-  const document = parseDocument(text, { prettyErrors: false, logLevel: "silent" });
+  const document = parseDocument(text, { prettyErrors: false, logLevel: "silent", uniqueKeys: false });
   const problem = document.errors[0] ?? document.warnings[0];
-  if (problem) throw new Error(problem.message.replace(/\.$/, ""));
+  if (problem) throw new Error(`it is not YAML: ${problem.message.replace(/\.$/, "")}`);
+  const placed: Placed = { origin: { flag }, base: null };
+  const { contents } = document;
+  if (hasComment(document)) {
+    if (contents === null || (isScalar(contents) && contents.type === "PLAIN")) return flagText(text, flag);
+    throw new Error("what follows # would be cut off as a comment");
+  }
   const faults: Fault[] = [];
-  const node = convert(document, document.contents, { at: () => ({ flag }), base: null }, faults);
-  if (node === null) throw new Error("it is nested too deep");
+  const node = convert(document, contents, { at: () => placed.origin, base: null }, faults);
+  if (node === null)
+    throw new Error(faults[0] && "reason" in faults[0] ? faults[0].reason : "it cannot be read");
   return node;
+}
+
+/** A flag's value as text, whatever YAML would make of it. */
+export function flagText(text: string, flag: string): ScalarNode {
+  return { type: "scalar", value: text.trim(), origin: { flag }, base: null };
+}
+
+function hasComment(document: Document): boolean {
+  let found = Boolean(document.comment ?? document.commentBefore);
+  visitYaml(document, {
+    Node: (_key, node) => {
+      found ||= Boolean(node.comment ?? node.commentBefore);
+    },
+  });
+  return found;
 }

@@ -1,5 +1,17 @@
 import { z } from "zod";
 
+/** Runs of one seed are the same run, and would share a folder. */
+export function differentSeeds(seeds: readonly number[], context: z.RefinementCtx): void {
+  for (const [index, seed] of seeds.entries()) {
+    if (seeds.indexOf(seed) === index) continue;
+    const message = "it stands there already, and the same seed gives the same run; remove it";
+    context.addIssue({ code: "custom", path: [index], message });
+  }
+}
+
+/** More are a mistake in the grid: each is a process, a folder and a row. */
+const MOST_TRIALS = 1000;
+
 const settings = z.record(z.string(), z.unknown());
 
 /** What `rlpt sweep` runs. Training and evaluation of the file itself pay it no attention. */
@@ -28,6 +40,7 @@ export const sweepOptions = z
     seeds: z
       .array(z.int().min(0))
       .min(1)
+      .superRefine(differentSeeds)
       .optional()
       .describe("every trial runs with each; the config's seed when absent"),
     concurrency: z
@@ -40,7 +53,15 @@ export const sweepOptions = z
       .default("accuracy")
       .describe("column of eval.csv that the trials are compared by, against the share that thinks"),
   })
-  .superRefine(({ points, grid }, context) => {
+  .superRefine(({ points, grid, seeds }, context) => {
+    const inGrid = Object.values(grid).reduce((product, values) => product * values.length, 1);
+    const trials = (points.length + (Object.keys(grid).length === 0 ? 0 : inGrid)) * (seeds?.length ?? 1);
+    if (trials > MOST_TRIALS)
+      context.addIssue({
+        code: "custom",
+        path: ["grid"],
+        message: `it makes ${trials.toLocaleString("en")} trials, and at most ${MOST_TRIALS.toLocaleString("en")} run; give fewer values, or points`,
+      });
     if (points.length === 0 && Object.keys(grid).length === 0)
       context.addIssue({ code: "custom", message: "nothing to run; give points or grid" });
     const names = points.map(({ name }) => name);

@@ -1,8 +1,8 @@
 /** Prompts from files: a row of JSONL, JSON or CSV becomes a Prompt by templates. */
 import { createHash } from "node:crypto";
-import { readFile } from "node:fs/promises";
 import { extname, resolve } from "node:path";
-import { DataError, describeSystemError } from "../lib/errors.ts";
+import { DataError } from "../lib/errors.ts";
+import { FileReadError, readRegularFile } from "../lib/regular-file.ts";
 import { createRng } from "../lib/rng.ts";
 import type { ChatMessage, Prompt } from "../types.ts";
 import { type AnswerPattern, compileAnswerPattern } from "./answer-pattern.ts";
@@ -20,6 +20,18 @@ export interface FileDataset {
   skipped: { line: number; reason: string }[];
   /** Of the file, hexadecimal. */
   sha256: string;
+}
+
+/** Rows that do not fit, each with its line and reason. */
+export class RowFaultsError extends DataError {
+  readonly faults: FileDataset["skipped"];
+  /** Rows of the file. */
+  readonly rows: number;
+  constructor(path: string, faults: FileDataset["skipped"], rows: number) {
+    super(faultList(path, faults, rows));
+    this.faults = faults;
+    this.rows = rows;
+  }
 }
 
 /** At most this many faults are listed. */
@@ -201,9 +213,13 @@ export async function readFileDataset(
   const format = options.format ?? tableFormat(options.path);
   let bytes: Uint8Array;
   try {
-    bytes = await readFile(path);
+    bytes = readRegularFile(path);
   } catch (error) {
-    throw new DataError(`${path}: cannot read the dataset: ${describeSystemError(error)}.`, { cause: error });
+    if (!(error instanceof FileReadError)) throw error;
+    throw new DataError(`${path}: cannot read the dataset: ${error.message}.`, { cause: error });
+  }
+  if ((bytes[0] === 0xff && bytes[1] === 0xfe) || (bytes[0] === 0xfe && bytes[1] === 0xff)) {
+    throw new DataError(`${path}: the dataset is UTF-16 text. Convert the file to UTF-8.`);
   }
   const pattern = options.answer_pattern === undefined ? null : compileAnswerPattern(options.answer_pattern);
   const all: Prompt[] = [];
@@ -231,7 +247,7 @@ export async function readFileDataset(
     }
   }
   if (skipped.length > 0 && (options.on_bad_row === "error" || all.length === 0))
-    throw new DataError(faultList(path, skipped, rows));
+    throw new RowFaultsError(path, skipped, rows);
   const { split } = options;
   const part =
     split === undefined

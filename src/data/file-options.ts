@@ -92,6 +92,17 @@ export const fileOptions = z
       .enum(["error", "skip"])
       .default("error")
       .describe("a row that does not fit stops the run, or is counted and left out"),
+    on_long: z
+      .enum(["error", "skip", "truncate"])
+      .optional()
+      .describe(
+        "a row with more tokens than the model or the limits take: error, as when absent, names its line before the run; skip leaves it out; truncate cuts the beginning of its text off",
+      ),
+    get: z
+      .string()
+      .min(1)
+      .optional()
+      .describe("how to get the file, said where it is not there yet; a config with it is valid before"),
   })
   .superRefine((options, context) => {
     if (options.system !== undefined && !options.chat)

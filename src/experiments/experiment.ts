@@ -1,13 +1,10 @@
 /** Experiments: arms x seeds of training runs over one config, some of which train on data another arm selected. */
-import { readFileSync } from "node:fs";
-import { dirname, resolve } from "node:path";
-import { parse } from "yaml";
 import { z } from "zod";
-import { loadRecipe } from "../config/load.ts";
-import { findPath } from "../config/paths.ts";
 import { folderName as name, type SelectOptions, selectOptions } from "../config/select-options.ts";
+import { differentSeeds } from "../config/sweep-options.ts";
 import { type DatasetOptions, datasetKindOf } from "../data/dataset-options.ts";
-import { ConfigError, describeSystemError } from "../lib/errors.ts";
+import { evaluationMetrics } from "../run/logs-options.ts";
+import { type ArmsFile, armsFault, holdsKey, readArmsFile } from "./arms-file.ts";
 
 const settings = z
   .record(z.string(), z.unknown())
@@ -25,10 +22,21 @@ const armOptions = z.strictObject({
 export const experimentOptions = z.strictObject({
   experiment: name.describe("name of the results' folder"),
   config: z.string().min(1).describe("what every arm builds on, relative to this file"),
-  seeds: z.array(z.int().min(0)).min(1).default([1, 2, 3]).describe("every arm runs with each"),
+  seeds: z
+    .array(z.int().min(0))
+    .min(1)
+    .superRefine(differentSeeds)
+    .default([1, 2, 3])
+    .describe("every arm runs with each"),
   set: settings.describe("for all arms, beneath their own"),
-  arms: z.record(name, armOptions).refine((arms) => Object.keys(arms).length > 0, { message: "name an arm" }),
-  metric: z.string().min(1).default("accuracy").describe("column of eval.csv, of the last evaluation"),
+  arms: z
+    .record(name, armOptions)
+    .refine((arms) => Object.keys(arms).length > 0, { message: "name an arm" })
+    .describe("what runs side by side, by name"),
+  metric: z
+    .enum(evaluationMetrics)
+    .default("accuracy")
+    .describe("column of eval.csv, of the last evaluation"),
   slice: z.string().min(1).default("all").describe("row of eval.csv"),
   compare: z
     .array(z.tuple([name, name]))
@@ -57,41 +65,19 @@ export interface Experiment {
 }
 
 /** Is this YAML file an experiment, rather than a recipe? */
-export function isExperiment(path: string): boolean {
-  try {
-    const value: unknown = parse(readFileSync(path, "utf8"));
-    return typeof value === "object" && value !== null && "experiment" in value;
-  } catch {
-    return false;
-  }
-}
+export const isExperiment = (path: string): boolean => holdsKey(path, "experiment");
 
-/** @throws ConfigError with every fault of the file, and of each arm's recipe */
+/** @throws ConfigFaultsError with every fault of the file, and of each arm's recipe */
 export function loadExperiment(
   path: string,
   overrides: { seeds?: number[]; set?: string[] } = {},
 ): Experiment {
-  let value: unknown;
-  try {
-    value = parse(readFileSync(path, "utf8"));
-  } catch (error) {
-    const reason =
-      (error as NodeJS.ErrnoException).code === undefined
-        ? (error as Error).message
-        : describeSystemError(error);
-    throw new ConfigError(`${path}: cannot be read: ${reason}.`, { cause: error });
-  }
-  const parsed = experimentOptions.safeParse(value);
-  if (!parsed.success) {
-    const faults = parsed.error.issues.map(
-      ({ path: at, message }) => `${path}: ${at.join(".") || "file"}: ${message}`,
-    );
-    throw new ConfigError(faults.join("\n"));
-  }
-  const options = { ...parsed.data, seeds: overrides.seeds ?? parsed.data.seeds };
-  const config = findPath(options.config, dirname(resolve(path)));
-  if (config === null) throw new ConfigError(`${path}: config: ${options.config} does not exist beside it.`);
-  const order = orderArms(path, options);
+  const file = readArmsFile(path, experimentOptions);
+  const { tree, faults } = file;
+  const options = { ...file.options, seeds: overrides.seeds ?? file.options.seeds };
+  const config = file.findConfig(options.config, ["config"]);
+  const order = orderArms(options, file);
+  file.stopOnFaults();
   const runs = options.seeds.flatMap((seed) =>
     order.flatMap((arm) => {
       const { draws, select, set } = options.arms[arm]!;
@@ -108,8 +94,15 @@ export function loadExperiment(
       });
     }),
   );
-  for (const run of runs.slice(0, order.length)) loadRecipe(config, { set: run.set, seed: run.seed });
-  return { options, config, runs };
+  // each arm with its first seed and draw: others differ in these numbers only
+  for (const arm of order) {
+    const { set, seed } = runs.find((run) => run.arm === arm)!;
+    const recipe = file.loadArm(arm, config!, { set, seed });
+    if (recipe !== null && (recipe.data.eval === undefined || recipe.eval === undefined))
+      faults.push(armsFault(tree, ["arms", arm], "its recipe evaluates nothing", "add data.eval to its set"));
+  }
+  file.stopOnFaults();
+  return { options, config: config!, runs };
 }
 
 /**
@@ -128,35 +121,39 @@ export function filledSettings(
   return Object.entries(set).map(([key, value]) => `${key}=${fill(JSON.stringify(value))}`);
 }
 
-function orderArms(path: string, { arms, compare }: ExperimentOptions): string[] {
-  const known = Object.keys(arms);
-  const check = (arm: string, at: string): void => {
-    if (!known.includes(arm))
-      throw new ConfigError(`${path}: ${at}: there is no arm ${arm}; there are ${known.join(", ")}.`);
-  };
-  compare.forEach(([first, second], i) => {
-    check(first, `compare.${i}`);
-    check(second, `compare.${i}`);
+/** Arms in an order in which every arm comes after the one it selects from. Faults are added to the file's. */
+function orderArms({ arms, compare }: ExperimentOptions, file: ArmsFile<ExperimentOptions>): string[] {
+  const { tree, faults } = file;
+  compare.forEach((pair, i) => {
+    for (const [k, arm] of pair.entries()) file.knownArm(arms, arm, ["compare", i, k]);
   });
   const done: string[] = [];
   const visit = (arm: string, above: readonly string[]): void => {
     if (done.includes(arm)) return;
-    if (above.includes(arm)) {
-      throw new ConfigError(`${path}: arms wait for each other: ${[...above, arm].join(" -> ")}.`);
-    }
     const from = arms[arm]!.select?.from;
-    if (from !== undefined) {
-      check(from, `arms.${arm}.select.from`);
-      if (arms[from]!.draws !== 1) {
-        throw new ConfigError(
-          `${path}: arms.${arm}.select.from: ${from} has ${arms[from]!.draws} draws; select from an arm with one.`,
+    const at = ["arms", arm, "select", "from"];
+    if (from !== undefined && file.knownArm(arms, from, at)) {
+      const chain = [...above, arm, from];
+      if ([...above, arm].includes(from)) {
+        faults.push(
+          armsFault(
+            tree,
+            at,
+            `arms wait for each other: ${chain.join(" -> ")}`,
+            "select from an arm that trains on its own data",
+          ),
         );
+      } else {
+        if (arms[from]!.draws !== 1)
+          faults.push(
+            armsFault(tree, at, `${from} has ${arms[from]!.draws} draws`, "select from an arm with one"),
+          );
+        visit(from, [...above, arm]);
       }
-      visit(from, [...above, arm]);
     }
-    done.push(arm);
+    if (!done.includes(arm)) done.push(arm);
   };
-  for (const arm of known) visit(arm, []);
+  for (const arm of Object.keys(arms)) visit(arm, []);
   return done;
 }
 

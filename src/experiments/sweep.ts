@@ -2,8 +2,7 @@
 import { existsSync, mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { stringify } from "csv-stringify/sync";
-import { type LoadOptions, loadRecipe } from "../config/load.ts";
-import { layTrials, type Trial } from "../config/sweep-options.ts";
+import type { LoadOptions } from "../config/load.ts";
 import { ConfigError, InterruptedError, RlptError } from "../lib/errors.ts";
 import { writeFileAtomic } from "../lib/files.ts";
 import {
@@ -17,10 +16,11 @@ import {
 import { type ComparedRow, compare, paretoRecords, readTrial, type SweepRow } from "../report/sweep-table.ts";
 import { isRunDirectory } from "../run/run-directory.ts";
 import type { Children } from "../terminal/children.ts";
+import { type PlacedTrial, placeTrials } from "./trials.ts";
 
 export interface SweepRequest {
   config: string;
-  /** As given to --set; they hold in every trial, beneath what the trial sets. */
+  /** As given to --set; they hold in every trial, over what the trial sets. */
   set: readonly string[];
   backend?: string;
   /** Trials at a time; the config's, else one for each core. */
@@ -30,6 +30,8 @@ export interface SweepRequest {
   note: (text: string) => void;
   /** Where the trials are shown while they go on. */
   children?: Children;
+  /** Looks at the files of all trials before one starts. */
+  check?: (runs: readonly { config: string; options: LoadOptions }[]) => Promise<void>;
 }
 
 export interface SweepResult {
@@ -37,50 +39,35 @@ export interface SweepResult {
   rows: ComparedRow[];
 }
 
-interface Placed {
-  trial: Trial;
-  name: string;
+interface Placed extends PlacedTrial {
   runDir: string;
   log: string;
-  options: LoadOptions;
 }
 
 /** @throws ConfigError before anything starts, when one trial's config is wrong */
 export async function sweep(request: SweepRequest): Promise<SweepResult> {
   const { config, note } = request;
-  const base = loadRecipe(config, loadOptions(request, []));
-  if (base.sweep === null) {
-    throw new ConfigError(
-      `${config}: there is no sweep section to say what varies; add one, such as sweep: {grid: {optimizer.lr: [1e-4, 3e-4]}}`,
-    );
-  }
+  const { base, sweep: options, trials } = placeTrials(config, loadOptions(request));
   if (base.recipe.data.eval === undefined)
     throw new ConfigError(`${config}: trials are compared by an evaluation; add data.eval`);
   const out = request.out ?? join(base.recipe.run.root, `sweep-${base.recipe.run.name}`);
 
-  // 1. every trial's recipe is checked before the first starts
-  const placed = layTrials(base.sweep, base.recipe.seed).map((trial): Placed => {
-    const name = `${trial.point}-s${trial.seed}`;
-    const set = Object.entries(trial.set).map(([key, value]) => `${key}=${JSON.stringify(value)}`);
-    const options = { ...loadOptions(request, set), seed: trial.seed };
-    try {
-      loadRecipe(config, options);
-    } catch (error) {
-      throw new ConfigError(`trial ${trial.point}: ${(error as Error).message}`, { cause: error });
-    }
-    return { trial, name, runDir: join(out, name), log: join(out, `${name}.log`), options };
-  });
+  // 1. every trial's recipe and files are checked before the first starts
+  const placed = trials.map(
+    (one): Placed => ({ ...one, runDir: join(out, one.name), log: join(out, `${one.name}.log`) }),
+  );
+  await request.check?.(trials.map((one) => ({ config, options: one.options })));
 
   // 2. what is done is left alone, what was begun is taken up
   mkdirSync(out, { recursive: true });
   const jobs: Job[] = [];
-  for (const { name, runDir, log, options } of placed) {
+  for (const { name, runDir, log, options: load } of placed) {
     // killed before it wrote its recipe: nothing in it yet
     if (existsSync(runDir) && !isRunDirectory(runDir)) rmSync(runDir, { recursive: true });
-    const args = await trainingArguments(runDir, config, options);
+    const args = await trainingArguments(runDir, config, load);
     if (args !== null) jobs.push({ name, args, log });
   }
-  const concurrency = request.concurrency ?? base.sweep.concurrency ?? defaultConcurrency();
+  const concurrency = request.concurrency ?? options.concurrency ?? defaultConcurrency();
   note(
     `sweep of ${placed.length} trials, ${placed.length - jobs.length} done already, ${Math.min(concurrency, jobs.length)} at a time, in ${out}`,
   );
@@ -102,7 +89,7 @@ export async function sweep(request: SweepRequest): Promise<SweepResult> {
   // 4. the table of all that is finished, whatever failed
   const unfinished = new Set(results.filter(({ status }) => status !== 0).map(({ name }) => name));
   const finished = placed.filter(({ name }) => !unfinished.has(name));
-  const rows = compare(finished.flatMap((one) => trialRows(one, base.sweep!.score)));
+  const rows = compare(finished.flatMap((one) => trialRows(one, options.score)));
   if (rows.length > 0) {
     writeFileAtomic(join(out, "pareto.csv"), stringify(paretoRecords(rows), { header: true }));
   }
@@ -124,8 +111,8 @@ export async function sweep(request: SweepRequest): Promise<SweepResult> {
   return { out, rows };
 }
 
-function loadOptions({ set, backend }: SweepRequest, more: readonly string[]): LoadOptions {
-  return { set: [...set, ...more], ...(backend === undefined ? {} : { backend }) };
+function loadOptions({ set, backend }: SweepRequest): LoadOptions {
+  return { set, ...(backend === undefined ? {} : { backend }) };
 }
 
 function trialRows({ trial, runDir }: Placed, score: string): SweepRow[] {

@@ -81,7 +81,12 @@ const patterns = metricDefinitions
   .filter(({ name }) => name.includes("{"))
   .map((definition) => ({
     definition,
-    pattern: new RegExp(`^${escapePattern(definition.name).replace(/\{\w+\}/g, "[^/{}]+")}$`),
+    pattern: new RegExp(
+      `^${escapePattern(definition.name)
+        .replace("{slice}", ".+")
+        .replace(/\{\w+\}/g, "[^/{}]+")}$`,
+      "s",
+    ),
   }));
 const byName = new Map(metricDefinitions.map((definition) => [definition.name, definition]));
 
@@ -90,9 +95,11 @@ const byName = new Map(metricDefinitions.map((definition) => [definition.name, d
  * @throws RlptError naming the nearest metric when there is none
  */
 export function metricDefinition(name: string): MetricDefinition {
-  const found = name.includes("{")
+  // a slice is a value of the user's data, and may hold a slash or braces
+  const found = name.startsWith("slice/{slice}")
     ? undefined
-    : (byName.get(name) ?? patterns.find(({ pattern }) => pattern.test(name))?.definition);
+    : ((name.includes("{") ? undefined : byName.get(name)) ??
+      patterns.find(({ pattern }) => pattern.test(name))?.definition);
   if (found !== undefined) return found;
   const nearest = closest(
     name,

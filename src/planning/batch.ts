@@ -1,8 +1,7 @@
 /** Plans of several runs: a sweep's trials, an experiment's arms. Runs of the same shapes share one probe. */
 import { type LoadOptions, loadRecipe, type RecipeStage } from "../config/load.ts";
-import { layTrials } from "../config/sweep-options.ts";
 import { loadExperiment } from "../experiments/experiment.ts";
-import { ConfigError } from "../lib/errors.ts";
+import { placeTrials } from "../experiments/trials.ts";
 import { defaultConcurrency } from "../processes/pool.ts";
 import { estimate } from "./estimate.ts";
 import { type CostSource, freeDisk, probeInChild } from "./plan.ts";
@@ -24,16 +23,8 @@ export interface BatchOptions {
 
 /** The trials of a config's sweep section. @throws ConfigError where it has none */
 export function planSweep(config: string, options: LoadOptions, batch: BatchOptions): Promise<BatchPlan> {
-  const { sweep, recipe } = loadRecipe(config, options);
-  if (sweep === null) throw new ConfigError(`${config}: there is no sweep section`);
-  const runs = layTrials(sweep, recipe.seed).map((trial): Planned => {
-    const set = Object.entries(trial.set).map(([key, value]) => `${key}=${JSON.stringify(value)}`);
-    return {
-      name: `${trial.point}-s${trial.seed}`,
-      wave: 0,
-      options: { ...options, set: [...(options.set ?? []), ...set], seed: trial.seed },
-    };
-  });
+  const { sweep, trials } = placeTrials(config, options);
+  const runs = trials.map(({ name, options: load }): Planned => ({ name, wave: 0, options: load }));
   return planBatch(config, config, runs, {
     ...batch,
     concurrency: batch.concurrency ?? sweep.concurrency ?? defaultConcurrency(),

@@ -13,37 +13,11 @@ import {
   openCsvLog,
   readCells,
 } from "./append-log.ts";
+import { evaluationColumns } from "./logs-options.ts";
 import { openMetricsLog } from "./metrics.ts";
 import type { SampleRecord } from "./samples.ts";
 
-export const evaluationColumns = [
-  "step",
-  "stage",
-  "dataset",
-  "slice",
-  "prompts",
-  "completions",
-  "correct",
-  "accuracy",
-  "accuracy_low",
-  "accuracy_high",
-  "interval",
-  "k",
-  "pass_at_k",
-  "maj_at_k",
-  "reward_mean",
-  "tokens_mean",
-  "thinking",
-  "trigger_precision",
-  "trigger_recall",
-  "trigger_f1",
-  "contradiction",
-  "contradiction_thought",
-  "contradiction_answer",
-  "truncated",
-  "unparsed",
-  "error",
-] as const;
+export { evaluationColumns };
 
 /** A row of eval.csv; what an evaluation does not measure stays blank. */
 export type EvaluationRow = {

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { evaluationMetrics } from "./logs-options.ts";
 
 /** What is kept of a run, and how often. */
 export const runOptions = z.strictObject({
@@ -27,7 +28,7 @@ export const runOptions = z.strictObject({
     ),
   keep_best: z
     .strictObject({
-      metric: z.string().min(1).default("accuracy").describe("which evaluation metric decides"),
+      metric: z.enum(evaluationMetrics).default("accuracy").describe("which evaluation metric decides"),
       mode: z.enum(["max", "min"]).default("max").describe("whether more or less of it is better"),
     })
     .nullable()

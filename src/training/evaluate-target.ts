@@ -3,12 +3,12 @@
 import { stringify } from "csv-stringify/sync";
 import type { Evaluation } from "../algorithms/evaluate.ts";
 import { promptRows } from "../algorithms/stage.ts";
-import { openSource } from "../data/source.ts";
 import { ConfigError } from "../lib/errors.ts";
 import { writeFileAtomic } from "../lib/files.ts";
 import { evaluationColumns, evaluationPromptColumns } from "../run/logs.ts";
 import { sampleRecord } from "../run/samples.ts";
 import * as parts from "./assemble.ts";
+import { openStageSource } from "./stage-data.ts";
 import { resolveTarget, type Target } from "./target.ts";
 
 export async function evaluateTarget(
@@ -29,7 +29,8 @@ export async function evaluateTarget(
   note(`backend ${backend.kind}: ${backend.description}`);
   const policy = parts.assemblePolicy(recipe, files, { trainable: false, reference: false });
   files.weights.close();
-  const source = await openSource(recipe.data.eval, recipe.seed, "eval", note);
+  const positions = recipe.model.max_positions ?? policy.config.maxPositions;
+  const source = await openStageSource(recipe, "eval", files.tokenizer, positions, note);
   const score = await parts.assembleScorer(recipe);
   try {
     const evaluation = await parts.runEvaluation(recipe, recipe.eval, { policy, files, source, score });

@@ -8,7 +8,6 @@ import type { Slots } from "../algorithms/slots.ts";
 import type { Stage, StageResult, StageSettings } from "../algorithms/stage.ts";
 import type { RecipeStage } from "../config/load.ts";
 import type { Recipe } from "../config/schema.ts";
-import { openSource } from "../data/source.ts";
 import { CheckpointError, InterruptedError } from "../lib/errors.ts";
 import { type AdamW, createAdamW } from "../optim/adamw.ts";
 import type { ModelFiles, TrainablePolicy, Trainee } from "../policy/interfaces.ts";
@@ -19,6 +18,7 @@ import type { OpenRun } from "../run/run-directory.ts";
 import type { UsageMeter } from "../run/usage.ts";
 import * as parts from "./assemble.ts";
 import { fitting, modelFiles, slotFiles, type TrainingState } from "./checkpoint-contents.ts";
+import { openStageSource } from "./stage-data.ts";
 
 /** For callers that want a part of a run, or to look into it: plans and replays. */
 export interface Steering {
@@ -92,7 +92,7 @@ export async function runStage(
       keepReference(session, recipe);
       return observed(newOptimizer(policy, "moments"), steering);
     });
-    const train = await openSource(recipe.data.train, recipe.seed, "train", progress.note);
+    const train = await openData(session, recipe, "train");
     const evaluate = await openEvaluation(session, recipe, score);
     const alarms = recipe.run.alarms ? slots.cell("alarms", newAlarmHistory(), "run") : null;
     if (alarms !== null && resumed === null) {
@@ -196,6 +196,11 @@ function keepReference({ policy, slots }: Session, { algorithm }: Recipe): void 
   if (!restored) policy.freezeReference();
 }
 
+function openData({ policy, files, progress }: Session, recipe: Recipe, part: "train" | "eval") {
+  const positions = recipe.model.max_positions ?? policy.config.maxPositions;
+  return openStageSource(recipe, part, files.tokenizer, positions, progress.note);
+}
+
 /** Evaluates the policy on the recipe's data; null where it has none. */
 async function openEvaluation(
   session: Session,
@@ -205,7 +210,7 @@ async function openEvaluation(
   const { files, policy, usage, steering, progress } = session;
   const { data, eval: options } = recipe;
   if (data.eval === undefined || options === undefined) return null;
-  const source = await openSource(data.eval, recipe.seed, "eval", progress.note);
+  const source = await openData(session, recipe, "eval");
   const evaluated = steering.watch?.(policy) ?? policy;
   const first = firstEvaluation(session.slots);
   return () =>

@@ -196,11 +196,14 @@ compare: [[selected, random], [selected, full]]
 
   it("names what is wrong with its file", () => {
     const wrong: [string, string][] = [
-      ["arms: { a: {} }", "experiment: "],
-      ["experiment: x\nconfig: none.yaml\narms: { a: {} }", "config: none.yaml does not exist"],
+      ["arms: { a: {} }", "wrong.yaml:1  experiment is missing: "],
+      [
+        "experiment: x\nconfig: none.yaml\narms: { a: {} }",
+        'wrong.yaml:2  config = "none.yaml": this file does not exist;',
+      ],
       [
         "experiment: x\nconfig: tiny.yaml\narms: { a: { select: { from: b, top: 0.5 } } }",
-        "there is no arm b; there are a",
+        'wrong.yaml:3  arms.a.select.from = "b": there is no such arm; there are a.',
       ],
       [
         "experiment: x\nconfig: tiny.yaml\narms: { a: { select: { from: a, top: 0.5 } } }",
@@ -213,8 +216,16 @@ compare: [[selected, random], [selected, full]]
       ["experiment: x\nconfig: tiny.yaml\narms: { a: { set: { optimizer.rate: 1 } } }", "optimizer.rate"],
       [
         "experiment: x\nconfig: tiny.yaml\narms: { a: {} }\ncompare: [[a, c]]",
-        "compare.0: there is no arm c",
+        'wrong.yaml:4  compare.0.1 = "c": there is no such arm; there are a.',
       ],
+      // draws on an earlier arm leave no later one unchecked, and all faults are said at once
+      [
+        "experiment: x\nconfig: tiny.yaml\narms:\n  a: { draws: 3 }\n  b: { set: { optimizer.lrr: 1 } }",
+        "wrong.yaml:5  arms.b: its recipe is wrong; correct its set, or the config:\n  --set optimizer.lrr=1",
+      ],
+      ["experiment: x\nconfig: tiny.yaml\nseeds: [1, 1]\narms: { a: {} }", "wrong.yaml:3  seeds.1 = 1: "],
+      ["experiment: x\nconfig: tiny.yaml\narms: { a: { draw: 2 } }", "did you mean draws?"],
+      ["experiment: x\nconfig: tiny.yaml\narms: { a: {} }\nmetric: acuracy", "did you mean accuracy?"],
     ];
     for (const [text, message] of wrong) {
       expect(() => loadExperiment(space.write("wrong.yaml", text)), text).toThrow(message);

@@ -2,8 +2,10 @@ import { cpSync, existsSync, readFileSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { parse } from "csv-parse/sync";
 import { afterAll, describe, expect, it } from "vitest";
+import { loadRecipe } from "../../src/config/load.ts";
 import { layTrials, sweepOptions } from "../../src/config/sweep-options.ts";
 import { sweep } from "../../src/experiments/sweep.ts";
+import { placeTrials } from "../../src/experiments/trials.ts";
 import { compare, type SweepRow } from "../../src/report/sweep-table.ts";
 import { checkpointBytes, rowsWithoutTime, runTraining, tinyModel, workspace } from "../helpers/tiny-run.ts";
 
@@ -109,7 +111,7 @@ describe("rlpt sweep", () => {
     const bad = space.write("bad.yaml", tiny.replace("rewards.1.weight: -3", "rewards.1.wieght: -3"));
     const target = space.path("never");
     await expect(sweep({ config: bad, set: [], out: target, note: () => {} })).rejects.toThrow(
-      /trial more: [\s\S]*did you mean weight/,
+      /bad\.yaml:\d+ {2}sweep: trial more is wrong; [\s\S]*did you mean weight/,
     );
     expect(existsSync(target)).toBe(false);
     const none = space.write("none.yaml", tiny.slice(0, tiny.indexOf("sweep:")));
@@ -117,6 +119,13 @@ describe("rlpt sweep", () => {
       /there is no sweep section/,
     );
   });
+});
+
+it("a flag holds over what a trial sets, and trials that it makes equal are refused", () => {
+  const config = space.write("flags.yaml", tiny);
+  const { trials } = placeTrials(config, { set: ["steps=2"] });
+  for (const { options } of trials) expect(loadRecipe(config, options).recipe.steps).toBe(2);
+  expect(() => placeTrials(config, { set: ["rewards.2.weight=-2"] })).toThrow("are one and the same");
 });
 
 describe("trials and their table", () => {

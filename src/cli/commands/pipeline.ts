@@ -34,6 +34,9 @@ export function register(program: Command): void {
         );
         return;
       }
+      const { checkBefore } = await import("../check-files.ts");
+      const { config, runs } = experiment;
+      await checkBefore(printNote)(runs.map(({ set, seed }) => ({ config, options: { set, seed } })));
       const { runExperiment } = await import("../../experiments/pipeline.ts");
       const { withChildren } = await import("../children.ts");
       const result = await withChildren(flags.json === true, async (shown) =>

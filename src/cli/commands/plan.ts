@@ -63,6 +63,10 @@ export function register(program: Command): void {
       }
       const { isRunDirectory } = await import("../../run/run-directory.ts");
       if (isRunDirectory(target)) return showAccuracy(target, json);
+      const { checkRuns } = await import("../check-files.ts");
+      const { plannedRuns } = await import("../planned-runs.ts");
+      for (const text of await checkRuns(plannedRuns(target, options), { fetch: true, weights: true }))
+        printNote(text);
       const { isExperiment } = await import("../../experiments/experiment.ts");
       const { planExperiment, planSweep } = await import("../../planning/batch.ts");
       const { renderBatch, renderPlan } = await import("../../planning/render.ts");

@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import type { Claim } from "../../experiments/claim.ts";
 import { ConfigError, RlptError } from "../../lib/errors.ts";
-import { colours, print, printJson, table } from "../../terminal/terminal.ts";
+import { colours, print, printJson, printNote, table } from "../../terminal/terminal.ts";
 import { collect, concurrency, type ManyRunsFlags, seedList } from "../flags.ts";
 
 interface ReproduceFlags extends ManyRunsFlags {
@@ -100,6 +100,9 @@ async function run(claims: readonly Claim[], flags: ReproduceFlags): Promise<voi
   const { reproduce } = await import("../../experiments/reproduce.ts");
   const { exitStatus } = await import("../../report/verdict.ts");
   const { withChildren } = await import("../children.ts");
+  const { claimRuns } = await import("../../experiments/claim.ts");
+  const { checkBefore } = await import("../check-files.ts");
+  await checkBefore(printNote)(claims.flatMap(claimRuns));
   const { reproductions, failed } = await withChildren(flags.json === true, async (shown) =>
     reproduce(claims, { root: flags.root, concurrency: await concurrency(flags.jobs), ...shown }),
   );

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import type { ComparedRow } from "../../report/sweep-table.ts";
-import { colours, print, printJson, table } from "../../terminal/terminal.ts";
+import { colours, print, printJson, printNote, table } from "../../terminal/terminal.ts";
 import { collect, wholeNumber } from "../flags.ts";
 
 interface SweepFlags {
@@ -25,9 +25,11 @@ export function register(program: Command): void {
     .option("--json", "machine-readable output")
     .action(async (config: string, flags: SweepFlags) => {
       const { sweep } = await import("../../experiments/sweep.ts");
+      const { checkBefore } = await import("../check-files.ts");
       const { withChildren } = await import("../children.ts");
       const request = {
         config,
+        check: checkBefore(printNote),
         set: flags.set,
         ...(flags.backend === undefined ? {} : { backend: flags.backend }),
         ...(flags.concurrency === undefined

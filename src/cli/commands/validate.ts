@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { print, printJson } from "../../terminal/terminal.ts";
+import { print, printJson, printWarning } from "../../terminal/terminal.ts";
 import { collect } from "../flags.ts";
 
 interface Flags {
@@ -10,8 +10,10 @@ interface Flags {
 export function register(program: Command): void {
   program
     .command("validate")
-    .description("say whether configs are right, and everything that is wrong with them; loads nothing")
-    .argument("<config...>", "YAML files")
+    .description(
+      "say whether configs are right, and everything that is wrong with them and their files; reads no weights",
+    )
+    .argument("<config...>", "recipes, experiments or claims, YAML files")
     .option("--set <key=value>", "change one value, as in train; may be repeated", collect, [])
     .option("--json", "machine-readable output")
     .action(async (files: string[], flags: Flags) => {
@@ -21,17 +23,20 @@ export function register(program: Command): void {
 
 /** @returns exit status: 0 all are right, 2 one is not */
 export async function validate(files: readonly string[], flags: Flags): Promise<number> {
-  const { loadRecipe } = await import("../../config/load.ts");
-  const { isExperiment, loadExperiment } = await import("../../experiments/experiment.ts");
+  const { plannedRuns } = await import("../planned-runs.ts");
+  const { checkRuns } = await import("../check-files.ts");
   const { ConfigFaultsError } = await import("../../config/faults.ts");
   const { faultWords } = await import("../../config/words.ts");
-  const results: { file: string; faults: readonly unknown[] }[] = [];
+  const results: { file: string; faults: readonly unknown[]; warnings?: readonly string[] }[] = [];
   for (const file of files) {
     try {
-      if (isExperiment(file)) loadExperiment(file, { set: flags.set });
-      else loadRecipe(file, { set: flags.set });
-      results.push({ file, faults: [] });
-      if (!flags.json) print(`${file}: OK`);
+      const runs = plannedRuns(file, { set: flags.set });
+      const warnings = await checkRuns(runs, { fetch: false, weights: true, absentData: "warn" });
+      results.push({ file, faults: [], warnings });
+      if (!flags.json) {
+        for (const text of warnings) printWarning(text);
+        print(`${file}: OK`);
+      }
     } catch (error) {
       if (!(error instanceof ConfigFaultsError)) throw error;
       results.push({ file, faults: error.faults.map((fault) => ({ ...fault, message: faultWords(fault) })) });

@@ -1,0 +1,172 @@
+/**
+ * What can be wrong with a run's files, found before a run directory exists: data, rewards, templates, lengths, model,
+ * tokenizer and adapter. Reads no weights. Every fault at once, in the form of a config's faults.
+ */
+import { closeSync, openSync, readSync } from "node:fs";
+import { ConfigFaultsError, type Fault, type KeyPath, type Origin } from "../config/faults.ts";
+import type { RecipeStage, ResolvedRecipe } from "../config/load.ts";
+import { faultWords, sortFaults } from "../config/words.ts";
+import { RlptError } from "../lib/errors.ts";
+import { irregularity } from "../lib/regular-file.ts";
+import { runFileCases } from "../rewards/run-cases.ts";
+import { checkData } from "./preflight-data.ts";
+import { inspectModel, type ModelFacts } from "./preflight-model.ts";
+
+export interface PreflightOptions {
+  /** Fetch config and tokenizer of a model on the Hub; without it what needs them is left out. */
+  fetch: boolean;
+  /** Look at the heads of weight files; false where weights need not be here. */
+  weights: boolean;
+  /** "warn": a data file that says how to get it (data.*.get) need not be here yet. */
+  absentData?: "warn";
+}
+
+/** What one file or value has to say: faults stop, warnings are printed. */
+export interface Findings {
+  fault(
+    stage: number,
+    path: KeyPath,
+    detail: { value?: unknown; reason: string; fix: string; origin?: Origin },
+  ): void;
+  warn(text: string): void;
+}
+
+/** Checks recipes one after the other; what several share (a file, a model) is looked at once. */
+export class Preflight {
+  readonly #options: PreflightOptions;
+  readonly #models = new Map<string, Promise<ModelFacts | RlptError | null>>();
+  readonly #rewards = new Map<string, Promise<string | null>>();
+  readonly #stages = new Map<string, { faults: readonly Fault[]; warnings: readonly string[] }>();
+
+  constructor(options: PreflightOptions) {
+    this.#options = options;
+  }
+
+  /** @returns all that is wrong, sorted as people read it, and what they should know */
+  async inspect(loaded: ResolvedRecipe): Promise<{ faults: Fault[]; warnings: string[] }> {
+    const faults: Fault[] = [];
+    const warnings = new Set<string>();
+    for (const [index, stage] of loaded.stages.entries()) {
+      const { faults: found, warnings: told } = await this.#stage(loaded, index, stage);
+      faults.push(...found);
+      for (const text of told) warnings.add(text);
+    }
+    const files = loaded.sources.map(({ name }) => name);
+    const others = faults.flatMap(({ origin }) => ("file" in origin ? [origin.file] : []));
+    return { faults: sortFaults(faults, [...new Set([...files, ...others])]), warnings: [...warnings] };
+  }
+
+  /** @returns warnings @throws ConfigFaultsError with all that is wrong, exit status 2 */
+  async check(loaded: ResolvedRecipe): Promise<string[]> {
+    const { faults, warnings } = await this.inspect(loaded);
+    if (faults.length > 0) throw new ConfigFaultsError(faults.map(faultWords).join("\n"), faults);
+    return warnings;
+  }
+
+  /** Stages of several runs are often one and the same; places are those of its first. */
+  async #stage(loaded: ResolvedRecipe, index: number, stage: RecipeStage) {
+    const { model, data, rollout, rewards, algorithm, eval: evaluation, backend } = stage.recipe;
+    const key = JSON.stringify([loaded.file, model, data, rollout, rewards, algorithm, evaluation, backend]);
+    const known = this.#stages.get(key);
+    if (known !== undefined) return known;
+    const faults: Fault[] = [];
+    const warnings: string[] = [];
+    const findings: Findings = {
+      warn: (text) => warnings.push(text),
+      fault: (at, path, { value, reason, fix, origin }) =>
+        faults.push({
+          code: "rule",
+          rule: "preflight",
+          path,
+          origin: origin ?? loaded.originOf(at, path),
+          reason,
+          fix,
+          ...(value === undefined ? {} : { value }),
+        }),
+    };
+    checkLibraries(index, stage, findings);
+    const facts = await this.#model(index, stage, findings);
+    await this.#rewardFiles(index, stage, findings);
+    await checkData(index, stage.recipe, facts, findings, this.#options.absentData === "warn");
+    const done = { faults, warnings };
+    this.#stages.set(key, done);
+    return done;
+  }
+
+  async #model(index: number, { recipe }: RecipeStage, findings: Findings): Promise<ModelFacts | null> {
+    const key = JSON.stringify(recipe.model);
+    const asked = this.#models.get(key) ?? inspectModel(recipe, this.#options);
+    this.#models.set(key, asked);
+    const facts = await asked;
+    if (!(facts instanceof RlptError)) return facts;
+    const { path, lora } = recipe.model;
+    const aboutAdapter = lora?.adapter !== undefined && facts.message.startsWith(lora.adapter);
+    const at: KeyPath = aboutAdapter
+      ? ["model", "lora", "adapter"]
+      : ["model", path === undefined ? "init" : "path"];
+    findings.fault(index, at, {
+      reason: facts.message,
+      fix: `name another ${aboutAdapter ? "adapter" : "model"}, or mend its files`,
+    });
+    return null;
+  }
+
+  async #rewardFiles(index: number, { recipe }: RecipeStage, findings: Findings): Promise<void> {
+    for (const [part, spec] of recipe.rewards.entries()) {
+      if (spec.kind !== "file") continue;
+      const asked = this.#rewards.get(spec.file) ?? rewardFault(spec.file, spec.timeout_ms);
+      this.#rewards.set(spec.file, asked);
+      const reason = await asked;
+      if (reason === null) continue;
+      const fix = "mend the file; `rlpt reward test` runs its cases";
+      findings.fault(index, ["rewards", part, "file"], { reason, fix });
+    }
+  }
+}
+
+/** What is wrong with a reward file: it does not compile or load, or its own cases fail. */
+async function rewardFault(file: string, timeoutMs: number): Promise<string | null> {
+  const irregular = irregularity(file);
+  if (irregular !== null) return irregular;
+  try {
+    const failed = (await runFileCases(file, timeoutMs)).filter(({ pass }) => !pass);
+    if (failed.length === 0) return null;
+    const { index, expect, got } = failed[0]!;
+    const more = failed.length === 1 ? "" : `, and ${failed.length - 1} more fail`;
+    const note = got.note === undefined ? "" : `: ${got.note}`;
+    return `its case ${index + 1} expects ${expect} and gets ${got.value} (${got.status}${note})${more}`;
+  } catch (error) {
+    if (error instanceof RlptError) return error.message;
+    throw error;
+  }
+}
+
+/** Libraries that the backend would load: by their first bytes, since loading one runs it. */
+function checkLibraries(index: number, { recipe }: RecipeStage, findings: Findings): void {
+  const named = { cblas: recipe.backend.cblas, library: recipe.backend.library };
+  for (const [key, path] of Object.entries(named)) {
+    if (path === undefined || !path.includes("/")) continue;
+    const reason = irregularity(path) ?? (isLibrary(path) ? null : "it is no shared library");
+    if (reason === null) continue;
+    findings.fault(index, ["backend", key], {
+      value: path,
+      reason,
+      fix:
+        key === "cblas" ? "name a library with cblas_sgemm, or use auto or off" : "name the library's file",
+    });
+  }
+}
+
+/** Beginnings of ELF, Mach-O (either byte order, or several machines in one) and PE files. */
+const LIBRARY_STARTS = ["7f454c46", "feedface", "feedfacf", "cefaedfe", "cffaedfe", "cafebabe", "4d5a"];
+
+function isLibrary(path: string): boolean {
+  const start = Buffer.alloc(4);
+  const handle = openSync(path, "r");
+  try {
+    readSync(handle, start, 0, 4, 0);
+  } finally {
+    closeSync(handle);
+  }
+  return LIBRARY_STARTS.some((magic) => start.toString("hex").startsWith(magic));
+}

@@ -1,0 +1,126 @@
+/** The data of a stage as its model can take it: rows that are too long are found, left out or cut, by `on_long`. */
+import { algorithmOf } from "../algorithms/kinds.ts";
+import type { Recipe } from "../config/schema.ts";
+import { openSource } from "../data/source.ts";
+import { promptText } from "../rollouts/encode.ts";
+import type { ChatMessage, Prompt, PromptSource, Tokenizer } from "../types.ts";
+
+export type DataPart = "train" | "eval";
+
+/** In tokens. */
+export interface RowLimits {
+  prompt: number;
+  /** Prompt, target and end token together; null where no target is learnt. */
+  example: number | null;
+}
+
+/** Does the stage learn texts of the data, rather than sample? */
+export function learnsTargets({ algorithm }: Pick<Recipe, "algorithm">): boolean {
+  return !algorithmOf(algorithm).samples;
+}
+
+/** @param positions of the model */
+export function rowLimits(recipe: Recipe, part: DataPart, positions: number): RowLimits {
+  const { rollout, algorithm } = recipe;
+  if (part === "train" && learnsTargets(recipe)) {
+    const { rowLength } = algorithmOf(algorithm).batch(algorithm, rollout);
+    return { prompt: positions, example: Math.min(rowLength ?? positions, positions) };
+  }
+  const evaluated = part === "eval" ? (recipe.eval?.max_new_tokens ?? 0) : 0;
+  const longest = Math.max(rollout.max_new_tokens, evaluated);
+  return { prompt: rollout.max_prompt_tokens ?? Math.max(1, positions - longest), example: null };
+}
+
+/** Tokens of a row that are too many, with the limit that they exceed; null: it fits. @throws where it cannot be encoded */
+export function excess(
+  tokenizer: Tokenizer,
+  prompt: Prompt,
+  limits: RowLimits,
+): { what: "prompt" | "example"; tokens: number; limit: number } | null {
+  const text = promptText(tokenizer, prompt);
+  const tokens = tokenizer.encode(text, { addSpecialTokens: prompt.input.kind === "text" }).length;
+  if (tokens > limits.prompt) return { what: "prompt", tokens, limit: limits.prompt };
+  if (limits.example === null || prompt.target === undefined) return null;
+  const target = tokenizer.encode(prompt.target, { addSpecialTokens: false }).length + 1;
+  const all = tokens + target;
+  return all > limits.example ? { what: "example", tokens: all, limit: limits.example } : null;
+}
+
+/**
+ * The row without the beginning of its own text: the template around it, the system message and the target stay whole,
+ * and as much of the text's end as fits.
+ * @returns null where nothing of it fits
+ */
+export function truncated(tokenizer: Tokenizer, prompt: Prompt, limits: RowLimits): Prompt | null {
+  const text = ownText(prompt);
+  const fits = (kept: number): boolean =>
+    excess(tokenizer, withText(prompt, text.slice(text.length - kept).join("")), limits) === null;
+  let [low, high] = [0, text.length];
+  while (low < high) {
+    const middle = Math.ceil((low + high) / 2);
+    if (fits(middle)) low = middle;
+    else high = middle - 1;
+  }
+  return low === 0 ? null : withText(prompt, text.slice(text.length - low).join(""));
+}
+
+/** Characters of what the row itself says: the text, or the last message. */
+function ownText({ input }: Prompt): string[] {
+  if (input.kind === "text") return [...input.text];
+  const { content } = input.messages.at(-1)!;
+  return [...(typeof content === "string" ? content : "")];
+}
+
+function withText(prompt: Prompt, text: string): Prompt {
+  const { input } = prompt;
+  if (input.kind === "text") return { ...prompt, input: { kind: "text", text } };
+  const last: ChatMessage = { ...input.messages.at(-1)!, content: text };
+  return { ...prompt, input: { kind: "chat", messages: [...input.messages.slice(0, -1), last] } };
+}
+
+/** Rows as `on_long` leaves them, by their index before; rows that stay too long under `error` stay in. */
+export function fitRows(
+  rows: readonly Prompt[],
+  onLong: "error" | "skip" | "truncate",
+  tokenizer: Tokenizer,
+  limits: RowLimits,
+): { prompts: Prompt[]; skipped: number[]; cut: number[] } {
+  const skipped: number[] = [];
+  const cut: number[] = [];
+  if (onLong === "error") return { prompts: [...rows], skipped, cut };
+  const prompts = rows.flatMap((prompt, index) => {
+    if (excess(tokenizer, prompt, limits) === null) return [prompt];
+    const shorter = onLong === "truncate" ? truncated(tokenizer, prompt, limits) : null;
+    (shorter === null ? skipped : cut).push(index);
+    return shorter === null ? [] : [shorter];
+  });
+  return { prompts, skipped, cut };
+}
+
+/**
+ * Opens a dataset of a stage as its model can take it.
+ * @param positions of the model
+ * @throws DataError where a file cannot be read or holds no usable row
+ */
+export async function openStageSource(
+  recipe: Recipe,
+  part: DataPart,
+  tokenizer: Tokenizer,
+  positions: number,
+  note: (text: string, level: "warning") => void,
+): Promise<PromptSource> {
+  const options = recipe.data[part]!;
+  const source = await openSource(options, recipe.seed, part, note);
+  if (options.kind !== "file" || (options.on_long ?? "error") === "error" || source.size === null)
+    return source;
+  const rows = Array.from({ length: source.size }, (_, index) => source.at(index));
+  const { prompts, skipped, cut } = fitRows(
+    rows,
+    options.on_long!,
+    tokenizer,
+    rowLimits(recipe, part, positions),
+  );
+  if (skipped.length > 0) note(`${source.name}: ${skipped.length} rows are too long and left out`, "warning");
+  if (cut.length > 0) note(`${source.name}: the beginning of ${cut.length} long rows is cut off`, "warning");
+  return { name: source.name, size: prompts.length, at: (index) => prompts[index]! };
+}
