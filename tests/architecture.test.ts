@@ -339,3 +339,34 @@ it("draws randomness from the counter-based generator only", () => {
   const faults = files.filter((file) => /Math\.random|Date\.now\(\)/.test(readFileSync(file, "utf8")));
   expect(faults).toEqual([]);
 });
+
+/** Where an algorithm's name may stand outside of its own folder: the list, and recipes, which choose one. */
+const NAMES_ALGORITHMS = new Set(["src/algorithms/kinds.ts"]);
+
+/** The name as a text, as a folder, or in a function's name; a metric's name, such as sft/loss, is none. */
+const named = (kind: string) =>
+  new RegExp(
+    `["'\`]${kind}["'\`]|/${kind}/|/${kind}\\.ts|\\b${kind}\\b(?!/)|(?:train|open)${kind[0]!.toUpperCase()}${kind.slice(1)}`,
+  );
+
+function algorithmNames(file: string, text: string, kinds: readonly string[]): string[] {
+  const owner = /^src\/algorithms\/([^/]+)\//.exec(file)?.[1];
+  if (folderOf(file) === "recipes" || file.startsWith("tools/") || NAMES_ALGORITHMS.has(file)) return [];
+  return kinds.filter((kind) => kind !== owner && named(kind).test(text)).map((kind) => `${file}: ${kind}`);
+}
+
+it("an algorithm's name stands in its own folder, in the list of algorithms, in configs and in recipes", () => {
+  const kinds = readdirSync("src/algorithms", { withFileTypes: true })
+    .filter((entry) => entry.isDirectory())
+    .map(({ name }) => name);
+  expect(kinds).toEqual(expect.arrayContaining(["dpo", "grpo", "ppo", "sft"]));
+  expect(files.flatMap((file) => algorithmNames(file, readFileSync(file, "utf8"), kinds))).toEqual([]);
+  for (const planted of [
+    'if (kind === "grpo")',
+    'import { x } from "../grpo/train.ts";',
+    "// as grpo does",
+    "trainGrpo()",
+  ])
+    expect(algorithmNames("src/planning/planted.ts", planted, kinds), planted).toHaveLength(1);
+  expect(algorithmNames("src/algorithms/ppo/planted.ts", 'import "../grpo/train.ts"', kinds)).toHaveLength(1);
+});

@@ -137,7 +137,7 @@ export function listedTexts(schema: JsonSchema): readonly string[] | null {
 
 const SAFE = Number.MAX_SAFE_INTEGER;
 
-/** "a whole number >= 1", "a number > 0 and <= 10", "grpo or sft": what belongs there. */
+/** "a whole number >= 1", "a number > 0 and <= 10", "fixed or adaptive": what belongs there. */
 export function expectedWords(schema: JsonSchema): string {
   if (schema.const !== undefined) return String(schema.const);
   if (schema.enum) return orList(schema.enum.map(String));

@@ -94,7 +94,7 @@ export const recipeSchema = z.strictObject({
   rewards: rewardPartsOptions
     .default([])
     .describe(
-      "reward parts; a completion's reward is their weighted sum. None only for sft without data.eval",
+      "reward parts; a completion's reward is their weighted sum. Needed where completions are scored: by an algorithm that learns from them, or by data.eval",
     ),
   shaping: shapingListOptions.describe(
     "changes to rewards that look at the group or the batch, in this order; evaluations leave them out",

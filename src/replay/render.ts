@@ -9,17 +9,15 @@ const GLANCES = [
   "reward/mean",
   "advantage/mean",
   "advantage/std",
-  "sft/loss",
-  "policy/loss",
   "policy/clip_fraction",
   "policy/ratio_max",
   "policy/update_kl",
   "policy/kl",
-  "critic/loss",
   "optim/grad_norm",
   "optim/clipped",
   "optim/lr",
 ];
+const LOSS = /\/loss$/;
 const INCOMPARABLE = /^(time\/|memory\/|step$|stage$)/;
 
 export function renderReplay(replay: Replay, rows: number): string {
@@ -101,7 +99,10 @@ function storedWords({ step, stored }: Replay): string {
 
 function metricNames({ original, changed }: Replay): string[] {
   const known = Object.keys({ ...original.metrics, ...changed?.step.metrics });
-  const shown = GLANCES.filter((name) => known.includes(name));
+  const shown = [
+    ...known.filter((name) => LOSS.test(name)),
+    ...GLANCES.filter((name) => known.includes(name)),
+  ];
   if (changed === null) return shown;
   const moved = known.filter(
     (name) => !INCOMPARABLE.test(name) && original.metrics[name] !== changed.step.metrics[name],

@@ -15,7 +15,18 @@ const config = space.write(
   "kill.yaml",
   tinyGrpo
     .replace("steps: 4", `steps: ${STEPS}`)
-    .replace("checkpoint_every: 2, keep_last: 9", "checkpoint_every: 1"),
+    .replace("checkpoint_every: 2, keep_last: 9", "checkpoint_every: 1")
+    // everything that keeps a state of its own: the sampler's table, redrawn groups, targets that follow the policy
+    .replace("train: { kind: chain, levels: [1, 2] }", "train: { kind: chain, levels: [1, 2], size: 24 }")
+    .replace("algorithm: { kind: grpo }", "algorithm: { kind: grpo, dynamic_sampling: { oversampling: 3 } }")
+    .concat(`sampler: { kind: success-rate }
+shaping:
+  - kind: laser-d
+    target_tokens: 2
+    longest_tokens: 8
+    interval: 1
+    monitor: { every: 3, prompts: 4, samples: 3 }
+`),
 );
 
 function start(args: readonly string[]): ChildProcess {

@@ -45,7 +45,7 @@ const trainedReference: AlgorithmRule<DpoOptions> = ({ model }, { report }) => {
     uses: ["algorithm.kind"],
     reason:
       "DPO measures how far the policy moves from where it began, and model.init has only random weights",
-    fix: "start from model.path, or put a stage of kind: sft before",
+    fix: "start from model.path, or put a stage before that learns from targets",
   });
 };
 
