@@ -80,13 +80,14 @@ export function findConfig(named: string): string {
 }
 
 /**
+ * Reads a config with all that it extends, lays the options over it, and fills in every default.
  * @param named a file, or a config that comes with rlpt ({@link findConfig})
  * @throws ConfigFaultsError with all that is wrong, exit status 2
  */
 export function loadRecipe(named: string, options: LoadOptions = {}): ResolvedRecipe {
   const path = findConfig(named);
   const faults: Fault[] = [];
-  const chain = readChain(path, [shippedConfigs()], faults);
+  const chain = readChain(path, [shippedConfigs(), packageRoot()], faults);
   const fail = (all: readonly Fault[]): never => {
     const sorted = sortFaults(all, [path, ...chain.files.map((file) => file.name)]);
     throw new ConfigFaultsError(sorted.map(faultWords).join("\n"), sorted);
