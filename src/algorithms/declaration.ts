@@ -6,7 +6,7 @@
 import type { z } from "zod";
 import type { DatasetOptions } from "../data/dataset-options.ts";
 import type { RuleOf } from "../lib/rules.ts";
-import type { Measure } from "../metrics/define.ts";
+import type { Measure, Metric } from "../metrics/define.ts";
 import type { OptimizerOptions } from "../optim/options.ts";
 import type { modelOptions } from "../policy/options.ts";
 import type { RewardSpec } from "../rewards/options.ts";
@@ -62,6 +62,8 @@ export interface AlgorithmDeclaration<Options extends AnyOptions> {
   /** It needs logprobs of the policy that the stage began with. */
   usesReference(options: Options): boolean;
   batch(options: Options, rollout: RolloutOptions): StepBatch;
+  /** Rows of src/metrics that its steps fill in; null: those of every step that samples. */
+  readonly metrics: readonly Metric<never>[] | null;
   /** What it measures besides what every step that samples does: its rows of src/metrics ask for these. */
   measures(options: Options): readonly Measure[];
   /** Rules between its own options and the rest of the recipe. */

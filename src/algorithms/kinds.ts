@@ -1,11 +1,12 @@
 /** Every algorithm. A new one is a folder beside this file and a line here. */
 import { z } from "zod";
 import type { AlgorithmDeclaration } from "./declaration.ts";
+import { dpo } from "./dpo/declaration.ts";
 import { grpo } from "./grpo/declaration.ts";
 import { ppo } from "./ppo/declaration.ts";
 import { sft } from "./sft/declaration.ts";
 
-export const algorithms = [grpo, ppo, sft] as const;
+export const algorithms = [grpo, ppo, sft, dpo] as const;
 
 type Schemas<List> = { -readonly [I in keyof List]: List[I] extends { options: infer S } ? S : never };
 

@@ -9,6 +9,7 @@ import type { Metric, MetricDefinition } from "./define.ts";
 import type { StepFacts } from "./facts.ts";
 import { alarmMetrics, loopMetrics, samplingRate, supervisedMetrics } from "./loop.ts";
 import { modeMetrics } from "./modes.ts";
+import { preferenceMetrics } from "./preference.ts";
 import { rolloutMetrics } from "./rollout.ts";
 import { optimizerMetrics, policyMetrics } from "./update.ts";
 
@@ -38,6 +39,7 @@ export const metricDefinitions: readonly MetricDefinition[] = [
       ...declaredMetrics,
       ...policyMetrics,
       ...supervisedMetrics,
+      ...preferenceMetrics,
       ...alarmMetrics,
       ...optimizerMetrics,
       ...loopMetrics,

@@ -11,7 +11,7 @@ import { openSource } from "../../src/data/source.ts";
 import { RlptError } from "../../src/lib/errors.ts";
 import { columnsOf, type Metric, type Setting, valuesOf } from "../../src/metrics/define.ts";
 import type { StepFacts } from "../../src/metrics/facts.ts";
-import { alarmMetrics, loopMetrics, supervisedMetrics } from "../../src/metrics/loop.ts";
+import { alarmMetrics, loopMetrics } from "../../src/metrics/loop.ts";
 import {
   leadingColumns,
   metricDefinition,
@@ -201,6 +201,7 @@ async function columnsOfConfig(
   const found: string[] = [];
   for (const { recipe } of stages) {
     const { algorithm } = recipe;
+    const { metrics } = algorithmOf(algorithm);
     const { train } = recipe.data;
     const there = train.kind !== "file" || existsSync(train.path);
     const source = there
@@ -208,8 +209,8 @@ async function columnsOfConfig(
       : { size: 1, at: () => ({ slices: {} }) };
     const common = { ...setting, size: source.size };
     const own =
-      algorithm.kind === "sft"
-        ? columnsOf(supervisedMetrics, common)
+      metrics !== null
+        ? columnsOf(metrics, common)
         : stepMetrics(
             {
               train: source,

@@ -45,6 +45,7 @@ export const grpo: DeclaredAlgorithm<typeof grpoOptions> = {
   critic: false,
   usesReference: ({ kl }) => kl.coef > 0,
   batch,
+  metrics: null,
   measures: ({ kl, dynamic_sampling }) => [
     "live",
     ...(dynamic_sampling === undefined ? [] : (["redrawing"] as const)),

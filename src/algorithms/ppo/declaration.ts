@@ -42,6 +42,7 @@ export const ppo: DeclaredAlgorithm<typeof ppoOptions> = {
   critic: true,
   usesReference: ({ kl }) => kl.coef > 0,
   batch,
+  metrics: null,
   measures: ({ kl }) => ["critic", ...(kl.coef > 0 ? (["reference"] as const) : [])],
   rules: [klTarget, criticWarmup, evenSampledBatches(batch), klToRandomWeights],
   describe: ({ critic }) => [

@@ -1,3 +1,4 @@
+import { supervisedMetrics } from "../../metrics/loop.ts";
 import type { AlgorithmRule, DeclaredAlgorithm } from "../declaration.ts";
 import { unevenMicroBatch } from "../rules.ts";
 import { type SftOptions, sftOptions } from "./options.ts";
@@ -77,6 +78,7 @@ export const sft: DeclaredAlgorithm<typeof sftOptions> = {
     minibatches: 1,
     rowLength: length ?? null,
   }),
+  metrics: supervisedMetrics,
   measures: () => [],
   rules: [evenMicroBatches, packing, rowLength, targets],
   describe: () => [],
