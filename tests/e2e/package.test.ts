@@ -161,7 +161,7 @@ describe("the installed package", () => {
     const plain = space.path("plain");
     const modules = join(plain, "node_modules");
     cpSync(installed, join(modules, "rlpt"), { recursive: true });
-    linkDependencies(modules, ["koffi", "@koromix"]);
+    linkDependencies(modules, ["koffi", "@koromix", "webgpu"]);
     const rlpt = (...args: string[]) =>
       run(process.execPath, [join(modules, "rlpt", "bin", "rlpt.js"), ...args], plain);
     const short = ["--steps", "1", "--set", "eval.limit=10", "--quiet"];
