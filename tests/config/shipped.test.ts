@@ -2,6 +2,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, expect, it, vi } from "vitest";
 import { findConfig, loadRecipe, shippedConfigs } from "../../src/config/load.ts";
+import { resolveTarget } from "../../src/training/target.ts";
 import { workspace } from "../helpers/tiny-run.ts";
 
 const space = workspace();
@@ -9,7 +10,7 @@ afterEach(() => {
   vi.restoreAllMocks();
 });
 
-it("finds a config that comes with rlpt by its name, in any folder; a file of that name comes first", () => {
+it("finds a config that comes with rlpt by its name, in any folder; a file of that name comes first", async () => {
   const shipped = join(shippedConfigs(), "quickstart.yaml");
   const folder = space.path("elsewhere");
   mkdirSync(join(folder, "taken"), { recursive: true });
@@ -21,6 +22,8 @@ it("finds a config that comes with rlpt by its name, in any folder; a file of th
       expect(loadRecipe(name).recipe.run.name).toBe("quickstart");
     }
     expect(findConfig("paper/limr")).toBe(join(shippedConfigs(), "paper", "limr.yaml"));
+    expect((await resolveTarget("quickstart", {})).recipe.run.name).toBe("quickstart");
+    await expect(resolveTarget("nothing", {})).rejects.toThrow("there is nothing at that path");
     // nothing but configs, and what is nowhere stays what was typed
     for (const name of ["package.json", "../package.json", "../docs/x", "nothing", "taken", shipped]) {
       expect(findConfig(name)).toBe(name);
