@@ -1,7 +1,7 @@
 /**
  * Bundles src/, and what is timed beside it, into dist/<signature>/, where the signature says which sources it was made of.
  * A checkout builds itself on first use (a fraction of a second), so no build step has to be documented
- * and none can be forgotten; a published package carries dist/release/ and no src/.
+ * and none can be forgotten; a published package carries dist/release/ and no src/ (`npm run pack` makes it).
  */
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
@@ -13,10 +13,12 @@ const source = join(root, "src");
 /** Everything that a bundle is made of. */
 const sources = [source, join(root, "tools", "bench"), join(root, "tools", "peers")];
 const dist = join(root, "dist");
+const release = join(dist, "release");
 
-/** Entry points: the command line, and files that run in worker threads. */
+/** Entry points: the command line, the library, and files that run in worker threads. */
 const ENTRIES = {
   cli: "cli/main.ts",
+  index: "index.ts",
   "math-worker": "rewards/math/worker.ts",
 };
 
@@ -36,6 +38,7 @@ function signature() {
   return hash.digest("hex").slice(0, 12);
 }
 
+/** @returns packages that the bundle loads */
 async function build(folder) {
   const { build } = await import("esbuild");
   const aside = `${folder}.${process.pid}.tmp`;
@@ -45,7 +48,7 @@ async function build(folder) {
       .filter(([, file]) => existsSync(file)),
   );
   mkdirSync(dist, { recursive: true });
-  await build({
+  const { metafile } = await build({
     entryPoints,
     outdir: aside,
     bundle: true,
@@ -55,6 +58,7 @@ async function build(folder) {
     target: "node20",
     packages: "external",
     sourcemap: true,
+    metafile: true,
     logLevel: "error",
   });
   writeFileSync(join(aside, "package.json"), '{"type":"module"}\n');
@@ -64,13 +68,21 @@ async function build(folder) {
     rmSync(aside, { recursive: true, force: true });
     if (!existsSync(folder)) throw error; // otherwise another process built the same first
   }
+  const imports = Object.values(metafile.outputs).flatMap((output) => output.imports);
+  return new Set(imports.filter(({ external }) => external).map(({ path }) => path));
 }
 
-/** Builds of older sources, the newest two kept: a running process may still load from its own. */
+/** The bundle of a package, made anew. @returns its folder, and the packages that it loads */
+export async function buildRelease() {
+  rmSync(release, { recursive: true, force: true });
+  return { folder: release, packages: await build(release) };
+}
+
+/** Removes builds of older sources but the newest two: a running process may still load from its own. */
 function removeOldBuilds(current) {
   readdirSync(dist)
     .map((name) => join(dist, name))
-    .filter((path) => path !== current)
+    .filter((path) => path !== current && path !== release)
     .map((path) => ({ path, time: statSync(path).mtimeMs }))
     .sort((a, b) => b.time - a.time)
     .slice(2)
@@ -79,20 +91,20 @@ function removeOldBuilds(current) {
     });
 }
 
-/** The URL of the bundle of the present sources. */
+/** The URL of the bundle of the present sources. @throws Error where there is neither a bundle nor sources */
 export async function bundleUrl() {
-  let folder = join(dist, "release");
+  let folder = release;
   if (existsSync(source)) {
     folder = join(dist, signature());
     if (!existsSync(folder)) {
       await build(folder);
       removeOldBuilds(folder);
     }
+  } else if (!existsSync(join(release, "cli.js"))) {
+    throw new Error(
+      `rlpt: ${release} is not in this package: it was packed without its program. ` +
+        "Pack it again with `npm run pack` in the sources (a plain `npm pack` builds nothing), and install that file.",
+    );
   }
   return pathToFileURL(join(folder, "cli.js")).href;
-}
-
-if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  rmSync(join(dist, "release"), { recursive: true, force: true });
-  await build(join(dist, "release"));
 }

@@ -7,5 +7,9 @@ if (major < 20) {
   process.exit(2);
 }
 if (process.argv.includes("--verbose")) process.setSourceMapsEnabled(true);
-const { main } = await import(await bundleUrl());
+const bundle = await bundleUrl().catch((error) => {
+  process.stderr.write(`${process.argv.includes("--verbose") ? error.stack : error.message}\n`);
+  process.exit(1);
+});
+const { main } = await import(bundle);
 await main(process.argv);

@@ -4,7 +4,7 @@ import { expect, it } from "vitest";
 
 /**
  * What each folder may import from the others. Held against every import line. The first block is the stages and their nouns, the
- * second what joins them to runs, the third what people start. No folder may import everything.
+ * second what joins them to runs, the third what people start or program against. No folder may import everything.
  */
 const ALLOWED: Record<string, readonly string[]> = {
   "types.ts": [],
@@ -76,6 +76,38 @@ const ALLOWED: Record<string, readonly string[]> = {
   ],
   replay: ["lib", "config", "policy", "run", "training", "terminal"],
 
+  library: [
+    "types.ts",
+    "lib",
+    "options",
+    "config",
+    "backend",
+    "policy",
+    "samplers",
+    "rollouts",
+    "rewards",
+    "run",
+    "algorithms",
+    "training",
+    "planning",
+  ],
+  // a list of what a program may use, and nothing else
+  "index.ts": [
+    "types.ts",
+    "lib",
+    "options",
+    "config",
+    "policy",
+    "rollouts",
+    "advantages",
+    "losses",
+    "optim",
+    "run",
+    "algorithms",
+    "training",
+    "library",
+  ],
+
   terminal: ["lib", "config", "metrics", "run"],
   cli: [
     "lib",
@@ -143,6 +175,8 @@ const TENSOR_FOLDERS = new Set([
   "training",
   "planning",
   "replay",
+  "library",
+  "index.ts",
   "tools/bench",
   "tools/peers",
 ]);
@@ -334,6 +368,32 @@ function loadedWith(start: string): Set<string> {
   visit(start);
   return reached;
 }
+
+/** What ends the process, or writes where people read. */
+const SPEAKS = /\bprocess\.(exit|exitCode|stdout|stderr|stdin|abort)\b|\bconsole\.\w/;
+
+/** Files that a file may ever load, in a call too. */
+function everReached(start: string): Set<string> {
+  const reached = new Set<string>();
+  const visit = (file: string) => {
+    if (reached.has(file)) return;
+    reached.add(file);
+    for (const { from, typeOnly } of imports.filter((one) => one.file === file)) {
+      if (!typeOnly && from.startsWith(".")) visit(normalize(join(dirname(file), from)));
+    }
+  };
+  visit(start);
+  return reached;
+}
+
+it("has nothing in the library that prints or ends the process", () => {
+  const speaking = (start: string) =>
+    [...everReached(start)].filter((file) => SPEAKS.test(readFileSync(file, "utf8")));
+  expect(everReached("src/index.ts").size).toBeGreaterThan(150);
+  expect(speaking("src/index.ts")).toEqual([]);
+  // the rule sees what it is about
+  expect(speaking("src/cli/main.ts")).toContain("src/terminal/output.ts");
+});
 
 it("draws randomness from the counter-based generator only", () => {
   const faults = files.filter((file) => /Math\.random|Date\.now\(\)/.test(readFileSync(file, "utf8")));

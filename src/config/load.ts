@@ -1,5 +1,6 @@
 /** A YAML file and flags to a checked, fully resolved recipe. Every fault at once, before anything is loaded. */
-import { basename, extname, join } from "node:path";
+import { existsSync } from "node:fs";
+import { basename, extname, isAbsolute, join, relative } from "node:path";
 import { z } from "zod";
 import { packageRoot } from "../lib/version.ts";
 import { mergeTrees, readChain, type SourceFile } from "./extends.ts";
@@ -50,7 +51,7 @@ export interface ResolvedRecipe {
   stages: readonly RecipeStage[];
   /** Variants that `rlpt sweep` runs; null without the section. */
   sweep: SweepOptions | null;
-  /** As the user named it. */
+  /** As the user named it; where it lies, for a config that comes with rlpt. */
   file: string;
   /** model.path as it was given, before it became absolute; null for a model with random weights. */
   givenModel: string | null;
@@ -65,10 +66,28 @@ export function shippedConfigs(): string {
   return join(packageRoot(), "configs");
 }
 
-/** @throws ConfigFaultsError with all that is wrong, exit status 2 */
-export function loadRecipe(path: string, options: LoadOptions = {}): ResolvedRecipe {
+/**
+ * Where a config lies: the file that is named, or, where there is none, a config that comes with rlpt, named as it is in a
+ * checkout or shorter (`configs/quickstart.yaml`, `quickstart.yaml`, `quickstart`). What is found nowhere comes back as it is.
+ */
+export function findConfig(named: string): string {
+  if (isAbsolute(named) || existsSync(named)) return named;
+  const shipped = [join(shippedConfigs(), named), join(packageRoot(), named)].filter(
+    (path) => !relative(shippedConfigs(), path).startsWith(".."),
+  );
+  const files = shipped.flatMap((path) => (/\.ya?ml$/i.test(path) ? [path] : [`${path}.yaml`]));
+  return files.find((path) => existsSync(path)) ?? named;
+}
+
+/**
+ * Reads a config with all that it extends, lays the options over it, and fills in every default.
+ * @param named a file, or a config that comes with rlpt ({@link findConfig})
+ * @throws ConfigFaultsError with all that is wrong, exit status 2
+ */
+export function loadRecipe(named: string, options: LoadOptions = {}): ResolvedRecipe {
+  const path = findConfig(named);
   const faults: Fault[] = [];
-  const chain = readChain(path, [shippedConfigs()], faults);
+  const chain = readChain(path, [shippedConfigs(), packageRoot()], faults);
   const fail = (all: readonly Fault[]): never => {
     const sorted = sortFaults(all, [path, ...chain.files.map((file) => file.name)]);
     throw new ConfigFaultsError(sorted.map(faultWords).join("\n"), sorted);

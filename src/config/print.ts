@@ -5,7 +5,10 @@ import { algorithmOf } from "../algorithms/kinds.ts";
 import type { RecipeStage } from "./load.ts";
 import type { Recipe } from "./schema.ts";
 
-/** @returns YAML whose loading gives equal stages, whatever folder it lies in */
+/**
+ * A resolved recipe as a config that is complete: every default is written down.
+ * @returns YAML whose loading gives equal stages, whatever folder it lies in
+ */
 export function printResolved({ stages }: { stages: readonly RecipeStage[] }): string {
   const sections = stages.map(({ recipe }) => writtenSections(recipe));
   if (sections.length === 1 && stages[0]!.name === stages[0]!.recipe.algorithm.kind)

@@ -37,6 +37,10 @@ export function globalNorm(gradients: Iterable<tf.Tensor>): tf.Scalar {
   });
 }
 
+/**
+ * AdamW (arXiv:1711.05101) with PyTorch's update; weight decay acts on matrices alone. Its moments take twice the variables' memory.
+ * @param variables such as a policy's `trainable`; updated in place
+ */
 export function createAdamW(variables: ReadonlyMap<string, tf.Variable>, options: OptimizerOptions): AdamW {
   const zeros = () => new Map([...variables].map(([name, { shape }]) => [name, tf.zeros(shape)]));
   const first = zeros();

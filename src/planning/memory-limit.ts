@@ -1,11 +1,9 @@
 /** backend.memory_limit: the batches that fit, found before a run loads anything. */
 import { currentLazyBackend } from "../backend/stablehlo/lazy-backend.ts";
-import { startLazyBackend } from "../backend/xla/start.ts";
 import type { RecipeStage } from "../config/load.ts";
 import { ConfigError } from "../lib/errors.ts";
 import { machineMemory } from "../lib/machine-memory.ts";
 import type { ModelFiles } from "../policy/interfaces.ts";
-import { fitStage, memoryBudget } from "./device/fit.ts";
 
 /**
  * Stages with the sizes that they leave open. Called when the backend has started and holds nothing yet; it is a new one
@@ -28,6 +26,9 @@ export async function fitToMemory(
         "Fix: backend.kind xla (rlpt doctor shows what works here), or leave the limit out and set algorithm.micro_batch_rows.",
     );
   }
+  // what compiles calls native libraries, which need not be callable where another engine computes
+  const { startLazyBackend } = await import("../backend/xla/start.ts");
+  const { fitStage, memoryBudget } = await import("./device/fit.ts");
   const { precision } = backend;
   const executor = backend.release();
   try {

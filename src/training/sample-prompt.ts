@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { backendKinds } from "../backend/options.ts";
 import { startBackend } from "../backend/select.ts";
+import { findConfig } from "../config/load.ts";
 import { ConfigError } from "../lib/errors.ts";
 import { createRng } from "../lib/rng.ts";
 import { openModel } from "../policy/files/model-directory.ts";
@@ -100,7 +101,8 @@ async function open(
   request: SampleRequest,
   note: (text: string) => void,
 ): Promise<{ files: ModelFiles; policy: TrainablePolicy }> {
-  const named = /\.ya?ml$/i.test(path) || isRunDirectory(path) || existsSync(join(path, "manifest.json"));
+  const named =
+    /\.ya?ml$/i.test(findConfig(path)) || isRunDirectory(path) || existsSync(join(path, "manifest.json"));
   if (named) {
     const which = request.checkpoint === undefined ? {} : { which: request.checkpoint };
     const { recipe } = await resolveTarget(path, which);

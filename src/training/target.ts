@@ -1,7 +1,7 @@
 /** What `eval`, `sample` and `export` are pointed at: a run, a checkpoint, a config, or a model. */
 import { existsSync, statSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
-import { type LoadOptions, loadRecipe } from "../config/load.ts";
+import { findConfig, type LoadOptions, loadRecipe } from "../config/load.ts";
 import type { Recipe } from "../config/schema.ts";
 import { CheckpointError, ConfigError } from "../lib/errors.ts";
 import { bestCheckpoint, type Checkpoint, latestCheckpoint, openCheckpoint } from "../run/checkpoint.ts";
@@ -24,7 +24,7 @@ export async function resolveTarget(
   options: LoadOptions & { config?: string; which?: string },
 ): Promise<Target> {
   const { config, which, ...load } = options;
-  const looksLikeConfig = /\.ya?ml$/i.test(path);
+  const looksLikeConfig = /\.ya?ml$/i.test(findConfig(path));
   if (config !== undefined) {
     if (looksLikeConfig) throw new ConfigError(`${path} is a config already: leave --config out`);
     const { recipe } = loadRecipe(config, {

@@ -14,7 +14,7 @@ import { writeFileAtomic } from "../lib/files.ts";
 import { VERSION } from "../lib/version.ts";
 import type { ModelFiles, TrainablePolicy } from "../policy/interfaces.ts";
 import { checkpointSteps } from "../run/checkpoint.ts";
-import { createInterrupt } from "../run/interrupt.ts";
+import { createInterrupt, type Interrupt } from "../run/interrupt.ts";
 import type { Progress } from "../run/progress.ts";
 import { collectProvenance, recordResume, writeProvenance } from "../run/provenance.ts";
 import { changedInputs, refuseChanges } from "../run/resume-check.ts";
@@ -56,6 +56,8 @@ export interface TrainingRequest {
   profile?: boolean;
   /** For plans and replays; nothing in an ordinary run. */
   steering?: Steering;
+  /** Says when to stop after a checkpoint; the signals of the process when absent. */
+  interrupt?: Interrupt;
 }
 
 export interface TrainingResult {
@@ -136,9 +138,11 @@ export async function train(request: TrainingRequest): Promise<TrainingResult> {
   // before anything else lies in it: killed from here on, the directory is a run that can be taken up
   if (request.resume === null) writeRecipe(runDir, printResolved({ stages }));
   const run = await openRun(runDir, { note: (text) => note(text, "warning"), acceptChanges });
-  const interrupt = createInterrupt((signal) =>
-    note(`${signal}: finishing the step and writing a checkpoint; again to stop at once`, "warning"),
-  );
+  const interrupt =
+    request.interrupt ??
+    createInterrupt((signal) =>
+      note(`${signal}: finishing the step and writing a checkpoint; again to stop at once`, "warning"),
+    );
   let session: Session | null = null;
   let slots: Slots | null = null;
   try {

@@ -1,4 +1,5 @@
 import type { EngineDeclaration } from "../declaration.ts";
+import { requireNativeCalls } from "../native-calls.ts";
 
 /** Parameters from which compiling pays on a CPU; docs/decisions/0006. */
 const SMALLEST_COMPILED = 500_000;
@@ -12,6 +13,7 @@ export const xla = {
       ? "a model this small is trained op by op before its programs are compiled"
       : null,
   async start(options) {
+    await requireNativeCalls();
     const { startXla } = await import("./start.ts");
     return startXla(options);
   },
