@@ -123,7 +123,7 @@ export async function replay(request: ReplayRequest): Promise<Replay> {
       note: quiet,
       steering: changed === null ? {} : look,
     });
-    const made = readStep(first, step);
+    const recomputed = readStep(first, step);
 
     // 3. as it would have been
     let other: Replay["changed"] = null;
@@ -155,10 +155,10 @@ export async function replay(request: ReplayRequest): Promise<Replay> {
       from,
       stored: {
         weights: await sameWeights(runDir, step, after),
-        metrics: differingColumns(row, made.metrics),
-        samples: compareSamples(runDir, step, made.samples),
+        metrics: differingColumns(row, recomputed.metrics),
+        samples: compareSamples(runDir, step, recomputed.samples),
       },
-      original: made,
+      original: recomputed,
       changed: other,
     };
   } finally {

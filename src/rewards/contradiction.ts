@@ -69,8 +69,8 @@ export function thoughtAndAnswer(
   if (answer === undefined) return null;
   const evidence = input.fields[options.evidence];
   const words = (name: string): readonly string[] => {
-    const own = (evidence as Record<string, unknown> | undefined)?.[name];
-    return Array.isArray(own) ? own.map(String) : [name];
+    const rowWords = (evidence as Record<string, unknown> | undefined)?.[name];
+    return Array.isArray(rowWords) ? rowWords.map(String) : [name];
   };
   const counts = names.map((name) =>
     words(name).reduce((sum, word) => sum + occurrences(thought, word.toLowerCase()), 0),

@@ -99,7 +99,7 @@ export type LogName = (typeof logNames)[number];
 export interface LogCount {
   /** The header not counted. */
   rows: number;
-  /** Columns of a CSV file; a later stage adds more behind them. 0 for JSON lines. */
+  /** Columns of a CSV file; a later stage adds more after them. 0 for JSON lines. */
   columns: number;
   /** Hexadecimal SHA-256 of header and rows. */
   sha256: string;

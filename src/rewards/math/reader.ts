@@ -153,7 +153,7 @@ export class Reader implements Grammar {
       : { kind: "mul", left: value, right: next };
   }
 
-  /** Minutes and seconds of arc behind degrees; null where the marks ' and '' are not there. */
+  /** Minutes and seconds of arc after degrees; null where the marks ' and '' are not there. */
   #minutes(left: Node, next: Node): Node | null {
     const parts =
       left.kind === "degrees" ? 60 : left.kind === "add" && left.right.kind === "degrees" ? 3600 : 0;
@@ -167,7 +167,7 @@ export class Reader implements Grammar {
     return this.#product();
   }
 
-  /** Text behind a value: a unit, or what is counted. */
+  /** Text after a value: a unit, or what is counted. */
   #startsUnit(): boolean {
     return this.#tokens.peek()?.kind === "text" && !this.#tokens.isJoinWord();
   }
@@ -408,7 +408,7 @@ function numberNode(text: string): NumberNode {
 const isWhole = (node: Node): boolean =>
   node.kind === "number" && node.denominator === 1n && node.decimals === undefined;
 
-/** A fraction of two whole numbers, as behind the whole part of a mixed number. */
+/** A fraction of two whole numbers, as after the whole part of a mixed number. */
 const isFraction = (node: Node): boolean => node.kind === "div" && isWhole(node.left) && isWhole(node.right);
 
 /** `1 2` is no product: a number may follow anything but a bare number. */
