@@ -21,6 +21,8 @@ export interface Prompt {
   answer: string;
   /** Target text of supervised training, without the end token. */
   target?: string;
+  /** Two texts of which one is preferred, without the end token. */
+  pair?: { chosen: string; rejected: string };
   /** Named slices for evaluation, such as { level: "3" }. */
   slices: Readonly<Record<string, string>>;
   /** The row as it was read; rewards may look at any column. */

@@ -2,35 +2,25 @@
 import * as tf from "@tensorflow/tfjs";
 import type { AdamW } from "../optim/adamw.ts";
 import type { Trainee } from "../policy/interfaces.ts";
-import type { Scope, Slots } from "./slots.ts";
+import type { Slots, TensorSlot } from "./slots.ts";
 
 /** The weights, by their names; exact in float32. @param prepare brings them to the host */
-export function saveWeights(
-  slots: Slots,
-  name: string,
-  { trainable }: Trainee,
-  scope: Scope,
-  prepare?: () => Promise<void>,
-): void {
-  slots.tensors(
-    name,
-    {
-      ...(prepare === undefined ? {} : { prepare }),
-      // one after the other: all of them at once would be the model again
-      *save() {
-        for (const [weight, variable] of trainable) {
-          yield { name: weight, shape: variable.shape, data: variable.dataSync<"float32">() };
-        }
-      },
-      load({ read }) {
-        for (const [weight, variable] of trainable) {
-          const { data, shape } = read(weight);
-          assignVariable(variable, data, shape);
-        }
-      },
+export function weightsSlot({ trainable }: Trainee, prepare?: () => Promise<void>): TensorSlot {
+  return {
+    ...(prepare === undefined ? {} : { prepare }),
+    // one after the other: all of them at once would be the model again
+    *save() {
+      for (const [weight, variable] of trainable) {
+        yield { name: weight, shape: variable.shape, data: variable.dataSync<"float32">() };
+      }
     },
-    scope,
-  );
+    load({ read }) {
+      for (const [weight, variable] of trainable) {
+        const { data, shape } = read(weight);
+        assignVariable(variable, data, shape);
+      }
+    },
+  };
 }
 
 /** The optimizer's moments, `<weight>.m` and `<weight>.v`, and its steps. A new stage begins with new ones. */

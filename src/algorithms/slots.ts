@@ -98,17 +98,33 @@ export class Slots implements Cells {
     this.tensorSlots.set(name, { scope, slot });
   }
 
-  /** An object that the run's stages share: made once, disposed with the run. */
-  keep<T extends Kept>(name: string, make: () => T): T {
+  /**
+   * An object that stages of the run share. Between two stages that use it only its tensors are kept, on the host.
+   * @param slot of its tensors; null where it has nothing to save
+   */
+  keep<T extends Kept>(name: string, make: () => T, slot: (made: T) => TensorSlot | null): T {
     const known = this.kept.get(name) as T | undefined;
     if (known !== undefined) return known;
     const made = make();
     this.kept.set(name, made);
+    const saved = slot(made);
+    if (saved !== null) this.tensors(name, saved, "run");
     return made;
   }
 
   /** The stage is over: its own state is forgotten, saved or registered. */
-  endStage(): void {
+  async endStage(): Promise<void> {
+    for (const name of this.kept.keys()) {
+      const slot = this.tensorSlots.get(name)?.slot;
+      this.tensorSlots.delete(name);
+      await slot?.prepare?.();
+      const content = slot?.save() ?? null;
+      if (content === null) continue;
+      const copies = [...content].map((tensor) => ({ ...tensor, data: tensor.data.slice() }));
+      this.carried.set(name, copies);
+      this.waiting.tensors.set(name, "run");
+    }
+    this.dispose();
     for (const [name, { scope }] of this.cells) if (scope === "stage") this.cells.delete(name);
     for (const [name, { scope }] of this.tensorSlots) if (scope === "stage") this.tensorSlots.delete(name);
     for (const [name, [scope]] of this.waiting.values)

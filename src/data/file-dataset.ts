@@ -134,8 +134,16 @@ function toPrompt(
   }
   const target = options.target === null ? undefined : fill(options.target);
   if (target !== undefined && target.trim() === "") throw new RowFault("its target is empty");
+  const pair =
+    options.pair === undefined
+      ? undefined
+      : { chosen: fill(options.pair.chosen), rejected: fill(options.pair.rejected) };
+  if (pair !== undefined && pair.chosen === pair.rejected)
+    throw new RowFault("its chosen and its rejected text are the same, so that neither is preferred");
   const id =
-    options.id === undefined ? contentId(text, answer, target ?? "") : columnText(fields, options.id);
+    options.id === undefined
+      ? contentId(text, answer, target ?? "", ...(pair === undefined ? [] : [pair.chosen, pair.rejected]))
+      : columnText(fields, options.id);
   if (id === "") throw new RowFault(`its id (column ${options.id}) is empty`);
   return {
     id,
@@ -144,6 +152,7 @@ function toPrompt(
       : { kind: "text", text },
     answer,
     ...(target === undefined ? {} : { target }),
+    ...(pair === undefined ? {} : { pair }),
     slices: Object.fromEntries(options.slices.map((column) => [column, columnText(fields, column)])),
     fields,
   };

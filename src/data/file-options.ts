@@ -41,6 +41,13 @@ export const fileOptions = z
         "true: the prompt may show the gold answer, as in a task of copying; otherwise that is refused",
       ),
     target: template.nullable().default(null).describe("text that supervised training learns; null for none"),
+    pair: z
+      .strictObject({
+        chosen: template.default("{chosen}").describe("the text that is preferred"),
+        rejected: template.default("{rejected}").describe("the text that it is preferred to"),
+      })
+      .optional()
+      .describe("two completions of each prompt, for learning from preferences; none when absent"),
     chat: z
       .boolean()
       .default(true)

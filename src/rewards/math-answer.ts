@@ -30,9 +30,10 @@ export function goldAnswer(answer: string): string {
 export async function mathRewards(
   inputs: readonly RewardInput[],
   options: MathOptions,
+  { joinBoxes = true } = {},
 ): Promise<(RewardPartResult & { right: boolean })[]> {
   const found = inputs.map((input) =>
-    extractAnswer(input.completion, { extract: options.extract, after: options.after, joinBoxes: true }),
+    extractAnswer(input.completion, { extract: options.extract, after: options.after, joinBoxes }),
   );
   const pairs = inputs.map((input, index) => ({
     candidate: found[index] ?? "",

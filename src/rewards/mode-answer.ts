@@ -145,7 +145,8 @@ async function judge(inputs: readonly RewardInput[], options: ModeAnswerOptions)
     const options = exact.options.parse({ kind: "exact", extract });
     return inputs.map((input) => exactReward(input, options));
   }
-  return mathRewards(inputs, math.options.parse({ kind: "math", extract, timeout_ms }));
+  // as in AutoThink's code: the last box is the answer, whatever stands beside it
+  return mathRewards(inputs, math.options.parse({ kind: "math", extract, timeout_ms }), { joinBoxes: false });
 }
 
 const asked = { promptText: "2+3?<think>\n...\n", answer: "5" };

@@ -109,6 +109,7 @@ export async function ruleServerRewards(
   const graded = await mathRewards(
     whole,
     math.options.parse({ kind: "math", extract: "last-boxed", right, wrong, unparsed: value, timeout_ms }),
+    { joinBoxes: false },
   );
   let next = 0;
   return reasons.map((note) =>

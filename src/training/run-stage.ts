@@ -76,7 +76,7 @@ export async function runStage(
     );
   }
   if (over) {
-    slots.endStage();
+    await slots.endStage();
     return resumed.stepsDone;
   }
   const optimizers: AdamW[] = [];
@@ -93,7 +93,8 @@ export async function runStage(
       return observed(newOptimizer(policy, "moments"), steering);
     });
     const train = await openData(session, recipe, "train");
-    const evaluate = await openEvaluation(session, recipe, score);
+    const trained = steering.watch?.(policy) ?? policy;
+    const evaluate = await openEvaluation(session, recipe, trained, score);
     const alarms = recipe.run.alarms ? slots.cell("alarms", newAlarmHistory(), "run") : null;
     if (alarms !== null && resumed === null) {
       const comparable = evaluatesAlike(stages[index - 1]?.recipe, recipe);
@@ -120,7 +121,6 @@ export async function runStage(
       const { keep_last: keepLast, keep_every: keepEvery, keep_best: best } = recipe.run;
       await pruneCheckpoints(run.directory, { keepLast, keepEvery, best });
     };
-    const trained = steering.watch?.(policy) ?? policy;
     const stopAt = steering.stopAt ?? Number.POSITIVE_INFINITY;
     let stepsSoFar = resumed?.stepsDone ?? 0;
     usage.stage(name);
@@ -171,7 +171,7 @@ export async function runStage(
         `stopped after a checkpoint: ${session.newest}\ngo on with: rlpt train --resume ${quote(relative("", run.directory))}`,
       );
     }
-    slots.endStage();
+    await slots.endStage();
     return stepsDone;
   } finally {
     for (const one of optimizers) one.dispose();
@@ -205,17 +205,17 @@ function openData({ policy, files, progress }: Session, recipe: Recipe, part: "t
 async function openEvaluation(
   session: Session,
   recipe: Recipe,
+  policy: TrainablePolicy,
   score: Stage["score"],
 ): Promise<Stage["services"]["evaluate"]> {
-  const { files, policy, usage, steering, progress } = session;
+  const { files, usage, progress } = session;
   const { data, eval: options } = recipe;
   if (data.eval === undefined || options === undefined) return null;
   const source = await openData(session, recipe, "eval");
-  const evaluated = steering.watch?.(policy) ?? policy;
   const first = firstEvaluation(session.slots);
   return () =>
     usage.evaluation(async () => {
-      const used = { policy: evaluated, files, source, score };
+      const used = { policy, files, source, score };
       const evaluation = await parts.runEvaluation(recipe, options, used, progress);
       first.value ??= evaluation.metrics;
       session.last = evaluation.metrics;

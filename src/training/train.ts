@@ -3,7 +3,7 @@
 import { isAbsolute, join, relative } from "node:path";
 import { stringify } from "csv-stringify/sync";
 import type { Evaluation } from "../algorithms/evaluate.ts";
-import { saveWeights } from "../algorithms/learner-state.ts";
+import { weightsSlot } from "../algorithms/learner-state.ts";
 import type { Slots } from "../algorithms/slots.ts";
 import type { StageOutcome } from "../algorithms/stage.ts";
 import { type ProfileRow, startProfile } from "../backend/profile.ts";
@@ -156,7 +156,7 @@ export async function train(request: TrainingRequest): Promise<TrainingResult> {
     const state = run.from === null ? null : trainingState(run.from);
     const opened = openSlots(run.from);
     slots = opened;
-    fitting(run.from, () => saveWeights(opened, WEIGHTS, policy, "run"));
+    fitting(run.from, () => opened.tensors(WEIGHTS, weightsSlot(policy), "run"));
     const usage = createUsageMeter(runDir, clock, {
       began,
       resumed: request.resume !== null,

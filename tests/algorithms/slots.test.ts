@@ -64,7 +64,7 @@ describe("slots", () => {
     const saved = await checkpoint(first);
 
     const second = saved.reopen();
-    second.endStage();
+    await second.endStage();
     const carried = await checkpoint(second);
     expect(JSON.parse(carried.text)).toEqual({
       values: { run: { ours: 5 }, stage: {} },
@@ -79,6 +79,31 @@ describe("slots", () => {
     third.tensors("critic", { save: () => [], load: ({ read }) => values.push(...read("v").data) }, "run");
     expect(values).toEqual([4]);
     expect(third.cell("mine", 9).value).toBe(9);
+  });
+
+  it("hold an object's tensors on the host between two stages that use it", async () => {
+    const slots = new Slots();
+    const log: string[] = [];
+    const use = (value: number) => {
+      const weight = Float32Array.of(value);
+      return slots.keep(
+        "critic",
+        () => ({ weight, dispose: () => log.push("disposed") }),
+        (made) => ({
+          save: () => [{ name: "v", shape: [1], data: made.weight }],
+          load: ({ read }) => made.weight.set(read("v").data),
+        }),
+      );
+    };
+    const first = use(1);
+    expect(use(9)).toBe(first);
+    first.weight[0] = 5;
+    await slots.endStage();
+    expect(log).toEqual(["disposed"]);
+    // the next stage does not use it, and its checkpoints hold it all the same
+    expect([...(await checkpoint(slots)).contents.keys()]).toEqual(["critic"]);
+    await slots.endStage();
+    expect(use(2).weight[0]).toBe(5);
   });
 
   it("write the same text whatever the order of registering", async () => {

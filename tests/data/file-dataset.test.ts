@@ -246,3 +246,34 @@ optionalPart(
     expect([prompts.length, skipped.length]).toEqual([8521, 2]);
   });
 });
+
+describe("pairs for learning from preferences", () => {
+  const lines = (name: string, rows: object[]) =>
+    write(name, rows.map((row) => JSON.stringify(row)).join("\n"));
+  const pairs = { answer: null, chat: false, pair: {} };
+
+  test("come from two columns, or from templates", async () => {
+    const path = lines("pairs.jsonl", [{ prompt: "1+1=", chosen: "2", rejected: "3", wrong: "4" }]);
+    expect((await read({ path, ...pairs })).prompts[0]!.pair).toEqual({ chosen: "2", rejected: "3" });
+    const pair = { chosen: "It is {chosen}.", rejected: "It is {wrong}." };
+    expect((await read({ path, ...pairs, pair })).prompts[0]!.pair).toEqual({
+      chosen: "It is 2.",
+      rejected: "It is 4.",
+    });
+  });
+
+  test("differ in id where only the texts differ, and are no pairs where these are the same", async () => {
+    const path = lines("two.jsonl", [
+      { prompt: "1+1=", chosen: "2", rejected: "3" },
+      { prompt: "1+1=", chosen: "2", rejected: "4" },
+    ]);
+    const [first, second] = (await read({ path, ...pairs })).prompts;
+    expect(first!.id).not.toBe(second!.id);
+    const same = lines("same.jsonl", [{ prompt: "1+1=", chosen: "2", rejected: "2" }]);
+    await expect(read({ path: same, ...pairs })).rejects.toThrow(
+      "its chosen and its rejected text are the same",
+    );
+    const missing = lines("missing.jsonl", [{ prompt: "1+1=", chosen: "2" }]);
+    await expect(read({ path: missing, ...pairs })).rejects.toThrow("has no column rejected");
+  });
+});

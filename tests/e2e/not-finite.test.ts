@@ -15,8 +15,8 @@ it.each([
   const config = space.write(`${name}.yaml`, text);
   const runDir = space.path(name);
   await expect(
-    runTraining(config, { runDir, set: ["optimizer.lr=1e38", "run.checkpoint_every=1"] }),
-  ).rejects.toThrow(/the loss is .* and the gradient's norm .*: .*Lower optimizer\.lr \(\d.*e\+3/);
+    runTraining(config, { runDir, set: ["optimizer.lr=1e12", "run.checkpoint_every=1"] }),
+  ).rejects.toThrow(/the loss is .* and the gradient's norm .*: .*Lower optimizer\.lr \(\d/);
   const steps = rowsWithoutTime(join(runDir, "metrics.csv")).length;
   expect(steps).toBeLessThan(4);
   expect(existsSync(join(runDir, "checkpoints", String(steps + 1).padStart(6, "0")))).toBe(false);
@@ -25,7 +25,7 @@ it.each([
 it("grpo says so when it samples from such a policy", async () => {
   const config = space.write("grpo.yaml", tinyGrpo);
   await expect(
-    runTraining(config, { runDir: space.path("grpo"), set: ["optimizer.lr=1e38"] }),
+    runTraining(config, { runDir: space.path("grpo"), set: ["optimizer.lr=1e12"] }),
   ).rejects.toThrow(/the policy has diverged.*Lower optimizer\.lr|the loss is .*Lower optimizer\.lr/);
 });
 

@@ -162,7 +162,7 @@ describe("rlpt reproduce", () => {
     );
     const text = readFileSync(broken, "utf8").replace(
       "  trained: {}",
-      "  trained: {}\n  worse: { set: { rollout.max_prompt_tokens: 1 } }",
+      "  trained: {}\n  worse: { set: { optimizer.lr: 1.0e+12 } }",
     );
     space.write("broken.yaml", text);
     const both = await command("reproduce", fails, broken, "--root", root, "--seeds", "1");

@@ -174,7 +174,7 @@ describe("a run of ours", () => {
     };
     const { outcome } = await runTraining(space.path("m.yaml"), {
       runDir: space.path("on subset"),
-      set: [`data.train=${JSON.stringify(again)}`],
+      set: [`data.train=${JSON.stringify(again)}`, "rollout.prompts_per_step=2"],
     });
     expect(outcome).toBe("finished");
     const drawn = readCsvTable(join(space.path("on subset"), "prompts.csv")).rows.map(

@@ -20,7 +20,7 @@ import type { AdamW } from "../../optim/adamw.ts";
 import { type Critic, createCritic } from "../../policy/critic.ts";
 import type { ScoredCompletion } from "../../types.ts";
 import { type Batch, openCollector } from "../collect.ts";
-import { saveWeights } from "../learner-state.ts";
+import { weightsSlot } from "../learner-state.ts";
 import { type ClippedStepOptions, clippedStep, minibatchesOf, type PolicySample } from "../passes.ts";
 import {
   decisionTokens,
@@ -121,11 +121,11 @@ export async function trainPpo(stage: Stage<PpoOptions>): Promise<StageResult> {
 
 /** The critic is the run's: the first stage that needs it makes it, and later ones go on with it. */
 function openValueLearner({ policy, services, state: { slots } }: Stage<PpoOptions>): ValueLearner {
-  const critic = slots.keep("critic", () => {
-    const made = createCritic(policy);
-    saveWeights(slots, "critic", made, "run");
-    return made;
-  });
+  const critic = slots.keep(
+    "critic",
+    () => createCritic(policy),
+    (made) => weightsSlot(made),
+  );
   return { critic, optimizer: services.newOptimizer(critic, "critic-moments") };
 }
 

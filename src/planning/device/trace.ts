@@ -138,7 +138,12 @@ export async function traceStage(
   };
   const state = freshState();
   // the algorithm finds it made already, and watched
-  if (critic !== null) state.slots.keep("critic", () => watchCritic(notes, critic));
+  if (critic !== null)
+    state.slots.keep(
+      "critic",
+      () => watchCritic(notes, critic),
+      () => null,
+    );
   await runAlgorithm({
     settings,
     services: {

@@ -72,7 +72,7 @@ function isRounded(exact: Node, decimal: Node, budget: Budget): boolean {
 
 /**
  * The values that a relation states, the exact one first: the last side of `name = a = b`, and after an
- * approximation sign the decimal where it is one of that value. Empty where it states none, as x^2 + y^2 = 4.
+ * approximation sign its decimal. Empty where it states none, as x^2 + y^2 = 4, or contradicts itself.
  */
 export function statedValues(node: RelationNode, asked: boolean, budget: Budget): Node[] {
   const [first] = node.sides;
@@ -80,18 +80,23 @@ export function statedValues(node: RelationNode, asked: boolean, budget: Budget)
   const cut = node.ops.indexOf("~");
   const exact = cut < 0 ? node.sides : node.sides.slice(0, cut + 1);
   const rounded = cut < 0 ? [] : node.sides.slice(cut + 1);
+  // a decimal that is none of the value contradicts it: nothing is stated then
+  const withRounded = (value: Node): Node[] => {
+    const fitting = rounded.filter((each) => isRounded(value, each, budget));
+    return fitting.length < rounded.length ? [] : [value, ...fitting];
+  };
   const named = isQuantity(first!, asked);
   const plain = (side: Node): boolean => symbolsOf(side).length === 0;
   if (exact.length === 1) {
     // x \approx 3.14 says the decimal, 22/7 \approx 3.14 both
     if (named) return rounded.slice(-1);
-    return plain(first!) ? [first!, ...rounded.filter((each) => isRounded(first!, each, budget))] : [];
+    return plain(first!) ? withRounded(first!) : [];
   }
   const reversed = exact.length === 2 && isName(exact[1]!) && plain(first!) && !isName(first!);
   const value = reversed ? first! : named || exact.every(plain) ? exact.at(-1)! : null;
   // a^2 + b = 0 is an equation
   if (value === null || (isZero(value) && !isName(first!) && !exact.every(plain))) return [];
-  return [value, ...rounded.filter((each) => isRounded(value, each, budget))];
+  return withRounded(value);
 }
 
 /** Name and value of `x = 5`; null for other relations. */
