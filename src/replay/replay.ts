@@ -64,9 +64,9 @@ export interface Replay {
     /** Key path, was, is. */
     settings: { path: string; was: unknown; is: unknown }[];
     step: ReplayedStep;
-    /** Of the step's gradients, summed over its updates, before clipping. */
+    /** Compares the step's gradients, summed over its updates, before clipping. */
     gradient: Direction;
-    /** Of the change of the weights. */
+    /** Compares the changes of the weights. */
     update: Direction;
   };
 }

@@ -219,7 +219,7 @@ export function sweepSections(directory: string, plot: Plotter): Section[] {
   ];
 }
 
-/** Of a trial's accuracy, where its run lies in the sweep's folder and the score is its accuracy. */
+/** The interval of a trial's accuracy; null where its run does not lie in the sweep's folder or the score is no accuracy. */
 function evaluationInterval(directory: string, row: Row): [number, number] | null {
   const trial = `${row["point"]}-s${row["seed"]}`;
   if (!existsSync(directory) || !readdirSync(directory).includes(trial)) return null;

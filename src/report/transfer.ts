@@ -9,7 +9,7 @@ export interface TransferRun {
   base: number;
   /** New classes of the dataset that was trained on. */
   fresh: number;
-  /** By name, the datasets it was not trained on. */
+  /** Accuracy on each dataset that it was not trained on, by name. */
   others: Readonly<Record<string, number>>;
   tokens: number;
 }
@@ -19,7 +19,7 @@ export interface ArmSummary {
   runs: number;
   base: number;
   fresh: number;
-  /** Of the averaged base and the averaged new accuracy, as the paper averages it. */
+  /** Harmonic mean of the averaged base and the averaged new accuracy, as the paper averages it. */
   harmonic: number;
   other: number;
   tokens: number;

@@ -94,7 +94,7 @@ export function contradictionReward(input: RewardInput, options: ContradictionOp
 export interface ConsistencySummary {
   /** Completions with something to compare. */
   compared: number;
-  /** Of these, those whose thought and answer differ. */
+  /** How many of these have a thought and an answer that differ. */
   inconsistent: number;
   /** Of the inconsistent ones: the thought's candidate is right (a tie counts its share), the answer is right. */
   thoughtAccuracy: number | null;

@@ -105,7 +105,7 @@ export interface LogCount {
   sha256: string;
 }
 
-/** By file. Checkpoints of older versions hold the number of rows alone, and not of every file. */
+/** What a checkpoint knows of each file. Those of older versions hold the number of rows alone, and not of every file. */
 export type LogCounts = { [Name in LogName]?: LogCount | number };
 
 /** Rows that a checkpoint counts. */
@@ -132,7 +132,7 @@ export function changedLogs(runDir: string, counts: LogCounts): LogName[] {
   });
 }
 
-/** Of the first rows and columns of a file, as the log's own digest was when it held no more. */
+/** Digest of the first rows and columns of a file, as the log's own was when it held no more. */
 function logDigest(path: string, { rows, columns }: LogCount): string {
   if (path.endsWith(".csv")) {
     const lines = readCells(path, rows + 1);

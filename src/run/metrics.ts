@@ -7,7 +7,7 @@ import { type Cell, type CsvLog, openCsvLog } from "./append-log.ts";
 export interface MetricsLog {
   readonly rows: number;
   readonly columns: readonly string[];
-  /** Of the file as it was written; see AppendLog. */
+  /** Digest of the file as it was written; see AppendLog. */
   digest(): string;
   /**
    * Fixes the columns of the stage. A name that an earlier stage had keeps its place; new ones come last.

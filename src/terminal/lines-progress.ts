@@ -23,7 +23,7 @@ export interface ProgressOptions {
   interval?: number;
   /** Seconds; for tests. */
   now?: () => number;
-  /** Of the panel: the run's name, and its stages in order. */
+  /** What the panel shows above: the run's name, and its stages in order. */
   title?: string;
   stages?: readonly string[];
   style?: PanelStyle;
