@@ -1,138 +1,106 @@
 /**
- * Makes what a package carries: the bundle of the sources and the library's types, in dist/release/.
- *
- *   node tools/release.mjs                  builds
- *   node tools/release.mjs --pack [folder]  builds, packs into the folder (the working directory), and checks the tarball
- *
- * `.npmrc` has npm run no scripts of packages, and so no `prepack` either: `npm run pack` is the way to a tarball.
+ * node tools/release.mjs VERSION [--dry-run] [--out FOLDER]: makes a release of the repository that it is started in.
+ * Everything that is wrong is said at once, before anything runs. Then the whole gate, the packed file, the tag, in this
+ * order: a tag stands for what has passed. Nothing is pushed and nothing is published.
  */
 import { spawnSync } from "node:child_process";
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
-import { builtinModules } from "node:module";
-import { tmpdir } from "node:os";
-import { dirname, join, relative, resolve } from "node:path";
-import { fileURLToPath } from "node:url";
-import { buildRelease } from "../bin/build.js";
+import { mkdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
 
-const root = join(dirname(fileURLToPath(import.meta.url)), "..");
+/** Without these an installed package does not start, or may not be used. */
+const NEEDED = ["package.json", "README.md", "LICENSE", "bin/rlpt.js", "dist/release/cli.js"];
 
-/** What no tarball may lack: the program, the library, its types, and what the README's first command reads. */
-const REQUIRED = [
-  "package.json",
-  "README.md",
-  "bin/rlpt.js",
-  "bin/build.js",
-  "dist/release/cli.js",
-  "dist/release/index.js",
-  "dist/release/math-worker.js",
-  "dist/release/types/index.d.ts",
-  "configs/quickstart.yaml",
-  "models/lab-small/model.safetensors",
-  "examples/grpo-loop.ts",
-  "docs/library.md",
-];
+const { values: flags, positionals } = parseArgs({
+  options: { "dry-run": { type: "boolean", default: false }, out: { type: "string", default: "dist" } },
+  allowPositionals: true,
+});
+const [version] = positionals;
 
-/** Declarations of src/index.ts and of what they name, in `folder`. @returns packages that they name */
-export function emitTypes(folder) {
-  const all = mkdtempSync(join(tmpdir(), "rlpt-types-"));
-  try {
-    const compiler = join(root, "node_modules", "typescript", "bin", "tsc");
-    const project = join(root, "tools", "release.tsconfig.json");
-    const done = spawnSync(process.execPath, [compiler, "-p", project, "--outDir", all], {
-      encoding: "utf8",
-    });
-    if (done.status !== 0) throw new Error(`tsc -p ${project}\n${done.stdout}${done.stderr}`);
-    const packages = new Set();
-    const reached = new Set();
-    const visit = (file) => {
-      if (reached.has(file)) return;
-      reached.add(file);
-      // files import each other as .ts, which a package does not hold
-      const named = (from) => {
-        if (!from.startsWith(".")) packages.add(from);
-        else visit(resolve(dirname(file), from.replace(/\.ts$/, ".d.ts")));
-        return from.startsWith(".") ? from.replace(/\.ts$/, ".js") : from;
-      };
-      const text = readFileSync(file, "utf8")
-        .replaceAll(
-          /^((?:import|export)\b[^;]*?\bfrom )"([^"]+)"/gm,
-          (_, before, from) => `${before}"${named(from)}"`,
-        )
-        .replaceAll(/\bimport\("([^"]+)"\)/g, (_, from) => `import("${named(from)}")`);
-      const target = join(folder, relative(all, file));
-      mkdirSync(dirname(target), { recursive: true });
-      writeFileSync(target, text);
-    };
-    visit(join(all, "index.d.ts"));
-    return packages;
-  } finally {
-    rmSync(all, { recursive: true, force: true });
+function output(program, args) {
+  const { status, stdout, stderr, error } = spawnSync(program, args, {
+    encoding: "utf8",
+    shell: process.platform === "win32",
+  });
+  if (error) stop(`${program} cannot be started: ${error.message}`);
+  return { ok: status === 0, text: stdout.trim(), said: stderr.trim() };
+}
+
+function stop(...reasons) {
+  for (const reason of reasons) console.error(`release: ${reason}`);
+  process.exit(1);
+}
+
+/** What the changelog says of a version, without its heading; null: it has no such heading. */
+function changelogEntry(text, name) {
+  const headings = [...text.matchAll(/^## .*$/gm)];
+  const at = headings.findIndex(([line]) => line === `## ${name}` || line.startsWith(`## ${name} `));
+  if (at < 0) return null;
+  const { index, 0: line } = headings[at];
+  const entry = text.slice(index + line.length, headings[at + 1]?.index).trim();
+  return { line, entry, newest: headings.slice(0, at).every(([other]) => other === "## Unreleased") };
+}
+
+function faults(tag) {
+  const found = [];
+  const changed = output("git", ["status", "--porcelain"]).text;
+  if (changed !== "") found.push(`the tree has changes; commit or remove them:\n${changed}`);
+  if (output("git", ["tag", "--list", tag]).text !== "") found.push(`the tag ${tag} is there already`);
+  for (const file of ["package.json", "package-lock.json"]) {
+    const said = JSON.parse(readFileSync(file, "utf8")).version;
+    if (said !== version)
+      found.push(`${file} says version ${said}; set it: npm version ${version} --no-git-tag-version`);
   }
-}
-
-async function build() {
-  const { folder, packages } = await buildRelease();
-  for (const name of emitTypes(join(folder, "types"))) packages.add(name);
-  const { dependencies, optionalDependencies } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
-  const named = new Set([...Object.keys(dependencies), ...Object.keys(optionalDependencies)]);
-  const packageOf = (path) =>
-    path
-      .split("/")
-      .slice(0, path.startsWith("@") ? 2 : 1)
-      .join("/");
-  const missing = [...packages]
-    .filter((path) => !path.startsWith("node:") && !builtinModules.includes(path))
-    .map(packageOf)
-    .filter((name) => !named.has(name));
-  if (missing.length > 0)
-    throw new Error(`package.json does not depend on ${[...new Set(missing)].join(", ")}`);
-}
-
-/** @returns path of the tarball */
-function pack(folder) {
-  mkdirSync(folder, { recursive: true });
-  const npm = process.env.npm_execpath;
-  const [program, ...before] = npm === undefined ? ["npm"] : [process.execPath, npm];
-  const done = spawnSync(
-    program,
-    [...before, "pack", "--json", "--ignore-scripts", "--pack-destination", folder],
-    { cwd: root, encoding: "utf8", shell: npm === undefined && process.platform === "win32" },
-  );
-  if (done.status !== 0) throw new Error(`npm pack: ${done.stderr}${done.error?.message ?? ""}`);
-  const [{ filename, files, size, unpackedSize }] = Object.values(JSON.parse(done.stdout));
-  const packed = new Set(files.map(({ path }) => path));
-  const faults = [
-    ...REQUIRED.filter((path) => !packed.has(path)).map((path) => `it lacks ${path}`),
-    ...readdirSync(join(root, "dist", "release"))
-      .filter((name) => name.endsWith(".js") && !packed.has(`dist/release/${name}`))
-      .map((name) => `it lacks dist/release/${name}`),
-    ...[...packed]
-      .filter((path) => path.startsWith("dist/") && !path.startsWith("dist/release/"))
-      .map((path) => `it holds ${path}, a build of this checkout`),
-  ];
-  const path = join(folder, filename);
-  if (faults.length > 0) {
-    rmSync(path, { force: true });
-    throw new Error(`the tarball is wrong:\n  ${faults.join("\n  ")}`);
+  const entry = changelogEntry(readFileSync("CHANGELOG.md", "utf8"), version);
+  if (entry === null)
+    found.push(`CHANGELOG.md has no "## ${version} - <date>"; write it from "## Unreleased"`);
+  else {
+    if (!/^## \S+ - \d{4}-\d{2}-\d{2}$/.test(entry.line))
+      found.push(`CHANGELOG.md: "${entry.line}" has no date; write "## ${version} - 2026-01-31"`);
+    if (entry.entry === "") found.push(`CHANGELOG.md says nothing of ${version}`);
+    if (!entry.newest) found.push(`CHANGELOG.md: ${version} stands below another version`);
   }
-  const megabytes = (bytes) => (bytes / 1e6).toFixed(1);
-  process.stderr.write(
-    `${files.length} files, ${megabytes(size)} MB packed, ${megabytes(unpackedSize)} MB unpacked\n`,
-  );
-  return path;
+  return found;
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  if (!existsSync(join(root, "src"))) throw new Error("this is a package, not the sources");
-  await build();
-  const at = process.argv.indexOf("--pack");
-  if (at > 0) process.stdout.write(`${pack(resolve(process.argv[at + 1] ?? "."))}\n`);
+/** Packs, or says what would be packed. @returns its name and how many files it has */
+function pack(dry) {
+  // .npmrc keeps npm from running prepack, so the bundle is made here
+  const built = output(process.execPath, ["tools/pack.mjs"]);
+  if (!built.ok) stop(`node tools/pack.mjs failed: ${built.said}`);
+  mkdirSync(flags.out, { recursive: true });
+  const packed = output("npm", [
+    "pack",
+    "--json",
+    ...(dry ? ["--dry-run"] : ["--pack-destination", flags.out]),
+  ]);
+  if (!packed.ok) stop(`npm pack failed: ${packed.said}`);
+  const said = JSON.parse(packed.text);
+  const { filename, files } = Array.isArray(said) ? said[0] : Object.values(said)[0];
+  const names = new Set(files.map(({ path }) => path));
+  const missing = NEEDED.filter((name) => !names.has(name));
+  if (missing.length > 0) stop(`the packed file lacks ${missing.join(", ")}; see "files" of package.json`);
+  return { path: join(flags.out, filename), count: names.size };
+}
+
+if (positionals.length !== 1 || !/^\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?$/.test(version))
+  stop("say which version, such as: node tools/release.mjs 0.2.0 --dry-run");
+const root = output("git", ["rev-parse", "--show-toplevel"]);
+if (!root.ok) stop("this is no git repository");
+process.chdir(root.text);
+
+const tag = `v${version}`;
+const found = faults(tag);
+if (found.length > 0) stop(...found);
+
+if (flags["dry-run"]) {
+  console.log(`would run .ci/run, pack ${pack(true).count} files into ${flags.out}, and tag ${tag}`);
+} else {
+  const gate = spawnSync("bash", [".ci/run"], { stdio: "inherit" });
+  if (gate.status !== 0) stop("the gate did not pass; nothing was packed or tagged");
+  const { path, count } = pack(false);
+  const tagged = output("git", ["tag", "--annotate", tag, "--message", `rlpt ${version}`]);
+  if (!tagged.ok) stop(`git tag failed: ${tagged.said}`);
+  console.log(`${path}: ${count} files`);
+  console.log(`tagged ${tag}. Next: git push --tags, then npm publish ${path}`);
 }

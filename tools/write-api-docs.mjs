@@ -1,6 +1,6 @@
 /**
  * docs/api.md: what the library exports, from the docstrings. `npm run docs:api` writes it; a test holds it to the sources.
- * It reads the declarations that the compiler emits, whose form is regular; see docs/decisions/0016-library.md.
+ * It reads the declarations that the compiler emits, whose form is regular; see docs/decisions/0017-library.md.
  */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -4,7 +4,7 @@ import type { PromptSource } from "../types.ts";
 
 export interface OpenContext {
   split: "train" | "eval";
-  /** Of the recipe; tasks draw their problems from it. */
+  /** The recipe's seed; tasks draw their problems from it. */
   seed: number;
   /** Is told of rows that were skipped. */
   note: (text: string, level: "warning") => void;

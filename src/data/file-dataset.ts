@@ -18,7 +18,7 @@ export interface FileDataset {
   lines: number[];
   /** Rows that did not fit, under `on_bad_row: skip`. */
   skipped: { line: number; reason: string }[];
-  /** Of the file, hexadecimal. */
+  /** The file's hash, hexadecimal. */
   sha256: string;
 }
 

@@ -135,7 +135,7 @@ export type FileOptions = z.infer<typeof fileOptions>;
 
 /**
  * The column by which a prompt shows the gold answer, or null: it reads every column that the answer is made of, or one
- * of them behind a LaTeX command, where the braces were meant as braces.
+ * of them after a LaTeX command, where the braces were meant as braces.
  */
 export function answerColumnShown(
   prompt: string,
@@ -144,8 +144,8 @@ export function answerColumnShown(
   if (answer === null) return null;
   const gold = templateColumns(answer);
   const command = templateColumns(prompt.match(/\\[A-Za-z]+\{[^{}]+\}/g)?.join(" ") ?? "");
-  const behind = gold.find((column) => command.includes(column));
-  if (behind !== undefined) return behind;
+  const commandColumn = gold.find((column) => command.includes(column));
+  if (commandColumn !== undefined) return commandColumn;
   // with a pattern the answer is a part of what is shown: a task of finding it
   const shown = templateColumns(prompt);
   return pattern === undefined && gold.every((column) => shown.includes(column)) ? gold[0]! : null;

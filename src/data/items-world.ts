@@ -47,8 +47,13 @@ function makeWorld(): ItemsWorld {
   );
   const order = rng.fork("datasets").permutation(classes.length);
   const datasets = Array.from({ length: DATASETS }, (_, d) => {
-    const own = order.slice(d * DATASET_CLASSES, (d + 1) * DATASET_CLASSES).map((i) => classes[i]!);
-    return { base: own.slice(0, DATASET_CLASSES / 2), fresh: own.slice(DATASET_CLASSES / 2) };
+    const datasetClasses = order
+      .slice(d * DATASET_CLASSES, (d + 1) * DATASET_CLASSES)
+      .map((i) => classes[i]!);
+    return {
+      base: datasetClasses.slice(0, DATASET_CLASSES / 2),
+      fresh: datasetClasses.slice(DATASET_CLASSES / 2),
+    };
   });
   return { classes, datasets };
 }

@@ -180,7 +180,7 @@ export function* readCsv(path: string, bytes: Uint8Array): Generator<TableRow> {
   }
 }
 
-/** Lines of growing byte offsets: that of the first text at or behind the offset, blank lines passed over. */
+/** Lines of growing byte offsets: that of the first text at or after the offset, blank lines passed over. */
 function lineCounter(text: Uint8Array): (offset: number) => number {
   let position = 0;
   let line = 1;

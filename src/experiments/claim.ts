@@ -17,7 +17,7 @@ export interface Claim {
   /** As messages name it. */
   file: string;
   options: ClaimOptions;
-  /** By arm that trains: absolute path of its config. */
+  /** Absolute path of the config of each arm that trains. */
   configs: Readonly<Record<string, string>>;
   /** What --set gives, over every arm's own settings. */
   set: readonly string[];

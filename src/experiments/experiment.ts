@@ -106,7 +106,7 @@ export function loadExperiment(
 }
 
 /**
- * Settings as --set takes them. `{name}` behind a dollar stands for the value of that name, such as the run's seed;
+ * Settings as --set takes them. `{name}` after a dollar stands for the value of that name, such as the run's seed;
  * a number by itself is a number.
  */
 export function filledSettings(

@@ -32,12 +32,12 @@ export function placeTrials(
   };
   const known = new Map<string, string>();
   const trials = layTrials(sweep, base.recipe.seed).map((trial): PlacedTrial => {
-    const own = Object.entries(trial.set).map(([key, value]) => `${key}=${JSON.stringify(value)}`);
+    const settings = Object.entries(trial.set).map(([key, value]) => `${key}=${JSON.stringify(value)}`);
     const name = `${trial.point}-s${trial.seed}`;
     const placed = {
       trial,
       name,
-      options: { ...options, set: [...own, ...(options.set ?? [])], seed: trial.seed },
+      options: { ...options, set: [...settings, ...(options.set ?? [])], seed: trial.seed },
     };
     try {
       const resolved = printResolved(loadRecipe(config, placed.options));

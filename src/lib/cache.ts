@@ -6,8 +6,8 @@ import { join } from "node:path";
  * $RLPT_CACHE, else $XDG_CACHE_HOME/rlpt, else the platform's place (~/.cache/rlpt on Linux).
  */
 export function cacheDir(): string {
-  const own = process.env["RLPT_CACHE"];
-  if (own) return own;
+  const named = process.env["RLPT_CACHE"];
+  if (named) return named;
   const xdg = process.env["XDG_CACHE_HOME"];
   if (xdg) return join(xdg, "rlpt");
   if (process.platform === "darwin") return join(homedir(), "Library", "Caches", "rlpt");

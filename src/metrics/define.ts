@@ -72,7 +72,7 @@ interface Cell<Facts> {
 }
 
 function cells<Facts>(metrics: readonly Metric<Facts>[], setting: Setting): Cell<Facts>[] {
-  const made: Cell<Facts>[] = [];
+  const found: Cell<Facts>[] = [];
   for (let i = 0; i < metrics.length; ) {
     const { names } = metrics[i]!;
     let end = i + 1;
@@ -80,10 +80,10 @@ function cells<Facts>(metrics: readonly Metric<Facts>[], setting: Setting): Cell
     const family = metrics.slice(i, end).filter(({ when }) => when === undefined || when(setting));
     for (const x of names === undefined ? [""] : names(setting)) {
       for (const metric of family) {
-        made.push({ metric, column: metric.name.replace(/\{\w+\}/, () => x), x });
+        found.push({ metric, column: metric.name.replace(/\{\w+\}/, () => x), x });
       }
     }
     i = end;
   }
-  return made;
+  return found;
 }

@@ -36,9 +36,9 @@ export interface StepFacts extends UpdateFacts {
   scored: readonly (readonly ScoredCompletion[])[];
   /** Rewards after shaping. [P][G] */
   shaped: readonly (readonly number[])[];
-  /** Of each completion; where tokens have their own, their mean. [P][G] */
+  /** Advantage of each completion; where tokens have their own, their mean. [P][G] */
   advantages: readonly (readonly number[])[];
-  /** As the loss had them: one a completion, or one a token. */
+  /** Advantages as the loss had them: one a completion, or one a token. */
   lossAdvantages: readonly number[];
   precisionGap: { mean: number; largest: number } | null;
   /** KL estimate of policy from reference policy, nats; null without a reference. */
@@ -74,6 +74,6 @@ export interface LoopFacts {
   alarms: readonly string[];
   times: { step: number; evaluation: number | null; checkpoint: number | null; elapsed: number };
   peakBytes: number;
-  /** Of programs: seconds since the step before, and their number. */
+  /** Seconds of compiling since the step before, and the number of programs. */
   compiled: { seconds: number; programs: number } | null;
 }

@@ -80,7 +80,7 @@ export const modeMetrics: readonly Metric<Sampled>[] = [
     name: "mode/{mode}/tokens",
     unit: "tokens",
     formula: "mean completion length of the mode",
-    note: "direct growing: the reasoning has moved behind </think>",
+    note: "direct growing: the reasoning has moved after </think>",
     names: modes,
     value: (facts, mode) => average(ofMode(facts, mode).map(({ tokens }) => tokens.length)),
   },

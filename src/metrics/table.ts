@@ -26,7 +26,7 @@ const leading: readonly MetricDefinition[] = [
   { name: "stage", unit: "name", formula: "the recipe's stage that made the step", note: "" },
 ];
 
-/** Of a step that samples: before what its shaping says, and after it. */
+/** Metrics of a step that samples: those before what its shaping says of itself, and those after it. */
 export const sampledBefore: readonly Metric<StepFacts>[] = [...rolloutMetrics, ...modeMetrics];
 export const sampledAfter: readonly Metric<StepFacts>[] = [...policyMetrics, samplingRate];
 

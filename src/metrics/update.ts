@@ -303,7 +303,7 @@ export const policyMetrics: readonly Metric<Step>[] = [
   },
 ];
 
-/** Of the optimizer, for every algorithm. */
+/** Metrics of the optimizer, for every algorithm. */
 export const optimizerMetrics: readonly Metric<UpdateFacts>[] = [
   {
     name: "optim/lr",

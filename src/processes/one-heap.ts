@@ -43,11 +43,13 @@ export function oneHeapEnvironment(
 
 /** Node's arguments for a step's graphs: none where nothing compiles, or where a person has said something about it. */
 function nodeArguments(environment: NodeJS.ProcessEnv, given: readonly string[]): readonly string[] {
-  const own = [...given, environment["NODE_OPTIONS"] ?? ""].some((flag) => flag.includes("semi-space"));
+  const chosenByUser = [...given, environment["NODE_OPTIONS"] ?? ""].some((flag) =>
+    flag.includes("semi-space"),
+  );
   const compiles =
     Boolean(environment["RLPT_PJRT_PLUGIN"]) ||
     pluginNames.some((name) => existsSync(pluginCacheFolder(name)));
-  return own || !compiles || process.platform !== "linux" ? [] : [youngObjects];
+  return chosenByUser || !compiles || process.platform !== "linux" ? [] : [youngObjects];
 }
 
 /** An environment for programs that are not ours. */
@@ -72,7 +74,7 @@ export async function restartWithOneHeap(argv: readonly string[]): Promise<void>
     const libc = koffi.load("libc.so.6");
     const execve = libc.func("int execve(const char *path, const char **argv, const char **envp)");
     const fcntl = libc.func("int fcntl(int fd, int command, ...)");
-    // Node has its standard streams closed behind it
+    // Node marks its standard streams to be closed when another program takes its place
     for (const stream of [0, 1, 2]) fcntl(stream, F_SETFD, "int", 0);
     const variables = Object.entries(heap ?? process.env).map(([name, value]) => `${name}=${value}`);
     const args = [argv[0]!, ...flags, ...process.execArgv, ...argv.slice(1), null];

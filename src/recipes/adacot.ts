@@ -19,7 +19,7 @@ export const adacot: Method = {
     "stage 0, labels: rlpt label writes column needs_thinking by an auxiliary model and a fixed prompt",
     "stage 1, SFT warm-up: targets <think>...</think>answer, or <think></think>answer where the label says no",
     "stage 2, RL-Math: R = R_base - gamma P_fmt (alpha1 = alpha2 = 0), selective loss masking:",
-    "   L = sum over k != k_decision of l_k, k_decision the first token behind <think> (algorithm.mask_decision)",
+    "   L = sum over k != k_decision of l_k, k_decision the first token after <think> (algorithm.mask_decision)",
     "stage 3, RL-General (the settings below): R = R_base - alpha1 P_miss - alpha2 P_over - gamma P_fmt",
     "   P_miss = 1 if the label asks for thought and there is none       (rewards: trigger, counts: miss, weight -alpha1)",
     "   P_over = 1 if the label asks for none and there is thought       (counts: over, weight -alpha2)",

@@ -4,7 +4,7 @@ import type { Method, Setting } from "./method.ts";
 const CODE = "code, main_ppo.py";
 const TABLE = "paper, Distill-1.5B";
 
-/** The question, and behind it the ellipsis that makes an untrained model close the block now and then. */
+/** The question, and after it the ellipsis that makes an untrained model close the block now and then. */
 const ELLIPSIS_TEMPLATE =
   "<｜User｜>{prompt} Let's think step by step and output the final answer within \\boxed{{}}." +
   "<｜Assistant｜><think>\n...\n";
@@ -33,7 +33,7 @@ function stage(
 export const autothink: Method = {
   name: "autothink",
   title: "Learning When to Think: Shaping Adaptive Reasoning in R1-Style Models via Multi-Stage RL",
-  summary: "AutoThink: three stages of GRPO that teach when to think, from an ellipsis behind <think>",
+  summary: "AutoThink: three stages of GRPO that teach when to think, from an ellipsis after <think>",
   references: [
     "arXiv:2505.10832 (v3)",
     "code: github.com/TU2021/AutoThink at be0bcb0, a fork of DeepScaleR on verl: scripts/train/train_stage{1,2,3}.sh, verl/verl/trainer/main_ppo.py and ppo/core_algos.py, deepscaler/rewards/math_reward.py; the formulas are the code's",
@@ -44,7 +44,7 @@ export const autothink: Method = {
     "",
     "1. Base reward (reward part mode-answer)",
     "     thinking: right +1, wrong 0        direct: right +2, wrong -1",
-    "     no </think>, or no \\boxed{} behind it: 0       direct, wrong and degenerate: -2",
+    "     no </think>, or no \\boxed{} after it: 0       direct, wrong and degenerate: -2",
     "   degenerate: an n-gram of 1 to 30 words 10 times in a row, or a word of 120 characters",
     "",
     "2. Length within a group, stage 3 (shaping group-length), right and wrong apart, both modes pooled",
@@ -141,7 +141,7 @@ export const autothink: Method = {
   pitfalls: [
     "One mode dies: base reward alone ends in thinking always; with alpha .05, beta 0 in never. Watch completion/thinking, shaping/pull_thinking, shaping/pull_direct, and group/both_modes: at 0 nothing brings the lost mode back.",
     "The format loophole: a direct answer without a box gets 0, more than a wrong one (-1). Watch mode/direct/unparsed; format_error.direct: -1 closes it.",
-    "Reasoning moves behind </think>. Watch mode/direct/tokens.",
+    "Reasoning moves after </think>. Watch mode/direct/tokens.",
     "gamma is no target share: the same threshold acts on both sides, so 0.2 still settles near one half, 0.8 goes to thinking always (paper, table 8).",
     "A right thought can have a negative advantage beside a direct answer. Watch mode/thinking/advantage_right.",
     "Accuracy dips in stage 1: judge after stage 2. Without stage 2, length rebounds in stage 3 (47.6 against 51.7 points).",

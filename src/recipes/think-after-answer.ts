@@ -1,4 +1,4 @@
-/** Think-After-Answer: the rationale stands behind the answer, so the verified tokens are not conditioned on it. */
+/** Think-After-Answer: the rationale stands after the answer, so the verified tokens are not conditioned on it. */
 import { clsRlAccuracy, clsRlReferences, clsRlTraining, containsLabel, layoutRule } from "./cls-rl.ts";
 import type { Method } from "./method.ts";
 

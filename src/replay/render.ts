@@ -63,9 +63,9 @@ function heading({ step, stage, algorithm, from }: Replay): string {
 
 function storedWords({ step, stored }: Replay): string {
   const say = (good: boolean, text: string) => (good ? colours.green(text) : colours.red(text));
-  const words = [];
+  const checks = [];
   if (stored.weights !== null) {
-    words.push(
+    checks.push(
       say(
         stored.weights,
         stored.weights
@@ -73,10 +73,10 @@ function storedWords({ step, stored }: Replay): string {
           : "weights: NOT those of the checkpoint",
       ),
     );
-  } else words.push(colours.dim(`weights: the run keeps no checkpoint of step ${step} to compare with`));
+  } else checks.push(colours.dim(`weights: the run keeps no checkpoint of step ${step} to compare with`));
   if (stored.metrics !== null) {
     const good = stored.metrics.length === 0;
-    words.push(
+    checks.push(
       say(
         good,
         good
@@ -87,14 +87,14 @@ function storedWords({ step, stored }: Replay): string {
   }
   if (stored.samples !== null) {
     const { compared, differing } = stored.samples;
-    words.push(
+    checks.push(
       say(
         differing === 0,
         `completions: ${compared - differing} of ${compared} in samples.jsonl are the same`,
       ),
     );
   }
-  return words.map((one) => `  ${one}`).join("\n");
+  return checks.map((one) => `  ${one}`).join("\n");
 }
 
 function metricNames({ original, changed }: Replay): string[] {
@@ -154,13 +154,13 @@ function advantageTable({ original, changed }: Replay, rows: number): string {
     after === undefined
       ? 0
       : order.filter((i) => (before[i]!.advantage ?? 0) * (after[i]!.advantage ?? 0) < 0).length;
-  const words = [
+  const notes = [
     ...(shown.length < order.length
       ? [`${shown.length} of ${order.length} completions; --rows or --csv shows more`]
       : []),
     ...(after === undefined ? [] : [`${count} advantages move, ${flips} change their sign`]),
   ];
-  return [table(body, { indent: 2, header, align }), colours.dim(`  ${words.join("; ")}`)]
+  return [table(body, { indent: 2, header, align }), colours.dim(`  ${notes.join("; ")}`)]
     .join("\n")
     .trimEnd();
 }

@@ -64,9 +64,9 @@ export interface Replay {
     /** Key path, was, is. */
     settings: { path: string; was: unknown; is: unknown }[];
     step: ReplayedStep;
-    /** Of the step's gradients, summed over its updates, before clipping. */
+    /** Compares the step's gradients, summed over its updates, before clipping. */
     gradient: Direction;
-    /** Of the change of the weights. */
+    /** Compares the changes of the weights. */
     update: Direction;
   };
 }
@@ -123,7 +123,7 @@ export async function replay(request: ReplayRequest): Promise<Replay> {
       note: quiet,
       steering: changed === null ? {} : look,
     });
-    const made = readStep(first, step);
+    const recomputed = readStep(first, step);
 
     // 3. as it would have been
     let other: Replay["changed"] = null;
@@ -155,10 +155,10 @@ export async function replay(request: ReplayRequest): Promise<Replay> {
       from,
       stored: {
         weights: await sameWeights(runDir, step, after),
-        metrics: differingColumns(row, made.metrics),
-        samples: compareSamples(runDir, step, made.samples),
+        metrics: differingColumns(row, recomputed.metrics),
+        samples: compareSamples(runDir, step, recomputed.samples),
       },
-      original: made,
+      original: recomputed,
       changed: other,
     };
   } finally {

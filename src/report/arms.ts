@@ -14,10 +14,10 @@ export function armNames(runs: readonly RunFiles[]): string[] {
   });
   return base.map((name, i) => {
     const same = kept.filter((_, j) => base[j] === name);
-    const own = configDifferences([kept[i], ...same]).map(
+    const differences = configDifferences([kept[i], ...same]).map(
       ({ path, values }) => `${path.split(".").at(-1)} ${showValue(values[0])}`,
     );
-    return [name, ...own].join(", ");
+    return [name, ...differences].join(", ");
   });
 }
 

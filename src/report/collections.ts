@@ -139,11 +139,11 @@ export function sweepSections(directory: string, plot: Plotter): Section[] {
   const points = shown.map((row) => ({ trigger: Number(row["trigger"]), score: Number(row["score"]) }));
   const lost = dominated(points);
   const marks = shown.map((row, i): Mark => {
-    const own = rows.filter(
+    const armRows = rows.filter(
       (one) => one["point"] === row["point"] && one["when"] === row["when"] && one["seed"] !== "mean",
     );
     const spread = (name: string): [number, number] => {
-      const values = own.map((one) => Number(one[name]));
+      const values = armRows.map((one) => Number(one[name]));
       return [Math.min(...values), Math.max(...values)];
     };
     const interval = averaged ? spread("score") : evaluationInterval(directory, row);
@@ -219,7 +219,7 @@ export function sweepSections(directory: string, plot: Plotter): Section[] {
   ];
 }
 
-/** Of a trial's accuracy, where its run lies in the sweep's folder and the score is its accuracy. */
+/** The interval of a trial's accuracy; null where its run does not lie in the sweep's folder or the score is no accuracy. */
 function evaluationInterval(directory: string, row: Row): [number, number] | null {
   const trial = `${row["point"]}-s${row["seed"]}`;
   if (!existsSync(directory) || !readdirSync(directory).includes(trial)) return null;

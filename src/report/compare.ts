@@ -29,7 +29,7 @@ export interface Comparison {
   /** Means of the two sides over the prompts that both have. */
   meanA: number;
   meanB: number;
-  /** Of a minus b. */
+  /** Value of a minus value of b. */
   difference: Difference;
   /** p corrected for all comparisons of the same kind. */
   corrected: number;
@@ -45,7 +45,7 @@ export interface Comparison {
   notes: readonly string[];
 }
 
-/** Of one run: prompt -> value, by step. */
+/** Values of one run: step -> prompt -> value. */
 type Table = Map<number, Map<string, number>>;
 
 /**

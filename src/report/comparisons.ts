@@ -15,9 +15,9 @@ export function experimentSections(directory: string, plot: Plotter): Section[] 
   if (metric === undefined) return [];
   const show = /accuracy|thinking|pass_at|maj_at/.test(metric) ? percent : number;
   const arms = [...new Set(rows.map(({ arm }) => arm ?? ""))].flatMap((arm) => {
-    const own = rows.filter((row) => row["arm"] === arm);
-    const values = own.flatMap((row) => numberCell(row, metric) ?? []).filter(Number.isFinite);
-    const tokens = own.flatMap((row) => numberCell(row, "tokens_mean") ?? []);
+    const armRows = rows.filter((row) => row["arm"] === arm);
+    const values = armRows.flatMap((row) => numberCell(row, metric) ?? []).filter(Number.isFinite);
+    const tokens = armRows.flatMap((row) => numberCell(row, "tokens_mean") ?? []);
     return values.length === 0 ? [] : [{ arm, values, tokens }];
   });
   const name = basename(resolve(directory));

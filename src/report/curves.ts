@@ -324,7 +324,7 @@ function sharedStages(runs: readonly RunFiles[]): { step: number; stage: string 
   return all.every((one) => JSON.stringify(one) === JSON.stringify(all[0])) ? all[0]! : [];
 }
 
-/** By name: with many runs the runs of an arm share one. */
+/** The lines of each name: where there are many runs, those of an arm share one. */
 function byName(lines: readonly Line[]): Map<string, Line[]> {
   const groups = new Map<string, Line[]>();
   for (const line of lines) groups.set(line.name, [...(groups.get(line.name) ?? []), line]);

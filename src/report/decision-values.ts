@@ -3,7 +3,7 @@ import { mean } from "../lib/math.ts";
 import { numberCell, type Row } from "./read-run.ts";
 
 /** Metrics that are a sum over prompts divided by another: what one labelled prompt adds above and below. */
-const parts: Readonly<Record<string, (needs: number, thinks: number) => [number, number]>> = {
+const ratios: Readonly<Record<string, (needs: number, thinks: number) => [number, number]>> = {
   // 2 TP / (2 TP + FP + FN)
   trigger_f1: (needs, thinks) => [2 * needs * thinks, needs + thinks],
   // TP / (TP + FP)
@@ -12,7 +12,7 @@ const parts: Readonly<Record<string, (needs: number, thinks: number) => [number,
   trigger_recall: (needs, thinks) => [needs * thinks, needs],
 };
 
-export const decisionMetrics: readonly string[] = Object.keys(parts);
+export const decisionMetrics: readonly string[] = Object.keys(ratios);
 
 /**
  * Of one evaluation: prompt -> R + (a_i - R b_i) / mean(b), R = sum(a) / sum(b). Their mean is R, and their spread
@@ -22,7 +22,7 @@ export const decisionMetrics: readonly string[] = Object.keys(parts);
  * @returns empty without labels, or when no label and no decision is yes
  */
 export function decisionValues(rows: readonly Row[], metric: string): Map<string, number> {
-  const add = parts[metric]!;
+  const add = ratios[metric]!;
   const labelled = rows.flatMap((row) => {
     const label = /(?:^|;)needs_thinking=(true|false)(?:;|$)/.exec(row["slices"] ?? "")?.[1];
     const thinking = numberCell(row, "thinking");

@@ -9,13 +9,13 @@ import { readShape } from "./read-run.ts";
 /** Folders by what they hold, each once, in the order in which they were given. */
 export interface ReportFolders {
   runs: string[];
-  /** Of rlpt select-data. */
+  /** Folders that rlpt select-data wrote. */
   selections: string[];
-  /** Of rlpt sweep. */
+  /** Folders that rlpt sweep wrote. */
   sweeps: string[];
-  /** Of rlpt pipeline, with results. */
+  /** Folders that rlpt pipeline wrote, with results. */
   experiments: string[];
-  /** Of rlpt reproduce, with a verdict. */
+  /** Folders that rlpt reproduce wrote, with a verdict. */
   claims: string[];
 }
 

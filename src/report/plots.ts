@@ -91,7 +91,7 @@ export const orderedColour = (i: number, n: number): string =>
 const percent = (value: number): string => `${Number((value * 100).toFixed(1))}%`;
 const plain = (value: number): string => String(Number(value.toPrecision(4)));
 
-/** Of every plot that does not say otherwise. */
+/** The frame of every plot that does not say otherwise. */
 const FRAME: Frame = {
   width: 380,
   height: 230,

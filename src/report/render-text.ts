@@ -5,11 +5,11 @@ import { type Block, number, type ReportDocument, type Table } from "./document.
 import type { RunFiles } from "./read-run.ts";
 
 export function renderMarkdown({ title, subtitle, sections }: ReportDocument): string {
-  const parts = [`# ${escapeMarkdown(title)}`];
-  if (subtitle !== "") parts.push(escapeMarkdown(subtitle));
+  const paragraphs = [`# ${escapeMarkdown(title)}`];
+  if (subtitle !== "") paragraphs.push(escapeMarkdown(subtitle));
   for (const { title: name, blocks } of sections)
-    parts.push(`## ${escapeMarkdown(name)}`, ...blocks.map(markdownBlock));
-  return `${parts.join("\n\n")}\n`;
+    paragraphs.push(`## ${escapeMarkdown(name)}`, ...blocks.map(markdownBlock));
+  return `${paragraphs.join("\n\n")}\n`;
 }
 
 function markdownBlock(block: Block): string {

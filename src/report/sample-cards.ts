@@ -79,8 +79,9 @@ export function fairMix(samples: readonly SampleLine[], size: number): SampleLin
       return taken === 0 ? Number.POSITIVE_INFINITY : counts.get(verdict)! / taken;
     };
     const next = [...counts.keys()].reduce((best, one) => (behind(one) > behind(best) ? one : best));
-    const own = left.filter((one) => verdictOf(one) === next);
-    const fresh = own.find(({ prompt_id: id }) => shown.every((one) => one.prompt_id !== id)) ?? own[0]!;
+    const ofVerdict = left.filter((one) => verdictOf(one) === next);
+    const fresh =
+      ofVerdict.find(({ prompt_id: id }) => shown.every((one) => one.prompt_id !== id)) ?? ofVerdict[0]!;
     left.splice(left.indexOf(fresh), 1);
     shown.push(fresh);
   }

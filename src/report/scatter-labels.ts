@@ -29,7 +29,7 @@ interface Box {
 const CHARACTER = 5.6;
 const LINE = 11;
 
-/** Of the vertical axis: what the points and their intervals reach, with room for a name below. */
+/** The range of the vertical axis: what the points and their intervals reach, with room for a name below. */
 export function scatterRange(marks: readonly Mark[]): [number, number] {
   const low = Math.min(...marks.map((mark) => mark.low ?? mark.y));
   const high = Math.max(...marks.map((mark) => mark.high ?? mark.y));

@@ -5,8 +5,8 @@ const ABSOLUTE = /^(?:\/|[A-Za-z]:[\\/]|\\\\|~[\\/])/;
 /** A path as it was given; of an absolute one the last part. */
 export function shownPath(path: string): string {
   if (!ABSOLUTE.test(path)) return path;
-  const parts = path.split(/[\\/]+/).filter((part) => part !== "");
-  return parts.at(-1) ?? path;
+  const segments = path.split(/[\\/]+/).filter((part) => part !== "");
+  return segments.at(-1) ?? path;
 }
 
 /** The same for every absolute path inside a text, such as a command line or what a backend says of itself. */
@@ -24,11 +24,11 @@ export function withoutFolders(text: string): string {
  */
 export function distinctPaths(values: readonly unknown[]): unknown[] {
   const paths = values.filter((value): value is string => typeof value === "string" && ABSOLUTE.test(value));
-  const parts = (path: string) => path.split(/[\\/]+/).filter((part) => part !== "");
+  const segments = (path: string) => path.split(/[\\/]+/).filter((part) => part !== "");
   const different = new Set(paths).size;
-  const longest = Math.max(0, ...paths.map((path) => parts(path).length));
+  const longest = Math.max(0, ...paths.map((path) => segments(path).length));
   let kept = 1;
-  const cut = (path: string) => parts(path).slice(-kept).join("/");
+  const cut = (path: string) => segments(path).slice(-kept).join("/");
   while (kept < longest && new Set(paths.map(cut)).size < different) kept++;
   return values.map((value) => (typeof value === "string" && paths.includes(value) ? cut(value) : value));
 }

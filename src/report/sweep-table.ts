@@ -18,7 +18,7 @@ export interface SweepRow {
   score: number;
   trigger: number;
   tokens: number;
-  /** Of thinking against the labels; null where the data has none. */
+  /** Precision of the decision to think against the labels; null where the data has none. */
   precision: number | null;
   recall: number | null;
   f1: number | null;

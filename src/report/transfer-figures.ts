@@ -70,8 +70,9 @@ function evaluated(run: RunFiles, arm: string): Evaluated[] | null {
     };
   };
   const mode = mappingAt(data, "eval")["mode"];
-  const words = mode === "think" ? "zero-shot, thinking" : `zero-shot${mode === "direct" ? ", direct" : ""}`;
-  const first = steps.length > 1 ? at(steps[0]!, words, true) : null;
+  const modeLabel =
+    mode === "think" ? "zero-shot, thinking" : `zero-shot${mode === "direct" ? ", direct" : ""}`;
+  const first = steps.length > 1 ? at(steps[0]!, modeLabel, true) : null;
   const last = at(steps.at(-1)!, arm, false);
   return last === null ? null : [...(first === null ? [] : [first]), last];
 }
@@ -89,12 +90,12 @@ const hasOthers = (runs: readonly TransferRun[]): boolean =>
 
 function barFigure(runs: readonly Evaluated[], arms: readonly string[], plot: Plotter): Figure {
   const bars = arms.flatMap((arm) => {
-    const own = distinct(runs).filter((run) => run.arm === arm);
+    const armRuns = distinct(runs).filter((run) => run.arm === arm);
     const groups: [string, number[]][] = [
-      ["base", own.map(({ base }) => base)],
-      ["new", own.map(({ fresh }) => fresh)],
-      ["H", own.map(({ base, fresh }) => harmonicMean(base, fresh))],
-      ...(hasOthers(own) ? [["other", own.map(otherMean)] as [string, number[]]] : []),
+      ["base", armRuns.map(({ base }) => base)],
+      ["new", armRuns.map(({ fresh }) => fresh)],
+      ["H", armRuns.map(({ base, fresh }) => harmonicMean(base, fresh))],
+      ...(hasOthers(armRuns) ? [["other", armRuns.map(otherMean)] as [string, number[]]] : []),
     ];
     return groups.map(([group, values]) => ({
       group,
@@ -102,7 +103,7 @@ function barFigure(runs: readonly Evaluated[], arms: readonly string[], plot: Pl
       // H of the means, as in the table
       value:
         group === "H"
-          ? harmonicMean(mean(own.map(({ base }) => base)), mean(own.map(({ fresh }) => fresh)))
+          ? harmonicMean(mean(armRuns.map(({ base }) => base)), mean(armRuns.map(({ fresh }) => fresh)))
           : mean(values),
       ...(values.length > 1 ? { low: Math.min(...values), high: Math.max(...values) } : {}),
     }));
@@ -122,15 +123,15 @@ function barFigure(runs: readonly Evaluated[], arms: readonly string[], plot: Pl
 /** Gain over zero-shot of the same run, trained on the row and tested on the column. */
 function matrixFigures(runs: readonly Evaluated[], arms: readonly string[], plot: Plotter): Figure[] {
   const matrices = arms.flatMap((arm) => {
-    const own = runs.filter((run) => run.arm === arm && !run.zeroShot);
-    if (own.length === 0 || !hasOthers(own)) return [];
+    const armRuns = runs.filter((run) => run.arm === arm && !run.zeroShot);
+    if (armRuns.length === 0 || !hasOthers(armRuns)) return [];
     // each run against its own start
-    const starts = own.flatMap((run) => {
+    const starts = armRuns.flatMap((run) => {
       const start = runs[runs.indexOf(run) - 1];
       return start?.zeroShot === true ? [start] : [];
     });
-    if (starts.length < own.length) return [];
-    const cells = Object.entries(transferMatrix(own, starts)).flatMap(([row, columns]) =>
+    if (starts.length < armRuns.length) return [];
+    const cells = Object.entries(transferMatrix(armRuns, starts)).flatMap(([row, columns]) =>
       Object.entries(columns).map(([column, value]) => ({ row, column, value })),
     );
     return [{ arm, cells }];
@@ -154,16 +155,16 @@ function armTable(runs: readonly Evaluated[], arms: readonly string[]) {
   return {
     header: ["arm", "runs", "base", "new", "H", "other", "tokens"],
     rows: arms.map((arm) => {
-      const own = distinct(runs).filter((run) => run.arm === arm);
-      const [base, fresh] = [mean(own.map((run) => run.base)), mean(own.map((run) => run.fresh))];
+      const armRuns = distinct(runs).filter((run) => run.arm === arm);
+      const [base, fresh] = [mean(armRuns.map((run) => run.base)), mean(armRuns.map((run) => run.fresh))];
       return [
         arm,
-        String(own.length),
+        String(armRuns.length),
         percent(base),
         percent(fresh),
         percent(harmonicMean(base, fresh)),
-        hasOthers(own) ? percent(mean(own.map(otherMean))) : "",
-        number(mean(own.map(({ tokens }) => tokens))),
+        hasOthers(armRuns) ? percent(mean(armRuns.map(otherMean))) : "",
+        number(mean(armRuns.map(({ tokens }) => tokens))),
       ];
     }),
     text: [0],

@@ -9,7 +9,7 @@ export interface TransferRun {
   base: number;
   /** New classes of the dataset that was trained on. */
   fresh: number;
-  /** By name, the datasets it was not trained on. */
+  /** Accuracy on each dataset that it was not trained on, by name. */
   others: Readonly<Record<string, number>>;
   tokens: number;
 }
@@ -19,7 +19,7 @@ export interface ArmSummary {
   runs: number;
   base: number;
   fresh: number;
-  /** Of the averaged base and the averaged new accuracy, as the paper averages it. */
+  /** Harmonic mean of the averaged base and the averaged new accuracy, as the paper averages it. */
   harmonic: number;
   other: number;
   tokens: number;
@@ -41,17 +41,17 @@ export function otherMean({ others }: Pick<TransferRun, "others">): number {
 /** One row per arm, in the order in which arms first occur. */
 export function summariseArms(runs: readonly TransferRun[]): ArmSummary[] {
   return [...new Set(runs.map(({ arm }) => arm))].map((arm) => {
-    const own = runs.filter((run) => run.arm === arm);
-    const base = mean(own.map((run) => run.base));
-    const fresh = mean(own.map((run) => run.fresh));
+    const armRuns = runs.filter((run) => run.arm === arm);
+    const base = mean(armRuns.map((run) => run.base));
+    const fresh = mean(armRuns.map((run) => run.fresh));
     return {
       arm,
-      runs: own.length,
+      runs: armRuns.length,
       base,
       fresh,
       harmonic: harmonicMean(base, fresh),
-      other: mean(own.map(otherMean)),
-      tokens: mean(own.map(({ tokens }) => tokens)),
+      other: mean(armRuns.map(otherMean)),
+      tokens: mean(armRuns.map(({ tokens }) => tokens)),
     };
   });
 }

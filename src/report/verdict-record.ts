@@ -63,7 +63,7 @@ export interface Reproduction {
   seeds: number[];
   conditions: ConditionRecord[];
   runs: SourceRecord[];
-  /** Of the code that ran the arms; " +" behind one means with local changes. */
+  /** Commits of the code that ran the arms; " +" after one means with local changes. */
   commits: string[];
   file: string;
   directory: string;

@@ -17,7 +17,7 @@ export const LEVEL = 0.025;
 export const verdicts = ["SUPPORTED", "NOT SUPPORTED", "INCONCLUSIVE"] as const;
 export type Verdict = (typeof verdicts)[number];
 
-/** Of `rlpt reproduce`. */
+/** Exit status of `rlpt reproduce`. */
 export const exitStatus: Readonly<Record<Verdict, number>> = {
   SUPPORTED: 0,
   "NOT SUPPORTED": 3,

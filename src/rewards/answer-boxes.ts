@@ -59,7 +59,7 @@ export function firstBox(text: string): string | null {
   return match === null ? null : (boxAt(text, match.index, match.index + match[0].length)?.content ?? null);
 }
 
-/** Words that begin a new thought, so that the box behind them replaces the one before. */
+/** Words that begin a new thought, so that the box after them replaces the one before. */
 const RESTARTS =
   /\b(?:no|not|but|so|wait|then|thus|hence|therefore|actually|rather|instead|check|step|answer|correct|wrong|sorry|becomes?|is|equals?|gives?)\b/i;
 
@@ -85,7 +85,7 @@ export function lastBoxes(text: string): string | null {
   const place = boxBefore(text, text.length);
   const last = place === null ? null : boxAt(text, place.start, place.nameEnd);
   if (last === null) return null;
-  const parts = [last.content];
+  const contents = [last.content];
   let next = last;
   for (let count = 1; count < MAX_JOINED; count++) {
     // a window, so that a box is never looked for through all of the text
@@ -94,8 +94,8 @@ export function lastBoxes(text: string): string | null {
     if (before === null) break;
     const box = boxAt(text, from + before.start, from + before.nameEnd);
     if (box === null || box.end > next.start || !joins(text.slice(box.end, next.start))) break;
-    if (!parts.includes(box.content)) parts.unshift(box.content);
+    if (!contents.includes(box.content)) contents.unshift(box.content);
     next = box;
   }
-  return parts.join(", ");
+  return contents.join(", ");
 }

@@ -7,7 +7,7 @@ const MAX_LEAD = 120;
 
 const EMPHASIS = "*_ \t";
 
-/** Index of the first character at or behind `at` that is none of these. */
+/** Index of the first character at or after `at` that is none of these. */
 function skip(text: string, at: number, chars: string): number {
   let i = at;
   while (i < text.length && chars.includes(text[i]!)) i++;
@@ -66,8 +66,8 @@ function statement(source: string): string {
   const start = skip(text, 0, `${EMPHASIS}\n\r`);
   const first = fencedAt(text, start);
   if (first !== null) {
-    const behind = text.slice(first.end, first.end + 20);
-    const goesOn = /^ ?(?:[,;] ?(?:and |or )?|and |or )(?:\$|\\\(|[-\d])/.test(behind);
+    const following = text.slice(first.end, first.end + 20);
+    const goesOn = /^ ?(?:[,;] ?(?:and |or )?|and |or )(?:\$|\\\(|[-\d])/.test(following);
     if (!goesOn) return first.content;
   }
   return trimmed(text.slice(start, sentenceEnd(text, start)).trim(), "*").trim();
@@ -77,9 +77,9 @@ function statement(source: string): string {
 const FILLERS =
   /^(?:(?:therefore|thus|hence|then|so|simply|just|indeed|clearly|exactly|now|given by)\b[,:]?[ \t]*){1,3}/i;
 
-/** Where the value begins behind this mention of "answer", or -1 where the mention introduces none. */
-function introduced(text: string, at: number, behind: number): number {
-  const rest = text.slice(behind, behind + MAX_LEAD);
+/** Where the value begins after this mention of "answer", or -1 where the mention introduces none. */
+function introduced(text: string, at: number, wordEnd: number): number {
+  const rest = text.slice(wordEnd, wordEnd + MAX_LEAD);
   const marks = skip(rest, 0, EMPHASIS);
   // answer is 5, answer: 5, **answer**: 5, answer to the question is 5
   const lead =
@@ -87,20 +87,20 @@ function introduced(text: string, at: number, behind: number): number {
     /^s?(?: [a-z]{1,15}){1,8}? (?:is|are)(?![a-z])/i.exec(rest.slice(marks > 0 ? marks - 1 : 0));
   if (lead !== null) {
     const offset = /^(?:is|are|was|=|:)/i.test(lead[0]) ? marks : marks > 0 ? marks - 1 : 0;
-    let value = skip(text, behind + offset + lead[0].length, `${EMPHASIS}:`);
+    let value = skip(text, wordEnd + offset + lead[0].length, `${EMPHASIS}:`);
     const filler = FILLERS.exec(text.slice(value, value + MAX_LEAD));
     if (filler !== null) value += filler[0].length;
     return value;
   }
   // a heading: the word ends its line, which begins with a mark or is short
-  const lineEnd = skip(text, behind, `${EMPHASIS}:#`);
+  const lineEnd = skip(text, wordEnd, `${EMPHASIS}:#`);
   if (text[lineEnd] !== "\n" && text[lineEnd] !== "\r") return -1;
   const before = text.slice(Math.max(0, at - MAX_LEAD), at);
   const line = before.slice(before.lastIndexOf("\n") + 1);
   return /^[#*_\s]*(?:the |my )?(?:final |correct )?$/i.test(line) ? lineEnd : -1;
 }
 
-/** The value behind the last "answer is", "answer:" or heading "Answer"; null where nothing is stated. */
+/** The value after the last "answer is", "answer:" or heading "Answer"; null where nothing is stated. */
 export function statedAnswer(text: string): string | null {
   const lower = text.toLowerCase();
   // letters whose lower case is longer would shift places; such texts are searched as they are

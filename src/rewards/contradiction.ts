@@ -69,8 +69,8 @@ export function thoughtAndAnswer(
   if (answer === undefined) return null;
   const evidence = input.fields[options.evidence];
   const words = (name: string): readonly string[] => {
-    const own = (evidence as Record<string, unknown> | undefined)?.[name];
-    return Array.isArray(own) ? own.map(String) : [name];
+    const rowWords = (evidence as Record<string, unknown> | undefined)?.[name];
+    return Array.isArray(rowWords) ? rowWords.map(String) : [name];
   };
   const counts = names.map((name) =>
     words(name).reduce((sum, word) => sum + occurrences(thought, word.toLowerCase()), 0),
@@ -94,7 +94,7 @@ export function contradictionReward(input: RewardInput, options: ContradictionOp
 export interface ConsistencySummary {
   /** Completions with something to compare. */
   compared: number;
-  /** Of these, those whose thought and answer differ. */
+  /** How many of these have a thought and an answer that differ. */
   inconsistent: number;
   /** Of the inconsistent ones: the thought's candidate is right (a tie counts its share), the answer is right. */
   thoughtAccuracy: number | null;

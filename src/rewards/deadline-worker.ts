@@ -22,43 +22,43 @@ const START_MS = 30_000;
  * `{index, value}` or `{index, failure}`. An idle thread does not keep the process alive.
  */
 export class DeadlineWorker<Task, Result, Info = unknown> {
-  readonly #entry: () => Promise<URL>;
-  #worker: Worker | undefined;
-  #started: Promise<Info> | undefined;
-  #queue: Promise<unknown> = Promise.resolve();
+  private readonly entry: () => Promise<URL>;
+  private worker: Worker | undefined;
+  private started: Promise<Info> | undefined;
+  private queue: Promise<unknown> = Promise.resolve();
 
   /** @param entry the module to run; asked for when the first task comes */
   constructor(entry: () => Promise<URL>) {
-    this.#entry = entry;
+    this.entry = entry;
   }
 
   /** Loads the thread's code. @returns what it said when ready @throws Error when it fails to load */
   start(): Promise<Info> {
-    this.#started ??= this.#spawn();
-    return this.#started;
+    this.started ??= this.spawn();
+    return this.started;
   }
 
   /** Ends the thread; the next task starts a new one. */
   async close(): Promise<void> {
-    const worker = this.#worker;
-    this.#worker = undefined;
-    this.#started = undefined;
+    const worker = this.worker;
+    this.worker = undefined;
+    this.started = undefined;
     await worker?.terminate();
   }
 
   /** Works through the tasks one after another. @returns outcomes in the tasks' order */
   run(tasks: readonly Task[], deadlineMs: number): Promise<Outcome<Result>[]> {
-    const result = this.#queue.then(() => this.#runAll(tasks, deadlineMs));
-    this.#queue = result.catch(() => undefined);
+    const result = this.queue.then(() => this.runAll(tasks, deadlineMs));
+    this.queue = result.catch(() => undefined);
     return result;
   }
 
-  async #spawn(): Promise<Info> {
-    const worker = new Worker(await this.#entry(), {
+  private async spawn(): Promise<Info> {
+    const worker = new Worker(await this.entry(), {
       // a reward that fills the memory must not take the run with it
       resourceLimits: { maxOldGenerationSizeMb: 512 },
     });
-    this.#worker = worker;
+    this.worker = worker;
     // a thread that is being ended may still report; unheard, that would be an uncaught exception
     worker.on("error", () => undefined);
     try {
@@ -88,11 +88,11 @@ export class DeadlineWorker<Task, Result, Info = unknown> {
     }
   }
 
-  async #runAll(tasks: readonly Task[], deadlineMs: number): Promise<Outcome<Result>[]> {
+  private async runAll(tasks: readonly Task[], deadlineMs: number): Promise<Outcome<Result>[]> {
     const outcomes: Outcome<Result>[] = [];
     while (outcomes.length < tasks.length) {
       await this.start();
-      const lost = await this.#runFrom(tasks, outcomes, deadlineMs);
+      const lost = await this.runFrom(tasks, outcomes, deadlineMs);
       if (lost === null) break;
       outcomes.push(lost);
       await this.close();
@@ -101,12 +101,12 @@ export class DeadlineWorker<Task, Result, Info = unknown> {
   }
 
   /** Appends outcomes until all are there (null), or a task is lost: then its outcome, the thread being unusable. */
-  #runFrom(
+  private runFrom(
     tasks: readonly Task[],
     outcomes: Outcome<Result>[],
     deadlineMs: number,
   ): Promise<Outcome<Result> | null> {
-    const worker = this.#worker!;
+    const worker = this.worker!;
     return new Promise((resolve) => {
       let timer: NodeJS.Timeout;
       const arm = (): void => {

@@ -16,7 +16,7 @@ export interface FileCase {
 
 interface FileInfo {
   hasReward: boolean;
-  /** Of any type: checked when used. */
+  /** Golden cases, of any type: they are checked when they are used. */
   cases: unknown;
 }
 

@@ -2,7 +2,7 @@ import { z } from "zod";
 import type { RewardInput, RewardPartResult } from "../types.ts";
 import { defineReward, type PartOptions } from "./define.ts";
 
-/** Of the parts that look at length. */
+/** The unit in which parts count length. */
 export const unit = z
   .enum(["tokens", "chars"])
   .default("tokens")

@@ -2,7 +2,7 @@
  * A right answer that is worth more, and a wrong one that costs more, when the completion did not think: the base
  * reward of AutoThink (arXiv:2505.10832; code: deepscaler/rewards/math_reward.py of TU2021/AutoThink).
  *
- *   thinking  right +1, wrong  0      format error (no </think>, or no answer behind it): 0, whatever the mode
+ *   thinking  right +1, wrong  0      format error (no </think>, or no answer after it): 0, whatever the mode
  *   direct    right +2, wrong -1      direct, wrong and degenerate text: -2
  *
  * What a mode is stands in thinking.ts; here only `direct_opening` is handed to it.
@@ -28,7 +28,7 @@ const shape = {
   extract: z
     .union([extraction.transform((one) => [one]), z.array(extraction).min(1)])
     .default(["last-boxed"])
-    .describe("where the answer stands behind </think>; AutoThink's code reads the last \\boxed{}"),
+    .describe("where the answer stands after </think>; AutoThink's code reads the last \\boxed{}"),
   direct_opening: z
     .string()
     .min(1)
@@ -56,7 +56,10 @@ const shape = {
     .describe("values without thinking"),
   format_error: z
     .strictObject({
-      thinking: z.number().default(0).describe("no </think>, or no answer behind it, after thinking"),
+      thinking: z
+        .number()
+        .default(0)
+        .describe("no </think>, or no answer after it, in a completion that thinks"),
       direct: z
         .number()
         .default(0)
@@ -119,7 +122,7 @@ export async function modeAnswerRewards(
     const region = regions[i]!;
     const found = region === null ? null : extractAnswer(region, { extract: options.extract });
     if (found === null) {
-      const note = region === null ? `no ${CLOSE}` : `no answer behind ${CLOSE}`;
+      const note = region === null ? `no ${CLOSE}` : `no answer after ${CLOSE}`;
       return { value: options.format_error[mode], status: "unparsed", right: false, note };
     }
     const { status, right, note } = judged[i]!;

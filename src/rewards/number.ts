@@ -21,10 +21,10 @@ const shape = {
 };
 export type NumberOptions = PartOptions<typeof shape>;
 
-/** Longest text that may be a number with a unit behind it, in characters. */
+/** Longest text that may be a number with a unit after it, in characters. */
 const MAX_CHARS = 2000;
 
-/** The text without words behind its number: "9 (apples)", "5 miles per hour". */
+/** The text without words after its number: "9 (apples)", "5 miles per hour". */
 function withoutUnit(text: string): string {
   let end = text.length;
   const ends = (fits: (char: string) => boolean): boolean => end > 0 && fits(text[end - 1]!);
@@ -42,7 +42,7 @@ function withoutUnit(text: string): string {
   return text.slice(0, end).trim() || text;
 }
 
-/** The number that a text is, with or without a unit behind it: "9 (apples)", "$1,234.50", "3/4", "1 1/2". */
+/** The number that a text is, with or without a unit after it: "9 (apples)", "$1,234.50", "3/4", "1 1/2". */
 function numberOf(text: string): { value: Rational; percent: boolean } | null {
   if (text.length > MAX_CHARS) return null;
   const bare = withoutUnit(text);
@@ -59,7 +59,7 @@ export function numberReward(
   input: RewardInput,
   options: NumberOptions,
 ): RewardPartResult & { right: boolean } {
-  // GSM8K keeps the worked solution in the answer column: its number stands behind ####
+  // GSM8K keeps the worked solution in the answer column: its number stands after ####
   const goldText = input.answer.includes("####") ? input.answer.split("####").at(-1)! : input.answer;
   const gold = numberOf(goldText.trim());
   if (gold === null) {

@@ -41,7 +41,7 @@ export function answering(extract: z.infer<typeof extraction>[]) {
       .min(1)
       .optional()
       .describe(
-        "search only behind the last occurrence of this text, such as </think>; unparsed without it. Off: trained formats differ",
+        "search only after the last occurrence of this text, such as </think>; unparsed without it. Off: trained formats differ",
       ),
     correct: z
       .boolean()

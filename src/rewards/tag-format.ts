@@ -26,7 +26,7 @@ const shape = {
   between: gap
     .default("space")
     .describe("text allowed between blocks; space, as in <think>..</think>\\n<answer>"),
-  after: gap.default("none").describe("text allowed behind the last tag; none teaches to stop there"),
+  after: gap.default("none").describe("text allowed after the last tag; none teaches to stop there"),
   nonempty: z
     .array(tagName)
     .default([])
@@ -72,11 +72,11 @@ function findJoint(text: string, from: number, a: string, b: string, gap: Gap) {
   const close = `</${a}>`;
   const open = `<${b}>`;
   for (let at = text.indexOf(close, from); at >= 0; at = text.indexOf(close, at + 1)) {
-    const behind = at + close.length;
+    const closeEnd = at + close.length;
     const next =
-      gap === "any" ? text.indexOf(open, behind) : behind + /^\s*/.exec(text.slice(behind))![0].length;
+      gap === "any" ? text.indexOf(open, closeEnd) : closeEnd + /^\s*/.exec(text.slice(closeEnd))![0].length;
     if (next < 0) return null;
-    if (text.startsWith(open, next) && allowed(text.slice(behind, next), gap)) {
+    if (text.startsWith(open, next) && allowed(text.slice(closeEnd, next), gap)) {
       return { end: at, next: next + open.length };
     }
   }

@@ -5,7 +5,7 @@
  * templates end in `<think>`) or by the completion itself; white space alone is no thought.
  *
  * With it, AutoThink's rule, byte for byte (arXiv:2505.10832; code: deepscaler/rewards/math_reward.py): a
- * completion answers directly iff it starts with the opening, or the whole text holds it right behind the prompt's
+ * completion answers directly iff it starts with the opening, or the whole text holds it right after the prompt's
  * ellipsis. With the paper's `</think>\n\n`, a block closed by `</think>\n` counts as thinking.
  * @returns null where neither prompt nor completion knows think tags: the question makes no sense there
  */

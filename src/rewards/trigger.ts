@@ -21,7 +21,7 @@ const shape = {
   counts: z
     .enum(["miss", "over", "format"])
     .describe(
-      "what has the value 1: no thinking where the label asks for it, thinking where it does not, or a completion that is not one think block with an answer behind it",
+      "what has the value 1: no thinking where the label asks for it, thinking where it does not, or a completion that is not one think block with an answer after it",
     ),
   label: z
     .string()

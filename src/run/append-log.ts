@@ -35,7 +35,7 @@ const newline = 0x0a;
 const quote = 0x22;
 
 /**
- * Byte offset behind `limit` rows, or behind the last complete row when there are fewer.
+ * Byte offset after `limit` rows, or after the last complete row when there are fewer.
  * @param limit rows, the header included
  */
 export function offsetAfter(
@@ -188,7 +188,7 @@ export function readCsvTable(path: string): { columns: string[]; rows: Record<st
 export interface CsvLog extends Omit<AppendLog, "append"> {
   readonly columns: readonly string[];
   append(...rows: readonly Readonly<Record<string, Cell>>[]): void;
-  /** Adds columns behind the present ones; earlier rows are blank there. */
+  /** Adds columns after the present ones; earlier rows are blank there. */
   addColumns(columns: readonly string[]): void;
 }
 

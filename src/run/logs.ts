@@ -99,13 +99,13 @@ export type LogName = (typeof logNames)[number];
 export interface LogCount {
   /** The header not counted. */
   rows: number;
-  /** Columns of a CSV file; a later stage adds more behind them. 0 for JSON lines. */
+  /** Columns of a CSV file; a later stage adds more after them. 0 for JSON lines. */
   columns: number;
   /** Hexadecimal SHA-256 of header and rows. */
   sha256: string;
 }
 
-/** By file. Checkpoints of older versions hold the number of rows alone, and not of every file. */
+/** What a checkpoint knows of each file. Those of older versions hold the number of rows alone, and not of every file. */
 export type LogCounts = { [Name in LogName]?: LogCount | number };
 
 /** Rows that a checkpoint counts. */
@@ -132,7 +132,7 @@ export function changedLogs(runDir: string, counts: LogCounts): LogName[] {
   });
 }
 
-/** Of the first rows and columns of a file, as the log's own digest was when it held no more. */
+/** Digest of the first rows and columns of a file, as the log's own was when it held no more. */
 function logDigest(path: string, { rows, columns }: LogCount): string {
   if (path.endsWith(".csv")) {
     const lines = readCells(path, rows + 1);

@@ -7,10 +7,10 @@ import { type Cell, type CsvLog, openCsvLog } from "./append-log.ts";
 export interface MetricsLog {
   readonly rows: number;
   readonly columns: readonly string[];
-  /** Of the file as it was written; see AppendLog. */
+  /** Digest of the file as it was written; see AppendLog. */
   digest(): string;
   /**
-   * Fixes the columns of the stage. A name that an earlier stage had keeps its place; new ones go behind.
+   * Fixes the columns of the stage. A name that an earlier stage had keeps its place; new ones come last.
    * @throws RlptError for a name without a definition
    */
   startStage(stage: string, columns: readonly string[]): void;
@@ -23,7 +23,7 @@ export interface MetricsLog {
   close(): void;
 }
 
-/** @param keep what the checkpoint that is resumed had seen; rows behind it are cut */
+/** @param keep what the checkpoint that is resumed had seen; rows after it are cut */
 export function openMetricsLog(path: string, keep?: { rows: number; step: number }): MetricsLog {
   const log: CsvLog = openCsvLog(path, leadingColumns, keep?.rows);
   let lastStep = keep?.step ?? 0;

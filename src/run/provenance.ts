@@ -22,9 +22,9 @@ export interface Provenance {
   system: { platform: string; release: string; arch: string; cpu: string; cores: number; memory_gb: number };
   /** What the backend says of itself: name, version, libraries, device, threads. */
   backend: Readonly<Record<string, unknown>>;
-  /** Of the working directory; null outside a repository or without git. */
+  /** State of the working directory; null outside a repository or without git. */
   git: { commit: string; dirty: boolean } | null;
-  /** By path as it was given. */
+  /** Size and hash of each data file, by its path as it was given. */
   data: Record<string, { bytes: number; sha256: string }>;
   /** Weights, tokenizer, adapter, reward files, by name; absent in runs of older versions and where nobody asked. */
   inputs?: Record<string, { what: string; bytes: number; sha256: string }>;
@@ -46,7 +46,7 @@ export interface Provenance {
 export interface InputFile {
   /** "model file", say. */
   what: string;
-  /** By which it is compared. */
+  /** The name by which it is compared. */
   name: string;
   path: string;
 }

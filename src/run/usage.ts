@@ -15,9 +15,9 @@ export interface StageUsage {
    */
   first_steps: number;
   first_step_s: number;
-  /** Of all steps, first ones included; evaluations and checkpoints are apart. */
+  /** Seconds of all steps, first ones included; evaluations and checkpoints are apart. */
   steps_s: number;
-  /** Of these, the updates' part; 0 where steps are not told apart (supervised training). */
+  /** Their part that updates take; 0 where steps are not told apart (supervised training). */
   first_update_s: number;
   update_s: number;
   /** Compiling programs, where the backend does: no part of the other times. */

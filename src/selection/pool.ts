@@ -37,7 +37,7 @@ export interface ScoredPool {
   /** Distinct prompts, and how many of them have no score. */
   distinct: number;
   invalid: number;
-  /** Of the subset's file. */
+  /** How the subset's file is written. */
   format: "json" | "jsonl";
   /** Files that went in. */
   inputs: string[];

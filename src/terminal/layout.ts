@@ -69,7 +69,7 @@ export interface TableOptions {
   width?: number;
 }
 
-/** Of a column that gives way, and of the last one. */
+/** Width down to which a column gives way, and of the last one. */
 const NARROWEST = 12;
 const NARROWEST_LAST = 24;
 

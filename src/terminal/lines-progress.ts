@@ -23,7 +23,7 @@ export interface ProgressOptions {
   interval?: number;
   /** Seconds; for tests. */
   now?: () => number;
-  /** Of the panel: the run's name, and its stages in order. */
+  /** What the panel shows above: the run's name, and its stages in order. */
   title?: string;
   stages?: readonly string[];
   style?: PanelStyle;
@@ -127,9 +127,9 @@ function lineProgress({ stream, interval = 2, now = seconds }: ProgressOptions):
     },
     step({ step, metrics }) {
       const { rate, left } = pace.mark(step, metrics);
-      const words = left === null || rate === 0 ? "" : `${formatDuration(left)} left`;
-      const parts = [`${stage} ${step}/${total}`, summarise(metrics), formatRate(rate), words];
-      waiting = `${parts.filter((part) => part !== "").join("  ")}\n`;
+      const timeLeft = left === null || rate === 0 ? "" : `${formatDuration(left)} left`;
+      const fields = [`${stage} ${step}/${total}`, summarise(metrics), formatRate(rate), timeLeft];
+      waiting = `${fields.filter((part) => part !== "").join("  ")}\n`;
       phaseLine = now();
       if (now() - lastLine < interval && step < total) return;
       lastLine = now();

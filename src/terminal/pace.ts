@@ -66,17 +66,18 @@ export function createPace(now: () => number) {
       if (elapsed < wall) reset();
       const gone = elapsed - wall;
       const look = number("time/eval_s");
-      const own = number("time/step_s");
+      const stepSeconds = number("time/step_s");
       const compiling = number("time/compile_s") ?? 0;
-      const took = own === null ? gone / Math.max(1, step - before) : Math.max(0, own - compiling);
-      const rest = own === null ? 0 : Math.max(0, gone - own - (look ?? 0));
+      const took =
+        stepSeconds === null ? gone / Math.max(1, step - before) : Math.max(0, stepSeconds - compiling);
+      const rest = stepSeconds === null ? 0 : Math.max(0, gone - stepSeconds - (look ?? 0));
       wall = elapsed;
       before = step;
       made++;
       steps.push(took);
       // of the first row the rest is the evaluation before it, or loading
       if (made > 1) between.push(rest);
-      else if (evaluatedFirst && own !== null) looks.push(rest);
+      else if (evaluatedFirst && stepSeconds !== null) looks.push(rest);
       if (look !== null) looks.push(look);
       // the first step is the slow one
       if (steps.length > STEPS || made === 2) steps.shift();

@@ -111,10 +111,10 @@ export function panelProgress({
       draw();
     },
     phase(text, part) {
-      const words = text === "" ? "" : phaseWords(text, part);
+      const phaseText = text === "" ? "" : phaseWords(text, part);
       const begins = part === undefined || part.done === 0 || part.done === part.total;
-      if (words === phase) return;
-      phase = words;
+      if (phaseText === phase) return;
+      phase = phaseText;
       if (begins || now() - lastDraw >= APART) draw();
     },
     note(text, level = "info") {

@@ -19,7 +19,7 @@ export const plainStyle: PanelStyle = { bold: same, dim: same, good: same, bad: 
 
 export interface PanelState {
   title: string;
-  /** Of the recipe, with their planned steps; empty where they are not known. */
+  /** The recipe's stages, with their planned steps; empty where they are not known. */
   stages: readonly string[];
   stage: string;
   /** Steps of the run, and the stage's last one. */
@@ -31,7 +31,7 @@ export interface PanelState {
   /** Seconds; null while unknown. */
   left: number | null;
   metrics: MetricValues;
-  /** Of a metric, a value a step, oldest first. */
+  /** Values of each metric, one a step, oldest first. */
   history: ReadonlyMap<string, readonly number[]>;
   evaluation: { step: number; accuracy: number; low: number | null; high: number | null } | null;
   /** What is said beside the progress: "waiting", say; "" is nothing. */

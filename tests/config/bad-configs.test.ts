@@ -1,11 +1,17 @@
-/** tests/fixtures/bad-configs: NN-name.yaml is wrong, NN-name.txt is what must be said of it. */
+/**
+ * tests/fixtures/bad-configs: NN-name.yaml is wrong, NN-name.txt is what must be said of it. Lists that grow with every kind
+ * are written as {rewards}, {algorithms} and {methods}, or {rewards or} where the last one is joined by "or".
+ */
 import { spawnSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, describe, expect, test, vi } from "vitest";
+import { algorithms } from "../../src/algorithms/kinds.ts";
 import { validate } from "../../src/cli/commands/validate.ts";
 import { ConfigFaultsError, type Fault } from "../../src/config/faults.ts";
 import { loadRecipe } from "../../src/config/load.ts";
+import { methods } from "../../src/recipes/index.ts";
+import { rewardKinds } from "../../src/rewards/kinds.ts";
 
 const folder = "tests/fixtures/bad-configs";
 const configs = readdirSync(folder)
@@ -23,8 +29,18 @@ function flagsOf(config: string): string[] {
         .filter((part) => part !== "");
 }
 
+const lists: Record<string, readonly string[]> = {
+  rewards: rewardKinds.map(({ kind }) => kind),
+  algorithms: algorithms.map(({ kind }) => kind),
+  methods: methods.map(({ name }) => name),
+};
+
 function expected(config: string): string {
-  return readFileSync(config.replace(/\.yaml$/, ".txt"), "utf8");
+  const text = readFileSync(config.replace(/\.yaml$/, ".txt"), "utf8");
+  return text.replace(/\{(rewards|algorithms|methods)( or)?\}/g, (_, list: string, or?: string) => {
+    const names = lists[list]!;
+    return or === undefined ? names.join(", ") : `${names.slice(0, -1).join(", ")} or ${names.at(-1)}`;
+  });
 }
 
 function faultsOf(config: string): readonly Fault[] {

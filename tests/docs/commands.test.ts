@@ -82,7 +82,8 @@ describe("the documentation", () => {
 
   it("links to files that exist, and docs/README.md to every page", () => {
     const dead: string[] = [];
-    for (const name of files) {
+    const decisions = readdirSync(join(root, "docs", "decisions")).map((name) => `docs/decisions/${name}`);
+    for (const name of [...files, ...decisions, "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"]) {
       const text = readFileSync(join(root, name), "utf8");
       for (const [, target] of text.matchAll(/\]\(([^)\s]+)\)/g)) {
         if (/^(https?:|#|mailto:)/.test(target!)) continue;

@@ -61,7 +61,7 @@ function program(language: "js" | "ts"): string {
 
 beforeAll(() => {
   mkdirSync(folder, { recursive: true });
-  const packed = run(process.execPath, [join(root, "tools", "release.mjs"), "--pack", space.path("packed")]);
+  const packed = run(process.execPath, [join(root, "tools", "pack.mjs"), "--pack", space.path("packed")]);
   expect(packed.status, packed.all).toBe(0);
   const tarball = packed.stdout.trim();
   writeFileSync(join(folder, "package.json"), '{"type":"module","private":true}\n');

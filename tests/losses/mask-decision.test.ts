@@ -3,7 +3,7 @@ import { maskDecision, tokenWeights } from "../../src/losses/aggregation.ts";
 
 const on = (divisor: "drop" | "keep") => ({ enabled: true, divisor });
 
-/** AdaCoT's method card, vector 7: losses of one completion, decision token 0. */
+/** Worked by hand from AdaCoT's equation: losses of one completion, decision token 0. */
 describe("selective loss masking", () => {
   const losses = [0.5, -0.2, 0.1, 0.4];
   const total = (divisor: "drop" | "keep", aggregation: "token" | "sequence" | "constant") => {

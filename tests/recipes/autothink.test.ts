@@ -21,7 +21,7 @@ async function judge(completion: string, override: object = {}, promptText = PRO
   return (await scoreCompletions([input], parts, { maxErrorShare: 0 }))[0]!;
 }
 
-describe("mode, byte for byte (card, section 7)", () => {
+describe("mode, byte for byte", () => {
   it.each([
     ["</think>\n\nThe answer", false],
     ["</think>\nThe answer", true],
@@ -105,7 +105,7 @@ describe("degenerate text", () => {
 });
 
 describe("the recipe", () => {
-  it("gives the card's hyperparameters, stage by stage", () => {
+  it("gives the paper's hyperparameters, stage by stage", () => {
     const { stages } = loadRecipe("configs/paper/autothink.yaml", {
       set: ["train", "eval"].flatMap((part) => [
         `data.${part}.path=configs/data/gsm8k-16.jsonl`,

@@ -26,7 +26,7 @@ async function judge(method: Method, completion: string, solution: string) {
 
 const CAT = "<answer> tabby cat </answer>";
 
-describe("CLS-RL's rewards, on the completions of the card", () => {
+describe("CLS-RL's rewards, on completions worked by hand", () => {
   it.each([
     ["<think>Striped fur.</think><answer>Tabby Cat</answer>", 1, 1],
     ["<think>Striped fur.</think>\n <answer> lynx </answer>", 0, 1],

@@ -3,7 +3,7 @@ import { loadRecipe } from "../../src/config/load.ts";
 import { loadExperiment } from "../../src/experiments/experiment.ts";
 import { limr } from "../../src/recipes/limr.ts";
 
-it("at the paper's settings is the card's table", () => {
+it("has the paper's settings, each of them", () => {
   const { recipe } = loadRecipe("configs/paper/limr.yaml");
   expect(recipe.algorithm).toMatchObject({
     kind: "ppo",

@@ -24,7 +24,7 @@ const group = (codes: string) => codes.split(" ").map(one);
 const shape = (groups: Shapeable[][], ...specs: unknown[]) =>
   openShaping(shapingListOptions.parse(specs), new Slots()).shape(groups);
 
-describe("mode-balance: AutoThink's stage 1, vectors A to H of its card", () => {
+describe("mode-balance: AutoThink's stage 1, vectors A to H, worked by hand", () => {
   it.each([
     ["A", "T+ T- N+ N-", 0.5, 2, 0.5, [1, 0, 2, -1]],
     ["B", "T+ T+ T- N+", 0.5, 2, 0.75, [0.5, 0.5, -0.5, 2]],
@@ -101,7 +101,7 @@ it("shapes in the order listed, and announces what it measures", () => {
   expect(swapped.rewards[0]![0]).not.toBeCloseTo(both.rewards[0]![0]!, 3);
 });
 
-describe("laser-d: the targets of its card, example 3", () => {
+describe("laser-d: the targets of an example that was worked by hand", () => {
   const spec = (round: "ceil" | "floor") =>
     shapingListOptions.parse([
       { kind: "laser-d", target_tokens: 1024, longest_tokens: 16384, interval: 1024, round },

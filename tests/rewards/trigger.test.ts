@@ -18,7 +18,7 @@ const blocks = {
   full: { ok: "<think>x</think>Paris", broken: "<think>x</think>Paris</think>" },
 } as const;
 
-/** Method card, section 7: label, think block, format, R_base, R of Exp1..Exp4. */
+/** Worked by hand from the paper: label, think block, format, R_base, R of Exp1..Exp4. */
 const vectors = [
   [true, "empty", "ok", 0.8, 0.7, 0.6, 0.5, 0.5],
   [true, "full", "ok", 0.8, 0.8, 0.8, 0.8, 0.8],
@@ -30,7 +30,7 @@ const vectors = [
 
 describe("R = R_base - alpha1 P_miss - alpha2 P_over - gamma P_fmt", () => {
   for (const [number, [needs, block, format, base, ...expected]] of vectors.entries()) {
-    it(`vector ${number + 1} of the card`, async () => {
+    it(`vector ${number + 1} of those worked by hand`, async () => {
       for (const [i, [alpha1, alpha2]] of experiments.entries()) {
         const specs = rewardPartsOptions.parse([
           { kind: "exact", extract: "whole", wrong: base },
@@ -51,7 +51,7 @@ describe("R = R_base - alpha1 P_miss - alpha2 P_over - gamma P_fmt", () => {
   }
 });
 
-describe("HasReasoning and P_fmt, vector 10 of the card", () => {
+describe("HasReasoning and P_fmt, by the form of a completion", () => {
   it.each([
     ["<think></think>Paris", false, false],
     ["<think>\n \n</think>Paris", false, false],

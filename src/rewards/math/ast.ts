@@ -3,12 +3,12 @@ export interface NumberNode {
   kind: "number";
   numerator: bigint;
   denominator: bigint;
-  /** Digits behind the decimal point and significant digits of a decimal literal; absent for integers. */
+  /** Digits after the decimal point and significant digits of a decimal literal; absent for integers. */
   decimals?: number;
   significant?: number;
 }
 
-/** "~" is an approximation: what stands behind it is a rounded value of what stands before. */
+/** "~" is an approximation: what stands after it is a rounded value of what stands before. */
 export type Relation = "=" | "<" | ">" | "<=" | ">=" | "!=" | "in" | "~";
 
 export type Node =

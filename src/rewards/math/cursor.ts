@@ -5,26 +5,26 @@ const MAX_DEPTH = 60;
 
 /** Tokens of one text, the place up to which they are read, and how deep the reading stands. */
 export class Cursor {
-  readonly #tokens: Token[];
-  #at = 0;
-  #depth = 0;
+  private readonly tokens: Token[];
+  private place = 0;
+  private depth = 0;
 
   constructor(tokens: Token[]) {
-    this.#tokens = tokens;
+    this.tokens = tokens;
   }
 
   get at(): number {
-    return this.#at;
+    return this.place;
   }
 
   skip(count = 1): void {
-    this.#at += count;
+    this.place += count;
   }
 
   /** What has been read since an earlier place, without its spaces. */
   textSince(start: number): string {
-    return this.#tokens
-      .slice(start, this.#at)
+    return this.tokens
+      .slice(start, this.place)
       .map((token) => token.value)
       .join("");
   }
@@ -33,16 +33,16 @@ export class Cursor {
   takeLeadingDigit(): number | null {
     const token = this.peek();
     if (token?.kind !== "number" || token.value.length === 1 || !/^\d/.test(token.value)) return null;
-    this.#tokens[this.#at] = { ...token, value: token.value.slice(1) };
+    this.tokens[this.place] = { ...token, value: token.value.slice(1) };
     return Number(token.value[0]);
   }
 
   peek(ahead = 0): Token | undefined {
-    return this.#tokens[this.#at + ahead];
+    return this.tokens[this.place + ahead];
   }
 
   end(): boolean {
-    return this.#at >= this.#tokens.length;
+    return this.place >= this.tokens.length;
   }
 
   is(value: string, ahead = 0): boolean {
@@ -54,7 +54,7 @@ export class Cursor {
 
   take(value: string): boolean {
     if (!this.is(value)) return false;
-    this.#at++;
+    this.place++;
     return true;
   }
 
@@ -71,11 +71,11 @@ export class Cursor {
   }
 
   deeper<T>(read: () => T): T {
-    if (++this.#depth > MAX_DEPTH) throw new MathParseError("the answer is nested too deeply");
+    if (++this.depth > MAX_DEPTH) throw new MathParseError("the answer is nested too deeply");
     try {
       return read();
     } finally {
-      this.#depth--;
+      this.depth--;
     }
   }
 
@@ -84,21 +84,21 @@ export class Cursor {
 
   separator(): boolean {
     if (this.is(",") || this.is(";")) {
-      this.#at++;
+      this.place++;
       // ", and"; two commas that a space separates in LaTeX
-      if (this.isJoinWord()) this.#joinWord();
+      if (this.isJoinWord()) this.joinWord();
       return true;
     }
     if (this.isJoinWord()) {
-      this.#joinWord();
+      this.joinWord();
       return true;
     }
     return false;
   }
 
-  #joinWord(): void {
+  private joinWord(): void {
     if (/and/i.test(this.peek()!.value)) this.together = true;
-    this.#at++;
+    this.place++;
   }
 
   isJoinWord(): boolean {

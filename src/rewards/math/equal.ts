@@ -220,10 +220,12 @@ function equalNodes(a: Node, b: Node, budget: Budget): boolean {
   }
   if (a.kind === "constant" && b.kind === "constant" && a.name === b.name) return true;
   if (a.kind === "setop" && b.kind === "setop") {
-    const parts = (node: Node, op: string): Node[] =>
-      node.kind === "setop" && node.op === op ? [...parts(node.left, op), ...parts(node.right, op)] : [node];
+    const operands = (node: Node, op: string): Node[] =>
+      node.kind === "setop" && node.op === op
+        ? [...operands(node.left, op), ...operands(node.right, op)]
+        : [node];
     if (a.op !== b.op) return false;
-    const [left, right] = [parts(a, a.op), parts(b, b.op)];
+    const [left, right] = [operands(a, a.op), operands(b, b.op)];
     if (a.op === "minus") return inOrder(left, right, budget);
     return unordered(distinct(left, budget), distinct(right, budget), budget);
   }

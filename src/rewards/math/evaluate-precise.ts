@@ -173,13 +173,13 @@ function isZero(build: (by: PreciseArithmetic) => [PreciseValue, PreciseValue], 
   for (let digits = FIRST_DIGITS; ; ) {
     const by = new PreciseArithmetic(digits);
     const [left, right] = build(by);
-    const parts = [left.re, left.im, right.re, right.im];
-    if (parts.some((part) => !part.isFinite())) return "unknown";
+    const components = [left.re, left.im, right.re, right.im];
+    if (components.some((part) => !part.isFinite())) return "unknown";
     const noise = Math.max(by.largest, -1e9) - digits + NOISE_DIGITS;
     const distance = [left.re.minus(right.re).abs(), left.im.minus(right.im).abs()];
     // `e` of a decimal is the exponent of its first digit
     if (distance.some((each) => !each.isZero() && each.e > noise)) return "other";
-    const size = Math.max(...parts.filter((part) => !part.isZero()).map((part) => part.e), -1e9);
+    const size = Math.max(...components.filter((part) => !part.isZero()).map((part) => part.e), -1e9);
     // both are nothing but rounding errors: as good as zero after a second look
     const least = size <= noise && digits > FIRST_DIGITS ? 0 : Math.min(0, size);
     const needed = Math.max(0, by.largest) + KEPT_DIGITS + NOISE_DIGITS - Math.max(least, -MOST_DIGITS);

@@ -24,23 +24,23 @@ const MAX_OPERATIONS = 200_000;
 const MAX_BITS = 50_000;
 
 export class Budget {
-  #left = MAX_OPERATIONS;
-  readonly #factorials = new Map<bigint, bigint>();
+  private left = MAX_OPERATIONS;
+  private readonly factorials = new Map<bigint, bigint>();
 
   /** n!, paid for once: the same one comes again at every point. */
   factorial(n: bigint): bigint {
-    const known = this.#factorials.get(n);
+    const known = this.factorials.get(n);
     if (known !== undefined) return known;
     this.spend(Number(n));
     let product = 1n;
     for (let k = 2n; k <= n; k++) product *= k;
-    this.#factorials.set(n, product);
+    this.factorials.set(n, product);
     return product;
   }
 
   spend(amount = 1): void {
-    this.#left -= amount;
-    if (this.#left < 0) throw new MathParseError("the comparison is too complex");
+    this.left -= amount;
+    if (this.left < 0) throw new MathParseError("the comparison is too complex");
   }
 }
 

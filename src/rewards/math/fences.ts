@@ -1,6 +1,6 @@
 /** What stands around and between pieces of mathematics: $, \( \), \[ \], **, a full stop. Linear in the text. */
 
-/** Places of dollar signs that are no currency: not behind a backslash. */
+/** Places of dollar signs that are no currency: not after a backslash. */
 function fenceSigns(text: string): number[] {
   const found: number[] = [];
   for (let at = 0; at < text.length; at++) {
@@ -12,7 +12,7 @@ function fenceSigns(text: string): number[] {
 
 const STOPS = ".,;。";
 
-/** Without full stops, commas and white space behind it. */
+/** Without full stops, commas and white space after it. */
 function withoutStops(text: string): string {
   let end = text.length;
   while (end > 0 && (STOPS.includes(text[end - 1]!) || text[end - 1]!.trim() === "")) {
@@ -29,7 +29,7 @@ function inside(text: string, open: string, close: string): string | null {
   return text.slice(open.length, text.length - close.length);
 }
 
-/** The text between outer $ $, $$ $$, \( \), \[ \] or ** **, and without a full stop behind it. */
+/** The text between outer $ $, $$ $$, \( \), \[ \] or ** **, and without a full stop after it. */
 export function unwrap(text: string): string {
   let inner = text.trim();
   for (let round = 0; round < 6; round++) {
@@ -51,7 +51,7 @@ export function unwrap(text: string): string {
 
 /**
  * Several fenced pieces in one answer, `$1$ and $2$` or `20 $cm^2$`, as one text: fences become blanks. A single
- * dollar sign is a currency: it stays before a number and goes behind one.
+ * dollar sign is a currency: it stays before a number and goes after one.
  */
 export function withoutFences(text: string): string {
   const signs = fenceSigns(text);

@@ -77,7 +77,7 @@ const STYLED =
 const THOUSANDS =
   /(?<![\d.,])\d{1,3}(?:(?: ?\{ ?, ?\} ?| ?, ?\\! ?| ?\\! ?, ?|\\,|\\ |\\;|\\:|~| )\d{3})+(?![\d/]| ?\/)/g;
 
-/** Digits that repeat without end: \overline{3}, \bar{3}, \dot{3} and (3) behind a decimal point. */
+/** Digits that repeat without end: \overline{3}, \bar{3}, \dot{3} and (3) after a decimal point. */
 const REPEATING =
   /(?<![\d.])(\d{0,30})\.(\d{0,30})(?:\\(?:overline|bar|dot) ?(?:\{ ?(\d{1,30}) ?\}|(\d))|\((\d{1,30})\)(?![\d(]))/g;
 

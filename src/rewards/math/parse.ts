@@ -33,7 +33,7 @@ function wordList(text: string): Answer {
   return { items };
 }
 
-/** Bare words behind a number, up to the next item of a list: "5 cm" is 5 \text{cm}. */
+/** Bare words after a number, up to the next item of a list: "5 cm" is 5 \text{cm}. */
 const UNIT_WORDS =
   /(?<=[\d})]|\\pi) ?([A-Za-z]+\.?(?:[ /][A-Za-z]+\.?)*?)(\^ ?\{?[23]\}?)?(?= ?(?:$|[,;]|(?:and|or) ))/g;
 

@@ -22,21 +22,21 @@ export class PreciseArithmetic {
   }
 
   of(re: Decimal.Value, im: Decimal.Value = 0): PreciseValue {
-    return this.#met(new this.#Number(re), new this.#Number(im));
+    return this.met(new this.#Number(re), new this.#Number(im));
   }
 
-  #met(re: Decimal, im: Decimal): PreciseValue {
+  private met(re: Decimal, im: Decimal): PreciseValue {
     for (const part of [re, im])
       if (part.isFinite() && !part.isZero()) this.largest = Math.max(this.largest, part.e);
     return { re, im };
   }
 
   quotient(numerator: bigint, denominator: bigint): PreciseValue {
-    return this.#met(new this.#Number(numerator.toString()).div(denominator.toString()), new this.#Number(0));
+    return this.met(new this.#Number(numerator.toString()).div(denominator.toString()), new this.#Number(0));
   }
 
   pi(): PreciseValue {
-    return this.#met(this.#Number.acos(-1), new this.#Number(0));
+    return this.met(this.#Number.acos(-1), new this.#Number(0));
   }
 
   nan(): PreciseValue {
@@ -48,11 +48,11 @@ export class PreciseArithmetic {
   }
 
   add(a: PreciseValue, b: PreciseValue): PreciseValue {
-    return this.#met(a.re.plus(b.re), a.im.plus(b.im));
+    return this.met(a.re.plus(b.re), a.im.plus(b.im));
   }
 
   sub(a: PreciseValue, b: PreciseValue): PreciseValue {
-    return this.#met(a.re.minus(b.re), a.im.minus(b.im));
+    return this.met(a.re.minus(b.re), a.im.minus(b.im));
   }
 
   neg(z: PreciseValue): PreciseValue {
@@ -60,14 +60,14 @@ export class PreciseArithmetic {
   }
 
   mul(a: PreciseValue, b: PreciseValue): PreciseValue {
-    if (this.isReal(a) && this.isReal(b)) return this.#met(a.re.times(b.re), a.im.times(0));
-    return this.#met(a.re.times(b.re).minus(a.im.times(b.im)), a.re.times(b.im).plus(a.im.times(b.re)));
+    if (this.isReal(a) && this.isReal(b)) return this.met(a.re.times(b.re), a.im.times(0));
+    return this.met(a.re.times(b.re).minus(a.im.times(b.im)), a.re.times(b.im).plus(a.im.times(b.re)));
   }
 
   div(a: PreciseValue, b: PreciseValue): PreciseValue {
-    if (this.isReal(b)) return this.#met(a.re.div(b.re), a.im.isZero() ? a.im : a.im.div(b.re));
+    if (this.isReal(b)) return this.met(a.re.div(b.re), a.im.isZero() ? a.im : a.im.div(b.re));
     const size = b.re.times(b.re).plus(b.im.times(b.im));
-    return this.#met(
+    return this.met(
       a.re.times(b.re).plus(a.im.times(b.im)).div(size),
       a.im.times(b.re).minus(a.re.times(b.im)).div(size),
     );
@@ -89,7 +89,7 @@ export class PreciseArithmetic {
   exp(z: PreciseValue): PreciseValue {
     const size = z.re.exp();
     if (this.isReal(z)) return this.of(size);
-    return this.of(size.times(this.#cos(z.im)), size.times(this.#sin(z.im)));
+    return this.of(size.times(this.realCos(z.im)), size.times(this.realSin(z.im)));
   }
 
   log(z: PreciseValue): PreciseValue {
@@ -101,12 +101,12 @@ export class PreciseArithmetic {
     if (this.isReal(exponent)) {
       const whole = exponent.re.isInteger();
       if (this.isReal(base) && (whole || !base.re.isNeg())) return this.of(base.re.pow(exponent.re));
-      if (whole && exponent.re.abs().lte(1000)) return this.#wholePower(base, exponent.re.toNumber());
+      if (whole && exponent.re.abs().lte(1000)) return this.wholePower(base, exponent.re.toNumber());
     }
     return this.exp(this.mul(exponent, this.log(base)));
   }
 
-  #wholePower(base: PreciseValue, exponent: number): PreciseValue {
+  private wholePower(base: PreciseValue, exponent: number): PreciseValue {
     let result = this.of(1);
     let square = base;
     for (let rest = Math.abs(exponent); rest > 0; rest = Math.floor(rest / 2)) {
@@ -125,22 +125,22 @@ export class PreciseArithmetic {
     return this.pow(z, inverse);
   }
 
-  #sin(angle: Decimal): Decimal {
+  private realSin(angle: Decimal): Decimal {
     return angle.abs().gt(MAX_ANGLE) ? new this.#Number(Number.NaN) : angle.sin();
   }
 
-  #cos(angle: Decimal): Decimal {
+  private realCos(angle: Decimal): Decimal {
     return angle.abs().gt(MAX_ANGLE) ? new this.#Number(Number.NaN) : angle.cos();
   }
 
   sin(z: PreciseValue): PreciseValue {
-    if (this.isReal(z)) return this.of(this.#sin(z.re));
-    return this.of(this.#sin(z.re).times(z.im.cosh()), this.#cos(z.re).times(z.im.sinh()));
+    if (this.isReal(z)) return this.of(this.realSin(z.re));
+    return this.of(this.realSin(z.re).times(z.im.cosh()), this.realCos(z.re).times(z.im.sinh()));
   }
 
   cos(z: PreciseValue): PreciseValue {
-    if (this.isReal(z)) return this.of(this.#cos(z.re));
-    return this.of(this.#cos(z.re).times(z.im.cosh()), this.#sin(z.re).times(z.im.sinh()).neg());
+    if (this.isReal(z)) return this.of(this.realCos(z.re));
+    return this.of(this.realCos(z.re).times(z.im.cosh()), this.realSin(z.re).times(z.im.sinh()).neg());
   }
 
   sinh(z: PreciseValue): PreciseValue {

@@ -14,13 +14,13 @@ export function introducedPiece(text: string): string | null {
   const end = text.indexOf(close, start);
   if (end < 0) return null;
   const before = text.slice(0, fence.index);
-  const behind = text.slice(end + close.length);
+  const rest = text.slice(end + close.length);
   if (!/^[A-Za-z ,:'\n-]+$/.test(before) || !WORD.test(before) || CHANGES.test(before)) return null;
-  if (!/^[ .]*(?:is (?:the|our) (?:solution|answer))?[ .]*$/.test(behind)) return null;
+  if (!/^[ .]*(?:is (?:the|our) (?:solution|answer))?[ .]*$/.test(rest)) return null;
   return text.slice(start, end);
 }
 
-/** "The sum is 120": the number behind the last "is", where no other number comes before it. */
+/** "The sum is 120": the number after the last "is", where no other number comes before it. */
 export function introducedNumber(text: string): string | null {
   const match = /^([A-Za-z ,$'()]{3,200}) (?:is|are|equals):? ([-+]?\d[\d.,/]{0,40}%?)\.?$/.exec(text);
   return match === null || CHANGES.test(match[1]!.replace(/\bto\b/, "")) ? null : match[2]!;

@@ -71,7 +71,7 @@ function isRounded(exact: Node, decimal: Node, budget: Budget): boolean {
 }
 
 /**
- * The values that a relation states, the exact one first: the last side of `name = a = b`, and behind an
+ * The values that a relation states, the exact one first: the last side of `name = a = b`, and after an
  * approximation sign its decimal. Empty where it states none, as x^2 + y^2 = 4, or contradicts itself.
  */
 export function statedValues(node: RelationNode, asked: boolean, budget: Budget): Node[] {

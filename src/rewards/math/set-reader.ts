@@ -11,7 +11,7 @@ export interface SetGrammar {
 /** The variable of {x | ...}: a dummy, so any name will do. Nothing that is read gives a symbol this name. */
 export const SET_MEMBER = "\\member";
 
-/** Is this the beginning of {x | ...}, {x : ...} or {x \in S | ...}, behind the brace? */
+/** Is this the beginning of {x | ...}, {x : ...} or {x \in S | ...}, after the brace? */
 function startsCondition(tokens: Cursor): boolean {
   if (tokens.peek()?.kind !== "letter") return false;
   if (tokens.is("|", 1) || tokens.is(":", 1)) return true;
@@ -29,7 +29,7 @@ function joined(conditions: readonly Node[], op: "union" | "intersection"): Node
   return conditions.reduce((left, right) => ({ kind: "setop", op, left, right }));
 }
 
-/** What stands behind an opening brace, up to and with the closing one. */
+/** What stands after an opening brace, up to and with the closing one. */
 export function readSet(tokens: Cursor, close: string, rules: SetGrammar): Node {
   if (!startsCondition(tokens)) {
     const items = rules.list(() => tokens.is(close));

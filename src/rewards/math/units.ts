@@ -1,4 +1,4 @@
-/** Units that contradict each other when they differ. Any other word behind a number only names what is counted. */
+/** Units that contradict each other when they differ. Any other word after a number only names what is counted. */
 const known: Readonly<Record<string, readonly string[]>> = {
   mm: ["millimeter", "millimetre"],
   cm: ["centimeter", "centimetre"],
@@ -59,7 +59,7 @@ export function canonicalUnit(text: string): string {
 
 const joinWords = new Set(["and", "or", "then", "when", "where", "with"]);
 
-/** Is this bare word behind a number a unit, and not a product of letters? */
+/** Is this bare word after a number a unit, and not a product of letters? */
 export function isUnitWord(word: string): boolean {
   const lower = word.toLowerCase().replace(/\.$/, "");
   if (lower.length < 2 || joinWords.has(lower)) return false;

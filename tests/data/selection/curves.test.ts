@@ -22,7 +22,7 @@ describe("LIM score", () => {
     [[1, 0.75, 0.5, 0.25], 0.104167],
     [[1, 1, 1, 1], 0],
     [[0, 0, 0, 0], 0],
-  ])("of the card's curve %j is %d", (curve, expected) => {
+  ])("of the curve %j is %d", (curve, expected) => {
     expect(limScore(curve, baseline)).toBeCloseTo(expected, 6);
   });
 
@@ -74,7 +74,7 @@ describe("fill", () => {
   });
 });
 
-it("end to end: the card's four prompts", () => {
+it("end to end: four prompts, worked by hand", () => {
   const curves = new Map<string, Curve>([
     ["p1", [0.25, null, 0.5]],
     ["p2", [0, 0, 0.5]],

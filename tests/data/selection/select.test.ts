@@ -79,7 +79,7 @@ describe("dumps of another tool", () => {
     expect([1, 8, 9, 168].map((step) => dumpEpoch(step, 8))).toEqual([0, 0, 1, 20]);
   });
 
-  it("epoch value of the card: 5 right, 2 wrong boxed, 1 unboxed", () => {
+  it("epoch value: 5 right, 2 wrong boxed, 1 unboxed", () => {
     const rewards = [1, 1, 1, 1, 1, -0.5, -0.5, -1];
     const records = rewards.map((reward) => ({ prompt: " p\n", reward }));
     expect(dumpValues(records, 0, "reward")).toEqual([
