@@ -1,7 +1,7 @@
 /**
  * rlpt as a library: `import { train, loadPolicy, sample, grade } from "rlpt"`. Nothing here prints or ends the process:
  * progress goes to callbacks, faults are thrown (RlptError and its kinds). docs/library.md shows how it is used,
- * examples/grpo-loop.ts writes GRPO on it.
+ * examples/ has a training loop that is written on it.
  */
 
 // recipes: a config to what runs
