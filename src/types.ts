@@ -106,7 +106,7 @@ export interface Tokenizer {
   renderChat(messages: readonly ChatMessage[], options: { addGenerationPrompt: boolean }): string;
   readonly hasChatTemplate: boolean;
   /**
-   * Ids that end an assistant's message behind these messages, as the chat template writes them; null or without such
+   * Ids that end an assistant's message after these messages, as the chat template writes them; null or without such
    * a template: the tokenizer's eos_token. Empty: there is none. Absent: the first of `eosIds`.
    */
   turnEnd?(messages: readonly ChatMessage[] | null): readonly number[];

@@ -2,7 +2,7 @@
 import type { GaeOptions } from "./options.ts";
 
 /**
- * Generalised advantage estimation of one completion, whose end is terminal (value 0 behind it):
+ * Generalised advantage estimation of one completion, whose end is terminal (value 0 after it):
  *   delta_t = r_t + gamma V_{t+1} - V_t,   A_t = delta_t + gamma lambda A_{t+1},   return_t = A_t + V_t.
  * J. Schulman et al., arXiv:1506.02438 eq. 16; returns are TD(lambda)'s, what the value loss aims at.
  * @param rewards of each token, [T]

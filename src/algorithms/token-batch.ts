@@ -17,7 +17,7 @@ export function bucket(length: number): number {
 /**
  * Prompts and their completions: one row per completion, padded on the right, or, where that is less to compute, one
  * row per prompt (`TokenBatch.shared`). Rows with the same array as `prompt` share it.
- * @param few pads rows, lengths and scored tokens to shapes that come again; empty rows behind the real ones
+ * @param few pads rows, lengths and scored tokens to shapes that come again; empty rows after the real ones
  * @param most rows that a batch of this kind can have
  * @returns the batch, and where each row's scored tokens lie in it
  */
@@ -81,7 +81,7 @@ function shapeOf(
   const completions = Math.max(1, ...groups.map((group) => group.length));
   if (completions === 1) return plain;
   const promptLength = round(longest(({ prompt }) => prompt.length));
-  // nothing is scored behind a completion's last token
+  // nothing is scored after a completion's last token
   const completionLength = round(longest(({ completion }) => Math.max(1, completion.length - 1)));
   const prompts = few === null ? groups.length : rowsOf(groups.length, Math.ceil(most / completions), few);
   const length = promptLength + completions * completionLength;

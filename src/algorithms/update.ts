@@ -30,7 +30,7 @@ export async function applyGradients<T>(
 ): Promise<UpdateStatistics> {
   const total: UpdateStatistics = { loss: 0, gradientNorm: 0, tokens: 0, statistics: {} };
   const sum = new Map<string, tf.Tensor>();
-  // read behind the optimizer's step: a backend that compiles programs makes one of it all
+  // read after the optimizer's step: a backend that compiles programs makes one of it all
   const losses: tf.Scalar[] = [];
   const statistics: tf.Tensor1D[] = [];
   let norm: tf.Scalar | null = null;

@@ -118,7 +118,7 @@ export function swiglu<T extends tf.Tensor>(gate: T, up: T): T {
 
 /**
  * Attention weights: softmax over keys of scale * scores + mask. Query heads that share a key/value head lie
- * behind each other along the query axis (query q of the G*T is token q mod T), so no key is ever tiled.
+ * one after the other along the query axis (query q of the G*T is token q mod T), so no key is ever tiled.
  *
  * Fused kernels:
  * - `RlptMaskedSoftmax`      inputs scores [R, Nk, G*T, S], and unless absent mask [M, T, S] with M = 1 or R;

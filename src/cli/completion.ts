@@ -11,7 +11,7 @@ import { shippedRecipes } from "./commands/recipes.ts";
 const RUNS = "runs";
 
 /**
- * @param words behind the program's name, the last one being typed ("" where nothing is)
+ * @param words after the program's name, the last one being typed ("" where nothing is)
  * @returns candidates that begin with the last word; one that ends in "/" or "=" goes on
  */
 export async function complete(program: Command, words: readonly string[]): Promise<string[]> {

@@ -19,7 +19,7 @@ interface Placed {
 export interface ScalarNode extends Placed {
   type: "scalar";
   value: string | number | boolean | null;
-  /** `null` or `~` spelled out, rather than nothing behind the colon. */
+  /** `null` or `~` spelled out, rather than nothing after the colon. */
   explicitNull?: boolean;
   /** It takes away what a lower layer says. */
   unsets?: boolean;

@@ -76,7 +76,7 @@ export const maskDecisionOptions = z.strictObject({
     .boolean()
     .default(false)
     .describe(
-      "leave the first token behind <think> out of the policy loss and its KL: training on problems that all need thought then does not teach to think always (AdaCoT's RL-Math stage)",
+      "leave the first token after <think> out of the policy loss and its KL: training on problems that all need thought then does not teach to think always (AdaCoT's RL-Math stage)",
     ),
   divisor: z
     .enum(["drop", "keep"])

@@ -122,7 +122,7 @@ function checkPositions(config: DecoderConfig, batch: TokenBatch): void {
   }
 }
 
-/** One sample per row, from slot 0 on, padding behind it. */
+/** One sample per row, from slot 0 on, padding after it. */
 export function isPlain(batch: TokenBatch): boolean {
   for (let row = 0; row < batch.rows; row++) {
     const start = row * batch.length;

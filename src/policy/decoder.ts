@@ -93,7 +93,7 @@ export function project(
 }
 
 /**
- * Softmax(q k^T / sqrt(D) + mask) v. Query heads of one key/value head are laid behind each other, so keys are
+ * Softmax(q k^T / sqrt(D) + mask) v. Query heads of one key/value head are laid one after the other, so keys are
  * never tiled.
  * @param mask [1 or R, T, S]
  * @returns [R*T, Nh*D]

@@ -35,7 +35,7 @@ export interface NamedTensor {
   data: Float32Array;
 }
 
-/** Dimensions and switches of a decoder, from config.json (shared/models: decoder families). */
+/** Dimensions and switches of a decoder, from config.json. */
 export interface DecoderConfig {
   family: "llama" | "mistral" | "qwen2" | "qwen3" | "smollm3";
   vocabSize: number; // V
@@ -65,7 +65,7 @@ export interface DecoderConfig {
 /**
  * How a row is laid out that holds one prompt and several completions of it: the prompt, padded on the left to
  * `promptLength`, then `completions` times `completionLength` tokens, each padded on the right. A completion sees the
- * prompt and itself. Its last token may be missing: nothing is scored behind it.
+ * prompt and itself. Its last token may be missing: nothing is scored after it.
  */
 export interface SharedPrompts {
   promptLength: number; // S

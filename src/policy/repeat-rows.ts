@@ -3,7 +3,7 @@ import * as tf from "@tensorflow/tfjs";
 import { differentiable } from "../backend/fused.ts";
 
 /**
- * Each row `times` times, behind each other; the gradient is the sum over the copies.
+ * Each row `times` times, one after the other; the gradient is the sum over the copies.
  * @param x [P, ...rest]
  * @returns [P * times, ...rest]
  */

@@ -2,7 +2,7 @@
 import type { SharedPrompts } from "./interfaces.ts";
 
 /**
- * Flat indices before each token of every completion and one behind: the prompt's last token, then the completion's.
+ * Flat indices before each token of every completion and one after it: the prompt's last token, then the completion's.
  * @returns [P * G * (T + 1)]
  */
 export function scoredBehindPrompts(rows: number, shared: SharedPrompts): Int32Array {

@@ -193,8 +193,8 @@ async function runTo(
     start() {},
     step() {},
     // what the run has in its logs and the scratch directory has not is no news
-    note: (text, level) => {
-      if (level === "warning" && text.includes("results may differ")) note(text);
+    note: (text, _level, about) => {
+      if (about === "changed-inputs") note(text);
     },
     stop() {},
   };

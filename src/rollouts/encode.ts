@@ -20,7 +20,7 @@ export function encodePrompt(tokenizer: Tokenizer, prompt: Prompt, maxTokens: nu
 }
 
 /**
- * A target's ids with its end: what the chat template writes behind an assistant's message, else the tokenizer's
+ * A target's ids with its end: what the chat template writes after an assistant's message, else the tokenizer's
  * eos_token.
  * @param endToken text of the token that ends it instead; null: none
  * @throws ConfigError when it is no single token, or none at which this model's completions end

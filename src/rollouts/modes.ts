@@ -1,5 +1,5 @@
 /**
- * Modes at the decision token: the first token behind `<think>`, where a policy closes the block at once
+ * Modes at the decision token: the first token after `<think>`, where a policy closes the block at once
  * (an answer without thinking) or begins to think.
  */
 import { DataError } from "../lib/errors.ts";
@@ -24,11 +24,11 @@ export function opensThinking(promptText: string): boolean {
 }
 
 /**
- * Index of the decision token: the first token that starts at or behind the end of `<think>`, found by
+ * Index of the decision token: the first token that starts at or after the end of `<think>`, found by
  * character offset, since a tokenizer may merge `>` with what follows; 0 where the prompt opened the block.
  * AdaCoT (arXiv:2505.11896), selective loss masking: k_decision.
  * @param text the tokens, decoded
- * @returns null where there is no decision: no think block, or nothing behind `<think>`
+ * @returns null where there is no decision: no think block, or nothing after `<think>`
  */
 export function decisionToken(
   tokenizer: Tokenizer,

@@ -7,6 +7,9 @@ export interface ProgressRow {
   metrics: MetricValues;
 }
 
+/** What a note is about, for callers that pick some: something that lets results differ from those of an uninterrupted run. */
+export type NoteTopic = "changed-inputs";
+
 export interface Progress {
   /** The run directory is there. */
   run?(directory: string): void;
@@ -30,7 +33,7 @@ export interface Progress {
   /** Something about the run that holds for now: shown beside its name; "" takes it away. */
   remark?(text: string): void;
   /** A line of its own. A warning is shown even when quiet. */
-  note(text: string, level?: "info" | "warning"): void;
+  note(text: string, level?: "info" | "warning", about?: NoteTopic): void;
   /** The stage is over; what was shown last stays on the screen. */
   stop(): void;
 }

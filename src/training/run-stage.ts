@@ -22,9 +22,9 @@ import { openStageSource } from "./stage-data.ts";
 
 /** For callers that want a part of a run, or to look into it: plans and replays. */
 export interface Steering {
-  /** The run ends behind this step with a checkpoint, counted from the run's beginning. */
+  /** The run ends after this step with a checkpoint, counted from the run's beginning. */
   stopAt?: number;
-  /** True ends a stage behind `stepsDone` of its steps, as its `until` would. */
+  /** True ends a stage after `stepsDone` of its steps, as its `until` would. */
   endStage?(stage: number, stepsDone: number): boolean;
   /** True: all completions of the stage take part in its updates. */
   everyRow?(stage: number): boolean;

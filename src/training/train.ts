@@ -152,7 +152,7 @@ export async function train(request: TrainingRequest): Promise<TrainingResult> {
       const changes = recordResume(runDir, provenance, run.from?.step ?? 0, changed);
       writeRecipe(runDir, printResolved({ stages }));
       for (const change of [...changes, ...changed.map(({ what }) => `${what} is not what it was`)]) {
-        note(`${change}; results may differ from an uninterrupted run`, "warning");
+        note(`${change}; results may differ from an uninterrupted run`, "warning", "changed-inputs");
       }
     }
 

@@ -1,8 +1,8 @@
 import { mkdirSync, renameSync, writeFileSync } from "node:fs";
 import { parseHTML } from "linkedom";
 import { afterAll, expect, it } from "vitest";
-import { writeReport } from "../../src/cli/reporting.ts";
 import { sortFolders } from "../../src/report/folders.ts";
+import { writeReport } from "../../src/report/write-report.ts";
 import { writeSelection } from "../helpers/picture-files.ts";
 import { writeRun } from "../helpers/run-files.ts";
 import { workspace } from "../helpers/tiny-run.ts";

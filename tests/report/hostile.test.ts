@@ -3,13 +3,13 @@ import { parse } from "csv-parse/sync";
 import fc from "fast-check";
 import { parseHTML } from "linkedom";
 import { afterAll, expect, it } from "vitest";
-import { writeReport } from "../../src/cli/reporting.ts";
 import { RlptError } from "../../src/lib/errors.ts";
 import { csvText, printable, printableLine } from "../../src/lib/printable.ts";
 import { compareSides } from "../../src/report/compare.ts";
 import { renderMarkdown } from "../../src/report/render-text.ts";
 import { readSides } from "../../src/report/sides.ts";
 import { samplesScript } from "../../src/report/style.ts";
+import { writeReport } from "../../src/report/write-report.ts";
 import {
   hostileTexts,
   hostileValues,

@@ -1,11 +1,11 @@
 /** The pictures of the papers: base/new bars and matrices (CLS-RL), scores and curves (LIMR), names in a Pareto plot. */
 import { parseHTML } from "linkedom";
 import { afterAll, describe, expect, it } from "vitest";
-import { writeReport } from "../../src/cli/reporting.ts";
 import { armNames, plotNames } from "../../src/report/arms.ts";
 import { readRun } from "../../src/report/read-run.ts";
 import { placeLabels, scatterRange } from "../../src/report/scatter-labels.ts";
 import { distinctPaths, shownPath, withoutFolders } from "../../src/report/shown-path.ts";
+import { writeReport } from "../../src/report/write-report.ts";
 import { writeSelection, writeTransferRun } from "../helpers/picture-files.ts";
 import { writeRun } from "../helpers/run-files.ts";
 import { workspace } from "../helpers/tiny-run.ts";

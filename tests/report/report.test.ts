@@ -2,13 +2,13 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { parse } from "csv-parse/sync";
 import { parseHTML } from "linkedom";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { writeReport } from "../../src/cli/reporting.ts";
 import { createRng } from "../../src/lib/rng.ts";
 import { configDifferences } from "../../src/report/config-difference.ts";
 import { deadGroups } from "../../src/report/curves.ts";
 import { readRun, type SampleLine } from "../../src/report/read-run.ts";
 import { fairMix, verdictOf } from "../../src/report/sample-cards.ts";
 import { smooth, smoothingWindow, thin } from "../../src/report/series.ts";
+import { writeReport } from "../../src/report/write-report.ts";
 import { writeRun } from "../helpers/run-files.ts";
 import { workspace } from "../helpers/tiny-run.ts";
 

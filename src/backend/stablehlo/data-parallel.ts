@@ -55,7 +55,7 @@ function shardingText(sharding: Sharding, devices: number, rank: number): string
   return `{devices=[${[devices, ...new Array<number>(Math.max(0, rank - 1)).fill(1)]}]<=[${devices}]}`;
 }
 
-/** x, cut by rows: the partitioner lays out what comes before and behind it to fit. */
+/** x, cut by rows: the partitioner lays out what comes before and after it to fit. */
 export function cutByRows(x: Value, devices: number): Value {
   const type = x.text;
   const sharding = shardingText("rows", devices, x.shape.length);

@@ -27,7 +27,7 @@ function dump(text: string): void {
 /** A program, and what a profile says of it. */
 interface Entry extends ProgramTimes {
   readonly program: Program;
-  /** Of its arguments: places among the structure's inputs and, behind those, its scalars. */
+  /** Of its arguments: places among the structure's inputs and, after those, its scalars. */
   readonly takes: readonly number[];
 }
 

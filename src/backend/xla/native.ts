@@ -34,7 +34,7 @@ export function openResident(path: string): NativeLibrary {
 }
 
 /**
- * Gives what malloc keeps of freed memory back to the kernel: behind work that is not soon done again, such as compiling.
+ * Gives what malloc keeps of freed memory back to the kernel: after work that is not soon done again, such as compiling.
  * @returns whether the C library can
  */
 export function trimHeap(): boolean {

@@ -49,7 +49,7 @@ fish: rlpt completion fish > ~/.config/fish/completions/rlpt.fish`,
     .action((shell: keyof typeof SCRIPTS) => print(SCRIPTS[shell]));
   completion
     .command("candidates", { hidden: true })
-    .argument("[words...]", "behind rlpt, the last one being typed")
+    .argument("[words...]", "after rlpt, the last one being typed")
     .action(async (words: string[]) => {
       const { complete } = await import("../completion.ts");
       const found = await complete(program, words);

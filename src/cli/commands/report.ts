@@ -30,7 +30,7 @@ export function register(program: Command): void {
     )
     .action(async (runs: string[], flags: ReportFlags) => {
       const format = chooseFormat(flags);
-      const { writeReport } = await import("../reporting.ts");
+      const { writeReport } = await import("../../report/write-report.ts");
       const { path, text } = await writeReport(runs, format, flags.out, flags.efficiency ?? null);
       if (path === null) process.stdout.write(text);
       else print(`${colours.bold("report")} ${path}`);

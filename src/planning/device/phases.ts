@@ -39,7 +39,7 @@ export class PhaseNotes {
     this.runs = this.executor.runs;
   }
 
-  /** One program with the gradients, or, behind several micro-batches, one of its own. */
+  /** One program with the gradients, or, after several micro-batches, one of its own. */
   optimizerStep(together: Phase, apart: Phase): void {
     this.set(this.executor.runs === this.runs ? together : apart);
   }

@@ -169,7 +169,7 @@ export async function traceStage(
     const perEpoch = !["reference logprobs", "values"].includes(phase);
     return (perRows ? 1 / share : 1) * (perEpoch ? epochs : 1);
   });
-  // behind the updates, when everything that stays is on the card
+  // after the updates, when everything that stays is on the card
   if (options.updatesOnly !== true) {
     if (declared.samples && options.only !== "evaluation") {
       notes.set("generation");

@@ -12,7 +12,7 @@ export interface TurnEndContext {
 }
 
 /**
- * What the template writes behind an assistant's message, up to and with the first control token: `<|im_end|>`,
+ * What the template writes after an assistant's message, up to and with the first control token: `<|im_end|>`,
  * `<|eot_id|>`, ` </s>`. What follows that token (a line end) is never generated.
  * @returns ids; null where the template writes no control token there, or cannot render these messages
  */

@@ -24,7 +24,7 @@ const rowsOf = ({ groups, groupSize }: ProgramShape) => groups * groupSize;
 
 export const zero = () => hlo.constant("i32", 0);
 
-/** Logits behind the prompts, one row per row of the program, and the prompts' caches. */
+/** Logits after the prompts, one row per row of the program, and the prompts' caches. */
 export function prefill(
   program: ProgramShape,
   prompts: readonly Int32Array[],
@@ -146,7 +146,7 @@ function attendCaches(
   const width = groups * groupSize;
   const share = heads / keyValueHeads;
   const own = hlo.reshape(query, [width, keyValueHeads, share, headDim]);
-  // queries of a group behind each other, so that a prompt's keys are read once for all of them
+  // queries of a group one after the other, so that a prompt's keys are read once for all of them
   const grouped = hlo.reshape(
     hlo.transpose(hlo.reshape(own, [groups, groupSize, keyValueHeads, share, headDim]), [0, 2, 1, 3, 4]),
     [groups, keyValueHeads, groupSize * share, headDim],

@@ -3,13 +3,13 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { ConfigError } from "../lib/errors.ts";
 import { writeFileAtomic } from "../lib/files.ts";
-import { buildReport } from "../report/build.ts";
-import { parseEfficiency } from "../report/efficiency.ts";
-import { sortFolders } from "../report/folders.ts";
-import { createPlotter } from "../report/plots.ts";
-import { type RunFiles, readRun } from "../report/read-run.ts";
-import { renderHtml } from "../report/render-html.ts";
-import { renderCsv, renderMarkdown } from "../report/render-text.ts";
+import { buildReport } from "./build.ts";
+import { parseEfficiency } from "./efficiency.ts";
+import { sortFolders } from "./folders.ts";
+import { createPlotter } from "./plots.ts";
+import { type RunFiles, readRun } from "./read-run.ts";
+import { renderHtml } from "./render-html.ts";
+import { renderCsv, renderMarkdown } from "./render-text.ts";
 
 /**
  * @param out "-" writes nothing; absent: report.<format> in the run, or in the working directory for several
