@@ -60,6 +60,19 @@ for (const [kind, yaml] of [
       expect(stored.metrics).toContain("optim/grad_norm");
     });
 
+    it("remarks that the run's provenance is another's, and says nothing else of its beginnings", async () => {
+      const other = without(runDir, `${kind} version`, []);
+      const provenance = join(other, "provenance.json");
+      const text = readFileSync(provenance, "utf8");
+      writeFileSync(provenance, text.replace(/"rlpt": "[^"]+"/, '"rlpt": "0.0.1"'));
+      const notes: string[] = [];
+      await replay({ runDir: other, step: 4, set: [], note: (note) => notes.push(note) });
+      // what the run says of its model, data and steps is no news
+      expect(notes[0]).toBe("steps 3 to 3 are made again");
+      expect(notes.length).toBeGreaterThan(1);
+      for (const note of notes.slice(1)) expect(note).toContain("results may differ");
+    });
+
     it("with another learning rate goes the same way, further", async () => {
       const { changed } = await again(runDir, 3, "optimizer.lr=0.02");
       expect(changed!.settings).toEqual([{ path: "optimizer.lr", was: 0.01, is: 0.02 }]);
