@@ -106,7 +106,7 @@ optionalPart(
       encoding: "utf8",
     });
     expect(made.status, made.stderr).toBe(0);
-    for (const name of ["bin", "src", "configs", "models", "package.json"]) {
+    for (const name of ["bin", "src", "tools", "configs", "models", "package.json"]) {
       cpSync(name, join(tree, name), { recursive: true });
     }
     mkdirSync(home);
