@@ -6,7 +6,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { emitTypes } from "./release.mjs";
+import { emitTypes } from "./pack.mjs";
 
 const root = fileURLToPath(new URL("../", import.meta.url));
 
