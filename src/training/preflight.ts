@@ -2,7 +2,8 @@
  * What can be wrong with a run's files, found before a run directory exists: data, rewards, templates, lengths, model,
  * tokenizer and adapter. Reads no weights. Every fault at once, in the form of a config's faults.
  */
-import { closeSync, openSync, readSync } from "node:fs";
+import { closeSync, openSync, readSync, statSync } from "node:fs";
+import { findTensorFlow } from "../backend/xla/tensorflow/find.ts";
 import { ConfigFaultsError, type Fault, type KeyPath, type Origin } from "../config/faults.ts";
 import type { RecipeStage, ResolvedRecipe } from "../config/load.ts";
 import { faultWords, sortFaults } from "../config/words.ts";
@@ -146,6 +147,16 @@ function checkLibraries(index: number, { recipe }: RecipeStage, findings: Findin
   const named = { cblas: recipe.backend.cblas, library: recipe.backend.library };
   for (const [key, path] of Object.entries(named)) {
     if (path === undefined || !path.includes("/")) continue;
+    // TensorFlow's libraries are two, and named by their folder
+    if (key === "library" && isFolder(path)) {
+      if (findTensorFlow(path).found !== null) continue;
+      findings.fault(index, ["backend", key], {
+        value: path,
+        reason: "the folder holds no TensorFlow libraries",
+        fix: "name the folder with TensorFlow's libraries, or a PJRT plugin's file",
+      });
+      continue;
+    }
     const reason = irregularity(path) ?? (isLibrary(path) ? null : "it is no shared library");
     if (reason === null) continue;
     findings.fault(index, ["backend", key], {
@@ -159,6 +170,10 @@ function checkLibraries(index: number, { recipe }: RecipeStage, findings: Findin
 
 /** Beginnings of ELF, Mach-O (either byte order, or several machines in one) and PE files. */
 const LIBRARY_STARTS = ["7f454c46", "feedface", "feedfacf", "cefaedfe", "cffaedfe", "cafebabe", "4d5a"];
+
+function isFolder(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
+}
 
 function isLibrary(path: string): boolean {
   const start = Buffer.alloc(4);

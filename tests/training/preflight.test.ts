@@ -1,5 +1,5 @@
 /** What is wrong with a run's files is said before a run directory exists, all of it at once. */
-import { existsSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { afterAll, describe, expect, it } from "vitest";
 import { loadRecipe } from "../../src/config/load.ts";
 import { readFileDataset } from "../../src/data/file-dataset.ts";
@@ -101,6 +101,34 @@ stages:
     expect((await inspect(absent)).faults.join()).toMatch(
       /data\.train\.path = "none\.jsonl": this data is not there yet; draw it with make\.py\./,
     );
+  });
+});
+
+describe("backend.library", () => {
+  const library = async (path: string) => {
+    const backend = `backend: { kind: tensorflow, library: ${JSON.stringify(space.path(path))} }\n`;
+    return (
+      await inspect(
+        config(
+          "  train: { kind: chain, levels: [1] }\n  eval: { kind: chain, levels: [1], size: 2 }",
+          backend,
+        ),
+      )
+    ).faults.join("\n");
+  };
+
+  it("may be a folder with TensorFlow's libraries, as a package lays them", async () => {
+    const { libraryNames } = await import("../../src/backend/xla/tensorflow/names.ts");
+    mkdirSync(space.path("wheel/tensorflow"), { recursive: true });
+    expect(await library("wheel")).toContain("the folder holds no TensorFlow libraries");
+    for (const name of libraryNames) writeFileSync(space.path(`wheel/tensorflow/${name}`), "");
+    expect(await library("wheel")).toBe("");
+    expect(await library("wheel/tensorflow")).toBe("");
+  });
+
+  it("is refused as a file that is no library", async () => {
+    space.write("text.so", "text");
+    expect(await library("text.so")).toContain("it is no shared library");
   });
 });
 
