@@ -70,6 +70,25 @@ export interface PolicySample {
   reference: Float32Array | null;
 }
 
+/** A micro-batch as the model takes it, and numbers of its scored tokens as tensors, [K]; inside tidy. @param most see padRows */
+export function padSamples<Sample extends Pick<PolicySample, "promptTokens" | "completion">>(
+  { policy }: Pick<Stage, "policy">,
+  micro: readonly Sample[],
+  most: number,
+) {
+  const padded = padRows(
+    micro.map(({ promptTokens, completion }) => ({ prompt: promptTokens, completion: completion.tokens })),
+    policy.fewShapes,
+    most,
+  );
+  return {
+    batch: padded.batch,
+    starts: padded.starts,
+    perToken: (of: (sample: Sample, t: number) => number) =>
+      tf.tensor1d(spread(padded, (i, t) => of(micro[i]!, t))),
+  };
+}
+
 export interface ClippedStepOptions extends Passes {
   clip: ClipOptions;
   /** Its place is the loss, or its coefficient 0. */
@@ -99,17 +118,7 @@ export function clippedStep(
     splitByLength(samples, options.micro_batch_rows),
     lr,
     (micro) => {
-      const padded = padRows(
-        micro.map(({ promptTokens, completion }) => ({
-          prompt: promptTokens,
-          completion: completion.tokens,
-        })),
-        policy.fewShapes,
-        options.micro_batch_rows ?? most,
-      );
-      const { batch, starts } = padded;
-      const perToken = (of: (sample: PolicySample, t: number) => number) =>
-        tf.tensor1d(spread(padded, (i, t) => of(micro[i]!, t))); // [K]
+      const { batch, starts, perToken } = padSamples(stage, micro, options.micro_batch_rows ?? most);
       const oldLogprobs = perToken(({ completion }, t) => completion.logprobs[t]!);
       const advantages = perToken(({ advantage }, t) =>
         typeof advantage === "number" ? advantage : advantage[t]!,

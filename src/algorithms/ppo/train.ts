@@ -7,7 +7,6 @@
  * The critic is a value head on the policy's architecture (src/policy/critic.ts) with an optimizer of its own.
  */
 
-import * as tf from "@tensorflow/tfjs";
 import { generalizedAdvantages } from "../../advantages/gae.ts";
 import { whiten } from "../../advantages/whiten.ts";
 import { mean } from "../../lib/math.ts";
@@ -21,7 +20,13 @@ import { type Critic, createCritic } from "../../policy/critic.ts";
 import type { ScoredCompletion } from "../../types.ts";
 import { type Batch, openCollector } from "../collect.ts";
 import { weightsSlot } from "../learner-state.ts";
-import { type ClippedStepOptions, clippedStep, minibatchesOf, type PolicySample } from "../passes.ts";
+import {
+  type ClippedStepOptions,
+  clippedStep,
+  minibatchesOf,
+  type PolicySample,
+  padSamples,
+} from "../passes.ts";
 import {
   decisionTokens,
   isScored,
@@ -33,7 +38,6 @@ import {
 } from "../rollout.ts";
 import { runSteps, type Stage, type StageResult } from "../stage.ts";
 import { stepMetrics } from "../step-metrics.ts";
-import { padRows, spread } from "../token-batch.ts";
 import { applyGradients, splitByLength, UpdateSums } from "../update.ts";
 import { ppo } from "./declaration.ts";
 import type { PpoOptions } from "./options.ts";
@@ -219,17 +223,8 @@ function updateCritic(
     splitByLength(live, options.micro_batch_rows),
     lr,
     (micro) => {
-      const padded = padRows(
-        micro.map(({ promptTokens, completion }) => ({
-          prompt: promptTokens,
-          completion: completion.tokens,
-        })),
-        policy.fewShapes,
-        options.micro_batch_rows ?? minibatch.length,
-      );
-      const { batch, starts } = padded;
-      const perToken = (of: (sample: PpoSample, t: number) => number) =>
-        tf.tensor1d(spread(padded, (i, t) => of(micro[i]!, t))); // [K]
+      const most = options.micro_batch_rows ?? minibatch.length;
+      const { batch, starts, perToken } = padSamples({ policy }, micro, most);
       const { loss, statistics } = clippedValueLoss(
         {
           values: critic.values(batch),

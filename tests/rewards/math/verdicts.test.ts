@@ -1,10 +1,11 @@
 import { afterAll, describe, expect, it } from "vitest";
 
+import { mathOptions, numberOptions } from "../../../src/rewards/answer-options.ts";
 import { completeInput } from "../../../src/rewards/cases.ts";
 import { gradeMath } from "../../../src/rewards/math/grade.ts";
 import { closeGrader } from "../../../src/rewards/math/grader.ts";
-import { math, mathRewards } from "../../../src/rewards/math-answer.ts";
-import { number, numberReward } from "../../../src/rewards/number.ts";
+import { mathRewards } from "../../../src/rewards/math-answer.ts";
+import { numberReward } from "../../../src/rewards/number.ts";
 
 afterAll(closeGrader);
 
@@ -180,8 +181,8 @@ describe("completions that were graded wrong", () => {
     const input = completeInput({ completion, answer });
     const [result] =
       kind === "number"
-        ? [numberReward(input, number.options.parse({ kind }))]
-        : await mathRewards([input], math.options.parse({ kind }));
+        ? [numberReward(input, numberOptions.parse({ kind }))]
+        : await mathRewards([input], mathOptions.parse({ kind }));
     expect(result!.value).toBe(value);
   });
 });
