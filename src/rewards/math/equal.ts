@@ -170,11 +170,17 @@ function equalBased(a: Node, b: Node): boolean {
   const [based, other] = a.kind === "based" ? [a, b] : [b as Of<"based">, a];
   if (other.kind === "based") return based.digits === other.digits && based.base === other.base;
   // the digits alone: the base is a unit that may be missing, but the value in base ten is another answer
-  if (other.kind === "number")
-    return other.decimals === undefined && String(other.numerator) === based.digits;
-  if (other.kind === "neg" && other.operand.kind === "number")
-    return `-${other.operand.numerator}` === based.digits;
-  return false;
+  return wholeDigits(other) === based.digits;
+}
+
+/** Digits of a whole number as it was written; null for everything else (1e-5 has the numerator 1 too). */
+function wholeDigits(node: Node): string | null {
+  if (node.kind === "neg") {
+    const digits = wholeDigits(node.operand);
+    return digits === null ? null : `-${digits}`;
+  }
+  if (node.kind !== "number" || node.denominator !== 1n || node.decimals !== undefined) return null;
+  return String(node.numerator);
 }
 
 function equalNodes(a: Node, b: Node, budget: Budget): boolean {
