@@ -11,7 +11,7 @@ export interface Baseline {
 export const baselines = {
   group_mean: { summary: "the group's mean (GRPO)", of: (group) => mean(group) },
   leave_one_out: {
-    summary: "the mean of the group's others (RLOO)",
+    summary: "the mean of the group's others (RLOO, with scale none)",
     of: (group, i) => (mean(group) * group.length - group[i]!) / (group.length - 1),
   },
   none: { summary: "nothing", of: null },

@@ -63,3 +63,18 @@ export const klToRandomWeights: AlgorithmRule<AnyOptions & { kl: { coef: number 
     fix: "use 0, or start from model.path",
   });
 };
+
+/** KL in the reward is taken of the sampled tokens once, and has no ratio to be corrected by. */
+export const correctedKlInReward: AlgorithmRule<
+  AnyOptions & { kl: { place: "loss" | "reward"; bias_correction: boolean } }
+> = ({ algorithm }, { report }) => {
+  if (!algorithm?.kl.bias_correction || algorithm.kl.place === "loss") return;
+  report({
+    rule: "kl_bias_correction",
+    path: "algorithm.kl.bias_correction",
+    uses: ["algorithm.kl.place"],
+    reason:
+      "only a KL in the loss has a ratio to be corrected by; one in the reward is of the sampling policy itself",
+    fix: "use place: loss, or remove it",
+  });
+};

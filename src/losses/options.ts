@@ -10,6 +10,14 @@ export const clipOptions = z.strictObject({
     .min(0)
     .default(0.2)
     .describe("ratio is clipped above 1 + high; 0.28 is DAPO's clip-higher"),
+  dual: z
+    .number()
+    .gt(1)
+    .nullable()
+    .default(null)
+    .describe(
+      "dual clip: with a negative advantage the ratio counts as this at most, beyond it there is no gradient (arXiv:1912.09729 eq. 5; verl's clip_ratio_c, which is 3 there, TRL's delta). Off when null, as in PPO and GRPO",
+    ),
 });
 
 const estimator = choiceOf(klEstimators, "with d = reference - policy logprob of a token");
@@ -25,6 +33,12 @@ export const klOptions = z.strictObject({
     .enum(["loss", "reward"])
     .default("loss")
     .describe("as a term of the loss (GRPO), or subtracted from the reward of each completion (PPO style)"),
+  bias_correction: z
+    .boolean()
+    .default(false)
+    .describe(
+      "multiply the estimate in the loss with the ratio of policy to sampling policy (DeepSeek-V3.2, arXiv:2512.02556; TRL's use_bias_correction_kl). Only then is the gradient of k3 that of KL(policy || reference), in the first update too. Off: GRPO's published loss, which the recipes follow; its gradient is that of KL(reference || policy)",
+    ),
 });
 
 /** KL in the reward of PPO: of each token, with a coefficient that may follow a target. */

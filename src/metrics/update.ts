@@ -116,7 +116,7 @@ export const policyMetrics: readonly Metric<Step>[] = [
   {
     name: "policy/clip_high",
     unit: "0..1",
-    formula: "share clipped at 1 + clip.high",
+    formula: "share clipped at 1 + clip.high, and at clip.dual where it is set",
     note: "",
     value: ({ updates }) => perToken(updates, "clipped_high"),
   },

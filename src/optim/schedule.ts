@@ -1,15 +1,17 @@
 import type { OptimizerOptions } from "./options.ts";
 
 /**
- * Learning rate of an optimizer step: linear warm-up from lr/warmup, then constant, linear or cosine
- * down to `final_lr_share` at the last step.
+ * Learning rate of an optimizer step, as transformers' schedulers have it (optimization.py, 5.x): warm-up lr * step / warmup,
+ * then, with p = (step - warmup) / (total - warmup),
+ *   constant: lr;   linear: lr * (floor + (1 - floor)(1 - p));   cosine: lr * (floor + (1 - floor)(1 + cos(pi p)) / 2).
+ * The first step of a warm-up has rate 0. The last step has p < 1, so `final_lr_share` itself is reached after it.
  * @param step 0-based
  * @param totalSteps optimizer steps of the whole stage
  */
 export function learningRate(options: OptimizerOptions, step: number, totalSteps: number): number {
   const { lr, warmup_steps: warmup, schedule, final_lr_share: floor } = options;
-  if (step < warmup) return (lr * (step + 1)) / warmup;
-  const progress = Math.min(1, (step - warmup) / Math.max(1, totalSteps - 1 - warmup));
+  if (step < warmup) return (lr * step) / warmup;
+  const progress = Math.min(1, (step - warmup) / Math.max(1, totalSteps - warmup));
   switch (schedule) {
     case "constant":
       return lr;

@@ -5,6 +5,7 @@ import { padRows, spread } from "../../src/algorithms/token-batch.ts";
 import { createRng } from "../../src/lib/rng.ts";
 import { tokenWeights } from "../../src/losses/aggregation.ts";
 import { clippedPolicyLoss } from "../../src/losses/clipped-policy.ts";
+import { clipOptions, klOptions } from "../../src/losses/options.ts";
 import { openSafetensors } from "../../src/policy/files/safetensors.ts";
 import { initPolicy } from "../../src/policy/policy.ts";
 import { rowsWithoutTime, runTraining, tinyGrpo, workspace } from "../helpers/tiny-run.ts";
@@ -133,8 +134,8 @@ describe("completions without advantage", () => {
             advantages: tf.tensor1d(spread(padded, (i) => picked[i]!.advantage)),
             weights: tf.tensor1d(spread(padded, (i) => weights[chosen[i]!]!)),
           },
-          { low: 0.2, high: 0.2 },
-          { coef: 0, estimator: "k3", place: "loss" },
+          clipOptions.parse({}),
+          klOptions.parse({}),
         ).loss;
       });
       return [

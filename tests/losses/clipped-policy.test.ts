@@ -6,7 +6,7 @@ import { tokenWeights } from "../../src/losses/aggregation.ts";
 import { clippedPolicyLoss, POLICY_LOSS_STATISTICS } from "../../src/losses/clipped-policy.ts";
 import { crossEntropyLoss } from "../../src/losses/cross-entropy.ts";
 import { klEstimate, klEstimateNumber } from "../../src/losses/kl.ts";
-import type { Aggregation, KlOptions } from "../../src/losses/options.ts";
+import { type Aggregation, clipOptions, type KlOptions, klOptions } from "../../src/losses/options.ts";
 import { expectEach } from "../helpers/tensors.ts";
 
 interface Golden {
@@ -53,8 +53,8 @@ describe("clipped policy loss", () => {
             advantages: tf.tensor1d(perToken(golden.row_advantages)),
             weights: tf.tensor1d(weights),
           },
-          c,
-          { coef: c.coef, estimator: c.estimator, place: "loss" },
+          { low: c.low, high: c.high, dual: null },
+          { coef: c.coef, estimator: c.estimator, place: "loss", bias_correction: false },
         );
         statistics = result.statistics.dataSync<"float32">();
         return result.loss;
@@ -81,8 +81,8 @@ describe("clipped policy loss", () => {
     const gradient = tf.grad((lp: tf.Tensor) => {
       const result = clippedPolicyLoss(
         { logprobs: lp as tf.Tensor1D, oldLogprobs: same, referenceLogprobs: same, advantages, weights },
-        { low: 0.2, high: 0.2 },
-        { coef: 1, estimator: "k3", place: "loss" },
+        clipOptions.parse({}),
+        klOptions.parse({ coef: 1 }),
       );
       statistics = result.statistics.dataSync();
       return result.loss;
@@ -103,11 +103,99 @@ describe("clipped policy loss", () => {
               advantages: tf.tensor1d([1, ...extra.map(() => 7)]),
               weights: tf.tensor1d([1, ...extra.map(() => 0)]),
             },
-            { low: 0.2, high: 0.2 },
-            { coef: 0, estimator: "k3", place: "loss" },
+            clipOptions.parse({}),
+            klOptions.parse({}),
           ).loss.dataSync()[0],
       );
     expect(loss([-0.1, -9])).toBe(loss([]));
+  });
+});
+
+interface TrlGolden extends Omit<Golden, "cases"> {
+  cases: {
+    loss_type: "dapo" | "grpo" | "dr_grpo";
+    coef: number;
+    bias_correction: boolean;
+    dual: number | null;
+    on_policy: boolean;
+    loss: number;
+    gradient: number[];
+  }[];
+}
+/** From TRL's own GRPOTrainer: tools/goldens/grpo-kl.py. Its `delta` is the dual clip. */
+const trl = JSON.parse(readFileSync("tests/golden/grpo-kl.json", "utf8")) as TrlGolden;
+
+describe("TRL's GRPO loss", () => {
+  const aggregations = { dapo: "token", grpo: "sequence", dr_grpo: "constant" } as const;
+  const spread = (values: readonly number[]) =>
+    trl.lengths.flatMap((n, i) => Array<number>(n).fill(values[i]!));
+  const advantages = spread(trl.row_advantages);
+
+  it.each(trl.cases)(
+    "$loss_type, KL $coef corrected $bias_correction, dual $dual, on policy $on_policy: value and gradient",
+    (one) => {
+      const weights = spread(tokenWeights(trl.lengths, aggregations[one.loss_type], trl.limit));
+      const old = one.on_policy ? trl.logprobs : trl.old;
+      let statistics: ArrayLike<number> = [];
+      const { value, grad } = tf.valueAndGrad((logprobs: tf.Tensor) => {
+        const result = clippedPolicyLoss(
+          {
+            logprobs: logprobs as tf.Tensor1D,
+            oldLogprobs: tf.tensor1d(old),
+            referenceLogprobs: tf.tensor1d(trl.reference),
+            advantages: tf.tensor1d(advantages),
+            weights: tf.tensor1d(weights),
+          },
+          { low: 0.2, high: 0.28, dual: one.dual },
+          klOptions.parse({ coef: one.coef, bias_correction: one.bias_correction }),
+        );
+        statistics = result.statistics.dataSync();
+        return result.loss;
+      })(tf.tensor1d(trl.logprobs));
+      expectEach(value.dataSync(), [one.loss]);
+      expectEach(grad.dataSync(), one.gradient);
+      const ratios = trl.logprobs.map((logprob, i) => Math.exp(logprob - old[i]!));
+      const above = (bound: number, sign: number) =>
+        ratios.filter((ratio, i) => ratio > bound && Math.sign(advantages[i]!) === sign).length;
+      const high = above(1.28, 1) + (one.dual === null ? 0 : above(one.dual, -1));
+      expect(statistics[POLICY_LOSS_STATISTICS.indexOf("clipped_high")]).toBe(high);
+      if (!one.on_policy && one.dual !== null) expect(above(one.dual, -1)).toBeGreaterThan(0);
+    },
+  );
+
+  it("was computed with and without the correction and the dual clip", () => {
+    expect(trl.cases.length).toBe(48);
+  });
+
+  it("has the gradient of KL(policy || reference) only with the correction, on policy too", () => {
+    // two tokens to choose from, every one of them with its probability: expectations, no draws
+    const [theta, reference] = [1.5, [-1.2, Math.log(1 - Math.exp(-1.2))]];
+    const logprobsOf = (x: tf.Tensor) => tf.logSoftmax(tf.concat([x, tf.zerosLike(x)])) as tf.Tensor1D;
+    const probabilities = tf.softmax(tf.tensor1d([theta, 0]));
+    const gradient = (f: (logprobs: tf.Tensor1D) => tf.Scalar) =>
+      tf
+        .grad((x: tf.Tensor) => f(logprobsOf(x)))(tf.tensor1d([theta]))
+        .dataSync()[0]!;
+    const ofLoss = (bias_correction: boolean) =>
+      gradient(
+        (logprobs) =>
+          clippedPolicyLoss(
+            {
+              logprobs,
+              oldLogprobs: tf.log(probabilities),
+              referenceLogprobs: tf.tensor1d(reference),
+              advantages: tf.zeros([2]),
+              weights: probabilities as tf.Tensor1D,
+            },
+            clipOptions.parse({}),
+            klOptions.parse({ coef: 1, bias_correction }),
+          ).loss,
+      );
+    const q = tf.exp(tf.tensor1d(reference));
+    const reverse = gradient((logprobs) => tf.sum(tf.mul(tf.exp(logprobs), tf.sub(logprobs, tf.log(q)))));
+    const forward = gradient((logprobs) => tf.sum(tf.mul(q, tf.sub(tf.log(q), logprobs))));
+    expectEach([ofLoss(true), ofLoss(false)], [reverse, forward], 1e-5);
+    expect(Math.abs(forward - reverse)).toBeGreaterThan(0.01);
   });
 });
 

@@ -137,8 +137,8 @@ describe("policy and value loss", () => {
                 ),
               ),
             },
-            c,
-            { coef: 0, estimator: "k1", place: "reward" },
+            { low: c.low, high: c.high, dual: null },
+            { coef: 0, estimator: "k1", place: "reward", bias_correction: false },
           ).loss,
       )(tf.tensor1d(golden.logprobs));
       expectEach(policy.value.dataSync(), [c.policy_loss]);

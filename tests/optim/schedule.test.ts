@@ -1,17 +1,42 @@
-import { expect, it } from "vitest";
+import { readFileSync } from "node:fs";
+import { describe, expect, it } from "vitest";
 import { optimizerOptions } from "../../src/optim/options.ts";
 import { learningRate } from "../../src/optim/schedule.ts";
 
-const options = (extra: object) => optimizerOptions.parse({ lr: 2, ...extra });
+interface Golden {
+  lr: number;
+  cases: {
+    transformers: string;
+    schedule: "constant" | "linear" | "cosine";
+    warmup_steps: number;
+    final_lr_share: number;
+    rates: number[];
+  }[];
+}
+/** From transformers' get_scheduler: tools/goldens/schedules.py. */
+const golden = JSON.parse(readFileSync("tests/golden/schedules.json", "utf8")) as Golden;
 
-it("warms up to the peak, then follows its shape to the last step", () => {
-  const rates = (o: object) => [0, 1, 4, 5, 8, 10].map((step) => learningRate(options(o), step, 11));
-  expect(rates({})).toEqual([2, 2, 2, 2, 2, 2]);
-  expect(rates({ warmup_steps: 5 })).toEqual([0.4, 0.8, 2, 2, 2, 2]);
-  expect(rates({ schedule: "linear" })).toEqual([2, 1.8, 1.2, 1, 0.3999999999999999, 0]);
-  expect(rates({ schedule: "linear", final_lr_share: 0.5 })[5]).toBe(1);
-  const cosine = rates({ schedule: "cosine", final_lr_share: 0.05 });
-  expect(cosine[0]).toBe(2);
-  expect(cosine[3]).toBeCloseTo(2 * 0.525, 12);
-  expect(cosine[5]).toBeCloseTo(0.1, 12);
+describe("the learning rate of every step", () => {
+  it.each(golden.cases.map((one) => ({ ...one, total: one.rates.length })))(
+    "is that of $transformers: warm-up $warmup_steps of $total, down to $final_lr_share",
+    ({ schedule, warmup_steps, final_lr_share, rates }) => {
+      const options = optimizerOptions.parse({ lr: golden.lr, schedule, warmup_steps, final_lr_share });
+      for (const [step, rate] of rates.entries()) {
+        const found = learningRate(options, step, rates.length);
+        expect(Math.abs(found - rate), `step ${step}: ${found} for ${rate}`).toBeLessThan(1e-15);
+      }
+    },
+  );
+
+  it("were computed for each schedule, with and without warm-up and floor", () => {
+    expect(golden.cases.length).toBe(56);
+    expect(new Set(golden.cases.map((one) => one.transformers)).size).toBe(6);
+  });
+
+  it("never throws the last step away", () => {
+    for (const schedule of ["linear", "cosine"] as const) {
+      const options = optimizerOptions.parse({ lr: 1, schedule });
+      expect(learningRate(options, 29, 30)).toBeGreaterThan(0);
+    }
+  });
 });

@@ -1,6 +1,6 @@
 import type { RolloutOptions } from "../../rollouts/options.ts";
 import type { AlgorithmRule, DeclaredAlgorithm, StepBatch } from "../declaration.ts";
-import { evenSampledBatches, klToRandomWeights } from "../rules.ts";
+import { correctedKlInReward, evenSampledBatches, klToRandomWeights } from "../rules.ts";
 import { sampledBatch } from "../shared-options.ts";
 import { type GrpoOptions, grpoOptions } from "./options.ts";
 
@@ -51,7 +51,7 @@ export const grpo: DeclaredAlgorithm<typeof grpoOptions> = {
     ...(dynamic_sampling === undefined ? [] : (["redrawing"] as const)),
     ...(kl.coef > 0 ? (["reference"] as const) : []),
   ],
-  rules: [groupSize, redrawnGroups, evenSampledBatches(batch), klToRandomWeights],
+  rules: [groupSize, redrawnGroups, evenSampledBatches(batch), klToRandomWeights, correctedKlInReward],
   describe: ({ dynamic_sampling }) =>
     dynamic_sampling === undefined
       ? []

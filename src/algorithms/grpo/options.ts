@@ -14,7 +14,9 @@ export const grpoOptions = z.strictObject({
   mask_truncated: z
     .boolean()
     .default(false)
-    .describe("leave completions cut at the token limit out of the loss (DAPO's overlong filtering)"),
+    .describe(
+      "give completions cut at the token limit weight 0 in the loss (DAPO's overlong filtering, TRL's mask_truncated_completions). Their rewards still count in the group's baseline and scale, and means divide by what is left",
+    ),
   mask_decision: maskDecisionOptions.prefault({}),
   dynamic_sampling: z
     .strictObject({

@@ -205,7 +205,7 @@ function updatePolicy(
   const live = minibatch.filter(({ weight }) => weight > 0);
   const clipped: ClippedStepOptions = {
     ...options,
-    kl: { coef: 0, estimator: kl.estimator, place: "reward" },
+    kl: { coef: 0, estimator: kl.estimator, place: "reward", bias_correction: false },
   };
   return clippedStep(stage, live, clipped, lr, minibatch.length);
 }
