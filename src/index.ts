@@ -67,6 +67,7 @@ export { createRng, type Rng } from "./lib/rng.ts";
 export * as tf from "@tensorflow/tfjs";
 export { ConfigFaultsError, type Fault } from "./config/faults.ts";
 export {
+  AlarmError,
   BackendError,
   CheckpointError,
   ConfigError,

@@ -12,7 +12,7 @@ import { parse } from "csv-parse/sync";
 import { stringify } from "csv-stringify/sync";
 import { importTypeScript, root } from "./import-typescript.mjs";
 
-const { watchedMetrics } = await importTypeScript("src/run/alarms.ts");
+const { watchedMetrics } = await importTypeScript("src/run/alarm-history.ts");
 const EVALUATION = ["slice", "completions", "accuracy", "accuracy_low", "accuracy_high", "thinking"];
 const STEPS = 40;
 

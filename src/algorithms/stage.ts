@@ -12,7 +12,8 @@ import type { OptimizerOptions } from "../optim/options.ts";
 import type { TrainablePolicy, Trainee } from "../policy/interfaces.ts";
 import type { ShapingSpec } from "../rewards/shaping-options.ts";
 import type { RolloutOptions } from "../rollouts/options.ts";
-import { type AlarmHistory, alarmsFor, raised, withEvaluation, withStep } from "../run/alarms.ts";
+import { type AlarmHistory, withEvaluation, withStep } from "../run/alarm-history.ts";
+import { alarmsFor, type RaisedAlarm, raised } from "../run/alarms.ts";
 import type { EvaluationPromptRow, EvaluationRow, RunLogs } from "../run/logs.ts";
 import type { Progress } from "../run/progress.ts";
 import type { SamplerOptions } from "../samplers/options.ts";
@@ -55,6 +56,8 @@ export interface StageSettings<Options = unknown> {
   /** Ends the stage early: the mean of a metric over `window` steps reaches a bound. */
   until: Until | null;
   checkpointEvery: number;
+  /** Names of the alarms that end the run when they begin. */
+  stopOn: readonly string[];
   /** Prompts of a step whose completions go to samples.jsonl; 0 writes none. */
   samplesPrompts: number;
   samplesEvery: number;
@@ -111,11 +114,13 @@ export interface Until {
   window: number;
 }
 
-export type StageOutcome = "finished" | "interrupted";
+export type StageOutcome = "finished" | "interrupted" | "alarm";
 
 export interface StageResult {
   outcome: StageOutcome;
   stepsDone: number;
+  /** Of `stopOn`, those that began with the last step. */
+  begun: readonly RaisedAlarm[];
 }
 
 /**
@@ -184,10 +189,11 @@ export async function runSteps(
       const due = evaluate !== null && (ended || (evalEvery > 0 && done % evalEvery === 0));
       const evaluation = due ? await evaluate(offset + done) : null;
       if (evaluation !== null) report(stage, offset + done, evaluation);
-      const alarmsNow = raiseAlarms(stage, possible, offset + done, metrics, evaluation);
+      const { active, begun } = raiseAlarms(stage, possible, offset + done, metrics, evaluation);
+      const stopping = begun.filter((alarm) => settings.stopOn.includes(alarm.name));
       const compilation = stage.policy.compilation();
       const facts: LoopFacts = {
-        alarms: alarmsNow,
+        alarms: active,
         times: {
           step: after - before,
           evaluation: evaluation === null ? null : clock() - after,
@@ -206,37 +212,38 @@ export async function runSteps(
       compiled = stage.policy.compilation()?.seconds ?? 0;
       logs.metrics(offset + done, row);
       progress.step({ step: offset + done, metrics: row });
-      const stop = !ended && (await stage.services.interrupted());
+      const interrupted = !ended && (await stage.services.interrupted());
+      const stop = interrupted || (!ended && stopping.length > 0);
       if (ended || stop || done % settings.checkpointEvery === 0) {
         const start = clock();
         await stage.services.checkpoint(done, ended, evaluation);
         checkpointSeconds = clock() - start;
       }
-      if (ended || stop) return { outcome: stop ? "interrupted" : "finished", stepsDone: done };
+      if (ended) return { outcome: "finished", stepsDone: done, begun: stopping };
+      if (stop) return { outcome: interrupted ? "interrupted" : "alarm", stepsDone: done, begun: stopping };
     }
-    return { outcome: "finished", stepsDone: steps };
+    return { outcome: "finished", stepsDone: steps, begun: [] };
   } finally {
     progress.stop();
   }
 }
 
-/** Takes the step into the history, and says which alarms are new. @returns those that are raised now */
+/** Takes the step into the history, and says which alarms are new. @returns names of those that are raised now, and the new ones */
 function raiseAlarms(
   { state: { alarms }, services: { progress } }: Stage,
   possible: ReturnType<typeof alarmsFor>,
   step: number,
   metrics: MetricValues,
   evaluation: Evaluation | null,
-): string[] {
-  if (alarms === null) return [];
+): { active: string[]; begun: RaisedAlarm[] } {
+  if (alarms === null) return { active: [], begun: [] };
   const history = withStep(alarms.value, metrics, evaluation?.rows ?? null);
   const now = raised(history, possible);
-  for (const { name, message } of now) {
-    if (!history.active.includes(name)) progress.note(`step ${step}: alarm ${name}: ${message}`, "warning");
-  }
+  const begun = now.filter(({ name }) => !history.active.includes(name));
+  for (const { name, message } of begun) progress.note(`step ${step}: alarm ${name}: ${message}`, "warning");
   const active = now.map(({ name }) => name);
   alarms.value = { ...history, active };
-  return active;
+  return { active, begun };
 }
 
 /** Has the mean of the watched metric reached its bound? Adds the step's value to what is watched. */

@@ -31,6 +31,7 @@ import { register as registerSweep } from "./commands/sweep.ts";
 import { register as registerTrain } from "./commands/train.ts";
 import { register as registerValidate } from "./commands/validate.ts";
 import { register as registerWatch } from "./commands/watch.ts";
+import { register as registerWhy } from "./commands/why.ts";
 import { memoryAdvice } from "./out-of-memory.ts";
 
 export function createProgram(): Command {
@@ -58,6 +59,7 @@ export function createProgram(): Command {
     registerRecipes,
     registerReport,
     registerCompare,
+    registerWhy,
     registerReplay,
     registerWatch,
     registerRuns,
@@ -79,7 +81,7 @@ export function createProgram(): Command {
   return program;
 }
 
-/** Runs one command line and ends the process with its status: 0, 1 failed, 2 usage or config, 130 interrupted. */
+/** Runs one command line and ends the process with its status: 0, 1 failed, 2 usage or config, 5 stopped by an alarm, 130 interrupted. */
 export async function main(argv: readonly string[]): Promise<void> {
   // before the restart, which would forget that there was a parent
   stopWithParent();

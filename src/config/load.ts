@@ -11,6 +11,7 @@ import { applyOverride, flagOverride, type Override, parseSet } from "./override
 import { resolvePaths } from "./path-rules.ts";
 import { shareChat, sharePrompt } from "./prompt.ts";
 import { checkRules, overlap } from "./rules.ts";
+import { alarmFaults } from "./rules-alarms.ts";
 import {
   type Recipe,
   type RecipeInput,
@@ -113,6 +114,14 @@ export function loadRecipe(named: string, options: LoadOptions = {}): ResolvedRe
       seen.add(words);
     }
     if (recipe !== null) stages.push({ name: name ?? recipe.algorithm.kind, recipe, until });
+  }
+  if (stages.length === layered.length) {
+    const origins = layered.map(
+      ({ tree: each }) =>
+        (path: KeyPath) =>
+          originAt(each, path),
+    );
+    faults.push(...alarmFaults(stages, origins));
   }
   if (faults.length > 0 || stages.length < layered.length) return fail(faults);
   const { sweep, model } = toValue(tree) as { sweep?: unknown; model?: { path?: unknown } };

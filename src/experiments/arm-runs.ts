@@ -3,7 +3,7 @@
 import type { SelectOptions } from "../config/select-options.ts";
 import type { DatasetOptions } from "../data/dataset-options.ts";
 import { CheckpointError, InterruptedError } from "../lib/errors.ts";
-import { type Job, logTail, runDirectoryOf, runPool } from "../processes/pool.ts";
+import { type Job, logTail, runDirectoryOf, runPool, statusWords } from "../processes/pool.ts";
 import { poolFromRun } from "../selection/pool.ts";
 import { selectFromPool, writeSelection } from "../selection/select.ts";
 import type { Children } from "../terminal/children.ts";
@@ -35,7 +35,7 @@ export async function runJobs(
     onEnd: ({ name, label }, { status, seconds }) => {
       children?.end(label ?? name);
       note(
-        `${label ?? name}: ${status === 0 ? "done" : `ended with status ${status}`} after ${seconds.toFixed(0)} s` +
+        `${label ?? name}: ${statusWords(status)} after ${seconds.toFixed(0)} s` +
           (jobs.length > 1 ? ` (${++ended} of ${jobs.length})` : ""),
       );
     },
@@ -45,10 +45,11 @@ export async function runJobs(
     throw new InterruptedError("stopped; the same command goes on from the checkpoints");
   }
   return jobs
-    .filter((_, i) => results[i]!.status !== 0)
-    .map(({ name, log }) => ({
+    .map((job, i) => ({ ...job, status: results[i]!.status }))
+    .filter(({ status }) => status !== 0)
+    .map(({ name, log, status }) => ({
       name,
-      told: `${name} failed; the end of ${log}:\n${logTail(log).replaceAll(/^/gm, "  ")}`,
+      told: `${name}: ${statusWords(status)}; the end of ${log}:\n${logTail(log).replaceAll(/^/gm, "  ")}`,
     }));
 }
 

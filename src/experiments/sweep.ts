@@ -11,6 +11,7 @@ import {
   logTail,
   runDirectoryOf,
   runPool,
+  statusWords,
   trainingArguments,
 } from "../processes/pool.ts";
 import { type ComparedRow, compare, paretoRecords, readTrial, type SweepRow } from "../report/sweep-table.ts";
@@ -79,9 +80,7 @@ export async function sweep(request: SweepRequest): Promise<SweepResult> {
     onStart: (job) => request.children?.begin(job.name, runDirectoryOf(job)),
     onEnd: (_job, { name, status, seconds }) => {
       request.children?.end(name);
-      const what =
-        status === 0 ? "done" : status === 130 ? "stopped after a checkpoint" : `failed (${status})`;
-      note(`${++ended}/${jobs.length} ${name}: ${what} after ${seconds.toFixed(0)} s`);
+      note(`${++ended}/${jobs.length} ${name}: ${statusWords(status)} after ${seconds.toFixed(0)} s`);
     },
     onInterrupt: (signal) => note(`${signal}: the trials finish their step and write a checkpoint`),
   });
@@ -97,7 +96,7 @@ export async function sweep(request: SweepRequest): Promise<SweepResult> {
   if (failed !== undefined) {
     const { log } = placed.find(({ name }) => name === failed.name)!;
     throw new RlptError(
-      `trial ${failed.name} failed with status ${failed.status}; the end of ${log}:\n${logTail(log)}\n` +
+      `trial ${failed.name}: ${statusWords(failed.status)}; the end of ${log}:\n${logTail(log)}\n` +
         "Run the same command again to go on: finished trials are not run again.",
     );
   }

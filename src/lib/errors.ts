@@ -1,7 +1,7 @@
 /** Errors that people see. Each has an exit status; `cli` prints `message`, and the stack with --verbose. */
 
 export class RlptError extends Error {
-  /** Exit status: 1 the run failed, 2 usage or config, 130 interrupted. */
+  /** Exit status: 1 the run failed, 2 usage or config, 5 stopped by an alarm, 130 interrupted. */
   readonly exitCode: number;
   constructor(message: string, options: { exitCode?: number; cause?: unknown } = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
@@ -36,6 +36,13 @@ export class RewardError extends RlptError {}
 export class InterruptedError extends RlptError {
   constructor(message: string) {
     super(message, { exitCode: 130 });
+  }
+}
+
+/** An alarm of `run.stop_on` began: a checkpoint was written first. */
+export class AlarmError extends RlptError {
+  constructor(message: string) {
+    super(message, { exitCode: 5 });
   }
 }
 

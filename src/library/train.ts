@@ -27,6 +27,7 @@ export interface TrainOptions extends RunOptions {
  * @returns run directory, newest checkpoint, and metrics of the first and the last evaluation
  * @throws ConfigFaultsError with all that is wrong with recipe, data, rewards and model, before a run directory exists
  * @throws InterruptedError when `signal` was aborted, after a checkpoint
+ * @throws AlarmError when an alarm of `run.stop_on` began, after a checkpoint
  * @throws RlptError of another kind when the run fails
  */
 export async function train(

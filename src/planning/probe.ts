@@ -76,6 +76,7 @@ export async function probe(
       command: [],
       now: new Date(0),
       steering: {
+        passesAlarms: true,
         watch(policy) {
           const counts = countStage(policy, config, probed[seen.length]!.recipe);
           seen.push({ counts, peaks: meter.take() });

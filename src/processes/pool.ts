@@ -123,6 +123,20 @@ function runJob(job: Job, children: Set<ReturnType<typeof spawn>>): Promise<JobR
   });
 }
 
+/** What the exit status of a training run means. @param status null: it was never started */
+export function statusWords(status: number | null): string {
+  switch (status) {
+    case 0:
+      return "done";
+    case 5:
+      return "stopped by an alarm of run.stop_on";
+    case 130:
+      return "stopped after a checkpoint";
+    default:
+      return `failed (${status})`;
+  }
+}
+
 /** The run directory that a job of `rlpt train` fills; null for another command. */
 export function runDirectoryOf({ args }: Job): string | null {
   if (args[0] !== "train") return null;

@@ -205,7 +205,7 @@ async function runTo(
     progress,
     command: [],
     now: new Date(0),
-    steering: { ...steering, stopAt },
+    steering: { ...steering, stopAt, passesAlarms: true },
   }).catch((error: unknown) => {
     // what a run says then is about its checkpoint; this one goes away
     throw error instanceof InterruptedError ? new InterruptedError("stopped") : error;

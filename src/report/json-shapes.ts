@@ -14,6 +14,11 @@ export const sampleShape = z.object({
   reward: z.number(),
   status: z.string(),
   correct: z.boolean(),
+  /** By reward part; absent where it is something else. */
+  parts: z
+    .record(z.string(), z.object({ value: z.number() }))
+    .optional()
+    .catch(undefined),
 });
 export type SampleLine = z.infer<typeof sampleShape>;
 

@@ -44,27 +44,52 @@ export function numberCell(row: Row | undefined, column: string): number | null 
  * @throws RlptError when a file of it cannot be read
  */
 export function readRun(directory: string): RunFiles {
+  return readFiles(directory, "throw");
+}
+
+/**
+ * As `readRun`, of a run that may be damaged: a file that cannot be read is as if it were missing, and `faults` names it.
+ * @throws ConfigError when the directory holds no run
+ */
+export function readDamagedRun(directory: string): RunFiles {
+  return readFiles(directory, "tell");
+}
+
+function readFiles(directory: string, damaged: "throw" | "tell"): RunFiles {
   const recipePath = join(directory, "recipe.yaml");
   if (!existsSync(recipePath)) {
     throw new ConfigError(
       `${printableLine(directory)}: is not a run directory: it has no recipe.yaml. rlpt runs ls lists the runs below runs/.`,
     );
   }
-  const metrics = readTable(join(directory, "metrics.csv"));
-  const samples = readSamples(join(directory, "samples.jsonl"));
+  const unread: string[] = [];
+  const whole = <T>(read: () => T, missing: T): T => {
+    try {
+      return read();
+    } catch (error) {
+      if (damaged === "throw" || !(error instanceof RlptError)) throw error;
+      unread.push(error.message);
+      return missing;
+    }
+  };
+  const table = (name: string) => whole(() => readTable(join(directory, name)), { columns: [], rows: [] });
+  const metrics = table("metrics.csv");
+  const samples = whole(() => readSamples(join(directory, "samples.jsonl")), { samples: [], faults: [] });
+  const provenance = join(directory, "provenance.json");
   return {
     directory,
     label: basename(resolve(directory)),
-    recipe: readText(recipePath, (text) => asMapping(parseYaml(text) ?? {})),
-    provenance: existsSync(join(directory, "provenance.json"))
-      ? readText(join(directory, "provenance.json"), (text) => asMapping(JSON.parse(text)))
+    recipe: whole(() => readText(recipePath, (text) => asMapping(parseYaml(text) ?? {})), {}),
+    provenance: existsSync(provenance)
+      ? whole(() => readText(provenance, (text) => asMapping(JSON.parse(text))), null)
       : null,
     metricColumns: metrics.columns,
     metrics: metrics.rows,
-    evaluations: readTable(join(directory, "eval.csv")).rows,
-    evaluationPrompts: readTable(join(directory, "eval-prompts.csv")).rows,
-    prompts: readTable(join(directory, "prompts.csv")).rows,
-    ...samples,
+    evaluations: table("eval.csv").rows,
+    evaluationPrompts: table("eval-prompts.csv").rows,
+    prompts: table("prompts.csv").rows,
+    samples: samples.samples,
+    faults: [...samples.faults, ...unread],
   };
 }
 

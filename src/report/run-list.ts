@@ -72,7 +72,7 @@ export function describeRuns(root: string, now: Date): ListedRun[] {
 }
 
 /** @param recipe null where it cannot be read */
-function statusOf(path: string, recipe: RunFiles["recipe"] | null): ListedRun["status"] {
+export function statusOf(path: string, recipe: RunFiles["recipe"] | null): ListedRun["status"] {
   const lock = lockState(path);
   if (lock === "held") return "running";
   if (recipe !== null && isDone(path, recipe)) return "done";

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { alarms } from "./alarm-kinds.ts";
 import { evaluationMetrics } from "./logs-options.ts";
 
 /** What is kept of a run, and how often. */
@@ -38,6 +39,12 @@ export const runOptions = z.strictObject({
     .boolean()
     .default(true)
     .describe("say when metrics look like a run gone wrong (docs/alarms.md); columns alarms and alarm/..."),
+  stop_on: z
+    .array(z.enum(alarms.map(({ name }) => name) as [string, ...string[]]))
+    .optional()
+    .describe(
+      "alarms that end the run when they begin, with a checkpoint and exit status 5; --resume goes on; none when absent",
+    ),
   samples_every: z.int().min(0).default(1).describe("steps between writes to samples.jsonl; 0 writes none"),
   samples_prompts: z
     .int()

@@ -8,10 +8,11 @@ import type { Slots } from "../algorithms/slots.ts";
 import type { Stage, StageResult, StageSettings } from "../algorithms/stage.ts";
 import type { RecipeStage } from "../config/load.ts";
 import type { Recipe } from "../config/schema.ts";
-import { CheckpointError, InterruptedError } from "../lib/errors.ts";
+import { AlarmError, CheckpointError, InterruptedError } from "../lib/errors.ts";
 import { type AdamW, createAdamW } from "../optim/adamw.ts";
 import type { ModelFiles, TrainablePolicy, Trainee } from "../policy/interfaces.ts";
-import { newAlarmHistory, nextStageHistory } from "../run/alarms.ts";
+import { newAlarmHistory, nextStageHistory } from "../run/alarm-history.ts";
+import { alarmNamed } from "../run/alarm-kinds.ts";
 import { pruneCheckpoints, writeCheckpoint } from "../run/checkpoint.ts";
 import type { Progress } from "../run/progress.ts";
 import type { OpenRun } from "../run/run-directory.ts";
@@ -24,6 +25,8 @@ import { openStageSource } from "./stage-data.ts";
 export interface Steering {
   /** The run ends after this step with a checkpoint, counted from the run's beginning. */
   stopAt?: number;
+  /** `run.stop_on` ends nothing: what is made again went on after its alarms. */
+  passesAlarms?: boolean;
   /** True ends a stage after `stepsDone` of its steps, as its `until` would. */
   endStage?(stage: number, stepsDone: number): boolean;
   /** True: all completions of the stage take part in its updates. */
@@ -130,6 +133,7 @@ export async function runStage(
         offset,
         evaluateFirst: index === 0,
         everyRow: steering.everyRow?.(index) ?? false,
+        ...(steering.passesAlarms === true ? { stopOn: [] } : {}),
       },
       services: {
         logs: {
@@ -165,10 +169,19 @@ export async function runStage(
       train,
       score,
     };
-    const { outcome, stepsDone } = await runAlgorithm(stage);
+    const { outcome, stepsDone, begun } = await runAlgorithm(stage);
+    const resumable = `go on with: rlpt train --resume ${quote(relative("", run.directory))}`;
     if (outcome === "interrupted" && offset + stepsDone < stopAt) {
-      throw new InterruptedError(
-        `stopped after a checkpoint: ${session.newest}\ngo on with: rlpt train --resume ${quote(relative("", run.directory))}`,
+      throw new InterruptedError(`stopped after a checkpoint: ${session.newest}\n${resumable}`);
+    }
+    // an alarm with the run's last step stops nothing: it is done
+    if (begun.length > 0 && !(outcome === "finished" && isLast)) {
+      const said = begun.map(
+        ({ name, message }) => `alarm ${name}: ${message}\n  ${alarmNamed(name).remedy}`,
+      );
+      throw new AlarmError(
+        `step ${offset + stepsDone}: stopped by run.stop_on, after a checkpoint: ${session.newest}\n${said.join("\n")}\n` +
+          `what the run did: rlpt why ${quote(relative("", run.directory))}\n${resumable}; an alarm stops it again only when it ends and begins anew`,
       );
     }
     await slots.endStage();
@@ -245,6 +258,7 @@ export function stageSettings(
     evalEvery: evaluation?.every ?? 0,
     until: until ?? null,
     checkpointEvery: run.checkpoint_every,
+    stopOn: run.stop_on ?? [],
     samplesPrompts: run.samples_prompts,
     samplesEvery: run.samples_every,
   };

@@ -10,6 +10,7 @@ export const unloggedSettings = {
   evaluateFirst: false,
   until: null,
   checkpointEvery: Number.MAX_SAFE_INTEGER,
+  stopOn: [],
   samplesEvery: 0,
   samplesPrompts: 0,
 } satisfies Partial<StageSettings>;

@@ -1,8 +1,11 @@
 import { join } from "node:path";
 import { afterAll, expect, it } from "vitest";
 import { prepare } from "../../src/cli/train-request.ts";
+import { AlarmError } from "../../src/lib/errors.ts";
+import { checkpointSteps } from "../../src/run/checkpoint.ts";
 import { createProgress } from "../../src/terminal/lines-progress.ts";
 import { train } from "../../src/training/train.ts";
+import { command } from "../helpers/command.ts";
 import { cutRun, expectSameRun } from "../helpers/same-run.ts";
 import { rowsWithoutTime, tinyGrpo, workspace } from "../helpers/tiny-run.ts";
 
@@ -56,6 +59,51 @@ it("raises alarms in the log and in metrics.csv, and the same ones after a resum
     expect(again).toEqual(lines.filter((line) => Number(/step (\d+)/.exec(line)![1]) > cut));
     expectSameRun(parted, whole, 26);
   }
+});
+
+it("run.stop_on ends a run when the alarm begins, and a resumed one goes on to the same end", {
+  timeout: 120_000,
+}, async () => {
+  const whole = space.path("whole");
+  const rows = rowsWithoutTime(join(whole, "metrics.csv"));
+  const name = "entropy_collapse";
+  const column = (row: Record<string, string> | undefined) => row?.[`alarm/${name}`];
+  // it ends and begins anew, or lasts: every beginning stops the run once
+  const beginnings = rows.flatMap((row, i) =>
+    column(row) === "1" && column(rows[i - 1]) !== "1" ? [i + 1] : [],
+  );
+  expect(beginnings.length).toBeGreaterThan(0);
+  const stopped = space.path("stopped");
+  const set = [`run.stop_on=[${name}]`, "run.checkpoint_every=1"];
+  for (const [i, step] of beginnings.entries()) {
+    const go = i === 0 ? run(config, { runDir: stopped, set }) : run(undefined, { resume: stopped });
+    const error = await go.then(
+      () => null,
+      (reason: unknown) => reason,
+    );
+    expect(error).toBeInstanceOf(AlarmError);
+    const { message, exitCode } = error as AlarmError;
+    expect(exitCode).toBe(5);
+    expect(message).toContain(`step ${step}: stopped by run.stop_on`);
+    expect(message).toContain(`alarm ${name}: entropy went from`);
+    expect(message).toContain("Lower the learning rate");
+    expect(message).toContain("rlpt train --resume");
+    expect(checkpointSteps(stopped).at(-1)).toBe(step);
+    expect(rowsWithoutTime(join(stopped, "metrics.csv")).length).toBe(step);
+  }
+  await run(undefined, { resume: stopped });
+  expectSameRun(stopped, whole, 26);
+});
+
+it("the command line ends with status 5 and a last line that says so", { timeout: 120_000 }, async () => {
+  const runDir = space.path("by command");
+  const flags = ["--run-dir", runDir, "--backend", "wasm", "--set", "run.stop_on=[entropy_collapse]"];
+  const { status, out } = await command("train", config, ...flags, "--json");
+  expect(status).toBe(5);
+  const last = JSON.parse(out.trim().split("\n").at(-1)!) as Record<string, string>;
+  expect(last).toMatchObject({ event: "result", status: "stopped-by-alarm" });
+  expect(last["error"]).toContain("entropy_collapse");
+  expect(last["checkpoint"]).toContain("checkpoints");
 });
 
 it("says nothing when switched off, and has no columns for it", async () => {

@@ -2,14 +2,8 @@
 import { readFileSync } from "node:fs";
 import { parse } from "csv-parse/sync";
 import type { MetricValues } from "../../src/metrics/define.ts";
-import {
-  type AlarmHistory,
-  alarmsFor,
-  newAlarmHistory,
-  raised,
-  withEvaluation,
-  withStep,
-} from "../../src/run/alarms.ts";
+import { type AlarmHistory, newAlarmHistory, withEvaluation, withStep } from "../../src/run/alarm-history.ts";
+import { alarmsFor, raised } from "../../src/run/alarms.ts";
 
 export type Slices = Record<string, unknown>[];
 type Row = Record<string, string>;

@@ -3,7 +3,9 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import { createRng, type Rng } from "../../src/lib/rng.ts";
 import { clopperPearson } from "../../src/lib/statistics.ts";
-import { alarms, newAlarmHistory, raised, withEvaluation, withStep } from "../../src/run/alarms.ts";
+import { newAlarmHistory, withEvaluation, withStep } from "../../src/run/alarm-history.ts";
+import { alarms } from "../../src/run/alarm-kinds.ts";
+import { raised } from "../../src/run/alarms.ts";
 import { recordedSeries, replay, type Slices } from "../helpers/alarm-replay.ts";
 
 const SEEDS = 8;

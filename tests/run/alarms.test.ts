@@ -3,15 +3,14 @@ import { describe, expect, it } from "vitest";
 import type { MetricValues } from "../../src/metrics/define.ts";
 import {
   type AlarmHistory,
-  alarms,
-  alarmsFor,
   newAlarmHistory,
   nextStageHistory,
-  raised,
   WINDOW,
   withEvaluation,
   withStep,
-} from "../../src/run/alarms.ts";
+} from "../../src/run/alarm-history.ts";
+import { alarms } from "../../src/run/alarm-kinds.ts";
+import { alarmsFor, raised } from "../../src/run/alarms.ts";
 import { renderAlarmsDocument } from "../../tools/documents/alarms.ts";
 import { recordedStage, replay, type Slices } from "../helpers/alarm-replay.ts";
 

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import type { LoadOptions } from "../../config/load.ts";
-import { ConfigError, InterruptedError } from "../../lib/errors.ts";
+import { AlarmError, ConfigError, InterruptedError } from "../../lib/errors.ts";
 import type { Progress } from "../../run/progress.ts";
 import { colours, print, printJsonLine, printNote, table } from "../../terminal/terminal.ts";
 import type { TrainingRequest, TrainingResult } from "../../training/train.ts";
@@ -90,7 +90,7 @@ export function register(program: Command): void {
 
 /** The last line of --json. Metrics are those of the first and the last evaluation; null without one. */
 function resultEvent(
-  status: "finished" | "interrupted" | "failed",
+  status: "finished" | "interrupted" | "stopped-by-alarm" | "failed",
   result: Pick<TrainingResult, "checkpoint" | "first" | "last"> & { runDir: string | null },
   error?: string,
 ): object {
@@ -118,7 +118,12 @@ async function trainAsJson(
   } catch (error) {
     const { latestCheckpoint } = await import("../../run/checkpoint.ts");
     const newest = run === null ? null : await latestCheckpoint(run).catch(() => null);
-    const status = error instanceof InterruptedError ? "interrupted" : "failed";
+    const status =
+      error instanceof InterruptedError
+        ? "interrupted"
+        : error instanceof AlarmError
+          ? "stopped-by-alarm"
+          : "failed";
     const place = { runDir: run, checkpoint: newest?.directory ?? null, first: null, last: null };
     printJsonLine(resultEvent(status, place, error instanceof Error ? error.message : String(error)));
     throw error;
