@@ -9,7 +9,8 @@ const MOST_VALUES = 12;
 /** "level=3" and the like, in order. The same for every run on this source, so that columns are fixed beforehand. */
 export function slicesOf(source: PromptSource): string[] {
   const values = new Map<string, Set<string>>();
-  const size = source.size ?? PROBED;
+  // rows of a source have the same keys; a large file without slices is not gone through
+  const size = Object.keys(source.at(0).slices).length === 0 ? 0 : (source.size ?? PROBED);
   for (let index = 0; index < size; index++) {
     for (const [key, value] of Object.entries(source.at(index).slices)) {
       const seen = values.get(key) ?? new Set();

@@ -1,9 +1,13 @@
 /** Makes every path of a recipe absolute, and says which do not exist. */
 import { extname } from "node:path";
+import { fileSets } from "../data/dataset-options.ts";
+import { dataPaths, formatOf } from "../data/file-options.ts";
+import { filesBelow, isDynamicPattern } from "../lib/find-files.ts";
 import type { Fault, KeyPath } from "./faults.ts";
 import {
   displayPath,
   expandHome,
+  findData,
   findPath,
   isDirectory,
   looksLikePath,
@@ -41,18 +45,20 @@ function pathFields(recipe: Partial<RecipeInput>): PathField[] {
       model.lora!.adapter = to;
     });
   }
-  for (const part of ["train", "eval"] as const) {
-    const set = data?.[part];
-    if (set?.kind !== "file") continue;
-    fields.push({
-      path: ["data", part, "path"],
-      value: set.path,
-      what: "data file",
-      set: (to) => {
-        set.path = to;
-      },
-      ...(set.get === undefined ? {} : { get: set.get }),
-    });
+  for (const { at, set } of fileSets(data)) {
+    const { path } = set;
+    for (const [index, value] of dataPaths(set).entries()) {
+      fields.push({
+        path: [...at, "path", ...(typeof path === "string" ? [] : [index])],
+        value,
+        what: "data file",
+        set: (to) => {
+          if (typeof path === "string") set.path = to;
+          else path[index] = to;
+        },
+        ...(set.get === undefined ? {} : { get: set.get }),
+      });
+    }
   }
   for (const [index, reward] of (rewards ?? []).entries()) {
     if (reward.kind !== "file") continue;
@@ -87,7 +93,8 @@ export function resolvePaths(recipe: Partial<RecipeInput>, tree: MapNode): Fault
   }
   for (const field of pathFields(recipe)) {
     const base = nodeAt(tree, field.path)?.base ?? null;
-    const found = findPath(field.value, base);
+    const find = field.what === "data file" ? findData : findPath;
+    const found = find(field.value, base);
     const refuse = (reason: string, fix: string): void => {
       const { path, value } = field;
       faults.push({
@@ -109,7 +116,9 @@ export function resolvePaths(recipe: Partial<RecipeInput>, tree: MapNode): Fault
       const near = nearestFile(field.value, base);
       const where = base === null ? "the working directory" : "the config file or the working directory";
       refuse(
-        `there is no such ${field.what}`,
+        field.what === "data file" && isDynamicPattern(field.value)
+          ? "no file matches this pattern"
+          : `there is no such ${field.what}`,
         near === null ? `give its path relative to ${where}, or an absolute one` : `did you mean ${near}?`,
       );
       continue;
@@ -119,7 +128,17 @@ export function resolvePaths(recipe: Partial<RecipeInput>, tree: MapNode): Fault
       refuse("it is a file", `name the folder of the ${field.what}`);
       continue;
     }
-    if (!wantsDirectory && field.what !== "model" && isDirectory(found)) {
+    if (field.what === "data file" && isDirectory(found)) {
+      if (filesBelow(found).some((file) => formatOf(file) !== null)) field.set(found);
+      else
+        refuse(
+          "it is a folder without .jsonl, .json, .csv or .parquet files",
+          "name the data file, or its folder",
+        );
+      continue;
+    }
+    const mayBeDirectory = wantsDirectory || field.what === "model";
+    if (!mayBeDirectory && isDirectory(found)) {
       refuse("it is a directory", `name the ${field.what} inside it`);
       continue;
     }

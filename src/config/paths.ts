@@ -2,6 +2,7 @@
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { homedir } from "node:os";
 import { basename, dirname, isAbsolute, join, relative, resolve } from "node:path";
+import { isPattern, matchingFiles } from "../lib/find-files.ts";
 import { packageRoot } from "../lib/version.ts";
 import { nearest } from "./suggest.ts";
 
@@ -29,6 +30,14 @@ export function pathCandidates(path: string, base: string | null): string[] {
 /** The absolute path of the first that exists, or null. */
 export function findPath(path: string, base: string | null): string | null {
   return pathCandidates(path, base).find((candidate) => existsSync(candidate)) ?? null;
+}
+
+/** The same for data, which a pattern may name: the first that a file matches. */
+export function findData(path: string, base: string | null): string | null {
+  const found = findPath(path, base);
+  if (found !== null) return found;
+  const matches = (candidate: string) => isPattern(candidate) && matchingFiles(candidate).length > 0;
+  return pathCandidates(path, base).find(matches) ?? null;
 }
 
 export function isDirectory(path: string): boolean {

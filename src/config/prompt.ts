@@ -1,15 +1,12 @@
 /** `prompt:` at the top of a config is written into each file dataset, so that one place holds it afterwards. */
+import { fileSets } from "../data/dataset-options.ts";
 import type { Recipe, RecipeInput } from "./schema.ts";
 import { type MapNode, nodeAt } from "./source.ts";
 
-const parts = ["train", "eval"] as const;
-
 /** `prompt.chat`, in place, for the datasets that do not say it: rules then see what will hold. */
 export function shareChat(recipe: Partial<RecipeInput>, tree: MapNode): void {
-  for (const part of parts) {
-    const set = recipe.data?.[part];
-    if (set?.kind !== "file" || recipe.prompt?.chat === undefined) continue;
-    if (!nodeAt(tree, ["data", part, "chat"])) set.chat = recipe.prompt.chat;
+  for (const { at, set } of fileSets(recipe.data)) {
+    if (recipe.prompt?.chat !== undefined && !nodeAt(tree, [...at, "chat"])) set.chat = recipe.prompt.chat;
   }
 }
 
@@ -22,9 +19,8 @@ export function composeTemplate(shared: string, own: string): string {
 export function sharePrompt(recipe: RecipeInput): Recipe {
   // what the method and the prompt said is written into the other keys by now
   const { recipe: _method, prompt, stages: _stages, sweep: _sweep, ...rest } = recipe;
-  for (const part of parts) {
-    const set = rest.data[part];
-    if (set?.kind !== "file" || prompt === undefined) continue;
+  for (const { set } of fileSets(rest.data)) {
+    if (prompt === undefined) break;
     if (prompt.template !== undefined) set.prompt = composeTemplate(prompt.template, set.prompt);
     if (prompt.system !== undefined) set.system ??= prompt.system;
   }

@@ -1,7 +1,9 @@
 /** Rules about prompts and where they come from. */
 import { algorithmOf } from "../algorithms/kinds.ts";
-import { datasetKindOf } from "../data/dataset-options.ts";
-import { answerColumnShown } from "../data/file-options.ts";
+import { datasetKindOf, fileSets, type PlacedSet } from "../data/dataset-options.ts";
+import { answerColumnShown, dataPaths, type FileOptions } from "../data/file-options.ts";
+import type { RuleContext } from "../lib/rules.ts";
+import { dotted } from "./faults.ts";
 import { composeTemplate } from "./prompt.ts";
 import type { Rule } from "./rules.ts";
 import type { RecipeInput } from "./schema.ts";
@@ -83,27 +85,38 @@ const enoughPrompts: Rule = ({ data, rollout, algorithm }, { report }) => {
 
 /** Problems in both parts would make evaluation a memory test. */
 const separateParts: Rule = ({ data }, { report }) => {
-  if (data?.train.kind !== "file" || data.eval?.kind !== "file" || data.train.path !== data.eval.path) return;
-  const [train, evaluation] = [data.train.split, data.eval.split];
-  const uses = ["data.train.path", "data.train.split", "data.eval.split"];
-  if (!train || !evaluation || train.part === evaluation.part) {
-    const reason = "it is the file of data.train, and the two share problems";
+  const sets = fileSets(data);
+  for (const evaluation of sets.filter(({ part }) => part === "eval"))
+    for (const train of sets.filter(({ part }) => part === "train")) separate(train, evaluation, report);
+};
+
+function separate(
+  { at: from, set: train }: PlacedSet<FileOptions>,
+  { at: to, set: evaluation }: PlacedSet<FileOptions>,
+  report: RuleContext["report"],
+): void {
+  const shared = dataPaths(evaluation).filter((path) => dataPaths(train).includes(path));
+  if (shared.length === 0) return;
+  const [there, here] = [dotted(from), dotted(to)];
+  const uses = [`${there}.path`, `${there}.split`, `${here}.split`];
+  if (!train.split || !evaluation.split || train.split.part === evaluation.split.part) {
+    const reason = `it is the file of ${there}, and the two share problems`;
     const fix = "add split: {part: train} there and split: {part: eval} here, or use another file";
-    report({ rule: "same_data", path: "data.eval.path", uses, reason, fix });
+    report({ rule: "same_data", path: `${here}.path`, uses, reason, fix });
     return;
   }
   for (const key of ["eval_share", "salt"] as const) {
-    if (train[key] === evaluation[key]) continue;
-    const reason = `data.train.split.${key} is ${JSON.stringify(train[key])}, so the two parts overlap`;
+    if (train.split[key] === evaluation.split[key]) continue;
+    const reason = `${there}.split.${key} is ${JSON.stringify(train.split[key])}, so the two parts overlap`;
     report({
       rule: "same_data",
-      path: `data.eval.split.${key}`,
+      path: `${here}.split.${key}`,
       uses,
       reason,
       fix: "use the same value in both",
     });
   }
-};
+}
 
 const sharedPrompt: Rule = ({ prompt, data }, { report }) => {
   if (!prompt) return;
@@ -112,13 +125,13 @@ const sharedPrompt: Rule = ({ prompt, data }, { report }) => {
     report({ rule: "template", path: "prompt.template", reason, fix: "put {prompt} where it belongs" });
   }
   if (!data) return;
-  const files = parts(data).filter(([, set]) => set.kind === "file");
+  const files = fileSets(data).map(({ at, set }) => [dotted(at), set] as const);
   if (files.length === 0) {
     const reason = "prompts of the chain task are fed as they are";
     report({ rule: "prompt_unused", path: "prompt", uses: ["data"], reason, fix: "remove it" });
   }
   for (const [at, set] of files) {
-    if (set.kind !== "file" || prompt.system === undefined || set.chat || set.system !== undefined) continue;
+    if (prompt.system === undefined || set.chat || set.system !== undefined) continue;
     const reason = `${at} has chat: false, and only a chat template has a place for a system message`;
     const fix = "set chat: true, or write the text into prompt.template";
     report({ rule: "system_chat", path: "prompt.system", uses: [at, "prompt.chat"], reason, fix });
@@ -128,8 +141,9 @@ const sharedPrompt: Rule = ({ prompt, data }, { report }) => {
 /** `\boxed{answer}` in an instruction reads the column of that name. */
 const goldAnswer: Rule = ({ prompt, data }, { report }) => {
   if (!data) return;
-  for (const [at, set] of parts(data)) {
-    if (set.kind !== "file" || set.answer_in_prompt) continue;
+  for (const { at: path, set } of fileSets(data)) {
+    if (set.answer_in_prompt) continue;
+    const at = dotted(path);
     const shared = prompt?.template;
     const column = answerColumnShown(
       shared === undefined ? set.prompt : composeTemplate(shared, set.prompt),

@@ -153,5 +153,6 @@ export const chain = defineDataset({
   options: chainOptions,
   pool: ({ size }) => ({ key: "size", size }),
   slices: ({ pool }) => ["level", ...(pool === undefined ? [] : ["kind"])],
+  files: async () => [],
   open: (options, { split, seed }) => chainSource(options, split, seed),
 });

@@ -1,11 +1,34 @@
 import type { z } from "zod";
 import { optionUnion } from "../lib/option-union.ts";
 import type { DatasetKind } from "./define.ts";
+import type { FileOptions } from "./file-options.ts";
 import { datasetKinds } from "./kinds.ts";
 
 /** Every kind of dataset; source.ts opens them. */
 export const datasetOptions = optionUnion(datasetKinds);
 export type DatasetOptions = z.infer<typeof datasetOptions>;
+
+/** A dataset with the key path at which it stands. */
+export interface PlacedSet<Options = DatasetOptions> {
+  part: "train" | "eval";
+  at: (string | number)[];
+  set: Options;
+}
+
+type Data = { train?: DatasetOptions | undefined; eval?: DatasetOptions | undefined } | undefined;
+
+/** The datasets of a recipe, in the order in which they are read. */
+export function leafSets(data: Data): PlacedSet[] {
+  return (["train", "eval"] as const).flatMap((part) => {
+    const set = data?.[part];
+    return set === undefined ? [] : [{ part, at: ["data", part], set }];
+  });
+}
+
+/** Those of them that read files. */
+export function fileSets(data: Data): PlacedSet<FileOptions>[] {
+  return leafSets(data).flatMap(({ set, ...place }) => (set.kind === "file" ? [{ ...place, set }] : []));
+}
 
 /** The declaration behind a dataset's options. */
 export function datasetKindOf({

@@ -8,7 +8,12 @@ export interface OpenContext {
   seed: number;
   /** Is told of rows that were skipped. */
   note: (text: string, level: "warning") => void;
+  /** The rows of files as a model can take them, by `on_long`; as they are when absent. */
+  fitRows?: (source: PromptSource, onLong: OnLong) => PromptSource;
 }
+
+/** What becomes of a row with too many tokens. */
+export type OnLong = "error" | "skip" | "truncate";
 
 export interface DatasetKind<Schema extends z.ZodType = z.ZodType, Options = z.infer<Schema>> {
   /** `kind` in a config. */
@@ -19,6 +24,8 @@ export interface DatasetKind<Schema extends z.ZodType = z.ZodType, Options = z.i
   pool(options: Options): { key: string; size: number | undefined };
   /** Slices that its prompts keep when they are written to a file. */
   slices(options: Options): readonly string[];
+  /** Files that it reads. @throws DataError where there are none */
+  files(options: Options): Promise<readonly string[]>;
   /** @throws DataError where a file cannot be read or holds no usable row */
   open(options: Options, context: OpenContext): PromptSource | Promise<PromptSource>;
 }

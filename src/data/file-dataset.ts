@@ -1,34 +1,55 @@
-/** Prompts from files: a row of JSONL, JSON or CSV becomes a Prompt by templates. */
+/** Prompts from files: a row of JSONL, JSON, CSV or Parquet becomes a Prompt by templates. */
 import { createHash } from "node:crypto";
-import { extname, resolve } from "node:path";
+import { statSync } from "node:fs";
+import { resolve } from "node:path";
 import { DataError } from "../lib/errors.ts";
-import { FileReadError, readRegularFile } from "../lib/regular-file.ts";
-import { createRng } from "../lib/rng.ts";
-import type { ChatMessage, Prompt } from "../types.ts";
-import { type AnswerPattern, compileAnswerPattern } from "./answer-pattern.ts";
-import { choiceListSize, drawChoices } from "./choices.ts";
-import type { FileOptions } from "./file-options.ts";
-import { readCsv, readJsonArray, readJsonLines, type TableFormat, type TableRow } from "./table-file.ts";
-import { fillTemplate } from "./template.ts";
+import { filesBelow, isPattern, matchingFiles } from "../lib/find-files.ts";
+import type { Prompt } from "../types.ts";
+import { compileAnswerPattern } from "./answer-pattern.ts";
+import { RowFault } from "./columns.ts";
+import { dataPaths, type FileOptions, formatOf } from "./file-options.ts";
+import { PromptIds } from "./prompt-ids.ts";
+import { classesOf, toPrompt, withChoices } from "./row-prompt.ts";
+import type { TableRow } from "./table-file.ts";
+import { openTable, tableFormat } from "./tables/open-table.ts";
+import type { Budget, Table } from "./tables/table.ts";
 
-export interface FileDataset {
-  /** In the file's order. */
-  prompts: Prompt[];
-  /** Line at which each prompt's row begins, from 1. */
-  lines: number[];
-  /** Rows that did not fit, under `on_bad_row: skip`. */
-  skipped: { line: number; reason: string }[];
-  /** The file's hash, hexadecimal. */
-  sha256: string;
+/** Where a row lies: lines count from 1; in Parquet, which has none, rows do. */
+export interface Place {
+  path: string;
+  line: number;
 }
 
-/** Rows that do not fit, each with its line and reason. */
+export interface PlacedFault extends Place {
+  reason: string;
+}
+
+/** Rows that do not fit: the first of them, and how many there are. */
+export interface RowFaults {
+  first: readonly PlacedFault[];
+  count: number;
+}
+
+export interface FileDataset {
+  readonly size: number;
+  /** In the files' order. A dataset that is too large to be held reads the row anew. */
+  at(index: number): Prompt;
+  /** Where each prompt's row begins. */
+  placeOf(index: number): Place;
+  /** Under `on_bad_row: skip`. */
+  readonly skipped: RowFaults;
+  readonly files: readonly Pick<Table, "path" | "bytes" | "sha256">[];
+  /** Are all prompts in memory? */
+  readonly held: boolean;
+}
+
+/** Rows that do not fit, each with its place and reason. */
 export class RowFaultsError extends DataError {
-  readonly faults: FileDataset["skipped"];
-  /** Rows of the file. */
+  readonly faults: RowFaults;
+  /** Rows of all files. */
   readonly rows: number;
-  constructor(path: string, faults: FileDataset["skipped"], rows: number) {
-    super(faultList(path, faults, rows));
+  constructor(faults: RowFaults, rows: number) {
+    super(faultList(faults, rows));
     this.faults = faults;
     this.rows = rows;
   }
@@ -36,58 +57,10 @@ export class RowFaultsError extends DataError {
 
 /** At most this many faults are listed. */
 const maxFaults = 20;
-
-class RowFault extends Error {}
-
-/** By extension. @throws DataError when that does not tell */
-export function tableFormat(path: string): TableFormat {
-  switch (extname(path).toLowerCase()) {
-    case ".jsonl":
-    case ".ndjson":
-      return "jsonl";
-    case ".json":
-      return "json";
-    case ".csv":
-      return "csv";
-    default:
-      throw new DataError(`${path}: the extension does not tell the format. Set format: jsonl, json or csv.`);
-  }
-}
-
-/** The value under a column's name, or under a path into nested objects ("meta.level"). */
-function lookUp(fields: Readonly<Record<string, unknown>>, column: string): unknown {
-  if (Object.hasOwn(fields, column)) return fields[column];
-  let value: unknown = fields;
-  for (const part of column.split(".")) {
-    if (typeof value !== "object" || value === null || !Object.hasOwn(value, part)) return undefined;
-    value = (value as Record<string, unknown>)[part];
-  }
-  return value;
-}
-
-/** A column as text. @throws RowFault when the row has none, or nothing that is plain text */
-function columnText(fields: Readonly<Record<string, unknown>>, column: string): string {
-  const value = lookUp(fields, column);
-  if (value === undefined) {
-    const present = Object.keys(fields);
-    const shown = present.slice(0, 12).join(", ") + (present.length > 12 ? ", ..." : "");
-    throw new RowFault(`has no column ${column}; it has ${shown === "" ? "none" : shown}`);
-  }
-  if (typeof value === "string") return value;
-  if (typeof value === "boolean") return String(value);
-  if (typeof value === "number") {
-    if (Number.isInteger(value) && !Number.isSafeInteger(value))
-      throw new RowFault(`column ${column} is a whole number too big to be read exactly; put it in quotes`);
-    return String(value);
-  }
-  const what = value === null ? "null" : Array.isArray(value) ? "a list" : "an object";
-  throw new RowFault(`column ${column} is ${what}; only text, numbers and true/false can be used`);
-}
-
-/** Hash of several texts, unambiguous at their borders. @returns 16 hexadecimal digits */
-export function contentId(...parts: readonly string[]): string {
-  return createHash("sha256").update(JSON.stringify(parts)).digest("hex").slice(0, 16);
-}
+/** At most this many are kept with their reasons. */
+const KEPT_FAULTS = 10_000;
+/** Megabytes of text whose rows are held in memory; what exceeds them is read again for each prompt. */
+const HELD_MEGABYTES = 64;
 
 /**
  * Whether an id falls into the eval part: a function of salt and id alone, so it stays when rows come, go
@@ -100,186 +73,178 @@ export function isEvalPart(id: string, salt: string, share: number): boolean {
   return digest.readUIntBE(0, 6) / 2 ** 48 < share;
 }
 
-/** @throws RowFault */
-function toPrompt(
-  fields: Record<string, unknown>,
-  options: FileOptions,
-  pattern: AnswerPattern | null,
-): Prompt {
-  const fill = (template: string): string =>
-    fillTemplate(template, (column) =>
-      column === "choices" && options.choices !== undefined
-        ? (fields["choices"] as string[]).join(", ")
-        : columnText(fields, column),
-    );
-  const text = fill(options.prompt);
-  if (text.trim() === "") throw new RowFault("its prompt is empty");
-  let answer = "";
-  if (options.answer !== null) {
-    try {
-      answer = fill(options.answer).trim();
-    } catch (error) {
-      if (!(error instanceof RowFault) || !error.message.startsWith("has no column")) throw error;
-      throw new RowFault(`${error.message} (for the answer; set answer: null if the data has none)`);
+/**
+ * Files that options name: themselves, those of folders, and those that match patterns.
+ * @throws DataError where a path leads to none, or a folder to several formats
+ */
+export function datasetFiles(options: Pick<FileOptions, "path" | "format">, baseDir = "."): string[] {
+  const files = dataPaths(options).flatMap((named) => {
+    const path = resolve(baseDir, named);
+    if (isPattern(path)) {
+      const found = matchingFiles(path);
+      if (found.length === 0) throw new DataError(`${path}: no file matches this pattern.`);
+      return found;
     }
-    if (pattern !== null) {
-      const found = pattern.find(answer);
-      if (found === null)
-        throw new RowFault(
-          `answer_pattern ${options.answer_pattern} does not match its answer ${JSON.stringify(tail(answer))}`,
-        );
-      answer = found.trim();
-    }
-    if (answer === "") throw new RowFault("its answer is empty");
+    if (statSync(path, { throwIfNoEntry: false })?.isDirectory() !== true) return [path];
+    return filesOfFolder(path, options.format);
+  });
+  return [...new Set(files)];
+}
+
+/** Data files of a folder; JSON arrays only where there is nothing else, since tools leave notes of theirs in JSON. */
+function filesOfFolder(folder: string, format: FileOptions["format"]): string[] {
+  const byFormat = new Map<string, string[]>();
+  for (const path of filesBelow(folder)) {
+    const found = formatOf(path);
+    if (found !== null) byFormat.set(found, [...(byFormat.get(found) ?? []), path]);
   }
-  const target = options.target === null ? undefined : fill(options.target);
-  if (target !== undefined && target.trim() === "") throw new RowFault("its target is empty");
-  const pair =
-    options.pair === undefined
-      ? undefined
-      : { chosen: fill(options.pair.chosen), rejected: fill(options.pair.rejected) };
-  if (pair !== undefined && pair.chosen === pair.rejected)
-    throw new RowFault("its chosen and its rejected text are the same, so that neither is preferred");
-  const id =
-    options.id === undefined
-      ? contentId(text, answer, target ?? "", ...(pair === undefined ? [] : [pair.chosen, pair.rejected]))
-      : columnText(fields, options.id);
-  if (id === "") throw new RowFault(`its id (column ${options.id}) is empty`);
+  if (format !== undefined && byFormat.has(format)) return byFormat.get(format)!;
+  if (byFormat.size > 1) byFormat.delete("json");
+  if (byFormat.size === 1) return [...byFormat.values()][0]!;
+  throw new DataError(
+    byFormat.size === 0
+      ? `${folder}: the folder holds no .jsonl, .json, .csv or .parquet file.`
+      : `${folder}: the folder holds files of several formats (${[...byFormat.keys()].join(", ")}). Set format, or name the files by a pattern such as ${folder}/*.jsonl.`,
+  );
+}
+
+/** Large datasets are gone through once, though several parts of a run open them. */
+const opened = new Map<string, FileDataset>();
+const REMEMBERED = 4;
+
+/**
+ * Opens a file dataset. Every row is checked, also those beyond `limit` and in the other part of a split.
+ * @param baseDir where a relative path begins; the working directory when absent
+ * @param heldBytes text of rows that may be in memory
+ * @throws DataError when a file cannot be read, rows do not fit (the first 20, each with path:line), or
+ *   no prompt is left
+ */
+export async function openFileDataset(
+  options: FileOptions,
+  { baseDir = ".", heldBytes = mostHeld() }: { baseDir?: string; heldBytes?: number } = {},
+): Promise<FileDataset> {
+  const files = datasetFiles(options, baseDir);
+  const key = JSON.stringify([options, heldBytes, files.map((path) => [path, stampOf(path)])]);
+  const known = opened.get(key);
+  if (known !== undefined) return known;
+  const budget: Budget = { bytes: heldBytes };
+  const tables: Table[] = [];
+  for (const path of files) tables.push(await openTable(path, options.format ?? tableFormat(path), budget));
+  const dataset = readPrompts(options, tables);
+  if (!dataset.held) {
+    opened.set(key, dataset);
+    if (opened.size > REMEMBERED) opened.delete([...opened.keys()][0]!);
+  }
+  return dataset;
+}
+
+/** $RLPT_HELD_DATA_MB, else 64 MB. */
+function mostHeld(): number {
+  const named = Number(process.env["RLPT_HELD_DATA_MB"] ?? Number.NaN);
+  return (named >= 0 ? named : HELD_MEGABYTES) * 2 ** 20;
+}
+
+function stampOf(path: string): string {
+  const stat = statSync(path, { bigint: true, throwIfNoEntry: false });
+  return stat === undefined ? "" : `${stat.size} ${stat.mtimeNs} ${stat.ino}`;
+}
+
+/** Goes through all rows once: which are prompts, and which do not fit. */
+function readPrompts(options: FileOptions, tables: readonly Table[]): FileDataset {
+  const firsts: number[] = [];
+  let rows = 0;
+  for (const table of tables) {
+    firsts.push(rows);
+    rows += table.size;
+  }
+  const tableOf = (row: number): number => {
+    let table = firsts.length - 1;
+    while (firsts[table]! > row) table--;
+    return table;
+  };
+  const rowAt = (row: number): TableRow => {
+    const table = tableOf(row);
+    return tables[table]!.row(row - firsts[table]!);
+  };
+  const pattern = options.answer_pattern === undefined ? null : compileAnswerPattern(options.answer_pattern);
+  const classes = options.choices === undefined ? [] : classesOf(all(rows, rowAt), options);
+  const promptOf = (row: TableRow): Prompt => {
+    if ("fault" in row) throw new RowFault(row.fault);
+    return toPrompt(withChoices(row.fields, classes, options), options, pattern);
+  };
+  const held = tables.every((table) => table.held);
+  const prompts: Prompt[] = [];
+  /** Row of each prompt, before the split and after. */
+  const fitting: number[] = [];
+  const kept: number[] = [];
+  const ids = new PromptIds((place) => promptOf(rowAt(fitting[place]!)).id);
+  const first: PlacedFault[] = [];
+  let count = 0;
+  const { split, limit = Number.POSITIVE_INFINITY } = options;
+  for (let index = 0; index < rows; index++) {
+    const row = rowAt(index);
+    const place = { path: tables[tableOf(index)]!.path, line: row.line };
+    try {
+      const prompt = promptOf(row);
+      const earlier = ids.add(prompt.id);
+      if (earlier !== null) throw new RowFault(twice(prompt.id, options, place, fitting[earlier]!));
+      fitting.push(index);
+      if (
+        split !== undefined &&
+        isEvalPart(prompt.id, split.salt, split.eval_share) !== (split.part === "eval")
+      )
+        continue;
+      if (kept.length >= limit) continue;
+      kept.push(index);
+      if (held) prompts.push(prompt);
+    } catch (error) {
+      if (!(error instanceof RowFault)) throw error;
+      count++;
+      if (first.length < KEPT_FAULTS) first.push({ ...place, reason: error.message });
+    }
+  }
+
+  function twice(id: string, { id: column }: FileOptions, here: Place, earlier: number): string {
+    const { path } = tables[tableOf(earlier)]!;
+    const where = `line ${rowAt(earlier).line}${path === here.path ? "" : ` of ${path}`}`;
+    return column === undefined
+      ? `has the same prompt and answer as ${where}; remove one, or name an id column`
+      : `has the id ${id} of ${where}`;
+  }
+
+  if (count > 0 && (options.on_bad_row === "error" || fitting.length === 0))
+    throw new RowFaultsError({ first, count }, rows);
+  if (kept.length === 0) throw new DataError(nothingLeft(options, tables, fitting.length));
   return {
-    id,
-    input: options.chat
-      ? { kind: "chat", messages: messagesOf(options.system, text) }
-      : { kind: "text", text },
-    answer,
-    ...(target === undefined ? {} : { target }),
-    ...(pair === undefined ? {} : { pair }),
-    slices: Object.fromEntries(options.slices.map((column) => [column, columnText(fields, column)])),
-    fields,
+    size: kept.length,
+    at: (index) => (held ? prompts[index]! : promptOf(rowAt(kept[index]!))),
+    placeOf: (index) => {
+      const row = kept[index]!;
+      return { path: tables[tableOf(row)]!.path, line: rowAt(row).line };
+    },
+    skipped: { first, count },
+    files: tables.map(({ path, bytes, sha256 }) => ({ path, bytes, sha256 })),
+    held,
   };
 }
 
-/** The row with a list of candidates of its own, a function of the row and the classes. @throws RowFault */
-function withChoices(
-  fields: Record<string, unknown>,
-  classes: readonly string[],
-  options: FileOptions,
-): Record<string, unknown> {
-  if (options.choices === undefined) return fields;
-  if (Object.hasOwn(fields, "choices")) {
-    throw new RowFault("has a column choices already; rename it, or leave the choices option out");
-  }
-  const { column, share, seed } = options.choices;
-  const key = options.id === undefined ? contentId(JSON.stringify(fields)) : columnText(fields, options.id);
-  const count = choiceListSize(classes.length, share);
-  const rng = createRng(seed).fork("choices", key);
-  return { ...fields, choices: drawChoices(columnText(fields, column), classes, count, rng) };
+function* all(rows: number, rowAt: (row: number) => TableRow): Generator<TableRow> {
+  for (let row = 0; row < rows; row++) yield rowAt(row);
 }
 
-/** Distinct values of the class column, sorted, so that lists do not depend on the rows' order. */
-function classesOf(rows: readonly TableRow[], options: FileOptions): string[] {
-  if (options.choices === undefined) return [];
-  const { column } = options.choices;
-  const names = rows.flatMap((row) => {
-    const value = "fault" in row ? undefined : lookUp(row.fields, column);
-    return value === undefined || value === null || typeof value === "object" ? [] : [String(value)];
-  });
-  return [...new Set(names)].sort();
+function nothingLeft({ split }: FileOptions, tables: readonly Table[], rows: number): string {
+  const what = tables[0]!.path + (tables.length === 1 ? "" : ` and ${tables.length - 1} more files`);
+  return split === undefined || rows === 0
+    ? `${what}: the dataset has no rows.`
+    : `${what}: none of its ${rows} rows is in the ${split.part} part (eval_share ${split.eval_share}). ` +
+        "Use another share or salt, or a bigger file.";
 }
 
-function messagesOf(system: string | undefined, text: string): ChatMessage[] {
-  const user: ChatMessage = { role: "user", content: text };
-  return system === undefined ? [user] : [{ role: "system", content: system }, user];
-}
-
-const tail = (text: string): string => (text.length <= 60 ? text : `...${text.slice(-57)}`);
-
-function readRows(path: string, format: TableFormat, bytes: Uint8Array): Generator<TableRow> {
-  switch (format) {
-    case "jsonl":
-      return readJsonLines(bytes);
-    case "json":
-      return readJsonArray(path, bytes);
-    case "csv":
-      return readCsv(path, bytes);
-    default: {
-      const unreachable: never = format;
-      throw new Error(`unknown format ${String(unreachable)}`);
-    }
-  }
-}
-
-/**
- * Reads a file dataset. Every row is checked, also those beyond `limit` and in the other part of a split.
- * @param baseDir where a relative path begins; the working directory when absent
- * @throws DataError when the file cannot be read, rows do not fit (the first 20, each with path:line), or
- *   no prompt is left
- */
-export async function readFileDataset(
-  options: FileOptions,
-  { baseDir }: { baseDir: string } = { baseDir: "." },
-): Promise<FileDataset> {
-  const path = resolve(baseDir, options.path);
-  const format = options.format ?? tableFormat(options.path);
-  let bytes: Uint8Array;
-  try {
-    bytes = readRegularFile(path);
-  } catch (error) {
-    if (!(error instanceof FileReadError)) throw error;
-    throw new DataError(`${path}: cannot read the dataset: ${error.message}.`, { cause: error });
-  }
-  if ((bytes[0] === 0xff && bytes[1] === 0xfe) || (bytes[0] === 0xfe && bytes[1] === 0xff)) {
-    throw new DataError(`${path}: the dataset is UTF-16 text. Convert the file to UTF-8.`);
-  }
-  const pattern = options.answer_pattern === undefined ? null : compileAnswerPattern(options.answer_pattern);
-  const all: Prompt[] = [];
-  const skipped: FileDataset["skipped"] = [];
-  const lineOf = new Map<string, number>();
-  const read = [...readRows(path, format, bytes)];
-  const rows = read.length;
-  const classes = classesOf(read, options);
-  for (const row of read) {
-    try {
-      if ("fault" in row) throw new RowFault(row.fault);
-      const prompt = toPrompt(withChoices(row.fields, classes, options), options, pattern);
-      const earlier = lineOf.get(prompt.id);
-      if (earlier !== undefined)
-        throw new RowFault(
-          options.id === undefined
-            ? `has the same prompt and answer as line ${earlier}; remove one, or name an id column`
-            : `has the id ${prompt.id} of line ${earlier}`,
-        );
-      lineOf.set(prompt.id, row.line);
-      all.push(prompt);
-    } catch (error) {
-      if (!(error instanceof RowFault)) throw error;
-      skipped.push({ line: row.line, reason: error.message });
-    }
-  }
-  if (skipped.length > 0 && (options.on_bad_row === "error" || all.length === 0))
-    throw new RowFaultsError(path, skipped, rows);
-  const { split } = options;
-  const part =
-    split === undefined
-      ? all
-      : all.filter(({ id }) => isEvalPart(id, split.salt, split.eval_share) === (split.part === "eval"));
-  if (part.length === 0) {
-    throw new DataError(
-      split === undefined
-        ? `${path}: the dataset has no rows.`
-        : `${path}: none of its ${all.length} rows is in the ${split.part} part (eval_share ${split.eval_share}). ` +
-            "Use another share or salt, or a bigger file.",
-    );
-  }
-  const sha256 = createHash("sha256").update(bytes).digest("hex");
-  const prompts = part.slice(0, options.limit);
-  return { prompts, lines: prompts.map(({ id }) => lineOf.get(id)!), skipped, sha256 };
-}
-
-function faultList(path: string, faults: FileDataset["skipped"], rows: number): string {
-  const lines = faults.slice(0, maxFaults).map(({ line, reason }) => `${path}:${line}: ${reason}.`);
-  if (faults.length > maxFaults) lines.push(`... and ${faults.length - maxFaults} more of ${rows} rows.`);
+function faultList({ first, count }: RowFaults, rows: number): string {
+  const lines = first.slice(0, maxFaults).map(({ path, line, reason }) => `${path}:${line}: ${reason}.`);
+  if (count > maxFaults) lines.push(`... and ${count - maxFaults} more of ${rows} rows.`);
   lines.push(
-    faults.length === rows
+    count === rows
       ? "No row fits; check prompt, answer and id against the columns."
       : "Mend the rows, or set on_bad_row: skip to leave them out.",
   );

@@ -1,3 +1,4 @@
+import { extname } from "node:path";
 import { z } from "zod";
 import { answerPatternFault } from "./answer-pattern.ts";
 import { templateColumns, templateFault } from "./template.ts";
@@ -8,15 +9,21 @@ const template = z.string().superRefine((text, context) => {
   if (fault !== null) context.addIssue({ code: "custom", message: fault });
 });
 
-/** Problems from a JSONL, JSON or CSV file, a row each. */
+/** Problems from JSONL, JSON, CSV or Parquet files, a row each. */
 export const fileOptions = z
   .strictObject({
     kind: z.literal("file"),
-    path: z.string().min(1).describe("the file; relative to the config file, else to the working directory"),
+    path: z
+      .union([z.string().min(1), z.array(z.string().min(1)).min(1)])
+      .describe(
+        "the file, a folder of files, a pattern such as data/train-*.parquet, or a list of these; relative to the config file, else to the working directory",
+      ),
     format: z
-      .enum(["jsonl", "json", "csv"])
+      .enum(["jsonl", "json", "csv", "parquet"])
       .optional()
-      .describe("jsonl: an object a line; json: one array of objects; by the extension when absent"),
+      .describe(
+        "jsonl: an object a line; json: one array of objects; by the extension when absent. All but parquet may be compressed by gzip or zstd",
+      ),
     prompt: template
       .default("{prompt}")
       .describe("what the policy reads; {column} is the row's value, {{ and }} are braces"),
@@ -133,6 +140,11 @@ export const fileOptions = z
   });
 export type FileOptions = z.infer<typeof fileOptions>;
 
+/** What `path` names, as a list. */
+export function dataPaths({ path }: Pick<FileOptions, "path">): readonly string[] {
+  return typeof path === "string" ? [path] : path;
+}
+
 /**
  * The column by which a prompt shows the gold answer, or null: it reads every column that the answer is made of, or one
  * of them after a LaTeX command, where the braces were meant as braces.
@@ -149,4 +161,21 @@ export function answerColumnShown(
   // with a pattern the answer is a part of what is shown: a task of finding it
   const shown = templateColumns(prompt);
   return pattern === undefined && gold.every((column) => shown.includes(column)) ? gold[0]! : null;
+}
+
+/** A file's format by its extension, that of a compression left out; null where that does not tell. */
+export function formatOf(path: string): NonNullable<FileOptions["format"]> | null {
+  switch (extname(path.replace(/\.(gz|zst)$/i, "")).toLowerCase()) {
+    case ".jsonl":
+    case ".ndjson":
+      return "jsonl";
+    case ".json":
+      return "json";
+    case ".csv":
+      return "csv";
+    case ".parquet":
+      return "parquet";
+    default:
+      return null;
+  }
 }

@@ -8,17 +8,23 @@ export const file = defineDataset({
   options: fileOptions,
   pool: ({ limit }) => ({ key: "limit", size: limit }),
   slices: ({ slices }) => slices,
-  async open(options, { note }) {
+  async files(options) {
+    const { datasetFiles } = await import("./file-dataset.ts");
+    return datasetFiles(options);
+  },
+  async open(options, { note, fitRows }) {
     // configs are checked without what reads tables
-    const { readFileDataset } = await import("./file-dataset.ts");
-    const { prompts, skipped } = await readFileDataset(options, { baseDir: process.cwd() });
-    if (skipped.length > 0) {
-      const first = skipped[0]!;
+    const { openFileDataset } = await import("./file-dataset.ts");
+    const { size, at, skipped, files } = await openFileDataset(options);
+    const [first] = skipped.first;
+    if (first !== undefined) {
       note(
-        `${options.path}: ${skipped.length} rows skipped, the first at line ${first.line}: ${first.reason}`,
+        `${first.path}: ${skipped.count} rows skipped, the first at line ${first.line}: ${first.reason}`,
         "warning",
       );
     }
-    return { name: basename(options.path), size: prompts.length, at: (index) => prompts[index]! };
+    const name = basename(files[0]!.path) + (files.length === 1 ? "" : ` and ${files.length - 1} more`);
+    const source = { name, size, at };
+    return fitRows?.(source, options.on_long ?? "error") ?? source;
   },
 });

@@ -268,5 +268,6 @@ export const items = defineDataset({
   options: itemsOptions,
   pool: ({ use, shots }) => ({ key: "shots", size: use === "few_shot" ? 8 * shots : undefined }),
   slices: () => [],
+  files: async () => [],
   open: (options, { seed }) => itemsSource(options, seed),
 });

@@ -1,10 +1,13 @@
-/** Rows of JSONL, JSON and CSV files with the line at which each begins. */
+/** Rows of JSONL, JSON and CSV texts with the line at which each begins. */
 import { parse } from "csv-parse/sync";
 import { DataError } from "../lib/errors.ts";
 
-export type TableFormat = "jsonl" | "json" | "csv";
+export type TableFormat = "jsonl" | "json" | "csv" | "parquet";
 
-/** A row, or why it is none. Lines count from 1. */
+/** Bytes of a line of JSONL; V8's longest text has some 512 MB. */
+export const LONGEST_LINE = 256 << 20;
+
+/** A row, or why it is none. Lines count from 1; of Parquet, which has none, rows do. */
 export type TableRow = { line: number } & ({ fields: Record<string, unknown> } | { fault: string });
 
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
@@ -36,20 +39,24 @@ export function* readJsonLines(bytes: Uint8Array): Generator<TableRow> {
     line++;
     const found = bytes.indexOf(0x0a, start);
     const end = found === -1 ? bytes.length : found;
-    let text: string;
-    try {
-      text = decoder.decode(bytes.subarray(start, end));
-    } catch {
-      yield { line, fault: "is not UTF-8 text" };
-      start = end + 1;
-      continue;
-    }
+    const row = jsonLine(bytes.subarray(start, end), line);
     start = end + 1;
-    if (line === 1 && text.startsWith(bom)) text = text.slice(1);
-    if (text.trim() === "") continue;
-    const parsed = parseJson(text);
-    yield "fault" in parsed ? { line, fault: parsed.fault } : asRow(line, parsed.value);
+    if (row !== null) yield row;
   }
+}
+
+/** A line of a JSONL file; null: it is blank. */
+export function jsonLine(bytes: Uint8Array, line: number): TableRow | null {
+  let text: string;
+  try {
+    text = decoder.decode(bytes);
+  } catch {
+    return { line, fault: "is not UTF-8 text" };
+  }
+  if (line === 1 && text.startsWith(bom)) text = text.slice(1);
+  if (/^[ \t\r\n]*$/.test(text)) return null;
+  const parsed = parseJson(text);
+  return "fault" in parsed ? { line, fault: parsed.fault } : asRow(line, parsed.value);
 }
 
 function decodeAll(path: string, bytes: Uint8Array): string {

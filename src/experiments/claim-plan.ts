@@ -7,6 +7,7 @@ import { printResolved } from "../config/print.ts";
 import type { Recipe } from "../config/schema.ts";
 import type { SelectOptions } from "../config/select-options.ts";
 import type { DatasetOptions } from "../data/dataset-options.ts";
+import { filesOf } from "../data/source.ts";
 import type { ArmMeasurements, Measurement } from "../report/claim-values.ts";
 import { hashFile, listFiles } from "../run/manifest.ts";
 import { type Claim, trainingSettings, trains, variantsOf } from "./claim.ts";
@@ -167,10 +168,9 @@ function planEvaluation(
 
 /** SHA-256 of the weights and data files that a recipe reads, so that others under the same path are other runs. */
 async function inputHashes({ model, data }: Recipe, known: Map<string, string>): Promise<string[]> {
-  const paths = [
-    model.path,
-    ...[data.train, data.eval].map((set) => (set?.kind === "file" ? set.path : undefined)),
-  ];
+  const sets = [data.train, ...(data.eval === undefined ? [] : [data.eval])];
+  const dataFiles = await Promise.all(sets.map((set) => filesOf(set).catch(() => [])));
+  const paths = [model.path, ...dataFiles.flat()];
   const hashes: string[] = [];
   for (const path of paths) {
     if (path === undefined || !existsSync(path)) continue;

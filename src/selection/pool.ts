@@ -5,11 +5,13 @@ import { basename, join } from "node:path";
 import { loadRecipe } from "../config/load.ts";
 import type { Recipe } from "../config/schema.ts";
 import type { DatasetOptions } from "../data/dataset-options.ts";
-import { readFileDataset, tableFormat } from "../data/file-dataset.ts";
+import { openFileDataset } from "../data/file-dataset.ts";
 import { buildCurves, type Curve, type EpochValue, measure, seenCounts } from "../data/selection/curves.ts";
 import { type DumpRecord, dumpEpoch, dumpStep, dumpValues, type Signal } from "../data/selection/dumps.ts";
 import { openSource } from "../data/source.ts";
 import { readCsv, readJsonArray, readJsonLines } from "../data/table-file.ts";
+import { compressionOf } from "../data/tables/compressed.ts";
+import { tableFormat } from "../data/tables/open-table.ts";
 import { ConfigError, DataError, describeSystemError } from "../lib/errors.ts";
 import { readCsvTable } from "../run/append-log.ts";
 import { isRunDirectory, listRuns } from "../run/run-directory.ts";
@@ -241,15 +243,19 @@ async function readPool(
   recipe: Recipe,
 ): Promise<{ prompts: Prompt[]; rows: PoolRow[]; format: "json" | "jsonl"; inputs: string[] }> {
   if (data.kind === "file") {
-    const { prompts, lines } = await readFileDataset(data, { baseDir: process.cwd() });
-    const format = data.format ?? tableFormat(data.path);
-    const text = format === "jsonl" ? readFileSync(data.path, "utf8").split("\n") : null;
-    const rows = prompts.map(({ id, fields, slices }, i) => ({
-      id,
-      slices,
-      text: text === null ? JSON.stringify(fields) : text[lines[i]! - 1]!.trim(),
-    }));
-    return { prompts, rows, format: format === "json" ? "json" : "jsonl", inputs: [data.path] };
+    const dataset = await openFileDataset(data);
+    const prompts = Array.from({ length: dataset.size }, (_, i) => dataset.at(i));
+    const paths = dataset.files.map(({ path }) => path);
+    const formats = new Set(paths.map((path) => data.format ?? tableFormat(path)));
+    const lines = new Map(
+      paths.map((path) => [path, (data.format ?? tableFormat(path)) === "jsonl" ? plainLines(path) : null]),
+    );
+    const rows = prompts.map(({ id, fields, slices }, i) => {
+      const { path, line } = dataset.placeOf(i);
+      return { id, slices, text: lines.get(path)?.[line - 1]?.trim() ?? JSON.stringify(fields) };
+    });
+    const format = formats.size === 1 && formats.has("json") ? "json" : "jsonl";
+    return { prompts, rows, format, inputs: paths };
   }
   const source = await openSource(data, recipe.seed, "train", () => {});
   if (source.size === null) {
@@ -266,6 +272,12 @@ async function readPool(
   return { prompts, rows, format: "jsonl", inputs: [] };
 }
 
+/** Lines of a JSONL file as they stand there; null of a compressed one. */
+function plainLines(path: string): string[] | null {
+  const bytes = readFileSync(path);
+  return compressionOf(bytes) === null ? bytes.toString("utf8").split("\n") : null;
+}
+
 function readBytes(path: string): Uint8Array {
   try {
     return readFileSync(path);
@@ -276,6 +288,7 @@ function readBytes(path: string): Uint8Array {
 
 function tableRows(path: string): { line: number; fields: Record<string, unknown> }[] {
   const format = tableFormat(path);
+  if (format === "parquet") throw new DataError(`${path}: give this table as JSONL, JSON or CSV.`);
   const bytes = readBytes(path);
   const rows =
     format === "jsonl"

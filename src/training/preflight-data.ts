@@ -2,14 +2,17 @@
 import { existsSync } from "node:fs";
 import { displayPath } from "../config/paths.ts";
 import type { Recipe } from "../config/schema.ts";
-import { type FileDataset, RowFaultsError, readFileDataset } from "../data/file-dataset.ts";
+import { type DatasetOptions, leafSets } from "../data/dataset-options.ts";
+import { openFileDataset, type Place, type PlacedFault, RowFaultsError } from "../data/file-dataset.ts";
+import { dataPaths } from "../data/file-options.ts";
 import { openSource } from "../data/source.ts";
 import { DataError, RlptError } from "../lib/errors.ts";
+import { isPattern } from "../lib/find-files.ts";
 import type { RewardSpec } from "../rewards/options.ts";
 import { createScorer } from "../rewards/score.ts";
 import { promptText } from "../rollouts/encode.ts";
 import { opensThinking } from "../rollouts/modes.ts";
-import type { Prompt, Tokenizer } from "../types.ts";
+import type { Prompt, RewardInput, Tokenizer } from "../types.ts";
 import type { Findings } from "./preflight.ts";
 import type { ModelFacts } from "./preflight-model.ts";
 import { type DataPart, excess, fitRows, learnsTargets, rowLimits } from "./stage-data.ts";
@@ -18,15 +21,28 @@ import { type DataPart, excess, fitRows, learnsTargets, rowLimits } from "./stag
 const DRAWN_ROWS = 64;
 /** Rows that are named for one reason. */
 const NAMED_ROWS = 3;
+/** Rows of a dataset that is too large for memory whose tokens are counted: the first, and others evenly spread. */
+const SAMPLED_ROWS = 20_000;
 
+/** What is looked at of a dataset. */
 interface Rows {
-  prompts: readonly Prompt[];
-  /** Line of each in its file; null for tasks. */
-  lines: readonly number[] | null;
+  count: number;
+  at(index: number): Prompt;
+  /** Where a row lies in its file; null for tasks. */
+  placeOf: ((index: number) => Place) | null;
   /** All there are; null: endless. */
   size: number | null;
   /** How messages name the file, or the task. */
   name: string;
+}
+
+/** A dataset of a stage, and the key path at which it stands. */
+interface Part {
+  stage: number;
+  recipe: Recipe;
+  part: DataPart;
+  at: readonly (string | number)[];
+  options: DatasetOptions;
 }
 
 /** @param facts null where the model is not here: lengths and templates are then left out */
@@ -37,37 +53,35 @@ export async function checkData(
   findings: Findings,
   absentIsNoFault = false,
 ): Promise<void> {
-  for (const part of ["train", "eval"] as const) {
-    if (recipe.data[part] === undefined) continue;
-    const rows = await readRows(stage, recipe, part, findings, absentIsNoFault);
+  for (const { part, at, set: options } of leafSets(recipe.data)) {
+    const place: Part = { stage, recipe, part, at, options };
+    const rows = await readRows(place, findings, absentIsNoFault);
     if (rows === null) continue;
-    const kept = facts === null ? rows : checkTokens(stage, recipe, part, rows, facts, findings);
+    const size = facts === null ? rows.size : checkTokens(place, rows, facts, findings);
     if (part === "train" && !learnsTargets(recipe)) {
-      checkEnough(stage, recipe, kept, findings);
-      if (facts !== null) checkModes(stage, recipe, rows, facts.tokenizer, findings);
+      checkEnough(place, rows, size, findings);
+      if (facts !== null) checkModes(place, rows, facts.tokenizer, findings);
     }
-    if (rows.lines !== null) await checkAnswers(recipe, part, rows, findings);
+    if (rows.placeOf !== null) await checkAnswers(place, rows, findings);
   }
 }
 
-async function readRows(
-  stage: number,
-  recipe: Recipe,
-  part: DataPart,
-  findings: Findings,
-  absentIsNoFault: boolean,
-): Promise<Rows | null> {
-  const options = recipe.data[part]!;
-  const at = ["data", part];
+/** "a.jsonl and 2 more". */
+function namesOf(paths: readonly string[]): string {
+  return displayPath(paths[0]!) + (paths.length === 1 ? "" : ` and ${paths.length - 1} more`);
+}
+
+async function readRows(place: Part, findings: Findings, absentIsNoFault: boolean): Promise<Rows | null> {
+  const { stage, recipe, part, at, options } = place;
   try {
     if (options.kind !== "file") {
       const source = await openSource(options, recipe.seed, part, () => {});
       const count = Math.min(source.size ?? DRAWN_ROWS, DRAWN_ROWS);
-      const prompts = Array.from({ length: count }, (_, index) => source.at(index));
-      return { prompts, lines: null, size: source.size, name: source.name };
+      return { count, at: source.at, placeOf: null, size: source.size, name: source.name };
     }
-    const name = displayPath(options.path);
-    if (!existsSync(options.path)) {
+    const absent = dataPaths(options).find((path) => !isPattern(path) && !existsSync(path));
+    if (absent !== undefined) {
+      const name = displayPath(absent);
       if (absentIsNoFault && options.get !== undefined) {
         findings.warn(`${name}: this data is not there yet; ${options.get}`);
         return null;
@@ -76,23 +90,38 @@ async function readRows(
       findings.fault(stage, [...at, "path"], { value: name, reason: "this data is not there yet", fix });
       return null;
     }
-    const { prompts, lines, skipped }: FileDataset = await readFileDataset(options);
-    const limit = part === "eval" ? recipe.eval?.limit : undefined;
-    const first = skipped[0];
+    const dataset = await openFileDataset(options);
+    const { skipped, size } = dataset;
+    const name = namesOf(dataset.files.map(({ path }) => path));
+    const [first] = skipped.first;
     if (first !== undefined) {
       findings.warn(
-        `${name}: ${skipped.length} rows are left out; the first, line ${first.line}, ${first.reason}`,
+        `${name}: ${skipped.count} rows are left out; the first, line ${first.line}, ${first.reason}`,
       );
     }
-    return { prompts: prompts.slice(0, limit), lines, size: prompts.length, name };
+    const limit = part === "eval" ? recipe.eval?.limit : undefined;
+    const count = Math.min(size, limit ?? size);
+    if (dataset.held || count <= SAMPLED_ROWS)
+      return { count, at: dataset.at, placeOf: dataset.placeOf, size, name };
+    findings.warn(
+      `${name}: of its ${size.toLocaleString("en")} rows ${SAMPLED_ROWS.toLocaleString("en")}, evenly spread, were looked at for tokens and answers; every row was read`,
+    );
+    const indexOf = (index: number) => Math.floor((index * count) / SAMPLED_ROWS);
+    return {
+      count: SAMPLED_ROWS,
+      at: (index) => dataset.at(indexOf(index)),
+      placeOf: (index) => dataset.placeOf(indexOf(index)),
+      size,
+      name,
+    };
   } catch (error) {
     if (!(error instanceof DataError)) throw error;
-    if (error instanceof RowFaultsError && options.kind === "file") {
+    if (error instanceof RowFaultsError) {
       const fix =
-        error.faults.length === error.rows
+        error.faults.count === error.rows
           ? "no row fits: check prompt, answer, id and slices against the columns"
           : "mend the rows, or set on_bad_row: skip";
-      reportRows(stage, part, displayPath(options.path), error.faults, fix, findings);
+      reportRows(place, error.faults.first, fix, findings, error.faults.count);
     } else {
       const reason = error.message.replace(/\.$/, "");
       findings.fault(stage, options.kind === "file" ? [...at, "path"] : at, {
@@ -106,182 +135,179 @@ async function readRows(
 
 /** One line for each of the first rows with a reason, and how many more have it. */
 function reportRows(
-  stage: number,
-  part: DataPart,
-  name: string,
-  faults: readonly { line: number; reason: string }[],
+  { stage, at }: Part,
+  faults: readonly PlacedFault[],
   fix: string,
   findings: Findings,
+  all = faults.length,
 ): void {
-  const byReason = new Map<string, { line: number; reason: string }[]>();
+  const byReason = new Map<string, PlacedFault[]>();
   for (const fault of faults) {
     // numbers and quoted texts differ from row to row; the reason is the same
     const kind = fault.reason.replace(/\d+|"[^"]*"/g, "#");
-    byReason.set(kind, [...(byReason.get(kind) ?? []), fault]);
+    const same = byReason.get(kind);
+    if (same === undefined) byReason.set(kind, [fault]);
+    else same.push(fault);
   }
   for (const same of byReason.values()) {
-    for (const [index, { line, reason }] of same.slice(0, NAMED_ROWS).entries()) {
-      const more = same.length - NAMED_ROWS;
+    const unkept = byReason.size === 1 ? all - faults.length : 0;
+    for (const [index, { path, line, reason }] of same.slice(0, NAMED_ROWS).entries()) {
+      const more = same.length + unkept - NAMED_ROWS;
       const others =
         index === NAMED_ROWS - 1 && more > 0 ? `; ${more.toLocaleString("en")} more rows likewise` : "";
-      findings.fault(stage, ["data", part], {
+      findings.fault(stage, at, {
         reason: `this row ${reason}${others}`,
         fix,
-        origin: { file: name, line },
+        origin: { file: displayPath(path), line },
       });
     }
   }
 }
 
-/** Renders and encodes every row. @returns those that `on_long` leaves */
+/** Renders and encodes rows. @returns how many `on_long` leaves of all; null: endless */
 function checkTokens(
-  stage: number,
-  recipe: Recipe,
-  part: DataPart,
+  place: Part,
   rows: Rows,
   { tokenizer, positions }: ModelFacts,
   findings: Findings,
-): Rows {
-  const options = recipe.data[part]!;
+): number | null {
+  const { stage, recipe, part, at, options } = place;
   const limits = rowLimits(recipe, part, positions);
-  const broken: { line: number; reason: string }[] = [];
-  const long: { line: number; reason: string }[] = [];
-  const whole: number[] = [];
-  for (const [index, prompt] of rows.prompts.entries()) {
-    const line = rows.lines?.[index] ?? 0;
+  const broken: PlacedFault[] = [];
+  const long: PlacedFault[] = [];
+  for (let index = 0; index < rows.count; index++) {
+    const where = () => rows.placeOf?.(index) ?? { path: rows.name, line: 0 };
     try {
-      const over = excess(tokenizer, prompt, limits);
-      if (over === null) whole.push(index);
-      else
-        long.push({
-          line,
-          reason: `has ${over.tokens.toLocaleString("en")} tokens${over.what === "example" ? " with its target" : ""}, the limit is ${over.limit}`,
-        });
+      const over = excess(tokenizer, rows.at(index), limits);
+      if (over === null) continue;
+      long.push({
+        ...where(),
+        reason: `has ${over.tokens.toLocaleString("en")} tokens${over.what === "example" ? " with its target" : ""}, the limit is ${over.limit}`,
+      });
     } catch (error) {
       if (!(error instanceof RlptError)) throw error;
-      broken.push({ line, reason: `cannot be encoded: ${error.message}` });
+      broken.push({ ...where(), reason: `cannot be encoded: ${error.message}` });
     }
   }
   if (options.kind !== "file") {
     const first = broken[0] ?? long[0];
     if (first !== undefined) {
       const reason = `a problem of ${rows.name} ${first.reason}`;
-      findings.fault(stage, ["data", part], {
+      findings.fault(stage, at, {
         reason,
         fix: "use a model that reads this task, or raise the limits",
       });
     }
-    return rows;
+    return rows.size;
   }
   const fix =
     learnsTargets(recipe) && part === "train"
       ? "raise algorithm.row_length"
       : "raise rollout.max_prompt_tokens, lower max_new_tokens";
   if (broken.length > 0) {
-    reportRows(
-      stage,
-      part,
-      rows.name,
-      broken,
-      "mend the row, or use a model whose tokenizer reads it",
-      findings,
-    );
-    return rows;
+    reportRows(place, broken, "mend the row, or use a model whose tokenizer reads it", findings);
+    return rows.size;
   }
-  if (long.length === 0) return rows;
+  if (long.length === 0) return rows.size;
   if (options.on_long === undefined || options.on_long === "error") {
-    reportRows(stage, part, rows.name, long, `${fix}, or set on_long: skip or truncate`, findings);
-    return rows;
+    reportRows(place, long, `${fix}, or set on_long: skip or truncate`, findings);
+    return rows.size;
   }
-  const { prompts, skipped, cut } = fitRows(rows.prompts, options.on_long, tokenizer, limits);
-  const where = [...skipped, ...cut].slice(0, NAMED_ROWS).map((index) => rows.lines![index]);
+  const fitted = fitRows({ size: rows.count, at: rows.at }, options.on_long, tokenizer, limits);
+  const { skipped, cut } = fitted;
+  const where = [...skipped, ...cut].slice(0, NAMED_ROWS).map((index) => rows.placeOf!(index).line);
   findings.warn(
     `${rows.name}: ${skipped.length} rows are too long and left out, the beginning of ${cut.length} is cut off (on_long: ${options.on_long}); lines ${where.join(", ")}${long.length > NAMED_ROWS ? ", ..." : ""}`,
   );
-  if (prompts.length === 0) {
-    findings.fault(stage, ["data", part, "on_long"], {
+  if (fitted.size === 0) {
+    findings.fault(stage, [...at, "on_long"], {
       value: options.on_long,
       reason: "no row is left",
       fix,
     });
   }
-  return { ...rows, prompts, size: prompts.length };
+  return rows.count === rows.size ? fitted.size : rows.size;
 }
 
 /** Fewer rows than a step draws would be drawn several times in it, and sample the same prompt's group again. */
-function checkEnough(stage: number, recipe: Recipe, rows: Rows, findings: Findings): void {
-  const options = recipe.data.train;
+function checkEnough(
+  { stage, recipe, at, options }: Part,
+  { name }: Rows,
+  size: number | null,
+  findings: Findings,
+) {
   const needed = recipe.rollout.prompts_per_step;
-  if (options.kind !== "file" || rows.size === null || rows.size >= needed) return;
-  const reason = `it has ${rows.size} rows, and a step draws ${needed} different prompts (rollout.prompts_per_step)`;
+  if (options.kind !== "file" || size === null || size >= needed) return;
+  const reason = `it has ${size} rows, and a step draws ${needed} different prompts (rollout.prompts_per_step)`;
   // a sample that shows the format, where the data itself has to be got
   if (options.get !== undefined) {
-    findings.warn(`${rows.name}: ${reason}; ${options.get}`);
+    findings.warn(`${name}: ${reason}; ${options.get}`);
     return;
   }
-  findings.fault(stage, ["data", "train", "path"], {
-    value: rows.name,
+  findings.fault(stage, [...at, "path"], {
+    value: name,
     reason,
     fix: "use more rows, or fewer prompts a step",
   });
 }
 
-function checkModes(
-  stage: number,
-  recipe: Recipe,
-  rows: Rows,
-  tokenizer: Tokenizer,
-  findings: Findings,
-): void {
+function checkModes({ stage, recipe }: Part, rows: Rows, tokenizer: Tokenizer, findings: Findings): void {
   if (recipe.rollout.mode_samples === undefined) return;
-  const index = rows.prompts.findIndex((prompt) => {
+  for (let index = 0; index < rows.count; index++) {
+    const prompt = rows.at(index);
     try {
-      return !opensThinking(promptText(tokenizer, prompt));
+      if (opensThinking(promptText(tokenizer, prompt))) continue;
     } catch {
-      return false; // said by checkTokens
+      continue; // said by checkTokens
     }
-  });
-  if (index < 0) return;
-  const which = rows.lines === null ? `problem ${rows.prompts[index]!.id}` : `line ${rows.lines[index]}`;
-  findings.fault(stage, ["rollout", "mode_samples"], {
-    reason: `the prompt of ${which} of ${rows.name} does not end inside <think>, so a completion's first token decides nothing`,
-    fix: "open the block in the prompt or the chat template, or remove mode_samples",
-  });
+    const which = rows.placeOf === null ? `problem ${prompt.id}` : `line ${rows.placeOf(index).line}`;
+    findings.fault(stage, ["rollout", "mode_samples"], {
+      reason: `the prompt of ${which} of ${rows.name} does not end inside <think>, so a completion's first token decides nothing`,
+      fix: "open the block in the prompt or the chat template, or remove mode_samples",
+    });
+    return;
+  }
 }
 
 /** Parts that read the gold answer by rules of ours. */
 const READS_GOLD: readonly RewardSpec["kind"][] = ["exact", "number", "math", "mode-answer"];
+/** Gold answers that are scored at once. */
+const GRADED_ROWS = 1000;
 
 /** Counts gold answers that a part cannot read: each of its completions would be an error. */
-async function checkAnswers(recipe: Recipe, part: DataPart, rows: Rows, findings: Findings): Promise<void> {
+async function checkAnswers({ recipe, part }: Part, rows: Rows, findings: Findings): Promise<void> {
   if (part === "train" && learnsTargets(recipe)) return;
   const tried = "<think>\n</think>\n\n<answer>\\boxed{1}</answer>";
-  const inputs = rows.prompts.map(({ answer, fields }) => ({
+  const inputOf = ({ answer, fields }: Prompt): RewardInput => ({
     completion: tried,
-    finishReason: "eos" as const,
+    finishReason: "eos",
     tokens: 1,
     promptText: "<think>\n",
     answer,
     fields,
-  }));
+  });
   for (const spec of recipe.rewards) {
     if (!READS_GOLD.includes(spec.kind)) continue;
     const { requires: _, ...alone } = spec;
     const score = await createScorer([alone as RewardSpec], { maxErrorShare: 1 });
+    const failed: { index: number; note: string }[] = [];
     try {
-      const failed = (await score(inputs)).flatMap(({ status, parts }, index) =>
-        status === "error" ? [{ index, note: Object.values(parts)[0]?.note ?? "" }] : [],
-      );
-      if (failed.length === 0) continue;
-      const first = failed
-        .slice(0, NAMED_ROWS)
-        .map(({ index, note }) => `line ${rows.lines![index]}: ${note}`)
-        .join("; ");
-      findings.warn(
-        `${rows.name}: reward ${spec.name ?? spec.kind} cannot read ${failed.length} of ${rows.prompts.length} gold answers; ${first}`,
-      );
+      for (let from = 0; from < rows.count; from += GRADED_ROWS) {
+        const count = Math.min(GRADED_ROWS, rows.count - from);
+        const inputs = Array.from({ length: count }, (_, i) => inputOf(rows.at(from + i)));
+        for (const [i, { status, parts }] of (await score(inputs)).entries())
+          if (status === "error") failed.push({ index: from + i, note: Object.values(parts)[0]?.note ?? "" });
+      }
     } finally {
       await score.close();
     }
+    if (failed.length === 0) continue;
+    const first = failed
+      .slice(0, NAMED_ROWS)
+      .map(({ index, note }) => `line ${rows.placeOf!(index).line}: ${note}`)
+      .join("; ");
+    findings.warn(
+      `${rows.name}: reward ${spec.name ?? spec.kind} cannot read ${failed.length} of ${rows.count} gold answers; ${first}`,
+    );
   }
 }

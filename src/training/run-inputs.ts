@@ -2,9 +2,19 @@
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { RecipeStage } from "../config/load.ts";
+import { filesOf } from "../data/source.ts";
 import type { ModelFiles } from "../policy/interfaces.ts";
 import { rewardSources } from "../rewards/file-sources.ts";
 import type { InputFile } from "../run/provenance.ts";
+
+/** Files of all stages' data. */
+export async function dataFiles(stages: readonly RecipeStage[]): Promise<string[]> {
+  const sets = stages.flatMap(({ recipe: { data } }) => [
+    data.train,
+    ...(data.eval === undefined ? [] : [data.eval]),
+  ]);
+  return (await Promise.all(sets.map(filesOf))).flat();
+}
 
 /** Of a model's, tokenizer's or adapter's folder, what is read. */
 const READ = /\.(safetensors|gguf|jinja|json)$|^(merges\.txt|tokenizer\.model)$/;

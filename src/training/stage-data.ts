@@ -78,23 +78,32 @@ function withText(prompt: Prompt, text: string): Prompt {
   return { ...prompt, input: { kind: "chat", messages: [...input.messages.slice(0, -1), last] } };
 }
 
-/** Rows as `on_long` leaves them, by their index before; rows that stay too long under `error` stay in. */
+/** The rows that `on_long` leaves, and which it left out or cut, by their index before. Reads every row. */
 export function fitRows(
-  rows: readonly Prompt[],
-  onLong: "error" | "skip" | "truncate",
+  rows: Pick<PromptSource, "at"> & { size: number },
+  onLong: "skip" | "truncate",
   tokenizer: Tokenizer,
   limits: RowLimits,
-): { prompts: Prompt[]; skipped: number[]; cut: number[] } {
+): { size: number; at(index: number): Prompt; skipped: number[]; cut: number[] } {
+  const kept: number[] = [];
   const skipped: number[] = [];
-  const cut: number[] = [];
-  if (onLong === "error") return { prompts: [...rows], skipped, cut };
-  const prompts = rows.flatMap((prompt, index) => {
-    if (excess(tokenizer, prompt, limits) === null) return [prompt];
-    const shorter = onLong === "truncate" ? truncated(tokenizer, prompt, limits) : null;
-    (shorter === null ? skipped : cut).push(index);
-    return shorter === null ? [] : [shorter];
-  });
-  return { prompts, skipped, cut };
+  const cut = new Set<number>();
+  for (let index = 0; index < rows.size; index++) {
+    const prompt = rows.at(index);
+    if (excess(tokenizer, prompt, limits) !== null) {
+      if (onLong === "skip" || truncated(tokenizer, prompt, limits) === null) {
+        skipped.push(index);
+        continue;
+      }
+      cut.add(index);
+    }
+    kept.push(index);
+  }
+  const at = (index: number): Prompt => {
+    const prompt = rows.at(kept[index]!);
+    return cut.has(kept[index]!) ? truncated(tokenizer, prompt, limits)! : prompt;
+  };
+  return { size: kept.length, at, skipped, cut: [...cut] };
 }
 
 /**
@@ -109,18 +118,13 @@ export async function openStageSource(
   positions: number,
   note: (text: string, level: "warning") => void,
 ): Promise<PromptSource> {
-  const options = recipe.data[part]!;
-  const source = await openSource(options, recipe.seed, part, note);
-  if (options.kind !== "file" || (options.on_long ?? "error") === "error" || source.size === null)
-    return source;
-  const rows = Array.from({ length: source.size }, (_, index) => source.at(index));
-  const { prompts, skipped, cut } = fitRows(
-    rows,
-    options.on_long!,
-    tokenizer,
-    rowLimits(recipe, part, positions),
-  );
-  if (skipped.length > 0) note(`${source.name}: ${skipped.length} rows are too long and left out`, "warning");
-  if (cut.length > 0) note(`${source.name}: the beginning of ${cut.length} long rows is cut off`, "warning");
-  return { name: source.name, size: prompts.length, at: (index) => prompts[index]! };
+  return openSource(recipe.data[part]!, recipe.seed, part, note, ({ name, size, at }, onLong) => {
+    if (onLong === "error" || size === null) return { name, size, at };
+    const limits = rowLimits(recipe, part, positions);
+    const fitted = fitRows({ size, at }, onLong, tokenizer, limits);
+    const { skipped, cut } = fitted;
+    if (skipped.length > 0) note(`${name}: ${skipped.length} rows are too long and left out`, "warning");
+    if (cut.length > 0) note(`${name}: the beginning of ${cut.length} long rows is cut off`, "warning");
+    return { name, size: fitted.size, at: fitted.at };
+  });
 }

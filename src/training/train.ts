@@ -22,7 +22,7 @@ import { createRunDirectory, openRun, writeRecipe } from "../run/run-directory.t
 import { createUsageMeter } from "../run/usage.ts";
 import * as parts from "./assemble.ts";
 import { fitting, openSlots, trainingState, WEIGHTS } from "./checkpoint-contents.ts";
-import { runInputs } from "./run-inputs.ts";
+import { dataFiles, runInputs } from "./run-inputs.ts";
 import { firstEvaluation, runStage, type Session, type Steering } from "./run-stage.ts";
 
 /** @returns the stages with every size filled in; the backend is a fresh one afterwards */
@@ -113,9 +113,7 @@ export async function train(request: TrainingRequest): Promise<TrainingResult> {
       description: backend.description,
       ...backend.versions,
     },
-    dataFiles: stages
-      .flatMap(({ recipe: { data } }) => [data.train, data.eval])
-      .flatMap((data) => (data?.kind === "file" ? [data.path] : [])),
+    dataFiles: await dataFiles(stages),
     ...(request.steering === undefined ? { inputFiles: await runInputs(stages, files) } : {}),
     recipe: printResolved({ stages }),
     workingDirectory: process.cwd(),

@@ -2,9 +2,10 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
-import { readFileDataset } from "../../src/data/file-dataset.ts";
+import { openFileDataset } from "../../src/data/file-dataset.ts";
 import { fileOptions } from "../../src/data/file-options.ts";
 import type { Prompt } from "../../src/types.ts";
+import { contents } from "../helpers/data-folder.ts";
 
 const baseDir = mkdtempSync(join(tmpdir(), "rlpt-choices-"));
 afterAll(() => rmSync(baseDir, { recursive: true, force: true }));
@@ -22,7 +23,7 @@ async function read(content: readonly object[], choices: object, options: object
     chat: false,
     choices,
   };
-  return (await readFileDataset(fileOptions.parse({ ...file, ...options }), { baseDir })).prompts;
+  return contents(await openFileDataset(fileOptions.parse({ ...file, ...options }), { baseDir })).prompts;
 }
 
 test("each row lists 40% of the file's classes, its own among them, and shows that list", async () => {

@@ -3,9 +3,9 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { isEvalPart, readFileDataset } from "../../src/data/file-dataset.ts";
+import { isEvalPart, openFileDataset } from "../../src/data/file-dataset.ts";
 import { fileOptions } from "../../src/data/file-options.ts";
-import { dataFolder } from "../helpers/data-folder.ts";
+import { contents, dataFolder } from "../helpers/data-folder.ts";
 import { optionalPart } from "../helpers/optional.ts";
 
 const { baseDir, write, read, failure } = dataFolder();
@@ -44,7 +44,7 @@ describe("formats", () => {
     const path = write("rows.txt", content);
     expect((await read({ path, format: "jsonl" })).prompts).toHaveLength(2);
     expect(await failure({ path })).toBe(
-      "rows.txt: the extension does not tell the format. Set format: jsonl, json or csv.",
+      "rows.txt: the extension does not tell the format. Set format: jsonl, json, csv or parquet.",
     );
   });
 
@@ -206,8 +206,12 @@ optionalPart(
   existsSync(shared),
   "no ../shared/data beside the project",
 )(() => {
-  const from = (name: string, options: object) =>
-    readFileDataset(fileOptions.parse({ kind: "file", path: join(shared, name), ...options }), { baseDir });
+  const from = async (name: string, options: object) =>
+    contents(
+      await openFileDataset(fileOptions.parse({ kind: "file", path: join(shared, name), ...options }), {
+        baseDir,
+      }),
+    );
 
   test("GSM8K", async () => {
     const { prompts } = await from("benchmarks/gsm8k.jsonl", {

@@ -7,6 +7,7 @@ import { Slots } from "../../src/algorithms/slots.ts";
 import type { Stage } from "../../src/algorithms/stage.ts";
 import { stepMetrics } from "../../src/algorithms/step-metrics.ts";
 import { loadRecipe } from "../../src/config/load.ts";
+import { dataPaths } from "../../src/data/file-options.ts";
 import { openSource } from "../../src/data/source.ts";
 import { RlptError } from "../../src/lib/errors.ts";
 import { columnsOf, type Metric, type Setting, valuesOf } from "../../src/metrics/define.ts";
@@ -203,7 +204,7 @@ async function columnsOfConfig(
     const { algorithm } = recipe;
     const { metrics } = algorithmOf(algorithm);
     const { train } = recipe.data;
-    const there = train.kind !== "file" || existsSync(train.path);
+    const there = train.kind !== "file" || dataPaths(train).every((name) => existsSync(name));
     const source = there
       ? await openSource(train, recipe.seed, "train", () => undefined)
       : { size: 1, at: () => ({ slices: {} }) };

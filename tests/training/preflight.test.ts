@@ -2,12 +2,13 @@
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { afterAll, describe, expect, it } from "vitest";
 import { loadRecipe } from "../../src/config/load.ts";
-import { readFileDataset } from "../../src/data/file-dataset.ts";
+import { openFileDataset } from "../../src/data/file-dataset.ts";
 import { fileOptions } from "../../src/data/file-options.ts";
 import { metricDefinition } from "../../src/metrics/table.ts";
 import { openRecipeModel } from "../../src/training/assemble.ts";
 import { Preflight } from "../../src/training/preflight.ts";
 import { openStageSource } from "../../src/training/stage-data.ts";
+import { contents } from "../helpers/data-folder.ts";
 import { rowsWithoutTime, runTraining, tinyModel, workspace } from "../helpers/tiny-run.ts";
 
 const space = workspace();
@@ -148,14 +149,16 @@ describe("on_long", () => {
   };
 
   it("skip leaves the row out, truncate keeps the end of its text and its id", async () => {
-    const all = await readFileDataset(
-      fileOptions.parse({
-        kind: "file",
-        path: space.path("long.jsonl"),
-        prompt: "{q}=",
-        answer: "{a}",
-        chat: false,
-      }),
+    const all = contents(
+      await openFileDataset(
+        fileOptions.parse({
+          kind: "file",
+          path: space.path("long.jsonl"),
+          prompt: "{q}=",
+          answer: "{a}",
+          chat: false,
+        }),
+      ),
     );
     const skipped = await open("skip");
     expect(skipped.prompts).toEqual(all.prompts.slice(0, 3));

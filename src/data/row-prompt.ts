@@ -1,0 +1,109 @@
+/** A row of a table becomes a prompt by templates. */
+import { createHash } from "node:crypto";
+import { createRng } from "../lib/rng.ts";
+import type { ChatMessage, Prompt } from "../types.ts";
+import type { AnswerPattern } from "./answer-pattern.ts";
+import { choiceListSize, drawChoices } from "./choices.ts";
+import { columnText, lookUp, RowFault } from "./columns.ts";
+import type { FileOptions } from "./file-options.ts";
+import type { TableRow } from "./table-file.ts";
+import { fillTemplate } from "./template.ts";
+
+/** Hash of several texts, unambiguous at their borders. @returns 16 hexadecimal digits */
+export function contentId(...parts: readonly string[]): string {
+  return createHash("sha256").update(JSON.stringify(parts)).digest("hex").slice(0, 16);
+}
+
+/** @throws RowFault */
+export function toPrompt(
+  fields: Record<string, unknown>,
+  options: FileOptions,
+  pattern: AnswerPattern | null,
+): Prompt {
+  const fill = (template: string): string =>
+    fillTemplate(template, (column) =>
+      column === "choices" && options.choices !== undefined
+        ? (fields["choices"] as string[]).join(", ")
+        : columnText(fields, column),
+    );
+  const text = fill(options.prompt);
+  if (text.trim() === "") throw new RowFault("its prompt is empty");
+  let answer = "";
+  if (options.answer !== null) {
+    try {
+      answer = fill(options.answer).trim();
+    } catch (error) {
+      if (!(error instanceof RowFault) || !error.message.startsWith("has no column")) throw error;
+      throw new RowFault(`${error.message} (for the answer; set answer: null if the data has none)`);
+    }
+    if (pattern !== null) {
+      const found = pattern.find(answer);
+      if (found === null)
+        throw new RowFault(
+          `answer_pattern ${options.answer_pattern} does not match its answer ${JSON.stringify(tail(answer))}`,
+        );
+      answer = found.trim();
+    }
+    if (answer === "") throw new RowFault("its answer is empty");
+  }
+  const target = options.target === null ? undefined : fill(options.target);
+  if (target !== undefined && target.trim() === "") throw new RowFault("its target is empty");
+  const pair =
+    options.pair === undefined
+      ? undefined
+      : { chosen: fill(options.pair.chosen), rejected: fill(options.pair.rejected) };
+  if (pair !== undefined && pair.chosen === pair.rejected)
+    throw new RowFault("its chosen and its rejected text are the same, so that neither is preferred");
+  const id =
+    options.id === undefined
+      ? contentId(text, answer, target ?? "", ...(pair === undefined ? [] : [pair.chosen, pair.rejected]))
+      : columnText(fields, options.id);
+  if (id === "") throw new RowFault(`its id (column ${options.id}) is empty`);
+  return {
+    id,
+    input: options.chat
+      ? { kind: "chat", messages: messagesOf(options.system, text) }
+      : { kind: "text", text },
+    answer,
+    ...(target === undefined ? {} : { target }),
+    ...(pair === undefined ? {} : { pair }),
+    slices: Object.fromEntries(options.slices.map((column) => [column, columnText(fields, column)])),
+    fields,
+  };
+}
+
+/** The row with a list of candidates of its own, a function of the row and the classes. @throws RowFault */
+export function withChoices(
+  fields: Record<string, unknown>,
+  classes: readonly string[],
+  options: FileOptions,
+): Record<string, unknown> {
+  if (options.choices === undefined) return fields;
+  if (Object.hasOwn(fields, "choices")) {
+    throw new RowFault("has a column choices already; rename it, or leave the choices option out");
+  }
+  const { column, share, seed } = options.choices;
+  const key = options.id === undefined ? contentId(JSON.stringify(fields)) : columnText(fields, options.id);
+  const count = choiceListSize(classes.length, share);
+  const rng = createRng(seed).fork("choices", key);
+  return { ...fields, choices: drawChoices(columnText(fields, column), classes, count, rng) };
+}
+
+/** Distinct values of the class column, sorted, so that lists do not depend on the rows' order. */
+export function classesOf(rows: Iterable<TableRow>, options: FileOptions): string[] {
+  if (options.choices === undefined) return [];
+  const { column } = options.choices;
+  const names = new Set<string>();
+  for (const row of rows) {
+    const value = "fault" in row ? undefined : lookUp(row.fields, column);
+    if (value !== undefined && value !== null && typeof value !== "object") names.add(String(value));
+  }
+  return [...names].sort();
+}
+
+function messagesOf(system: string | undefined, text: string): ChatMessage[] {
+  const user: ChatMessage = { role: "user", content: text };
+  return system === undefined ? [user] : [{ role: "system", content: system }, user];
+}
+
+const tail = (text: string): string => (text.length <= 60 ? text : `...${text.slice(-57)}`);
