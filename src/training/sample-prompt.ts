@@ -1,20 +1,11 @@
 /** `rlpt sample`: one prompt, some completions. */
-import { existsSync, readFileSync } from "node:fs";
-import { join } from "node:path";
-import { backendKinds } from "../backend/options.ts";
-import { startBackend } from "../backend/select.ts";
-import { findConfig } from "../config/load.ts";
+import { readFileSync } from "node:fs";
 import { ConfigError } from "../lib/errors.ts";
 import { createRng } from "../lib/rng.ts";
-import { openModel } from "../policy/files/model-directory.ts";
-import type { ModelFiles, TrainablePolicy } from "../policy/interfaces.ts";
-import { createPolicy } from "../policy/policy.ts";
 import { encodePrompt, promptText } from "../rollouts/encode.ts";
 import { generate } from "../rollouts/generate.ts";
-import { isRunDirectory } from "../run/run-directory.ts";
 import type { ChatMessage, Completion, Prompt } from "../types.ts";
-import * as parts from "./assemble.ts";
-import { resolveTarget } from "./target.ts";
+import { openPolicy, startNamedBackend } from "./open-policy.ts";
 
 /** Flags as they were typed; `sampleFrom` checks them. */
 export interface SampleRequest {
@@ -44,16 +35,11 @@ export async function sampleFrom(
   const temperature = number("--temperature", request.temperature, 0, 10, false);
   const topP = number("--top-p", request.topP, 1e-9, 1, false);
   const seed = number("--seed", request.seed, 0, Number.MAX_SAFE_INTEGER, true);
-  const kinds: readonly string[] = ["auto", ...backendKinds];
-  if (!kinds.includes(request.backend)) {
-    throw new ConfigError(`--backend ${request.backend}: use one of ${kinds.join(", ")}`);
-  }
   const question = text ?? readFileSync(0, "utf8").replace(/\r?\n$/, "");
   if (question === "") throw new ConfigError("the prompt is empty: rlpt sample model 'What is 7 times 8?'");
 
-  const backend = await startBackend({ kind: request.backend as "auto" });
-  note(`backend ${backend.kind}: ${backend.description}`);
-  const { files, policy } = await open(path, request, note);
+  await startNamedBackend(request.backend, note);
+  const { files, policy } = await openPolicy(path, request.checkpoint, note);
   const chat = files.tokenizer.hasChatTemplate && !request.raw;
   if (!chat && request.system !== undefined) {
     throw new ConfigError("--system needs a model with a chat template, without --raw");
@@ -94,24 +80,6 @@ export async function sampleFrom(
   );
   policy.dispose();
   return { promptText: promptText(files.tokenizer, prompt), completions: group!.completions };
-}
-
-async function open(
-  path: string,
-  request: SampleRequest,
-  note: (text: string) => void,
-): Promise<{ files: ModelFiles; policy: TrainablePolicy }> {
-  const named =
-    /\.ya?ml$/i.test(findConfig(path)) || isRunDirectory(path) || existsSync(join(path, "manifest.json"));
-  if (named) {
-    const which = request.checkpoint === undefined ? {} : { which: request.checkpoint };
-    const { recipe } = await resolveTarget(path, which);
-    const files = await parts.openRecipeModel(recipe, note);
-    return { files, policy: parts.assemblePolicy(recipe, files, { trainable: false, reference: false }) };
-  }
-  const files = await openModel(path);
-  for (const warning of files.warnings) note(warning);
-  return { files, policy: createPolicy(files, { trainable: "none" }) };
 }
 
 function number(flag: string, text: string, low: number, high: number, whole: boolean): number {

@@ -88,7 +88,7 @@ describe("rlpt eval", () => {
 describe("rlpt export and sample", () => {
   it("writes the checkpoint's weights, and samples the same from the copy", async () => {
     const copy = space.path("exported");
-    await exportModel(runDir, copy, { checkpoint: "latest", dtype: "f32" }, quiet);
+    await exportModel(runDir, copy, { checkpoint: "latest", type: "f32" }, quiet);
     const [a, b] = [join(runDir, "checkpoints/000004/model"), copy].map((path) =>
       openSafetensors(join(path, "model.safetensors")),
     );
@@ -109,7 +109,7 @@ describe("rlpt export and sample", () => {
     expect(texts.length).toBe(3);
     expect(await samples(runDir)).toEqual(texts);
     expect(existsSync(join(copy, "tokenizer.json"))).toBe(true);
-    await expect(exportModel(runDir, copy, { checkpoint: "latest", dtype: "F32" }, quiet)).rejects.toThrow(
+    await expect(exportModel(runDir, copy, { checkpoint: "latest", type: "F32" }, quiet)).rejects.toThrow(
       /is not empty/,
     );
   });

@@ -1,17 +1,31 @@
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 import { print, printNote } from "../../terminal/terminal.ts";
+
+interface ExportFlags {
+  checkpoint?: string;
+  format?: string;
+  type?: string;
+  dtype?: string;
+}
 
 export function register(program: Command): void {
   program
     .command("export")
-    .description("write a checkpoint as a Hugging Face directory; a LoRA adapter is merged")
-    .argument("<target>", "run directory, checkpoint or config")
-    .argument("<directory>", "where to; must be new or empty")
+    .description("write a model as a Hugging Face directory or a GGUF file; a LoRA adapter is merged")
+    .argument("<target>", "run directory, checkpoint, config, model directory, .gguf file or Hub id")
+    .argument("<destination>", "a directory that is new or empty, or a new .gguf file")
     .option("--checkpoint <which>", "of a run directory: latest, best, or a step", "latest")
-    .option("--dtype <type>", "F32, BF16 or F16", "F32")
-    .action(async (target: string, directory: string, flags: { checkpoint: string; dtype: string }) => {
+    .option("--format <format>", "hugging-face or gguf; by the destination's name when absent")
+    .option(
+      "--type <type>",
+      "f32, bf16 or f16; for GGUF also q8_0 and q4_0. Default: f32 for a directory, f16 for GGUF",
+    )
+    .addOption(new Option("--dtype <type>", "the same as --type").hideHelp())
+    .action(async (target: string, destination: string, { dtype, ...flags }: ExportFlags) => {
       const { exportModel } = await import("../../training/export-model.ts");
-      const written = await exportModel(target, directory, flags, printNote);
-      print(`${written.parameters.toLocaleString("en")} parameters as ${flags.dtype} in ${directory}`);
+      const type = flags.type ?? dtype;
+      const request = { ...flags, ...(type === undefined ? {} : { type }) };
+      const written = await exportModel(target, destination, request, printNote);
+      print(`${written.parameters.toLocaleString("en")} parameters as ${written.type} in ${destination}`);
     });
 }

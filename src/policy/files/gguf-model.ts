@@ -138,10 +138,13 @@ function noRopeLayers(layers: number): number[] {
   return Array.from({ length: layers }, (_, i) => ((i + 1) % 4 === 0 ? 0 : 1));
 }
 
-/** End-of-sequence ids of the metadata: eos first, then end-of-turn where it differs. */
-export function ggufEosIds(file: GgufFile): number[] {
+/** Ids that end a completion: of the text, of a turn, of a message that awaits a tool. */
+export const EOS_KEYS = ["eos", "eot", "eom"].map((name) => `tokenizer.ggml.${name}_token_id`);
+
+/** End ids of the metadata: eos first, then those of turns and messages where they differ. */
+export function ggufEosIds(file: Pick<GgufFile, "path" | "metadata">): number[] {
   const meta = ggufReader(file);
-  const ids = ["tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id"].map((key) => meta.integer(key));
+  const ids = EOS_KEYS.map((key) => meta.integer(key));
   return [...new Set(ids.filter((id) => id !== undefined))];
 }
 
@@ -225,6 +228,37 @@ export function huggingFaceName(name: string): string | null {
   const match = /^blk\.(\d+)\.(\w+)\.(weight|bias)$/.exec(name);
   const module = match && LAYER_NAMES[match[2]!];
   return module ? `model.layers.${match[1]}.${module}.${match[3]}` : null;
+}
+
+/** GGUF name of a tensor, or null when there is none: {@link huggingFaceName} backwards. */
+export function ggufName(name: string): string | null {
+  const top = Object.entries(TOP_NAMES).find(([, renamed]) => renamed === name);
+  if (top) return top[0];
+  const match = /^model\.layers\.(\d+)\.(.+)\.(weight|bias)$/.exec(name);
+  const part = match && Object.entries(LAYER_NAMES).find(([, renamed]) => renamed === match[2]);
+  return part ? `blk.${match[1]}.${part[0]}.${match[3]}` : null;
+}
+
+/** What a `model_type` is called in GGUF, and whether q and k rows are permuted there; null for none. */
+export function ggufArchitecture(modelType: string): { name: string; permuted: boolean } | null {
+  // a window makes a llama file a mistral
+  const sought = modelType === "mistral" ? "llama" : modelType;
+  const found = Object.entries(ARCHITECTURES).find(([, architecture]) => architecture.modelType === sought);
+  return found ? { name: found[0], permuted: found[1].permuted } : null;
+}
+
+/** The converter's row order for interleaved RoPE: within each head, row 2i is row i, row 2i + 1 is row i + D/2. */
+export function permuteRows(data: Float32Array, heads: number, width: number): Float32Array {
+  const out = new Float32Array(data.length);
+  const headDim = data.length / heads / width;
+  for (let head = 0; head < heads; head++) {
+    for (let i = 0; i < headDim; i++) {
+      const to = i < headDim / 2 ? 2 * i : 2 * (i - headDim / 2) + 1;
+      const row = (head * headDim + i) * width;
+      out.set(data.subarray(row, row + width), (head * headDim + to) * width);
+    }
+  }
+  return out;
 }
 
 /**

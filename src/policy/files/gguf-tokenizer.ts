@@ -9,7 +9,7 @@ const LLAMA3_PATTERN =
   "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
 const QWEN_PATTERN = LLAMA3_PATTERN.replace("\\p{N}{1,3}", "\\p{N}");
 
-interface PreTokenization {
+export interface PreTokenization {
   preTokenizers: JsonObject[];
   normalizer: JsonObject | null;
   ignoreMerges: boolean;
@@ -30,8 +30,11 @@ const split = (pattern: string): JsonObject => ({
   invert: false,
 });
 
+/** Names of `tokenizer.ggml.pre` that stand for different pre-tokenizations, to be written. */
+export const PRE_TOKENIZERS = ["llama-bpe", "dbrx", "qwen2", "deepseek-r1-qwen", "smollm", "gpt-2"] as const;
+
 /** What `tokenizer.ggml.pre` stands for: the hub's own tokenizer.json of these families. */
-function preTokenization(name: string | undefined): PreTokenization | null {
+export function preTokenization(name: string | undefined): PreTokenization | null {
   const plain = { normalizer: null, ignoreMerges: false, addBos: false };
   switch (name) {
     case "llama-bpe":
@@ -63,15 +66,15 @@ function preTokenization(name: string | undefined): PreTokenization | null {
   }
 }
 
-const CONTROL = 3;
-const USER_DEFINED = 4;
-const UNUSED = 5;
+/** `tokenizer.ggml.token_type` */
+export const TOKEN_TYPE = { normal: 1, control: 3, userDefined: 4, unused: 5 } as const;
+const { control: CONTROL, userDefined: USER_DEFINED, unused: UNUSED } = TOKEN_TYPE;
 
 /**
  * @returns the two files' bytes by name; the chat template lies in tokenizer_config.json
  * @throws ModelFileError for tokenizers that are not byte-level BPE, and unknown pre-tokenizers
  */
-export function ggufTokenizerFiles(file: GgufFile): Map<string, Uint8Array> {
+export function ggufTokenizerFiles(file: Pick<GgufFile, "path" | "metadata">): Map<string, Uint8Array> {
   const meta = ggufReader(file);
   const model = meta.string("tokenizer.ggml.model");
   if (model !== "gpt2") {
