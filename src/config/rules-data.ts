@@ -1,4 +1,5 @@
 /** Rules about prompts and where they come from. */
+import { isDeepStrictEqual } from "node:util";
 import { algorithmOf } from "../algorithms/kinds.ts";
 import { datasetKindOf } from "../data/dataset-options.ts";
 import { answerColumnShown } from "../data/file-options.ts";
@@ -81,9 +82,13 @@ const enoughPrompts: Rule = ({ data, rollout, algorithm }, { report }) => {
   });
 };
 
+/** What a row's id follows from: the column, or else all the others. */
+const ID_KEYS = ["id", "prompt", "answer", "answer_pattern", "target", "pair"] as const;
+
 /** Problems in both parts would make evaluation a memory test. */
 const separateParts: Rule = ({ data }, { report }) => {
   if (data?.train.kind !== "file" || data.eval?.kind !== "file" || data.train.path !== data.eval.path) return;
+  const written = { train: data.train, eval: data.eval };
   const [train, evaluation] = [data.train.split, data.eval.split];
   const uses = ["data.train.path", "data.train.split", "data.eval.split"];
   if (!train || !evaluation || train.part === evaluation.part) {
@@ -101,6 +106,19 @@ const separateParts: Rule = ({ data }, { report }) => {
       uses,
       reason,
       fix: "use the same value in both",
+    });
+  }
+  // a row's part follows from its id, and without a column for it the id is made of what the row says
+  const keys = data.train.id !== undefined || data.eval.id !== undefined ? ID_KEYS.slice(0, 1) : ID_KEYS;
+  for (const key of keys) {
+    if (isDeepStrictEqual(written.train[key], written.eval[key])) continue;
+    report({
+      rule: "same_data",
+      path: `data.eval.${key}`,
+      uses,
+      reason: `data.train.${key} is another, which makes other ids of the same rows, so the two parts overlap`,
+      fix:
+        key === "id" ? "use the same column in both" : "use the same in both, or name an id column in both",
     });
   }
 };

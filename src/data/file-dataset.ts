@@ -209,17 +209,12 @@ function readRows(path: string, format: TableFormat, bytes: Uint8Array): Generat
 }
 
 /**
- * Reads a file dataset. Every row is checked, also those beyond `limit` and in the other part of a split.
- * @param baseDir where a relative path begins; the working directory when absent
- * @throws DataError when the file cannot be read, rows do not fit (the first 20, each with path:line), or
- *   no prompt is left
+ * The rows of a file as they stand, those that cannot be read with their fault.
+ * @param format by the extension when absent
+ * @throws DataError when the file as a whole cannot be read
  */
-export async function readFileDataset(
-  options: FileOptions,
-  { baseDir }: { baseDir: string } = { baseDir: "." },
-): Promise<FileDataset> {
-  const path = resolve(baseDir, options.path);
-  const format = options.format ?? tableFormat(options.path);
+export function readTable(path: string, format?: TableFormat): { bytes: Uint8Array; rows: TableRow[] } {
+  const known = format ?? tableFormat(path);
   let bytes: Uint8Array;
   try {
     bytes = readRegularFile(path);
@@ -230,11 +225,25 @@ export async function readFileDataset(
   if ((bytes[0] === 0xff && bytes[1] === 0xfe) || (bytes[0] === 0xfe && bytes[1] === 0xff)) {
     throw new DataError(`${path}: the dataset is UTF-16 text. Convert the file to UTF-8.`);
   }
+  return { bytes, rows: [...readRows(path, known, bytes)] };
+}
+
+/**
+ * Reads a file dataset. Every row is checked, also those beyond `limit` and in the other part of a split.
+ * @param baseDir where a relative path begins; the working directory when absent
+ * @throws DataError when the file cannot be read, rows do not fit (the first 20, each with path:line), or
+ *   no prompt is left
+ */
+export async function readFileDataset(
+  options: FileOptions,
+  { baseDir }: { baseDir: string } = { baseDir: "." },
+): Promise<FileDataset> {
+  const path = resolve(baseDir, options.path);
+  const { bytes, rows: read } = readTable(path, options.format);
   const pattern = options.answer_pattern === undefined ? null : compileAnswerPattern(options.answer_pattern);
   const all: Prompt[] = [];
   const skipped: FileDataset["skipped"] = [];
   const lineOf = new Map<string, number>();
-  const read = [...readRows(path, format, bytes)];
   const rows = read.length;
   const classes = classesOf(read, options);
   for (const row of read) {
