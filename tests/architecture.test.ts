@@ -75,6 +75,7 @@ const ALLOWED: Record<string, readonly string[]> = {
     "terminal",
   ],
   replay: ["lib", "config", "policy", "run", "training", "terminal"],
+  project: ["types.ts", "lib", "options", "config", "data", "rollouts", "training"],
 
   library: [
     "types.ts",
@@ -125,6 +126,7 @@ const ALLOWED: Record<string, readonly string[]> = {
     "experiments",
     "planning",
     "replay",
+    "project",
     "terminal",
     "tools/bench",
     "tools/peers",
@@ -175,6 +177,7 @@ const TENSOR_FOLDERS = new Set([
   "training",
   "planning",
   "replay",
+  "project",
   "library",
   "index.ts",
   "tools/bench",
@@ -400,8 +403,8 @@ it("draws randomness from the counter-based generator only", () => {
   expect(faults).toEqual([]);
 });
 
-/** Where an algorithm's name may stand outside of its own folder: the list, and recipes, which choose one. */
-const NAMES_ALGORITHMS = new Set(["src/algorithms/kinds.ts"]);
+/** Where an algorithm's name may stand outside of its own folder: the list, recipes, which choose one, and what writes configs. */
+const NAMES_ALGORITHMS = new Set(["src/algorithms/kinds.ts", "src/project/config-text.ts"]);
 
 /** The name as a text, as a folder, or in a function's name; a metric's name, such as sft/loss, is none. */
 const named = (kind: string) =>

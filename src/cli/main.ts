@@ -17,6 +17,7 @@ import { register as registerDoctor } from "./commands/doctor.ts";
 import { register as registerEval } from "./commands/eval.ts";
 import { register as registerExport } from "./commands/export.ts";
 import { register as registerLabel } from "./commands/label.ts";
+import { register as registerNew } from "./commands/new.ts";
 import { register as registerPipeline } from "./commands/pipeline.ts";
 import { register as registerPlan } from "./commands/plan.ts";
 import { register as registerRecipes } from "./commands/recipes.ts";
@@ -45,6 +46,7 @@ export function createProgram(): Command {
     .showSuggestionAfterError()
     .exitOverride();
   for (const register of [
+    registerNew,
     registerTrain,
     registerEval,
     registerSample,

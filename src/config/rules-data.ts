@@ -1,4 +1,5 @@
 /** Rules about prompts and where they come from. */
+import { isDeepStrictEqual } from "node:util";
 import { algorithmOf } from "../algorithms/kinds.ts";
 import { datasetKindOf, fileSets, type PlacedSet } from "../data/dataset-options.ts";
 import { answerColumnShown, dataPaths, type FileOptions } from "../data/file-options.ts";
@@ -83,6 +84,9 @@ const enoughPrompts: Rule = ({ data, rollout, algorithm }, { report }) => {
   });
 };
 
+/** What a row's id follows from: the column, or else all the others. */
+const ID_KEYS = ["id", "prompt", "answer", "answer_pattern", "target", "pair"] as const;
+
 /** Problems in both parts would make evaluation a memory test. */
 const separateParts: Rule = ({ data }, { report }) => {
   const sets = fileSets(data);
@@ -114,6 +118,19 @@ function separate(
       uses,
       reason,
       fix: "use the same value in both",
+    });
+  }
+  // a row's part follows from its id, and without a column for it the id is made of what the row says
+  const keys = train.id !== undefined || evaluation.id !== undefined ? ID_KEYS.slice(0, 1) : ID_KEYS;
+  for (const key of keys) {
+    if (isDeepStrictEqual(train[key], evaluation[key])) continue;
+    report({
+      rule: "same_data",
+      path: `${here}.${key}`,
+      uses,
+      reason: `${there}.${key} is another, which makes other ids of the same rows, so the two parts overlap`,
+      fix:
+        key === "id" ? "use the same column in both" : "use the same in both, or name an id column in both",
     });
   }
 }

@@ -14,6 +14,8 @@ export interface ModelFacts {
   tokenizer: Tokenizer;
   /** Rows that are longer are refused. */
   positions: number;
+  /** Width of the residual stream. */
+  hiddenSize: number;
 }
 
 /** Random weights that nobody has the memory for: 40 GB in float32. */
@@ -51,7 +53,11 @@ export async function inspectModel(
     const files = await openRecipeModel(recipe, () => {}, { weights: weights && local });
     files.weights.close();
     const config = parseModelConfig(files.config, files.source);
-    return { tokenizer: files.tokenizer, positions: max_positions ?? config.maxPositions };
+    return {
+      tokenizer: files.tokenizer,
+      positions: max_positions ?? config.maxPositions,
+      hiddenSize: config.hiddenSize,
+    };
   } catch (error) {
     if (error instanceof RlptError) return error;
     if (error instanceof RangeError) return new ConfigError(`model.init: ${error.message}`);
