@@ -238,7 +238,7 @@ function byStudent(
  * together from the mean squares of the factors, and each part brings the t of its own degrees of freedom into the
  * width: half of it is sqrt(sum of variance * t^2) (Banerjee, Sankhya 22 (1960), who shows that it never covers too little
  * for parts that are estimated apart). What seeds bring is their mean square less half of the residual one: the whole, which
- * would be its expectation, covers 91% with three seeds, half of it 94% and more (docs/decisions/0020). The weighted mean of the t's (Cochran, Biometrics 20 (1964)) covers 90% where three
+ * would be its expectation, covers 91% with three seeds, half of it 94% and more (docs/decisions/0021). The weighted mean of the t's (Cochran, Biometrics 20 (1964)) covers 90% where three
  * seeds differ more than prompts; Satterthwaite's degrees of freedom count the few seeds also where these bring no
  * variance of their own, which is too wide there, and come out too many where they bring most, which is too narrow.
  * @param a [seeds][prompts], two seeds or more
