@@ -24,6 +24,14 @@ const armOptions = z.strictObject({
     .describe("instead of training: another arm's last checkpoint, evaluated with what set says"),
 });
 
+function risingLooks(looks: readonly number[], context: z.RefinementCtx): void {
+  for (const [index, seeds] of looks.entries()) {
+    if (index === 0 || seeds > looks[index - 1]!) continue;
+    const message = `each look needs more seeds than the one before it, which has ${looks[index - 1]}`;
+    context.addIssue({ code: "custom", path: [index], message });
+  }
+}
+
 const conditionOptions = z.strictObject({
   say: z.string().min(1).describe("the condition in words, for the table"),
   metric: z
@@ -60,8 +68,17 @@ export const claimOptions = z.strictObject({
     .array(z.int().min(0))
     .min(1)
     .superRefine(differentSeeds)
-    .default([1, 2, 3])
-    .describe("every arm runs with each; two or more for a verdict"),
+    .optional()
+    .describe("a fixed design: every arm runs with each, then one verdict; first_seed and looks when absent"),
+  first_seed: z.int().min(0).default(1).describe("seeds are taken from here on, one after the other"),
+  looks: z
+    .array(z.int().min(2))
+    .min(1)
+    .superRefine(risingLooks)
+    .default([3, 5, 8])
+    .describe(
+      "after so many seeds a verdict is asked for; a claim that is decided takes no more, and the last number is the bound",
+    ),
   variants: z
     .record(folderName, z.array(z.union([z.number(), z.string().min(1)])).min(1))
     .default({})

@@ -16,7 +16,10 @@ export interface Claim {
   name: string;
   /** As messages name it. */
   file: string;
-  options: ClaimOptions;
+  /** With `seeds` up to the bound. */
+  options: ClaimOptions & { seeds: readonly number[] };
+  /** Numbers of those seeds after which there is a verdict; one in a fixed design. */
+  looks: readonly number[];
   /** Absolute path of the config of each arm that trains. */
   configs: Readonly<Record<string, string>>;
   /** What --set gives, over every arm's own settings. */
@@ -67,17 +70,31 @@ export function trainingSettings(
   return [...filledSettings({ ...options.set, ...options.arms[arm]!.set }, values), ...set];
 }
 
-/** @throws ConfigFaultsError with every fault of the file and of each arm's recipe */
+/** The claim with the first so many of its seeds alone. */
+export const withSeeds = (claim: Claim, count: number): Claim => ({
+  ...claim,
+  options: { ...claim.options, seeds: claim.options.seeds.slice(0, count) },
+});
+
+/**
+ * @param overrides `seeds` makes it a fixed design; `firstSeed` takes seeds from there on, whatever the file lists
+ * @throws ConfigFaultsError with every fault of the file and of each arm's recipe
+ */
 export function loadClaim(
   path: string,
-  overrides: { seeds?: number[]; set?: readonly string[] } = {},
+  overrides: { seeds?: number[]; firstSeed?: number; set?: readonly string[] } = {},
 ): Claim {
   const file = readArmsFile(path, claimOptions);
-  const options = { ...file.options, seeds: overrides.seeds ?? file.options.seeds };
+  const { seeds: given, looks, first_seed } = file.options;
+  const first = overrides.firstSeed ?? first_seed;
+  const fixed = overrides.seeds ?? (overrides.firstSeed === undefined ? given : undefined);
+  const seeds = fixed ?? Array.from({ length: looks.at(-1)! }, (_, i) => first + i);
+  const options = { ...file.options, seeds };
   const claim: Claim = {
     name: basename(path, extname(path)),
     file: file.name,
     options,
+    looks: fixed === undefined ? looks : [seeds.length],
     configs: findConfigs(options, file),
     set: overrides.set ?? [],
   };

@@ -5,12 +5,13 @@ import { RlptError } from "../lib/errors.ts";
 import { writeFileAtomic } from "../lib/files.ts";
 import { type Job, trainingArguments } from "../processes/pool.ts";
 import { conditionValues, type EvaluationReader, evaluationReader } from "../report/claim-values.ts";
+import { sequentialDesign } from "../report/looks.ts";
 import { judge, type Verdict, verdicts } from "../report/verdict.ts";
 import { type Reproduction, valueLines, verdictRecord } from "../report/verdict-record.ts";
 import { readProvenance } from "../run/provenance.ts";
 import type { Children } from "../terminal/children.ts";
 import { type FailedJob, runJobs, selectTrainingData } from "./arm-runs.ts";
-import type { Claim } from "./claim.ts";
+import { type Claim, withSeeds } from "./claim.ts";
 import { type ClaimPlan, type PlannedEvaluation, type PlannedRun, planClaims } from "./claim-plan.ts";
 
 export interface ReproduceOptions {
@@ -29,7 +30,8 @@ export interface ReproduceResult {
 }
 
 /**
- * Runs what is not done yet, each run once however many claims need it, and judges.
+ * Look by look: runs what is not done yet, each run once however many claims need it, and judges; a claim that is decided
+ * takes no more seeds. Looks depend on what is in the root alone, so a call that was killed goes on where it was.
  * @throws InterruptedError after Ctrl-C; the same call goes on
  */
 export async function reproduce(
@@ -37,34 +39,55 @@ export async function reproduce(
   options: ReproduceOptions,
 ): Promise<ReproduceResult> {
   mkdirSync(options.root, { recursive: true });
-  const plans = await planClaims(claims, options.root);
-  const lost = await runAll(plans, options);
-  const result: ReproduceResult = { reproductions: [], failed: [] };
-  const read = evaluationReader();
-  for (const plan of plans) {
-    const missing = [...plan.runs, ...plan.evaluations].flatMap(({ id }) => lost.get(id) ?? []);
-    if (missing.length > 0) {
-      result.failed.push({ claim: plan.claim.name, told: missing.join("\n") });
-      continue;
-    }
-    try {
-      result.reproductions.push(conclude(plan, read));
-    } catch (error) {
-      if (!(error instanceof RlptError)) throw error;
-      result.failed.push({ claim: plan.claim.name, told: error.message });
-    }
+  const done = new Map<string, Reproduction>();
+  const failed: ReproduceResult["failed"] = [];
+  const lost = new Map<string, string>();
+  let open = [...claims];
+  for (let look = 0; open.length > 0; look++) {
+    const plans = await planClaims(
+      open.map((claim) => withSeeds(claim, claim.looks[look]!)),
+      options.root,
+    );
+    await runAll(plans, lost, options);
+    const read = evaluationReader();
+    open = open.filter((claim, i) => {
+      const found = concludeLook(plans[i]!, claim.looks, look, lost, read);
+      if ("told" in found) failed.push({ claim: claim.name, told: found.told });
+      else done.set(claim.name, found);
+      return !("told" in found) && found.verdict === "INCONCLUSIVE" && look + 1 < claim.looks.length;
+    });
+    for (const { name, looks } of open)
+      options.note(`${name}: open after ${looks[look]} seeds, so it takes ${looks[look + 1]}`);
   }
-  return result;
+  return { reproductions: claims.flatMap(({ name }) => done.get(name) ?? []), failed };
 }
 
-/** @returns by run or evaluation that could not be had, what went wrong */
+/** One claim after one look; `told` is why there is no verdict. */
+function concludeLook(
+  plan: ClaimPlan,
+  looks: readonly number[],
+  look: number,
+  lost: ReadonlyMap<string, string>,
+  read: EvaluationReader,
+): Reproduction | { told: string } {
+  const missing = [...plan.runs, ...plan.evaluations].flatMap(({ id }) => lost.get(id) ?? []);
+  if (missing.length > 0) return { told: missing.join("\n") };
+  try {
+    return conclude(plan, looks, look, read);
+  } catch (error) {
+    if (!(error instanceof RlptError)) throw error;
+    return { told: error.message };
+  }
+}
+
+/** @param lost gets, by run or evaluation that could not be had, what went wrong */
 async function runAll(
   plans: readonly ClaimPlan[],
+  lost: Map<string, string>,
   options: ReproduceOptions,
-): Promise<ReadonlyMap<string, string>> {
+): Promise<void> {
   const runs = [...new Set(plans.flatMap((plan) => plan.runs))];
   const evaluations = [...new Set(plans.flatMap((plan) => plan.evaluations))];
-  const lost = new Map<string, string>();
   const record = (failed: readonly FailedJob[]): void => {
     for (const { name, told } of failed) lost.set(name, told);
   };
@@ -102,7 +125,6 @@ async function runAll(
   // 3. looks at what was trained on selections
   const late = evaluations.filter(({ run }) => run.select !== null);
   record(await runJobs(evaluationJobs(late, lost, options), options));
-  return lost;
 }
 
 /** "limr-selection: random, seed 2 (limr-s2-0123456789)" */
@@ -139,8 +161,15 @@ function evaluationJobs(
 }
 
 /** The verdict on a claim whose runs are done, written as verdict.json and values.csv. */
-function conclude(plan: ClaimPlan, read: EvaluationReader): Reproduction {
+function conclude(
+  plan: ClaimPlan,
+  looks: readonly number[],
+  look: number,
+  read: EvaluationReader,
+): Reproduction {
   const { claim, arms, sources, directory } = plan;
+  const design = sequentialDesign(looks);
+  const level = design.levels[look]!;
   const conditions = claim.options.conditions.map((condition) => ({
     condition,
     values: conditionValues(
@@ -148,6 +177,7 @@ function conclude(plan: ClaimPlan, read: EvaluationReader): Reproduction {
       condition.minus === undefined ? null : arms.get(condition.minus)!,
       condition,
       read,
+      level,
     ),
   }));
   const judgement = judge(
@@ -160,6 +190,7 @@ function conclude(plan: ClaimPlan, read: EvaluationReader): Reproduction {
     options: claim.options,
     conditions,
     judgement,
+    design: { ...design, look: look + 1, level },
     sources,
     commits: [
       ...new Set(commits.map((git) => (git === null ? "unknown" : git.commit + (git.dirty ? " +" : "")))),

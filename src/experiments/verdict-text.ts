@@ -1,4 +1,5 @@
 /** A verdict as people read it in a terminal. */
+import type { SequentialDesign } from "../report/looks.ts";
 import type { Outcome, Verdict } from "../report/verdict.ts";
 import {
   type ConditionRecord,
@@ -44,13 +45,27 @@ export function renderReproduction(one: Reproduction): string {
     conditionTable(one.conditions),
     colours.dim(
       wrapped(
-        `intervals: 95%, over seeds and prompts${one.conditions.some(({ unit }) => unit === "run") ? "; * over seeds alone" : ""}; ${neededLegend}`,
+        `intervals: ${levelWords(one.design)}, over seeds and prompts${one.conditions.some(({ unit }) => unit === "run") ? "; * over seeds alone" : ""}; ${neededLegend}`,
       ),
     ),
     "",
     wrapped(`${colours.bold(verdictColour(one.verdict))}: ${one.reason}`),
     `${colours.dim("recompute it from")} ${one.directory}/values.csv ${colours.dim("and")} verdict.json`,
   ].join("\n");
+}
+
+/** "95%", or of one of several looks "98.1% (look 1 of 3, 95% over all of them)". */
+function levelWords({ look, looks, level }: Reproduction["design"]): string {
+  const share = `${Number((100 * (1 - 2 * level)).toFixed(1))}%`;
+  return looks.length === 1 ? share : `${share} (look ${look} of ${looks.length}, 95% over all of them)`;
+}
+
+/** What a design can find, for people who have not run it yet. */
+export function designWords({ looks, detectable }: SequentialDesign): string {
+  const least = Number.isFinite(detectable) ? shownValue(detectable) : "no number of";
+  const what = `finds in 80% what lies ${least} standard deviations between seeds beyond a margin`;
+  if (looks.length === 1) return `${looks[0]} seeds, one verdict: ${what}`;
+  return `looks after ${looks.slice(0, -1).join(", ")} and ${looks.at(-1)} seeds, until it is decided: with ${looks.at(-1)} it ${what}`;
 }
 
 const neededLegend = "a condition holds when its whole interval lies on the side asked for";
@@ -102,7 +117,7 @@ function conditionTable(conditions: readonly ConditionRecord[]): string {
       neededWords(one),
       `${one.say} (${quantityWords(one)})`,
     ]),
-    { header: ["outcome", "effect, 95% interval", "asked for", "condition"] },
+    { header: ["outcome", "effect, interval", "asked for", "condition"] },
   );
 }
 
@@ -119,13 +134,6 @@ export function renderTable(all: readonly Reproduction[]): string {
       `${tightest.say} (${quantityWords(tightest)})`,
     ];
   });
-  const head = [
-    "verdict",
-    "claim",
-    "hold",
-    "effect, 95% interval",
-    "asked for",
-    "the condition that decides",
-  ];
+  const head = ["verdict", "claim", "hold", "effect, interval", "asked for", "the condition that decides"];
   return `${table(rows, { header: head })}\n${colours.dim("rlpt reproduce <claim> shows one in full; nothing is run again")}`;
 }

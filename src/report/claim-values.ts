@@ -5,6 +5,7 @@ import { CheckpointError } from "../lib/errors.ts";
 import { mean } from "../lib/math.ts";
 import { type ComparedMetric, comparedMetrics, promptValues } from "./compare.ts";
 import { decisionMetrics, decisionValues } from "./decision-values.ts";
+import { LEVEL } from "./looks.ts";
 import { numberCell, type Row, readTable } from "./read-run.ts";
 import { type Effect, promptEffect, runEffect } from "./verdict.ts";
 
@@ -129,6 +130,7 @@ function within(effect: Effect, single: boolean, range: number | null): Effect {
 
 /**
  * Values of both arms on the prompts that all their runs share, and the effect: first minus `times` second.
+ * @param level one-sided, of the effect's interval
  * @throws CheckpointError when an evaluation lacks what is asked for, or no prompts are shared
  */
 export function conditionValues(
@@ -136,6 +138,7 @@ export function conditionValues(
   second: ArmMeasurements | null,
   quantity: Quantity,
   readFiles: EvaluationReader = evaluationReader(),
+  level = LEVEL,
 ): ConditionValues {
   const range = rangeOf(quantity.metric);
   const seeds = [...first.keys()];
@@ -154,7 +157,7 @@ export function conditionValues(
       prompts: [""],
       first: a!,
       second: b ?? null,
-      effect: within(runEffect(differences, prompts, range), second === null, range),
+      effect: within(runEffect(differences, prompts, range, level), second === null, range),
     };
   }
   const tables = sides.map((arm) => seeds.map((seed) => averaged(arm.get(seed)!, quantity, readFiles)));
@@ -176,6 +179,6 @@ export function conditionValues(
     prompts,
     first: a!,
     second: b ?? null,
-    effect: within(promptEffect(differences, range), second === null, range),
+    effect: within(promptEffect(differences, range, level), second === null, range),
   };
 }

@@ -3,6 +3,7 @@ import { stringify } from "csv-stringify/sync";
 import { mean } from "../lib/math.ts";
 import { csvText } from "../lib/printable.ts";
 import type { ConditionValues } from "./claim-values.ts";
+import type { SequentialDesign } from "./looks.ts";
 import { detectableTogether, type Judgement, type Outcome, type Verdict } from "./verdict.ts";
 
 /** A condition as the claim states it. */
@@ -60,6 +61,8 @@ export interface Reproduction {
   verdict: Verdict;
   reason: string;
   rule: string;
+  /** What was fixed before the first seed, and which look of it this is, counted from 1, with its one-sided level. */
+  design: SequentialDesign & { look: number; level: number };
   seeds: number[];
   conditions: ConditionRecord[];
   runs: SourceRecord[];
@@ -70,10 +73,11 @@ export interface Reproduction {
 }
 
 const RULE =
-  "SUPPORTED when the 95% interval of every condition lies beyond its margin; NOT SUPPORTED when some condition's " +
-  "effect lies on the other side (one-sided 2.5% divided by the number of conditions); else INCONCLUSIVE. " +
-  "Intervals by prompt: Student's t, variance from the mean squares of the crossed factors seeds and prompts, t " +
-  "the mean of theirs by what each brings to it (Cochran); by run: Student's t over seeds.";
+  "SUPPORTED when the interval of every condition lies beyond its margin; NOT SUPPORTED when some condition's " +
+  "effect lies on the other side (at the look's level divided by the number of conditions); else INCONCLUSIVE. The levels " +
+  "of all looks add up to one-sided 2.5%, so the intervals of all looks together hold the truth in 95%. " +
+  "Intervals by prompt: Student's t, variance from the mean squares of the crossed factors seeds and prompts, each " +
+  "with the t of its own degrees of freedom (Banerjee); by run: Student's t over seeds.";
 
 const finite = (value: number): number | null => (Number.isFinite(value) ? value : null);
 
@@ -114,6 +118,7 @@ export function verdictRecord(input: {
   options: { claim: string; statement: string; source: Reproduction["source"]; seeds: readonly number[] };
   conditions: readonly MeasuredCondition[];
   judgement: Judgement;
+  design: Reproduction["design"];
   sources: readonly SourceRecord[];
   commits: string[];
   directory: string;
@@ -130,6 +135,7 @@ export function verdictRecord(input: {
     verdict: judgement.verdict,
     reason: reasonWords(judgement.verdict, conditions, options.seeds.length),
     rule: RULE,
+    design: input.design,
     seeds: [...options.seeds],
     conditions,
     runs: input.sources.map(({ arm, seed, draw, id, directory, at }) => ({

@@ -10,9 +10,7 @@ import {
   studentQuantile,
   studentTail,
 } from "../lib/statistics.ts";
-
-/** One-sided level at which a condition holds: that of a 95% interval that lies beyond the margin. */
-export const LEVEL = 0.025;
+import { LEVEL } from "./looks.ts";
 
 export const verdicts = ["SUPPORTED", "NOT SUPPORTED", "INCONCLUSIVE"] as const;
 export type Verdict = (typeof verdicts)[number];
@@ -27,6 +25,8 @@ export const exitStatus: Readonly<Record<Verdict, number>> = {
 /** An effect over seeds (and prompts) with what is known about its error. */
 export interface Effect extends Interval {
   mean: number;
+  /** One-sided level of its interval: 0.025 for 95%. */
+  level: number;
   standardError: number;
   /** Degrees of freedom of Student's t; NaN with one seed. */
   df: number;
@@ -44,14 +44,19 @@ export interface Effect extends Interval {
  * @param range largest difference that one prompt can make: 1 for a share, null for what has no bound. Then the
  *   variance counts two pseudo-prompts, half of one with each extreme, so that arms without a single exception
  *   (thinking on 0 of 200) keep an interval (Agresti and Min, Statistics in Medicine 24 (2005)).
+ * @param level one-sided, of the interval
  */
-export function promptEffect(values: readonly (readonly number[])[], range: number | null): Effect {
+export function promptEffect(
+  values: readonly (readonly number[])[],
+  range: number | null,
+  level = LEVEL,
+): Effect {
   const seeds = values.length;
   const prompts = values[0]!.length;
-  if (seeds < 2) return oneSeed(mean(values[0]!), prompts);
+  if (seeds < 2) return oneSeed(mean(values[0]!), prompts, level);
   const zeros = values.map((row) => row.map(() => 0));
   const { mean: centre, standardError, df } = crossedDifference(values, zeros, true, "none");
-  return withFloor(centre, standardError, df, { seeds, prompts, units: prompts, range });
+  return withFloor(centre, standardError, df, { seeds, prompts, units: prompts, range, level });
 }
 
 /**
@@ -59,16 +64,22 @@ export function promptEffect(values: readonly (readonly number[])[], range: numb
  * @param values one per seed, paired
  * @param prompts that one value stands on, for the floor of the variance
  */
-export function runEffect(values: readonly number[], prompts: number, range: number | null): Effect {
+export function runEffect(
+  values: readonly number[],
+  prompts: number,
+  range: number | null,
+  level = LEVEL,
+): Effect {
   const seeds = values.length;
-  if (seeds < 2) return oneSeed(values[0]!, 0);
+  if (seeds < 2) return oneSeed(values[0]!, 0, level);
   const error = standardDeviation(values, 1) / Math.sqrt(seeds);
-  return withFloor(mean(values), error, seeds - 1, { seeds, prompts: 0, units: prompts, range });
+  return withFloor(mean(values), error, seeds - 1, { seeds, prompts: 0, units: prompts, range, level });
 }
 
-function oneSeed(centre: number, prompts: number): Effect {
+function oneSeed(centre: number, prompts: number, level: number): Effect {
   return {
     mean: centre,
+    level,
     low: Number.NEGATIVE_INFINITY,
     high: Number.POSITIVE_INFINITY,
     standardError: Number.POSITIVE_INFINITY,
@@ -83,20 +94,27 @@ function withFloor(
   centre: number,
   error: number,
   df: number,
-  { seeds, prompts, units, range }: { seeds: number; prompts: number; units: number; range: number | null },
+  {
+    seeds,
+    prompts,
+    units,
+    range,
+    level,
+  }: { seeds: number; prompts: number; units: number; range: number | null; level: number },
 ): Effect {
   const floor = range === null ? 0 : range / Math.sqrt(units * (units + 2));
   const standardError = Math.max(error, floor);
   // the floor stands on the prompts
   const freedom = error >= floor && error > 0 ? df : Math.max(1, units - 1);
-  const half = standardError === 0 ? 0 : studentQuantile(1 - LEVEL, freedom) * standardError;
+  const half = standardError === 0 ? 0 : studentQuantile(1 - level, freedom) * standardError;
   return {
     mean: centre,
+    level,
     low: centre - half,
     high: centre + half,
     standardError,
     df: freedom,
-    detectable: standardError === 0 ? 0 : detectable(standardError, freedom),
+    detectable: standardError === 0 ? 0 : detectable(standardError, freedom, { level }),
     seeds,
     prompts,
   };
@@ -107,9 +125,9 @@ function withFloor(
  * together; of one condition, `effect.detectable`.
  */
 export function detectableTogether(effect: Effect, conditions: number): number {
-  const { standardError, df } = effect;
+  const { standardError, df, level } = effect;
   if (conditions === 1 || standardError === 0 || !Number.isFinite(standardError)) return effect.detectable;
-  return detectable(standardError, df, 0.8 ** (1 / conditions));
+  return detectable(standardError, df, { level, power: 0.8 ** (1 / conditions) });
 }
 
 export interface Requirement {
@@ -134,17 +152,19 @@ export interface Judgement {
 }
 
 /**
- * SUPPORTED: every condition's 95% interval lies beyond its margin, on the wanted side. As all of them must, no
- * correction is due: the chance to support what is false is at most that of its false condition, 2.5%
+ * SUPPORTED: every condition's interval lies beyond its margin, on the wanted side. As all of them must, no
+ * correction is due: the chance to support what is false is at most that of its false condition, the level of its interval
  * (intersection-union test; Berger, Technometrics 24 (1982)).
- * NOT SUPPORTED: at least one condition's effect lies on the other side, at 2.5% divided by the number of
+ * NOT SUPPORTED: at least one condition's effect lies on the other side, at that level divided by the number of
  * conditions (Bonferroni), as any one of them suffices.
  * INCONCLUSIVE: neither; always so with one seed.
+ * @param claims effects of one level: 2.5%, a 95% interval, or what a look of several may spend
  */
 export function judge(claims: readonly { effect: Effect; requirement: Requirement }[]): Judgement {
   const conditions = claims.map(({ effect, requirement }): Judged => {
     const [pHolds, pFails] = tails(effect, requirement);
-    const outcome = pHolds <= LEVEL ? "holds" : pFails <= LEVEL / claims.length ? "fails" : "undecided";
+    const outcome =
+      pHolds <= effect.level ? "holds" : pFails <= effect.level / claims.length ? "fails" : "undecided";
     return { pHolds, pFails, outcome };
   });
   const outcomes = conditions.map(({ outcome }) => outcome);

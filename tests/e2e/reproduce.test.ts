@@ -59,10 +59,9 @@ function byHand(file: string, condition: number, times: number, seeds: readonly 
   const prompts = (square(ofPrompt) / k - correction) / (n - 1);
   const luck = (square(ofSeed) / n - correction) / (k - 1);
   const rest = (square(x.flat()) - correction - prompts * (n - 1) - luck * (k - 1)) / ((n - 1) * (k - 1));
-  const ofLuck = Math.max(0, luck - rest);
-  const t =
-    (prompts * studentQuantile(0.975, n - 1) + ofLuck * studentQuantile(0.975, k - 1)) / (prompts + ofLuck);
-  const half = prompts + ofLuck === 0 ? 0 : t * Math.sqrt((prompts + ofLuck) / (n * k));
+  const ofLuck = Math.max(0, luck - (k < 3 ? 0 : rest / 2));
+  const [t, u] = [studentQuantile(0.975, n - 1), studentQuantile(0.975, k - 1)];
+  const half = Math.sqrt((t * t * prompts + u * u * ofLuck) / (n * k));
   const mean = total / (n * k);
   return { mean, low: mean - half, high: mean + half };
 }
@@ -155,6 +154,50 @@ describe("rlpt reproduce", () => {
     for (const file of claimFiles()) expect(list.out).toContain(file.split("/").at(-1)!.replace(".yaml", ""));
   });
 
+  it("takes seeds until a claim is decided, goes on after a kill, and says beforehand what it can find", async () => {
+    const sequentialHead = head.replace("seeds: [1, 2]\n", "first_seed: 4\nlooks: [2, 3]\n");
+    const looking = (name: string, margin: number) =>
+      space.write(
+        `${name}.yaml`,
+        `claim: ${name}\n${sequentialHead}arms: { trained: {} }\nconditions:\n` +
+          `  - { say: s, metric: tokens, of: trained, direction: above, margin: ${margin} }\n`,
+      );
+    const decided = looking("decided", -1000);
+    const before = await command("reproduce", decided, "--root", root, "--dry-run");
+    expect(before.out).toMatch(/looks after 2 and 3 seeds, until it is decided: .* standard deviations/);
+    expect(before.out).toContain("3 runs at most");
+    const [first] = (await reproduce([loadClaim(decided)], options)).reproductions;
+    expect(first).toMatchObject({ verdict: "SUPPORTED", seeds: [4, 5], design: { look: 1, looks: [2, 3] } });
+
+    // a margin at the mean of all three seeds, so that nothing is decided
+    const mean = async () => {
+      const fixed = loadClaim(decided, { seeds: [4, 5, 6] });
+      return (await reproduce([fixed], options)).reproductions[0]!.conditions[0]!.effect;
+    };
+    const open = looking("open", await mean());
+    const told: string[] = [];
+    const note = (text: string) => told.push(text);
+    const [last] = (await reproduce([loadClaim(open)], { ...options, note })).reproductions;
+    expect(last).toMatchObject({ verdict: "INCONCLUSIVE", seeds: [4, 5, 6], design: { look: 2 } });
+    expect(last!.design.level).toBeCloseTo(0.025 / 3, 12);
+    expect(told).toContain("open: open after 2 seeds, so it takes 3");
+    expect(told.filter((text) => text.endsWith("begins"))).toEqual([]);
+
+    // killed in the second look: the run of the third seed lacks its end
+    const record = readFileSync(join(root, "open", "verdict.json"), "utf8");
+    rmSync(join(last!.runs.at(-1)!.directory, "checkpoints", "000004"), { recursive: true });
+    rmSync(join(root, "open"), { recursive: true });
+    told.length = 0;
+    await reproduce([loadClaim(open)], { ...options, note });
+    expect(told.filter((text) => text.endsWith("goes on")).length).toBe(1);
+    expect(told.filter((text) => text.endsWith("begins"))).toEqual([]);
+    expect(readFileSync(join(root, "open", "verdict.json"), "utf8")).toBe(record);
+
+    expect(loadClaim(open, { firstSeed: 101 }).options.seeds).toEqual([101, 102, 103]);
+    const both = await command("reproduce", open, "--seeds", "1,2", "--first-seed", "3");
+    expect(both.status).toBe(2);
+  });
+
   it("tells of a run that failed, and judges the claims that do not need it", async () => {
     const broken = claim(
       "broken",
@@ -217,6 +260,9 @@ describe("claim files", () => {
     );
     expect(wrong(`${base}arms: { a: { set: { optimizer.rate: 1 } } }\n${good}`)).toMatch(
       /arms.a: its recipe is wrong; correct its set, or the config:\n.*optimizer.rate/,
+    );
+    expect(wrong(`${base.replace("seeds: [1, 2]", "looks: [3, 5, 5]")}arms: { a: {} }\n${good}`)).toContain(
+      "looks.2 = 5: each look needs more seeds than the one before it, which has 5",
     );
     const many = wrong(
       `${base}arms:\n  a: { start_of: b }\n  b: { evaluate: a }\n  c: { start_of: d, draws: 2 }\n${good}`,

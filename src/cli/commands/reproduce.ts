@@ -2,10 +2,11 @@ import type { Command } from "commander";
 import type { Claim } from "../../experiments/claim.ts";
 import { ConfigError, RlptError } from "../../lib/errors.ts";
 import { colours, print, printJson, printNote, table } from "../../terminal/terminal.ts";
-import { collect, concurrency, type ManyRunsFlags, seedList } from "../flags.ts";
+import { collect, concurrency, type ManyRunsFlags, seedList, wholeNumber } from "../flags.ts";
 
 interface ReproduceFlags extends ManyRunsFlags {
   all?: boolean;
+  firstSeed?: string;
 }
 
 export function register(program: Command): void {
@@ -16,7 +17,8 @@ export function register(program: Command): void {
     )
     .argument("[claim...]", "claims by name, or files of your own; without any they are listed")
     .option("--all", "every claim that comes with rlpt, as one table")
-    .option("--seeds <list>", "instead of the claim's, such as 1,2,3,4,5")
+    .option("--seeds <list>", "a fixed design: these seeds, such as 1,2,3,4,5, then one verdict")
+    .option("--first-seed <n>", "seeds from here on until the claim is decided or its bound is reached")
     .option("--jobs <n>", "runs at once; one per core by default")
     .option("--root <dir>", "runs go to <dir>/runs, verdicts to <dir>/<claim>", "runs/reproduce")
     .option("--set <key=value>", "override a key in every arm; again for more", collect, [])
@@ -32,11 +34,16 @@ export function register(program: Command): void {
       const seeds = seedList(flags.seeds);
       const repeated = seeds?.find((seed, i) => seeds.indexOf(seed) !== i);
       if (repeated !== undefined) throw new ConfigError(`--seeds ${flags.seeds}: ${repeated} is there twice`);
+      if (seeds !== undefined && flags.firstSeed !== undefined)
+        throw new ConfigError("--seeds names every seed: leave out --first-seed, or --seeds");
+      const overrides = {
+        set: flags.set,
+        ...(seeds === undefined ? {} : { seeds }),
+        ...(flags.firstSeed === undefined ? {} : { firstSeed: wholeNumber(flags.firstSeed, "--first-seed") }),
+      };
       const listing = !flags.all && named.length === 0;
       const files = flags.all || listing ? claimFiles() : named.map(findClaim);
-      const claims = files.map((file) =>
-        loadClaim(file, { set: flags.set, ...(seeds === undefined ? {} : { seeds }) }),
-      );
+      const claims = files.map((file) => loadClaim(file, overrides));
       const twice = claims.find(({ name }, i) => claims.findIndex((one) => one.name === name) !== i);
       if (twice !== undefined)
         throw new ConfigError(`${twice.name}: two claims of this name would share a folder`);
@@ -93,7 +100,16 @@ async function dryRun(claims: readonly Claim[], flags: ReproduceFlags): Promise<
       { header: ["run", "claims", "set"] },
     ),
   );
-  print(`${runs.length} runs, ${evaluations.length} further evaluations`);
+  const most = claims.some(({ looks }) => looks.length > 1) ? " at most" : "";
+  print(`${runs.length} runs${most}, ${evaluations.length} further evaluations`);
+  for (const line of await designs(claims)) print(line);
+}
+
+/** What each claim's design can find, said before a seed is run. */
+async function designs(claims: readonly Claim[]): Promise<string[]> {
+  const { designWords } = await import("../../experiments/verdict-text.ts");
+  const { sequentialDesign } = await import("../../report/looks.ts");
+  return claims.map(({ name, looks }) => `${name}: ${designWords(sequentialDesign(looks))}`);
 }
 
 async function run(claims: readonly Claim[], flags: ReproduceFlags): Promise<void> {
@@ -103,6 +119,7 @@ async function run(claims: readonly Claim[], flags: ReproduceFlags): Promise<voi
   const { claimRuns } = await import("../../experiments/claim.ts");
   const { checkBefore } = await import("../check-files.ts");
   await checkBefore(printNote)(claims.flatMap(claimRuns));
+  for (const line of await designs(claims)) printNote(line);
   const { reproductions, failed } = await withChildren(flags.json === true, async (shown) =>
     reproduce(claims, { root: flags.root, concurrency: await concurrency(flags.jobs), ...shown }),
   );
