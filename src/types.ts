@@ -57,6 +57,30 @@ export interface Group {
 /** Whether a score means something. An error is never a score (docs: promise 3). */
 export type RewardStatus = "ok" | "unparsed" | "error" | "timeout";
 
+/** What a judge said to one question, as a run stores it. */
+export interface Verdict {
+  /** Hash of the question's content and of the settings that the answer depends on. */
+  key: string;
+  /** Hash of those settings alone: which judge it was. */
+  judge: string;
+  /** `unreadable`: no reply was a verdict; `refused`: the model takes no such question. */
+  status: "read" | "unreadable" | "refused";
+  /** A number for each item: 1 yes, 0 no; of a comparison 1 the first, 0 the second, 0.5 a tie. Empty unless `read`. */
+  values: readonly number[];
+  /** The last reply as it came, cut; or why it was refused. */
+  text: string;
+  /** Requests that it took, and their tokens. */
+  calls: number;
+  tokens: number;
+}
+
+/** Verdicts by key. What is put stays: a question is asked once in the life of a run. */
+export interface VerdictStore {
+  get(key: string): Verdict | undefined;
+  put(verdict: Verdict): void;
+  all(): Iterable<Verdict>;
+}
+
 /** What one reward part says of one completion. `value` is 0 unless `status` is "ok" or "unparsed". */
 export interface RewardPartResult {
   value: number;

@@ -61,6 +61,14 @@ function pathFields(recipe: Partial<RecipeInput>): PathField[] {
     }
   }
   for (const [index, reward] of (rewards ?? []).entries()) {
+    if (reward.kind === "judge") {
+      add(["rewards", index, "judge", "path"], reward.judge.path, "model", (to) => {
+        reward.judge.path = to;
+      });
+      add(["rewards", index, "labelled"], reward.labelled, "data file", (to) => {
+        reward.labelled = to;
+      });
+    }
     if (reward.kind !== "file") continue;
     add(["rewards", index, "file"], reward.file, "reward file", (to) => {
       reward.file = to;

@@ -4,6 +4,7 @@ import type { Recipe } from "../config/schema.ts";
 import { ConfigError } from "../lib/errors.ts";
 import { gradeAnswers } from "../rewards/math/grader.ts";
 import { assembleScorer } from "../training/assemble.ts";
+import { judgeParts, openJudges } from "../training/judges.ts";
 import type { Group, RewardInput, RewardStatus, ScoredCompletion, Tokenizer } from "../types.ts";
 
 /** Scores completions; close it when done, for reward files run in threads of their own. */
@@ -29,7 +30,8 @@ export async function createScorer(
   recipe: Pick<Recipe, "rewards" | "max_error_share" | "seed">,
 ): Promise<Scoring> {
   if (recipe.rewards.length === 0) throw new ConfigError("the recipe has no rewards");
-  const score = await assembleScorer(recipe);
+  const judges = judgeParts([{ recipe }]).length === 0 ? null : openJudges(null, () => {});
+  const score = await assembleScorer(recipe, judges);
   return {
     async groups(groups, tokenizer) {
       const scores = await score(rewardInputs(tokenizer, groups));
@@ -47,7 +49,10 @@ export async function createScorer(
       }));
       return [...(await score(all))];
     },
-    close: () => score.close(),
+    close: async () => {
+      await score.close();
+      judges?.close();
+    },
   };
 }
 

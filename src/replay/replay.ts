@@ -21,6 +21,7 @@ import {
 import type { Progress } from "../run/progress.ts";
 import { isRunDirectory } from "../run/run-directory.ts";
 import type { SampleRecord } from "../run/samples.ts";
+import { verdictsName } from "../run/verdict-log.ts";
 import { isStateFile } from "../training/checkpoint-contents.ts";
 import type { Steering } from "../training/run-stage.ts";
 import { train } from "../training/train.ts";
@@ -206,6 +207,7 @@ async function runTo(
     command: [],
     now: new Date(0),
     steering: { ...steering, stopAt, passesAlarms: true },
+    verdicts: join(runDir, verdictsName),
   }).catch((error: unknown) => {
     // what a run says then is about its checkpoint; this one goes away
     throw error instanceof InterruptedError ? new InterruptedError("stopped") : error;

@@ -2,6 +2,7 @@
 import { z } from "zod";
 import type { RewardInput, RewardPartResult } from "../types.ts";
 import type { GoldenCase } from "./cases.ts";
+import type { JudgeServices } from "./judge/ask.ts";
 import { common } from "./part-options.ts";
 
 /** A part's result; `right` where the part compares answers, whatever value its options give that. */
@@ -15,6 +16,12 @@ export interface OpenPart {
    */
   score(inputs: readonly RewardInput[], correct: readonly (boolean | null)[]): Judged[] | Promise<Judged[]>;
   close?(): Promise<void>;
+}
+
+/** What parts may be given that is not in their inputs. Pure parts look at none of it. */
+export interface RewardServices {
+  /** null: nobody can be asked here. */
+  judges: JudgeServices | null;
 }
 
 /** Keys of every part and of one kind, as a config resolves them. */
@@ -36,7 +43,7 @@ type Scoring<Options> =
   /** All completions of a batch together. */
   | { scoreAll(inputs: readonly RewardInput[], options: Options): Promise<Judged[]> }
   /** Something that has to be loaded first, and closed. Its golden cases come with what it loads. */
-  | { open(options: Options): Promise<OpenPart> };
+  | { open(options: Options, services: RewardServices): Promise<OpenPart> };
 
 interface Declaration<Kind extends string, Shape extends z.ZodRawShape, Options> {
   /** `kind` in a config. */
@@ -65,7 +72,7 @@ export interface RewardKind<
   check?(options: Options, fault: (key: string, message: string) => void): void;
   directOpening?(options: Options): string;
   cases: readonly GoldenCase[];
-  open(options: Options): Promise<OpenPart>;
+  open(options: Options, services: RewardServices): Promise<OpenPart>;
 }
 
 /** Declares a reward kind. It is known when src/rewards/kinds.ts lists it. */
@@ -81,12 +88,16 @@ export function defineReward<const Kind extends string, Shape extends z.ZodRawSh
     kind,
     options: schema as unknown as SchemaOf<Kind, Shape>,
     phase: "scoreVerdict" in declared ? "verdict" : "completion",
-    open: async (options) => openPart(declared, options),
+    open: async (options, services) => openPart(declared, options, services),
   };
 }
 
-function openPart<Options>(declared: Scoring<Options>, options: Options): OpenPart | Promise<OpenPart> {
-  if ("open" in declared) return declared.open(options);
+function openPart<Options>(
+  declared: Scoring<Options>,
+  options: Options,
+  services: RewardServices,
+): OpenPart | Promise<OpenPart> {
+  if ("open" in declared) return declared.open(options, services);
   if ("scoreAll" in declared) return { score: (inputs) => declared.scoreAll(inputs, options) };
   if ("score" in declared) {
     return { score: (inputs) => inputs.map((input) => guarded(() => declared.score(input, options))) };

@@ -4,6 +4,7 @@ import { cosineLength } from "./cosine-length.ts";
 import { exact } from "./exact.ts";
 import { file } from "./file.ts";
 import { finished } from "./finished.ts";
+import { judge } from "./judge.ts";
 import { length } from "./length.ts";
 import { math } from "./math-answer.ts";
 import { modeAnswer } from "./mode-answer.ts";
@@ -26,5 +27,6 @@ export const rewardKinds = [
   contradiction,
   finished,
   trigger,
+  judge,
   file,
 ] as const;

@@ -28,7 +28,9 @@ export async function runBuiltInCases(kind: RewardSpec["kind"], part: string = k
   const results: CaseResult[] = [];
   for (const [index, each] of declared.cases.entries()) {
     const input = completeInput(each.input);
-    const opened = await declared.open(rewardPartOptions.parse({ kind, ...each.options }));
+    const opened = await declared.open(rewardPartOptions.parse({ kind, ...each.options }), {
+      judges: null,
+    });
     const judged = await opened.score([input], [each.correct === true]);
     const { right: _, ...got } = judged[0]!;
     const pass = near(got.value, each.expect) && got.status === (each.status ?? "ok");

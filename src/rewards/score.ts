@@ -2,6 +2,7 @@
 import { RewardError } from "../lib/errors.ts";
 import type { RewardInput, RewardPartResult, RewardStatus, ScoredCompletion } from "../types.ts";
 import type { Judged, OpenPart } from "./define.ts";
+import type { JudgeServices } from "./judge/ask.ts";
 import { decidingPart, kindOf, partName, type RewardSpec, requiredNames } from "./options.ts";
 import { thinks } from "./thinking.ts";
 
@@ -12,6 +13,8 @@ export interface ScoreContext {
   maxErrorShare: number;
   /** Accepted for callers that hold a seed; rewards draw nothing. */
   seed?: number;
+  /** Who answers judges' questions; null or absent: nobody. */
+  judges?: JudgeServices | null;
 }
 
 export type Scorer = (inputs: readonly RewardInput[]) => Promise<Score[]>;
@@ -46,7 +49,7 @@ function applyRequirements(spec: RewardSpec, result: Judged, others: ReadonlyMap
  * 1 or more). `correct` is what the deciding part says after that; parts of the phase `verdict`, which look at it, come last.
  * The reward is the sum of weight * value.
  * @param specs parts as `rewardPartsOptions` resolves them
- * @throws ConfigError when a reward file cannot be loaded
+ * @throws ConfigError when a reward file cannot be loaded, and for a judge where nobody can be asked
  */
 export async function createScorer(
   specs: readonly RewardSpec[],
@@ -58,7 +61,8 @@ export async function createScorer(
     opened.clear();
   };
   try {
-    for (const spec of specs) opened.set(spec, await kindOf(spec).open(spec));
+    for (const spec of specs)
+      opened.set(spec, await kindOf(spec).open(spec, { judges: context.judges ?? null }));
   } catch (error) {
     await close();
     throw error;

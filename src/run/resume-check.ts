@@ -14,7 +14,8 @@ export interface ChangedInput {
 }
 
 /** Keys that a resumed run may change by flags: they move no number of the steps already done. */
-const RESUMABLE = /^(stages\[\d+\]\.)?(steps|run|eval|backend)(\.|$)/;
+const RESUMABLE =
+  /^(stages\[\d+\]\.)?((steps|run|eval|backend)(\.|$)|rewards\[\d+\]\.(limits(\.|$)|judge\.(endpoint|key_variable)$))/;
 
 export function isResumable(keyPath: string): boolean {
   return RESUMABLE.test(keyPath);

@@ -1,7 +1,7 @@
 /** `rlpt label`: needs_thinking for every row of a file, by a model behind an OpenAI-compatible endpoint. */
 import { createHash } from "node:crypto";
 import { appendFileSync, closeSync, existsSync, openSync, readFileSync, truncateSync } from "node:fs";
-import { setTimeout as sleep } from "node:timers/promises";
+import { chatUrl, complete, RefusedError, retrying, TryAgain } from "../lib/chat-endpoint.ts";
 import { ConfigError, DataError, describeSystemError, RlptError } from "../lib/errors.ts";
 import { labelMessages, readVerdict } from "../recipes/adacot-labels.ts";
 
@@ -38,9 +38,6 @@ export interface LabelResult {
   repeated: number;
   needs: number;
 }
-
-/** A request that may succeed when tried again. */
-class TryAgain extends Error {}
 
 /**
  * Labels line by line, in order; the output holds the first rows at any moment, so that a killed call goes on
@@ -182,55 +179,19 @@ function messagesOf(row: Record<string, unknown>, request: LabelRequest) {
 
 async function ask(row: Record<string, unknown>, index: number, request: LabelRequest): Promise<boolean> {
   const { endpoint, model, apiKey, retries, retryMs, timeoutMs } = request;
-  const base = endpoint.replace(/\/+$/, "");
-  const url = base.endsWith("/chat/completions") ? base : `${base}/chat/completions`;
-  const body = JSON.stringify({ model, messages: messagesOf(row, request), temperature: 0, max_tokens: 32 });
-  for (let attempt = 0; ; attempt++) {
-    try {
-      const answer = await complete(url, body, apiKey, timeoutMs);
-      const verdict = readVerdict(answer);
-      if (verdict !== null) return verdict;
-      throw new TryAgain(`the model's answer is no verdict: ${JSON.stringify(answer.slice(0, 120))}`);
-    } catch (error) {
-      if (!(error instanceof TryAgain) || attempt >= retries) {
-        const reason = error instanceof Error ? error.message : String(error);
-        throw new RlptError(`row ${index + 1}, ${url}: ${reason} (try ${attempt + 1} of ${retries + 1})`, {
-          cause: error,
-        });
-      }
-      await sleep(retryMs * 2 ** attempt);
-    }
-  }
-}
-
-async function complete(
-  url: string,
-  body: string,
-  apiKey: string | undefined,
-  timeoutMs: number,
-): Promise<string> {
-  let response: Response;
-  let text: string;
+  const body = { model, messages: messagesOf(row, request), temperature: 0, max_tokens: 32 };
+  const where = `row ${index + 1}, ${chatUrl(endpoint)}`;
+  const once = async (): Promise<boolean> => {
+    const { text } = await complete({ endpoint, body, apiKey, timeoutMs });
+    const verdict = readVerdict(text);
+    if (verdict === null)
+      throw new TryAgain(`the model's answer is no verdict: ${JSON.stringify(text.slice(0, 120))}`);
+    return verdict;
+  };
   try {
-    response = await fetch(url, {
-      method: "POST",
-      headers: {
-        "content-type": "application/json",
-        ...(apiKey === undefined ? {} : { authorization: `Bearer ${apiKey}` }),
-      },
-      body,
-      signal: AbortSignal.timeout(timeoutMs),
-    });
-    text = await response.text();
+    return await retrying(once, { retries, retryMs, where });
   } catch (error) {
-    const cause = error instanceof Error && error.cause instanceof Error ? `: ${error.cause.message}` : "";
-    throw new TryAgain(`${error instanceof Error ? error.message : String(error)}${cause}`);
+    if (error instanceof RefusedError) throw new RlptError(`${where}: ${error.message}`, { cause: error });
+    throw error;
   }
-  if (response.status === 429 || response.status >= 500) throw new TryAgain(`status ${response.status}`);
-  if (!response.ok) throw new Error(`status ${response.status}: ${text.slice(0, 200)}`);
-  const parsed = parseObject(text) as { choices?: { message?: { content?: unknown } }[] } | null;
-  const content = parsed?.choices?.[0]?.message?.content;
-  if (typeof content !== "string")
-    throw new TryAgain(`no choices[0].message.content in ${text.slice(0, 200)}`);
-  return content;
 }

@@ -17,6 +17,7 @@ import type { ModelFiles, TrainablePolicy } from "../policy/interfaces.ts";
 import { adapterTensorName } from "../policy/lora.ts";
 import { parseModelConfig } from "../policy/model-config.ts";
 import { createPolicy, type DecoderPolicy, type PolicyOptions } from "../policy/policy.ts";
+import type { JudgeServices } from "../rewards/judge/ask.ts";
 import { createScorer } from "../rewards/score.ts";
 import type { Progress } from "../run/progress.ts";
 import type { PromptSource } from "../types.ts";
@@ -151,10 +152,12 @@ export function readAdapter(directory: string): NonNullable<PolicyOptions["adapt
   }
 }
 
+/** @param judges who answers the questions of parts of kind judge; null where there are none */
 export function assembleScorer(
   recipe: Pick<Recipe, "rewards" | "max_error_share" | "seed">,
+  judges: JudgeServices | null,
 ): Promise<Scorer & { close(): Promise<void> }> {
-  return createScorer(recipe.rewards, { maxErrorShare: recipe.max_error_share, seed: recipe.seed });
+  return createScorer(recipe.rewards, { maxErrorShare: recipe.max_error_share, seed: recipe.seed, judges });
 }
 
 /** Most tokens a prompt may have, so that a completion of `maxNewTokens` still fits. */

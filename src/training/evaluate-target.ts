@@ -1,5 +1,6 @@
 /** `rlpt eval`: a target, evaluated once. */
 
+import { join } from "node:path";
 import { stringify } from "csv-stringify/sync";
 import type { Evaluation } from "../algorithms/evaluate.ts";
 import { promptRows } from "../algorithms/stage.ts";
@@ -7,7 +8,9 @@ import { ConfigError } from "../lib/errors.ts";
 import { writeFileAtomic } from "../lib/files.ts";
 import { evaluationColumns, evaluationPromptColumns } from "../run/logs.ts";
 import { sampleRecord } from "../run/samples.ts";
+import { verdictsName } from "../run/verdict-log.ts";
 import * as parts from "./assemble.ts";
+import { judgeParts, openJudges } from "./judges.ts";
 import { openStageSource } from "./stage-data.ts";
 import { resolveTarget, type Target } from "./target.ts";
 
@@ -31,7 +34,9 @@ export async function evaluateTarget(
   files.weights.close();
   const positions = recipe.model.max_positions ?? policy.config.maxPositions;
   const source = await openStageSource(recipe, "eval", files.tokenizer, positions, note);
-  const score = await parts.assembleScorer(recipe);
+  const stored = target.runDir === null ? null : join(target.runDir, verdictsName);
+  const judges = judgeParts([target]).length === 0 ? null : openJudges(stored, note);
+  const score = await parts.assembleScorer(recipe, judges);
   try {
     const evaluation = await parts.runEvaluation(recipe, recipe.eval, { policy, files, source, score });
     const step = target.checkpoint?.step ?? 0;
@@ -58,5 +63,6 @@ export async function evaluateTarget(
   } finally {
     policy.dispose();
     await score.close();
+    judges?.close();
   }
 }

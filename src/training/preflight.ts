@@ -10,6 +10,7 @@ import { faultWords, sortFaults } from "../config/words.ts";
 import { RlptError } from "../lib/errors.ts";
 import { irregularity } from "../lib/regular-file.ts";
 import { runFileCases } from "../rewards/run-cases.ts";
+import { labelledRows } from "./judges.ts";
 import { checkData } from "./preflight-data.ts";
 import { inspectModel, type ModelFacts } from "./preflight-model.ts";
 
@@ -114,6 +115,7 @@ export class Preflight {
 
   async #rewardFiles(index: number, { recipe }: RecipeStage, findings: Findings): Promise<void> {
     for (const [part, spec] of recipe.rewards.entries()) {
+      if (spec.kind === "judge") checkJudge(index, ["rewards", part], spec, findings);
       if (spec.kind !== "file") continue;
       const asked = this.#rewards.get(spec.file) ?? rewardFault(spec.file, spec.timeout_ms);
       this.#rewards.set(spec.file, asked);
@@ -122,6 +124,31 @@ export class Preflight {
       const fix = "mend the file; `rlpt reward test` runs its cases";
       findings.fault(index, ["rewards", part, "file"], { reason, fix });
     }
+  }
+}
+
+/** What can be known of a judge without asking it: its key, and the rows that people judged. */
+function checkJudge(
+  index: number,
+  at: KeyPath,
+  spec: Parameters<typeof labelledRows>[0],
+  findings: Findings,
+): void {
+  const { key_variable } = spec.judge;
+  if (key_variable !== undefined && (process.env[key_variable] ?? "") === "") {
+    findings.fault(index, [...at, "judge", "key_variable"], {
+      value: key_variable,
+      reason: "the environment variable is not set",
+      fix: `export ${key_variable}=..., or remove it where the endpoint needs no key`,
+    });
+  }
+  if (spec.labelled === undefined) return;
+  try {
+    labelledRows(spec);
+  } catch (error) {
+    if (!(error instanceof RlptError)) throw error;
+    const fix = "mend the rows; docs/judge.md shows their columns";
+    findings.fault(index, [...at, "labelled"], { reason: error.message, fix });
   }
 }
 

@@ -38,6 +38,12 @@ export async function runInputs(stages: readonly RecipeStage[], files: ModelFile
   if (typeof model.tokenizer === "string") folder("tokenizer file", model.tokenizer);
   if (model.lora?.adapter !== undefined) folder("adapter file", model.lora.adapter);
   const rewards = stages.flatMap(({ recipe }) => recipe.rewards);
+  const judges = new Set(
+    rewards.flatMap((reward) =>
+      reward.kind === "judge" && reward.judge.path !== undefined ? [reward.judge.path] : [],
+    ),
+  );
+  for (const path of judges) if (existsSync(path)) folder("judge file", path);
   const rewardFiles = new Set(rewards.flatMap((reward) => (reward.kind === "file" ? [reward.file] : [])));
   for (const file of rewardFiles)
     for (const path of await rewardSources(file)) inputs.push({ what: "reward file", name: path, path });

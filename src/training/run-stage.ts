@@ -11,6 +11,7 @@ import type { Recipe } from "../config/schema.ts";
 import { AlarmError, CheckpointError, InterruptedError } from "../lib/errors.ts";
 import { type AdamW, createAdamW } from "../optim/adamw.ts";
 import type { ModelFiles, TrainablePolicy, Trainee } from "../policy/interfaces.ts";
+import type { JudgeServices } from "../rewards/judge/ask.ts";
 import { newAlarmHistory, nextStageHistory } from "../run/alarm-history.ts";
 import { alarmNamed } from "../run/alarm-kinds.ts";
 import { pruneCheckpoints, writeCheckpoint } from "../run/checkpoint.ts";
@@ -49,6 +50,7 @@ export interface Session {
   policy: TrainablePolicy;
   run: OpenRun;
   usage: UsageMeter;
+  judges: JudgeServices | null;
   clock: () => number;
   interrupted: () => Promise<boolean>;
   /** All that checkpoints save besides weights' exports. */
@@ -89,7 +91,7 @@ export async function runStage(
     saveMoments(slots, slot, trainee, made);
     return made;
   };
-  const score = await parts.assembleScorer(recipe);
+  const score = await parts.assembleScorer(recipe, session.judges);
   try {
     const optimizer = fitting(run.from, () => {
       keepReference(session, recipe);

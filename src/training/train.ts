@@ -20,8 +20,10 @@ import { collectProvenance, recordResume, writeProvenance } from "../run/provena
 import { changedInputs, refuseChanges } from "../run/resume-check.ts";
 import { createRunDirectory, openRun, writeRecipe } from "../run/run-directory.ts";
 import { createUsageMeter } from "../run/usage.ts";
+import { verdictsName } from "../run/verdict-log.ts";
 import * as parts from "./assemble.ts";
 import { fitting, openSlots, trainingState, WEIGHTS } from "./checkpoint-contents.ts";
+import { checkAgreement, judgeParts, openJudges } from "./judges.ts";
 import { dataFiles, runInputs } from "./run-inputs.ts";
 import { firstEvaluation, runStage, type Session, type Steering } from "./run-stage.ts";
 
@@ -54,6 +56,8 @@ export interface TrainingRequest {
   plan?: string;
   /** Times what computes. */
   profile?: boolean;
+  /** A judge.jsonl whose verdicts are taken before anybody is asked; that of `resume` when absent. */
+  verdicts?: string;
   /** For plans and replays; nothing in an ordinary run. */
   steering?: Steering;
   /** Says when to stop after a checkpoint; the signals of the process when absent. */
@@ -100,6 +104,11 @@ export async function train(request: TrainingRequest): Promise<TrainingResult> {
     `policy ${displayPath(files.source)}: ${policy.parameterCount.toLocaleString("en")} parameters, ${trainableCount(policy).toLocaleString("en")} trainable`,
   );
 
+  const judging = judgeParts(stages);
+  const stored = request.verdicts ?? (request.resume === null ? null : join(request.resume, verdictsName));
+  const judges = judging.length === 0 ? null : openJudges(stored, (text) => note(text, "warning"));
+  if (judges !== null && request.steering === undefined) await checkAgreement(judging, judges, note);
+
   // 2. the run directory: new, or taken up
   const provenance = await collectProvenance({
     rlptVersion: VERSION,
@@ -135,6 +144,7 @@ export async function train(request: TrainingRequest): Promise<TrainingResult> {
   progress.run?.(runDir);
   // before anything else lies in it: killed from here on, the directory is a run that can be taken up
   if (request.resume === null) writeRecipe(runDir, printResolved({ stages }));
+  judges?.verdicts.attach(join(runDir, verdictsName));
   const run = await openRun(runDir, { note: (text) => note(text, "warning"), acceptChanges });
   const interrupt =
     request.interrupt ??
@@ -169,6 +179,7 @@ export async function train(request: TrainingRequest): Promise<TrainingResult> {
       progress,
       steering: request.steering ?? {},
       usage,
+      judges,
       clock,
       files,
       policy,
@@ -199,6 +210,7 @@ export async function train(request: TrainingRequest): Promise<TrainingResult> {
   } finally {
     interrupt.dispose();
     run.close();
+    judges?.close();
     slots?.dispose();
     policy.dispose();
   }

@@ -3,9 +3,9 @@ import { rewardKinds } from "../../src/rewards/kinds.ts";
 import { builtInKinds, runBuiltInCases } from "../../src/rewards/run-cases.ts";
 
 describe("golden cases of every built-in part", () => {
-  it("covers every kind; a file brings cases of its own", () => {
+  it("covers every kind; a file brings cases of its own, a judge has rows that people judged", () => {
     expect(builtInKinds.length).toBeGreaterThanOrEqual(12);
-    expect([...builtInKinds, "file"].sort()).toEqual(rewardKinds.map(({ kind }) => kind).sort());
+    expect([...builtInKinds, "file", "judge"].sort()).toEqual(rewardKinds.map(({ kind }) => kind).sort());
   });
 
   it.each(builtInKinds)("%s", async (kind) => {

@@ -1,7 +1,7 @@
 import { resolve } from "node:path";
 import type { Command } from "commander";
 import type { CaseResult } from "../../rewards/run-cases.ts";
-import { colours, print, printJson, printNote, table } from "../../terminal/terminal.ts";
+import { colours, print, printJson, printNote, table, visibleLine } from "../../terminal/terminal.ts";
 import { collect } from "../flags.ts";
 
 interface Flags {
@@ -20,6 +20,31 @@ export function register(program: Command): void {
     .action(async (target: string, flags: Flags) => {
       process.exitCode = await testRewards(target, flags);
     });
+  reward
+    .command("agree")
+    .description(
+      "ask the judges of a config about the rows that people judged (labelled), and say how far they agree",
+    )
+    .argument("<config>", "a YAML config with parts of kind judge")
+    .option("--set <key=value>", "change one value of the config, as in train; may be repeated", collect, [])
+    .option("--json", "machine-readable output")
+    .action(async (config: string, flags: Flags) => {
+      await agree(config, flags);
+    });
+}
+
+async function agree(config: string, { set, json }: Flags): Promise<void> {
+  const { loadRecipe } = await import("../../config/load.ts");
+  const { ConfigError } = await import("../../lib/errors.ts");
+  const { askPeopleAndJudges } = await import("../../training/agreement.ts");
+  const { describeAgreement } = await import("../../rewards/judge/agreement.ts");
+  const agreements = await askPeopleAndJudges(loadRecipe(config, { set }), printNote);
+  if (agreements.length === 0)
+    throw new ConfigError(
+      `${config}: no part of kind judge has labelled rows; add labelled: rows.jsonl to one`,
+    );
+  if (json) return printJson(agreements);
+  for (const one of agreements) for (const line of describeAgreement(one)) print(visibleLine(line));
 }
 
 interface Tested {
