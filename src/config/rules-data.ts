@@ -135,6 +135,15 @@ function separate(
   }
 }
 
+/** An evaluation has an end. */
+const mixtureEnds: Rule = ({ data }, { report }) => {
+  const set = data?.eval;
+  if (set?.kind !== "mixture" || set.size !== undefined || set.sources[0]!.weight === undefined) return;
+  const reason = "with weights it has no end, and an evaluation reads all of it";
+  const fix = "remove the weights, or give size";
+  report({ rule: "mixture_eval", path: "data.eval.sources", uses: ["data.eval.size"], reason, fix });
+};
+
 const sharedPrompt: Rule = ({ prompt, data }, { report }) => {
   if (!prompt) return;
   if (prompt.template !== undefined && !/(?<!\{)\{prompt\}/.test(prompt.template)) {
@@ -183,6 +192,7 @@ export const dataRules: readonly Rule[] = [
   itemsUse,
   enoughPrompts,
   separateParts,
+  mixtureEnds,
   sharedPrompt,
   goldAnswer,
 ];

@@ -17,20 +17,40 @@ export function compileAnswerPattern(text: string): AnswerPattern {
   };
 }
 
-/** What is wrong with a pattern, or null. */
+/** Whether a pattern is found in a text. @throws Error as {@link compileAnswerPattern} does */
+export function compilePattern(text: string): (value: string) => boolean {
+  const pattern = RE2JS.compile(RE2JS.translateRegExp(text), RE2JS.MULTILINE);
+  return (value) => pattern.matcher(value).find();
+}
+
+/** What is wrong with a pattern for an answer, or null. */
 export function answerPatternFault(text: string): string | null {
-  let groups: number;
-  try {
-    groups = new RegExp(`${text}|`, "m").exec("")!.length - 1;
-  } catch (error) {
-    return `is not a regular expression: ${(error as Error).message.replace(/^Invalid regular expression: /, "")}`;
-  }
-  if (groups < 1)
+  const groups = groupsOf(text);
+  if (groups === 0)
     return "has no group; put parentheses around the part that is the answer, as in '####\\s*(.+)$'";
+  const fault = patternFault(text);
+  return fault === null || typeof groups === "string"
+    ? fault
+    : `${fault}, with the answer as the first group`;
+}
+
+/** What is wrong with a pattern that is looked for, or null. */
+export function patternFault(text: string): string | null {
+  const groups = groupsOf(text);
+  if (typeof groups === "string") return `is not a regular expression: ${groups}`;
   try {
-    compileAnswerPattern(text);
+    compilePattern(text);
   } catch {
-    return "looks ahead or back (?=, ?!, ?<=, \\1) or counts too far: such patterns can take hours over one row; say it without, with the answer as the first group";
+    return "looks ahead or back (?=, ?!, ?<=, \\1) or counts too far: such patterns can take hours over one row; say it without";
   }
   return null;
+}
+
+/** Groups of a regular expression, or why it is none. */
+function groupsOf(text: string): number | string {
+  try {
+    return new RegExp(`${text}|`, "m").exec("")!.length - 1;
+  } catch (error) {
+    return (error as Error).message.replace(/^Invalid regular expression: /, "");
+  }
 }

@@ -21,7 +21,13 @@ type Data = { train?: DatasetOptions | undefined; eval?: DatasetOptions | undefi
 export function leafSets(data: Data): PlacedSet[] {
   return (["train", "eval"] as const).flatMap((part) => {
     const set = data?.[part];
-    return set === undefined ? [] : [{ part, at: ["data", part], set }];
+    if (set === undefined) return [];
+    const members = datasetKindOf(set).members?.(set) as readonly DatasetOptions[] | undefined;
+    return (
+      members?.map((member, index) => ({ part, at: ["data", part, "sources", index], set: member })) ?? [
+        { part, at: ["data", part], set },
+      ]
+    );
   });
 }
 

@@ -24,6 +24,8 @@ export interface DatasetKind<Schema extends z.ZodType = z.ZodType, Options = z.i
   pool(options: Options): { key: string; size: number | undefined };
   /** Slices that its prompts keep when they are written to a file. */
   slices(options: Options): readonly string[];
+  /** Datasets that it is made of, where it is a mixture, under the key `sources`. */
+  members?(options: Options): readonly unknown[];
   /** Files that it reads. @throws DataError where there are none */
   files(options: Options): Promise<readonly string[]>;
   /** @throws DataError where a file cannot be read or holds no usable row */

@@ -8,8 +8,9 @@ import type { Prompt } from "../types.ts";
 import { compileAnswerPattern } from "./answer-pattern.ts";
 import { RowFault } from "./columns.ts";
 import { dataPaths, type FileOptions, formatOf } from "./file-options.ts";
+import { rowFilter } from "./filter.ts";
 import { PromptIds } from "./prompt-ids.ts";
-import { classesOf, toPrompt, withChoices } from "./row-prompt.ts";
+import { classesOf, toPrompt, withChoices, withMap } from "./row-prompt.ts";
 import type { TableRow } from "./table-file.ts";
 import { openTable, tableFormat } from "./tables/open-table.ts";
 import type { Budget, Table } from "./tables/table.ts";
@@ -38,6 +39,8 @@ export interface FileDataset {
   placeOf(index: number): Place;
   /** Under `on_bad_row: skip`. */
   readonly skipped: RowFaults;
+  /** Rows that `filter` left out. */
+  readonly filtered: number;
   readonly files: readonly Pick<Table, "path" | "bytes" | "sha256">[];
   /** Are all prompts in memory? */
   readonly held: boolean;
@@ -162,13 +165,31 @@ function readPrompts(options: FileOptions, tables: readonly Table[]): FileDatase
     while (firsts[table]! > row) table--;
     return table;
   };
-  const rowAt = (row: number): TableRow => {
-    const table = tableOf(row);
-    return tables[table]!.row(row - firsts[table]!);
+  // what is left out by its own columns need not fit the templates of `map`
+  const made = Object.keys(options.map ?? {});
+  const isMade = ({ column }: { column: string }) =>
+    made.some((name) => column === name || column.startsWith(`${name}.`));
+  const { filter = [] } = options;
+  const keepsRead = rowFilter(filter.filter((condition) => !isMade(condition)));
+  const keepsMade = rowFilter(filter.filter(isMade));
+  /** As the columns of `map` make it; null: `filter` leaves it out. */
+  const rowAt = (index: number): TableRow | null => {
+    const table = tableOf(index);
+    const row = tables[table]!.row(index - firsts[table]!);
+    if ("fault" in row) return row;
+    try {
+      if (!keepsRead(row.fields)) return null;
+      const fields = withMap(row.fields, options);
+      return keepsMade(fields) ? { line: row.line, fields } : null;
+    } catch (error) {
+      if (!(error instanceof RowFault)) throw error;
+      return { line: row.line, fault: error.message };
+    }
   };
   const pattern = options.answer_pattern === undefined ? null : compileAnswerPattern(options.answer_pattern);
   const classes = options.choices === undefined ? [] : classesOf(all(rows, rowAt), options);
-  const promptOf = (row: TableRow): Prompt => {
+  const promptOf = (row: TableRow | null): Prompt => {
+    if (row === null) throw new Error("a row that was filtered out is asked for");
     if ("fault" in row) throw new RowFault(row.fault);
     return toPrompt(withChoices(row.fields, classes, options), options, pattern);
   };
@@ -180,9 +201,14 @@ function readPrompts(options: FileOptions, tables: readonly Table[]): FileDatase
   const ids = new PromptIds((place) => promptOf(rowAt(fitting[place]!)).id);
   const first: PlacedFault[] = [];
   let count = 0;
+  let filtered = 0;
   const { split, limit = Number.POSITIVE_INFINITY } = options;
   for (let index = 0; index < rows; index++) {
     const row = rowAt(index);
+    if (row === null) {
+      filtered++;
+      continue;
+    }
     const place = { path: tables[tableOf(index)]!.path, line: row.line };
     try {
       const prompt = promptOf(row);
@@ -206,34 +232,45 @@ function readPrompts(options: FileOptions, tables: readonly Table[]): FileDatase
 
   function twice(id: string, { id: column }: FileOptions, here: Place, earlier: number): string {
     const { path } = tables[tableOf(earlier)]!;
-    const where = `line ${rowAt(earlier).line}${path === here.path ? "" : ` of ${path}`}`;
+    const where = `line ${rowAt(earlier)!.line}${path === here.path ? "" : ` of ${path}`}`;
     return column === undefined
       ? `has the same prompt and answer as ${where}; remove one, or name an id column`
       : `has the id ${id} of ${where}`;
   }
 
   if (count > 0 && (options.on_bad_row === "error" || fitting.length === 0))
-    throw new RowFaultsError({ first, count }, rows);
-  if (kept.length === 0) throw new DataError(nothingLeft(options, tables, fitting.length));
+    throw new RowFaultsError({ first, count }, rows - filtered);
+  if (kept.length === 0) throw new DataError(nothingLeft(options, tables, fitting.length, filtered));
   return {
     size: kept.length,
     at: (index) => (held ? prompts[index]! : promptOf(rowAt(kept[index]!))),
     placeOf: (index) => {
       const row = kept[index]!;
-      return { path: tables[tableOf(row)]!.path, line: rowAt(row).line };
+      return { path: tables[tableOf(row)]!.path, line: rowAt(row)!.line };
     },
     skipped: { first, count },
+    filtered,
     files: tables.map(({ path, bytes, sha256 }) => ({ path, bytes, sha256 })),
     held,
   };
 }
 
-function* all(rows: number, rowAt: (row: number) => TableRow): Generator<TableRow> {
-  for (let row = 0; row < rows; row++) yield rowAt(row);
+function* all(rows: number, rowAt: (row: number) => TableRow | null): Generator<TableRow> {
+  for (let index = 0; index < rows; index++) {
+    const row = rowAt(index);
+    if (row !== null) yield row;
+  }
 }
 
-function nothingLeft({ split }: FileOptions, tables: readonly Table[], rows: number): string {
+function nothingLeft(
+  { split }: FileOptions,
+  tables: readonly Table[],
+  rows: number,
+  filtered: number,
+): string {
   const what = tables[0]!.path + (tables.length === 1 ? "" : ` and ${tables.length - 1} more files`);
+  if (rows === 0 && filtered > 0)
+    return `${what}: none of its ${filtered} rows fulfils filter. Change the conditions, or use other data.`;
   return split === undefined || rows === 0
     ? `${what}: the dataset has no rows.`
     : `${what}: none of its ${rows} rows is in the ${split.part} part (eval_share ${split.eval_share}). ` +

@@ -1,6 +1,7 @@
 import { extname } from "node:path";
 import { z } from "zod";
 import { answerPatternFault } from "./answer-pattern.ts";
+import { filterOptions } from "./filter-options.ts";
 import { templateColumns, templateFault } from "./template.ts";
 
 /** Text with {column} placeholders. */
@@ -24,6 +25,16 @@ export const fileOptions = z
       .describe(
         "jsonl: an object a line; json: one array of objects; by the extension when absent. All but parquet may be compressed by gzip or zstd",
       ),
+    map: z
+      .record(z.string().min(1), template)
+      .optional()
+      .describe(
+        "columns made of others, such as question: '{body} {ask}'; a template that is one {column} alone takes its value as it is, lists and objects too",
+      ),
+    filter: z
+      .array(filterOptions)
+      .optional()
+      .describe("conditions on columns; a row is kept when it fulfils all of them"),
     prompt: template
       .default("{prompt}")
       .describe("what the policy reads; {column} is the row's value, {{ and }} are braces"),

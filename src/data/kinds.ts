@@ -2,5 +2,6 @@
 import { chain } from "./chain.ts";
 import { file } from "./file.ts";
 import { items } from "./items.ts";
+import { mixture } from "./mixture.ts";
 
-export const datasetKinds = [chain, items, file] as const;
+export const datasetKinds = [chain, items, file, mixture] as const;

@@ -72,6 +72,17 @@ export function toPrompt(
   };
 }
 
+/** The row with the columns of `map`, all of them made of the row as it was read. @throws RowFault */
+export function withMap(fields: Record<string, unknown>, { map }: FileOptions): Record<string, unknown> {
+  if (map === undefined) return fields;
+  const made = Object.entries(map).map(([name, template]) => {
+    const [alone] = /^\{[^{}]+\}$/.exec(template) ?? [];
+    const value = alone === undefined ? undefined : lookUp(fields, alone.slice(1, -1));
+    return [name, value ?? fillTemplate(template, (column) => columnText(fields, column))] as const;
+  });
+  return { ...fields, ...Object.fromEntries(made) };
+}
+
 /** The row with a list of candidates of its own, a function of the row and the classes. @throws RowFault */
 export function withChoices(
   fields: Record<string, unknown>,

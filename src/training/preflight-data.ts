@@ -53,17 +53,24 @@ export async function checkData(
   findings: Findings,
   absentIsNoFault = false,
 ): Promise<void> {
+  let total = 0;
   for (const { part, at, set: options } of leafSets(recipe.data)) {
     const place: Part = { stage, recipe, part, at, options };
     const rows = await readRows(place, findings, absentIsNoFault);
     if (rows === null) continue;
     const size = facts === null ? rows.size : checkTokens(place, rows, facts, findings);
     if (part === "train" && !learnsTargets(recipe)) {
-      checkEnough(place, rows, size, findings);
+      if (checkEnough(place, rows, size, findings)) total += size ?? Number.POSITIVE_INFINITY;
       if (facts !== null) checkModes(place, rows, facts.tokenizer, findings);
     }
     if (rows.placeOf !== null) await checkAnswers(place, rows, findings);
   }
+  const needed = recipe.rollout.prompts_per_step;
+  if (total === 0 || total >= needed) return;
+  findings.fault(stage, ["data", "train", "sources"], {
+    reason: `they have ${total} rows together, and a step draws ${needed} different prompts (rollout.prompts_per_step)`,
+    fix: "use more rows, or fewer prompts a step",
+  });
 }
 
 /** "a.jsonl and 2 more". */
@@ -99,6 +106,8 @@ async function readRows(place: Part, findings: Findings, absentIsNoFault: boolea
         `${name}: ${skipped.count} rows are left out; the first, line ${first.line}, ${first.reason}`,
       );
     }
+    if (dataset.filtered > 0)
+      findings.warn(`${name}: ${dataset.filtered.toLocaleString("en")} rows are left out by filter`);
     const limit = part === "eval" ? recipe.eval?.limit : undefined;
     const count = Math.min(size, limit ?? size);
     if (dataset.held || count <= SAMPLED_ROWS)
@@ -229,26 +238,36 @@ function checkTokens(
   return rows.count === rows.size ? fitted.size : rows.size;
 }
 
-/** Fewer rows than a step draws would be drawn several times in it, and sample the same prompt's group again. */
+/**
+ * Fewer rows than a step draws would be drawn several times in it, and sample the same prompt's group again.
+ * @returns whether the rows of several sources count together
+ */
 function checkEnough(
   { stage, recipe, at, options }: Part,
   { name }: Rows,
   size: number | null,
   findings: Findings,
-) {
-  const needed = recipe.rollout.prompts_per_step;
-  if (options.kind !== "file" || size === null || size >= needed) return;
-  const reason = `it has ${size} rows, and a step draws ${needed} different prompts (rollout.prompts_per_step)`;
+): boolean {
+  const { train } = recipe.data;
+  const members = "sources" in train ? train.sources : [];
+  const weights = members.reduce((sum, { weight }) => sum + (weight ?? 0), 0);
+  if (members.length > 0 && weights === 0) return true;
+  const { weight = weights } = options as { weight?: number };
+  const share = weights === 0 ? 1 : weight / weights;
+  const needed = Math.ceil(recipe.rollout.prompts_per_step * share - 1e-9);
+  if (options.kind !== "file" || size === null || size >= needed) return false;
+  const reason = `it has ${size} rows, and a step draws ${needed} different prompts${share < 1 ? " of it" : ""} (rollout.prompts_per_step)`;
   // a sample that shows the format, where the data itself has to be got
   if (options.get !== undefined) {
     findings.warn(`${name}: ${reason}; ${options.get}`);
-    return;
+    return false;
   }
   findings.fault(stage, [...at, "path"], {
     value: name,
     reason,
     fix: "use more rows, or fewer prompts a step",
   });
+  return false;
 }
 
 function checkModes({ stage, recipe }: Part, rows: Rows, tokenizer: Tokenizer, findings: Findings): void {

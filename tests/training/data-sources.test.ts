@@ -72,6 +72,45 @@ describe("a run from Parquet files that a pattern names", () => {
   });
 });
 
+describe("a mixture with weights", () => {
+  const file = space.write(
+    "mixture.yaml",
+    readFileSync(config("base.yaml", "sums.jsonl"), "utf8")
+      .replace(
+        / {2}train: .*\n/,
+        `  train:
+    sources:
+      - { path: sums.jsonl, prompt: "{q}=", answer: "{a}", filter: [{ column: level, in: ["1"] }], weight: 2 }
+      - { kind: chain, levels: [1], weight: 1 }
+`,
+      )
+      .replace("model:", "prompt: { chat: false }\nmodel:"),
+  );
+
+  it("runs, and goes on after a stop as if there had been none", { timeout: 120_000 }, async () => {
+    await runTraining(file, { runDir: space.path("mixed") });
+    await runTraining(file, { runDir: space.path("stopped"), set: ["steps=2"] });
+    await runTraining(undefined, { resume: space.path("stopped"), steps: "4" });
+    expect(metricsOf("stopped")).toEqual(metricsOf("mixed"));
+    const prompts = readFileSync(join(space.path("mixed"), "prompts.csv"), "utf8");
+    expect(prompts.match(/sums\//g)).toHaveLength(8);
+    expect(prompts.match(/chain\//g)).toHaveLength(4);
+    expect(readFileSync(join(space.path("mixed"), "metrics.csv"), "utf8")).toContain("source=sums");
+  });
+
+  it("is refused where a source has fewer rows than a step draws of it", async () => {
+    space.write("few.jsonl", JSON.stringify(rows[0]));
+    const few = readFileSync(file, "utf8").replace("path: sums.jsonl", "path: few.jsonl");
+    await expect(runTraining(space.write("few.yaml", few), {})).rejects.toThrow(
+      /data\.train\.sources\.0\.path = ".*few\.jsonl": it has 1 rows, and a step draws 2 different prompts of it/,
+    );
+    const follow = few.replace(/, weight: [12]/g, "").replace("levels: [1] }", "levels: [1], size: 1 }");
+    await expect(runTraining(space.write("follow.yaml", follow), {})).rejects.toThrow(
+      "data.train.sources: they have 2 rows together, and a step draws 3 different prompts",
+    );
+  });
+});
+
 describe("paths of a config", () => {
   it("begin at the config's folder, patterns and lists too", () => {
     const { recipe } = loadRecipe(config("list.yaml", "[sums.jsonl, 'su?s.jsonl']"));

@@ -51,6 +51,13 @@ function rows(schema: JsonSchema, prefix: string, required: ReadonlySet<string>)
     const own = `| \`${name}\` | ${cell(what)} | ${inner === child ? (need ? "**required**" : "") : shownDefault(child, need)} | ${cell(heading)} |`;
     const entry = child.items && isSection(child.items) && !kindOf(child.items) ? child.items : null;
     if (entry !== null) return [own, ...rows(entry, `${name}.N`, new Set(entry.required ?? []))];
+    // members of a list that are of several kinds, which have tables of their own: what all of them have besides
+    if (child.items && hasKinds(child.items)) {
+      const [first, ...others] = variants(child.items).map((each) =>
+        rows(each, `${name}.N`, new Set(each.required ?? [])),
+      );
+      return [own, ...first!.filter((row) => others.every((other) => other.includes(row)))];
+    }
     return inner ? [own, ...rows(inner, name, new Set(inner.required ?? []))] : [own];
   });
 }

@@ -1,3 +1,4 @@
+import { leafSets } from "../../data/dataset-options.ts";
 import { preferenceMetrics } from "../../metrics/preference.ts";
 import type { AlgorithmRule, DeclaredAlgorithm } from "../declaration.ts";
 import { unevenMicroBatch } from "../rules.ts";
@@ -23,17 +24,21 @@ const wholePairs: AlgorithmRule<DpoOptions> = ({ algorithm }, { report }) => {
 };
 
 const pairs: AlgorithmRule<DpoOptions> = ({ data }, { report }) => {
-  if (!data || (data.train.kind === "file" && data.train.pair !== undefined)) return;
-  const isFile = data.train.kind === "file";
-  report({
-    rule: "dpo_pairs",
-    path: isFile ? "data.train" : "data.train.kind",
-    uses: ["algorithm.kind", "data.train.pair"],
-    reason: "DPO learns from pairs of a chosen and a rejected text, and there are none",
-    fix: isFile
-      ? 'add `pair: {}` for the columns chosen and rejected, or `pair: {chosen: "{better}", rejected: "{worse}"}`'
-      : "use a file with such columns",
-  });
+  if (!data) return;
+  for (const { at, set } of leafSets({ train: data.train })) {
+    const isFile = set.kind === "file";
+    if (isFile && set.pair !== undefined) continue;
+    const path = at.join(".");
+    report({
+      rule: "dpo_pairs",
+      path: isFile ? path : `${path}.kind`,
+      uses: ["algorithm.kind", `${path}.pair`],
+      reason: "DPO learns from pairs of a chosen and a rejected text, and there are none",
+      fix: isFile
+        ? 'add `pair: {}` for the columns chosen and rejected, or `pair: {chosen: "{better}", rejected: "{worse}"}`'
+        : "use a file with such columns",
+    });
+  }
 };
 
 /** Log-ratios to random weights say nothing of a preference. */

@@ -1,3 +1,4 @@
+import { fileSets } from "../../data/dataset-options.ts";
 import { supervisedMetrics } from "../../metrics/loop.ts";
 import type { AlgorithmRule, DeclaredAlgorithm } from "../declaration.ts";
 import { unevenMicroBatch } from "../rules.ts";
@@ -41,11 +42,12 @@ const rowLength: AlgorithmRule<SftOptions> = ({ algorithm }, { report, positions
 const targets: AlgorithmRule<SftOptions> = ({ algorithm, data }, { report }) => {
   if (!algorithm || !data) return;
   const { train } = data;
-  if (train.kind === "file" && train.target === null) {
+  for (const { at, set } of fileSets({ train })) {
+    if (set.target !== null) continue;
     report({
       rule: "sft_target",
-      path: "data.train",
-      uses: ["algorithm.kind", "data.train.target"],
+      path: at.join("."),
+      uses: ["algorithm.kind", `${at.join(".")}.target`],
       reason: "supervised training needs a target text for every prompt, and there is none",
       fix: 'add one from the file\'s columns, such as `target: "{answer}"`',
     });
