@@ -2,11 +2,14 @@ import type { Command } from "commander";
 import type { Claim } from "../../experiments/claim.ts";
 import { ConfigError, RlptError } from "../../lib/errors.ts";
 import { colours, print, printJson, printNote, table } from "../../terminal/terminal.ts";
-import { collect, concurrency, type ManyRunsFlags, seedList } from "../flags.ts";
+import { collect, concurrency, formerName, type ManyRunsFlags, seedList } from "../flags.ts";
 
 interface ReproduceFlags extends ManyRunsFlags {
   all?: boolean;
 }
+
+/** With the folder filled in. */
+type Placed = ReproduceFlags & { out: string };
 
 export function register(program: Command): void {
   program
@@ -18,7 +21,8 @@ export function register(program: Command): void {
     .option("--all", "every claim that comes with rlpt, as one table")
     .option("--seeds <list>", "instead of the claim's, such as 1,2,3,4,5")
     .option("--jobs <n>", "runs at once; one per core by default")
-    .option("--root <dir>", "runs go to <dir>/runs, verdicts to <dir>/<claim>", "runs/reproduce")
+    .option("--out <dir>", "runs go to <dir>/runs, verdicts to <dir>/<claim>; runs/reproduce when absent")
+    .addOption(formerName("--root"))
     .option("--set <key=value>", "override a key in every arm; again for more", collect, [])
     .option("--dry-run", "list the runs, then stop")
     .option("--json", "machine-readable output")
@@ -26,7 +30,8 @@ export function register(program: Command): void {
       "after",
       "\nExit status: 0 SUPPORTED, 3 NOT SUPPORTED, 4 INCONCLUSIVE; of several the first of 3, 4, 0.",
     )
-    .action(async (named: string[], flags: ReproduceFlags) => {
+    .action(async (named: string[], given: ReproduceFlags) => {
+      const flags = { ...given, out: given.out ?? given.root ?? "runs/reproduce" };
       const { claimFiles, findClaim, loadClaim } = await import("../../experiments/claim.ts");
       if (flags.all && named.length > 0) throw new ConfigError("--all runs every claim: name none beside it");
       const seeds = seedList(flags.seeds);
@@ -46,7 +51,7 @@ export function register(program: Command): void {
     });
 }
 
-async function list(claims: readonly Claim[], flags: ReproduceFlags): Promise<void> {
+async function list(claims: readonly Claim[], flags: Placed): Promise<void> {
   const { lastVerdict } = await import("../../experiments/reproduce.ts");
   const { trainingArms } = await import("../../experiments/claim-plan.ts");
   const { verdictColour } = await import("../../experiments/verdict-text.ts");
@@ -56,7 +61,7 @@ async function list(claims: readonly Claim[], flags: ReproduceFlags): Promise<vo
     arms: trainingArms(claim),
     seeds: claim.options.seeds.length,
     paper: claim.options.source.paper,
-    verdict: lastVerdict(flags.root, claim.name),
+    verdict: lastVerdict(flags.out, claim.name),
   }));
   if (flags.json) return printJson(rows);
   print(
@@ -71,14 +76,14 @@ async function list(claims: readonly Claim[], flags: ReproduceFlags): Promise<vo
   );
   print(
     colours.dim(
-      `\nrlpt reproduce <claim> runs one, rlpt reproduce --all runs them all; verdicts are those in ${flags.root}`,
+      `\nrlpt reproduce <claim> runs one, rlpt reproduce --all runs them all; verdicts are those in ${flags.out}`,
     ),
   );
 }
 
-async function dryRun(claims: readonly Claim[], flags: ReproduceFlags): Promise<void> {
+async function dryRun(claims: readonly Claim[], flags: Placed): Promise<void> {
   const { planClaims } = await import("../../experiments/claim-plan.ts");
-  const plans = await planClaims(claims, flags.root);
+  const plans = await planClaims(claims, flags.out);
   const runs = [...new Set(plans.flatMap((plan) => plan.runs))];
   const evaluations = [...new Set(plans.flatMap((plan) => plan.evaluations))];
   const of = (id: string) =>
@@ -96,7 +101,7 @@ async function dryRun(claims: readonly Claim[], flags: ReproduceFlags): Promise<
   print(`${runs.length} runs, ${evaluations.length} further evaluations`);
 }
 
-async function run(claims: readonly Claim[], flags: ReproduceFlags): Promise<void> {
+async function run(claims: readonly Claim[], flags: Placed): Promise<void> {
   const { reproduce } = await import("../../experiments/reproduce.ts");
   const { exitStatus } = await import("../../report/verdict.ts");
   const { withChildren } = await import("../children.ts");
@@ -104,7 +109,7 @@ async function run(claims: readonly Claim[], flags: ReproduceFlags): Promise<voi
   const { checkBefore } = await import("../check-files.ts");
   await checkBefore(printNote)(claims.flatMap(claimRuns));
   const { reproductions, failed } = await withChildren(flags.json === true, async (shown) =>
-    reproduce(claims, { root: flags.root, concurrency: await concurrency(flags.jobs), ...shown }),
+    reproduce(claims, { root: flags.out, concurrency: await concurrency(flags.jobs), ...shown }),
   );
   const verdicts = reproductions.map(({ verdict }) => verdict);
   if (flags.json) printJson(claims.length === 1 ? (reproductions[0] ?? null) : reproductions);
