@@ -126,7 +126,7 @@ export async function main(args: string[], root: string): Promise<number> {
         if (!values["table-only"]) {
           if (!existsSync(join(run, "checkpoints", "000080", "manifest.json"))) {
             rmSync(run, { recursive: true, force: true }); // seconds of a run that was broken off
-            rlpt(["train", config, "--run-dir", run, ...flags]);
+            rlpt(["train", config, "--out", run, ...flags]);
           }
           if (!existsSync(csv)) rlpt(["eval", run, "--temperature", "0", "--csv", csv]);
           if (!existsSync(zeroCsv)) rlpt(["eval", config, ...flags, "--temperature", "0", "--csv", zeroCsv]);

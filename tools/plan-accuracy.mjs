@@ -67,7 +67,7 @@ for (const name of names) {
   const config = join("configs", `${name}.yaml`);
   if (!existsSync(join(runDir, "usage.json"))) {
     rmSync(runDir, { recursive: true, force: true });
-    rlpt("train", config, "--plan", "--quiet", "--run-dir", runDir, ...set, ...shortening(config));
+    rlpt("train", config, "--plan", "--quiet", "--out", runDir, ...set, ...shortening(config));
   }
   const rows = JSON.parse(rlpt("plan", runDir, "--format", "json"));
   const row = (quantity) => rows.find((one) => one.quantity === quantity);

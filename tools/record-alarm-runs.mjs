@@ -56,7 +56,7 @@ if (values.run !== undefined) {
       const last = join(runDir, "checkpoints", String(STEPS).padStart(6, "0"), "manifest.json");
       if (!existsSync(last)) {
         const config = join(series, `${kind}.yaml`);
-        const args = ["train", config, "--run-dir", runDir, "--seed", seed, "--quiet"];
+        const args = ["train", config, "--out", runDir, "--seed", seed, "--quiet"];
         const program = [join(root, "bin", "rlpt.js"), ...args, "--set", "backend.cblas=off"];
         const { status } = spawnSync(process.execPath, program, { stdio: "inherit" });
         if (status !== 0) throw new Error(`${kind}, seed ${seed}: exit ${status}`);

@@ -1,4 +1,5 @@
 /** Options of commands as people write them. */
+import { Option } from "commander";
 import { ConfigError } from "../lib/errors.ts";
 
 /** For options that may be given again. */
@@ -20,11 +21,18 @@ export function seedList(text: string | undefined): number[] | undefined {
   return text?.split(",").map((each) => wholeNumber(each.trim(), "--seeds"));
 }
 
+/** The name that `--out` of a command had before; scripts still give it. */
+export function formerName(flag: string): Option {
+  return new Option(`${flag} <dir>`).hideHelp().conflicts("out");
+}
+
 /** Options of commands that run many runs. */
 export interface ManyRunsFlags {
   seeds?: string;
   jobs?: string;
-  root: string;
+  out?: string;
+  /** As `out`. */
+  root?: string;
   set: string[];
   dryRun?: boolean;
   json?: boolean;

@@ -6,8 +6,10 @@ import { type LoadOptions, loadRecipe, type RecipeStage } from "../config/load.t
 import { printResolved } from "../config/print.ts";
 import type { Recipe } from "../config/schema.ts";
 import { CheckpointError } from "../lib/errors.ts";
+import type { RunEstimate } from "../planning/smoke.ts";
 import { isResumable, recipeDifferences } from "../run/resume-check.ts";
 import { readRecipe } from "../run/run-directory.ts";
+import { readUsage } from "../run/usage.ts";
 import { terminalProgress } from "../terminal/progress.ts";
 import type { TrainingRequest } from "../training/train.ts";
 import type { TrainFlags } from "./commands/train.ts";
@@ -15,7 +17,7 @@ import type { TrainFlags } from "./commands/train.ts";
 export async function prepare(
   config: string | undefined,
   flags: TrainFlags,
-): Promise<{ request: TrainingRequest; load: LoadOptions; plan: string }> {
+): Promise<{ request: TrainingRequest; load: LoadOptions; plan: string; smoked: Smoked | null }> {
   const file = config ?? join(flags.resume!, "recipe.yaml");
   if (flags.resume !== undefined) readRecipe(flags.resume); // says so when it is no run directory
   const load: LoadOptions = {
@@ -26,7 +28,8 @@ export async function prepare(
     ...(flags.name === undefined ? {} : { name: flags.name }),
   };
   const loaded = loadRecipe(file, load);
-  const { stages, givenModel } = loaded;
+  const { givenModel } = loaded;
+  const { stages, smoked } = await smoke(loaded.stages, flags.smoke === true);
   if (flags.resume !== undefined && flags.acceptChanges !== true) {
     const changed = recipeDifferences(readRecipe(flags.resume), printResolved({ stages })).filter(
       ({ path }) => !isResumable(path),
@@ -55,14 +58,34 @@ export async function prepare(
       givenModel,
       resume: flags.resume ?? null,
       ...(flags.acceptChanges === true ? { acceptChanges: true } : {}),
-      runDir: flags.runDir ?? null,
+      runDir: flags.out ?? flags.runDir ?? null,
       progress,
       fit: async (...stage) => (await import("../planning/memory-limit.ts")).fitToMemory(...stage),
       command: process.argv.slice(1),
       now: new Date(),
     },
     load,
+    smoked,
     plan: `${printResolved({ stages })}\n${describePlan(stages, flags)}`,
+  };
+}
+
+/** What the run in full will take, from the smoke run in this directory. */
+export type Smoked = (runDir: string) => Promise<RunEstimate | null>;
+
+async function smoke(
+  stages: readonly RecipeStage[],
+  wanted: boolean,
+): Promise<{ stages: readonly RecipeStage[]; smoked: Smoked | null }> {
+  if (!wanted) return { stages, smoked: null };
+  const { estimateFromSmoke, smokeStages } = await import("../planning/smoke.ts");
+  const short = smokeStages(stages);
+  return {
+    stages: short,
+    smoked: async (runDir) => {
+      const usage = readUsage(runDir);
+      return usage === null ? null : estimateFromSmoke(stages, short, usage);
+    },
   };
 }
 
@@ -84,7 +107,7 @@ function describePlan(stages: readonly RecipeStage[], flags: TrainFlags): string
     );
   }
   lines.push(
-    `#   checkpoint every ${run.checkpoint_every} steps in ${flags.resume ?? flags.runDir ?? join(run.root, `${run.name}-<time>-s${seed}`)}`,
+    `#   checkpoint every ${run.checkpoint_every} steps in ${flags.resume ?? flags.out ?? flags.runDir ?? join(run.root, `${run.name}-<time>-s${seed}`)}`,
   );
   return lines.join("\n");
 }

@@ -68,7 +68,12 @@ export function estimate(
   };
 }
 
-function planStage({ name, recipe, until }: RecipeStage, index: number, cost: StageCost): StagePlan {
+/** A stage's times from those of a step, an evaluation and a checkpoint. */
+export function planStage(
+  { name, recipe, until }: RecipeStage,
+  index: number,
+  cost: Pick<StageCost, "step_s" | "first_step_s" | "update" | "compile_s" | "evaluation_s" | "checkpoint_s">,
+): StagePlan {
   const { steps, run, eval: evaluation, data, algorithm } = recipe;
   const evaluates = data.eval !== undefined && evaluation !== undefined;
   const evaluations = evaluates ? times(steps, evaluation.every) + (index === 0 ? 1 : 0) : 0;

@@ -6,7 +6,6 @@ import { join } from "node:path";
 import { algorithmOf } from "../algorithms/kinds.ts";
 import type { RecipeStage } from "../config/load.ts";
 import type { Recipe } from "../config/schema.ts";
-import { openSource } from "../data/source.ts";
 import { headName, parameterCount } from "../policy/decoder-weights.ts";
 import type { DecoderConfig, TrainablePolicy } from "../policy/interfaces.ts";
 import { parseModelConfig } from "../policy/model-config.ts";
@@ -16,6 +15,7 @@ import { readProvenance } from "../run/provenance.ts";
 import { bytesOf, readUsage, type StageUsage } from "../run/usage.ts";
 import * as parts from "../training/assemble.ts";
 import { train } from "../training/train.ts";
+import { evaluationPrompts } from "./evaluation-prompts.ts";
 import { createTensorMeter, type Peaks } from "./meter.ts";
 import { LONG_STEP, type ProbeSizes, probeSizes } from "./scale.ts";
 import { type Observation, stageCost } from "./stage-cost.ts";
@@ -153,12 +153,6 @@ function stageSizes({ algorithm, rollout }: Recipe, parameters: number, longStep
   const { units, rowsPerUnit, rowLength } = batch(algorithm, rollout);
   const newTokens = samples ? rollout.max_new_tokens : null;
   return probeSizes(parameters, units, rowsPerUnit * (newTokens ?? rowLength ?? 256), newTokens, longStep);
-}
-
-async function evaluationPrompts(recipe: Recipe): Promise<number> {
-  if (recipe.data.eval === undefined || recipe.eval === undefined) return 0;
-  const { size } = await openSource(recipe.data.eval, recipe.seed, "eval", () => {});
-  return Math.min(size ?? Number.POSITIVE_INFINITY, recipe.eval.limit ?? Number.POSITIVE_INFINITY);
 }
 
 /** The stage's first steps only, one batch of its evaluation, and a checkpoint at its end. */

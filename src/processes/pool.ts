@@ -16,7 +16,7 @@ import { readProvenance } from "../run/provenance.ts";
 import { recipeDifferences } from "../run/resume-check.ts";
 import { isRunDirectory, readRecipe } from "../run/run-directory.ts";
 
-/** One command of ours, such as `train config.yaml --run-dir runs/a`. */
+/** One command of ours, such as `train config.yaml --out runs/a`. */
 export interface Job {
   /** For messages; unique within a pool. */
   name: string;
@@ -140,7 +140,7 @@ export function statusWords(status: number | null): string {
 /** The run directory that a job of `rlpt train` fills; null for another command. */
 export function runDirectoryOf({ args }: Job): string | null {
   if (args[0] !== "train") return null;
-  const at = args.findIndex((argument) => argument === "--run-dir" || argument === "--resume");
+  const at = args.findIndex((argument) => argument === "--out" || argument === "--resume");
   return at === -1 ? null : (args[at + 1] ?? null);
 }
 
@@ -193,7 +193,7 @@ export async function trainingArguments(
   const progress = await trainingProgress(runDir, config, options);
   if (progress === "done") return null;
   if (progress === "begun") return ["train", "--resume", runDir];
-  return ["train", config, "--run-dir", runDir, ...loadFlags(options)];
+  return ["train", config, "--out", runDir, ...loadFlags(options)];
 }
 
 /** Options of a recipe as flags of `rlpt train` and `rlpt plan`. */

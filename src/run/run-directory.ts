@@ -166,6 +166,6 @@ function noWholeCheckpoint(directory: string, damaged: readonly DamagedCheckpoin
   return new CheckpointError(
     `${directory}: none of its checkpoints is whole, and nothing was removed:\n${damaged.map(({ reason }) => `  ${reason}`).join("\n")}\n` +
       "Put a copy of one of these folders back and resume again (the newest whole one is taken), " +
-      `or start anew in another directory: rlpt train ${join(directory, recipeName)} --run-dir <new directory>`,
+      `or start anew in another directory: rlpt train ${join(directory, recipeName)} --out <new directory>`,
   );
 }

@@ -54,7 +54,7 @@ describe("a pool of commands", () => {
 
   it("hands Ctrl-C to what runs, starts nothing more, and the run can be taken up", async () => {
     const runDir = space.path("interrupted");
-    const long = job("long", "train", config, "--run-dir", runDir, "--steps", "100000", "--quiet");
+    const long = job("long", "train", config, "--out", runDir, "--steps", "100000", "--quiet");
     const pool = runPool([long, job("never", "--version")], { concurrency: 1 });
     await until(() => rows(join(runDir, "metrics.csv")) > 2);
     process.emit("SIGINT", "SIGINT");
@@ -70,7 +70,7 @@ describe("a pool of commands", () => {
     const runDir = space.path("orphan");
     const child = spawn(
       process.execPath,
-      [...ownCommand(), "train", config, "--run-dir", runDir, "--steps", "100000"],
+      [...ownCommand(), "train", config, "--out", runDir, "--steps", "100000"],
       {
         stdio: ["ignore", "ignore", "ignore", "ipc"],
       },
@@ -89,7 +89,7 @@ describe("a pool of commands", () => {
     const runDir = space.path(`orphan from the start${where}`);
     const child = spawn(
       process.execPath,
-      [...ownCommand(), "train", config, "--run-dir", runDir, "--steps", "100000"],
+      [...ownCommand(), "train", config, "--out", runDir, "--steps", "100000"],
       { stdio: ["ignore", "ignore", "ignore", "ipc"], env: { ...process.env, ...env } },
     );
     const ended = new Promise((resolve) => child.on("exit", (code, signal) => resolve(signal ?? code)));

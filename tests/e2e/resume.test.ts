@@ -113,7 +113,7 @@ describe("a run with a flipped bit", () => {
     expect(err).toMatch(/none of its checkpoints is whole, and nothing was removed/);
     expect(err).toMatch(/000003: manifest\.json was changed/);
     expect([...bytesOf(runDir)]).toEqual([...before]);
-    const anew = /rlpt train (.*recipe\.yaml) --run-dir/.exec(err)![1]!;
+    const anew = /rlpt train (.*recipe\.yaml) --out/.exec(err)![1]!;
     expect(existsSync(anew)).toBe(true);
   });
 });

@@ -129,7 +129,7 @@ describe("openRun", () => {
     writeFileSync(join(runDir, "checkpoints", "000002", "manifest.json"), "{");
     const metrics = readFileSync(join(runDir, "metrics.csv"), "utf8");
     await expect(openRun(runDir)).rejects.toThrow(
-      /none of its checkpoints is whole, and nothing was removed:\n.*000002: manifest\.json .*\n.*000001: manifest\.json .*\n.*--run-dir/,
+      /none of its checkpoints is whole, and nothing was removed:\n.*000002: manifest\.json .*\n.*000001: manifest\.json .*\n.*--out/,
     );
     expect(checkpointSteps(runDir)).toEqual([1, 2]);
     expect(readFileSync(join(runDir, "metrics.csv"), "utf8")).toBe(metrics);

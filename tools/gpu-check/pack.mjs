@@ -49,7 +49,7 @@ const licence = /(^|\/)(licen[cs]e|notice|copying)[^/]*$/i;
 function traceRuns(folder) {
   const steps = ["--quiet", "--set", "data.eval.size=4", "--set", "rollout.prompts_per_step=2"];
   const train = (config, ...args) => ["train", `configs/${config}.yaml`, "--steps", "1", ...steps, ...args];
-  const run = (name) => ["--run-dir", join(folder, name)];
+  const run = (name) => ["--out", join(folder, name)];
   // the backend that needs nothing; XLA's path takes koffi besides, which `doctor` opens
   return [
     ["--version"],

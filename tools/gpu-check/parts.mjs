@@ -69,15 +69,7 @@ const laboratory = {
       const small = dry
         ? ["--steps", "1", "--backend", "xla", "--set", "data.eval.size=8"]
         : ["--backend", "auto"];
-      const args = [
-        "train",
-        "configs/quickstart.yaml",
-        "--seed",
-        String(seed),
-        "--quiet",
-        "--run-dir",
-        folder,
-      ];
+      const args = ["train", "configs/quickstart.yaml", "--seed", String(seed), "--quiet", "--out", folder];
       const { seconds } = await rlpt([...args, ...small]);
       const metrics = readRows(join(folder, "metrics.csv"));
       const evaluations = readRows(join(folder, "eval.csv"));
@@ -130,7 +122,7 @@ const repeat = {
       rmSync(folder, { recursive: true, force: true });
       for (const part of drop) rmSync(join(programs, part), { recursive: true, force: true });
       const size = ["--steps", steps, "--set", "data.eval.size=2", "--backend", "xla"];
-      const args = ["train", "configs/quickstart.yaml", "--quiet", "--run-dir", folder, ...size];
+      const args = ["train", "configs/quickstart.yaml", "--quiet", "--out", folder, ...size];
       await rlpt(args, { env: { RLPT_CACHE: programs } });
       const rows = readRows(join(folder, "metrics.csv")).map((each) =>
         JSON.stringify(Object.entries(each).filter(([column]) => !column.startsWith("time/"))),
@@ -245,7 +237,7 @@ const devices = {
       const folder = join(work, `cards-${cards}`);
       rmSync(folder, { recursive: true, force: true });
       const size = ["--steps", String(steps), "--set", "data.eval.size=2", "--backend", "xla"];
-      const args = ["train", "configs/quickstart.yaml", "--quiet", "--run-dir", folder, ...size];
+      const args = ["train", "configs/quickstart.yaml", "--quiet", "--out", folder, ...size];
       await rlpt([...args, "--set", `backend.devices=${cards}`], { cards: "all" });
       const metrics = readRows(join(folder, "metrics.csv"));
       rewards.push(metrics.map((each) => Number(each["reward/mean"])));

@@ -3,7 +3,7 @@ import type { Experiment } from "../../experiments/experiment.ts";
 import type { PipelineResult } from "../../experiments/pipeline.ts";
 import { ConfigError } from "../../lib/errors.ts";
 import { colours, print, printJson, printNote, table } from "../../terminal/terminal.ts";
-import { collect, concurrency, type ManyRunsFlags, seedList } from "../flags.ts";
+import { collect, concurrency, formerName, type ManyRunsFlags, seedList } from "../flags.ts";
 
 export function register(program: Command): void {
   program
@@ -14,7 +14,8 @@ export function register(program: Command): void {
     .argument("<file>", "experiment, such as configs/experiments/limr.yaml")
     .option("--seeds <list>", "instead of the file's, such as 1,2,3,4,5")
     .option("--jobs <n>", "runs at once; one per core by default")
-    .option("--root <dir>", "results go to <dir>/<experiment>/", "runs")
+    .option("--out <dir>", "results go to <dir>/<experiment>/; runs when absent")
+    .addOption(formerName("--root"))
     .option("--set <key=value>", "override a key in every arm; again for more", collect, [])
     .option("--dry-run", "list the runs, then stop")
     .option("--json", "machine-readable output")
@@ -41,7 +42,7 @@ export function register(program: Command): void {
       const { withChildren } = await import("../children.ts");
       const result = await withChildren(flags.json === true, async (shown) =>
         runExperiment(experiment, {
-          root: flags.root,
+          root: flags.out ?? flags.root ?? "runs",
           concurrency: await concurrency(flags.jobs),
           ...shown,
         }),

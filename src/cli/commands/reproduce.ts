@@ -2,12 +2,15 @@ import type { Command } from "commander";
 import type { Claim } from "../../experiments/claim.ts";
 import { ConfigError, RlptError } from "../../lib/errors.ts";
 import { colours, print, printJson, printNote, table } from "../../terminal/terminal.ts";
-import { collect, concurrency, type ManyRunsFlags, seedList, wholeNumber } from "../flags.ts";
+import { collect, concurrency, formerName, type ManyRunsFlags, seedList, wholeNumber } from "../flags.ts";
 
 interface ReproduceFlags extends ManyRunsFlags {
   all?: boolean;
   firstSeed?: string;
 }
+
+/** With the folder filled in. */
+type Placed = ReproduceFlags & { out: string };
 
 export function register(program: Command): void {
   program
@@ -20,7 +23,8 @@ export function register(program: Command): void {
     .option("--seeds <list>", "a fixed design: these seeds, such as 1,2,3,4,5, then one verdict")
     .option("--first-seed <n>", "seeds from here on until the claim is decided or its bound is reached")
     .option("--jobs <n>", "runs at once; one per core by default")
-    .option("--root <dir>", "runs go to <dir>/runs, verdicts to <dir>/<claim>", "runs/reproduce")
+    .option("--out <dir>", "runs go to <dir>/runs, verdicts to <dir>/<claim>; runs/reproduce when absent")
+    .addOption(formerName("--root"))
     .option("--set <key=value>", "override a key in every arm; again for more", collect, [])
     .option("--dry-run", "list the runs, then stop")
     .option("--json", "machine-readable output")
@@ -28,7 +32,8 @@ export function register(program: Command): void {
       "after",
       "\nExit status: 0 SUPPORTED, 3 NOT SUPPORTED, 4 INCONCLUSIVE; of several the first of 3, 4, 0.",
     )
-    .action(async (named: string[], flags: ReproduceFlags) => {
+    .action(async (named: string[], given: ReproduceFlags) => {
+      const flags = { ...given, out: given.out ?? given.root ?? "runs/reproduce" };
       const { claimFiles, findClaim, loadClaim } = await import("../../experiments/claim.ts");
       if (flags.all && named.length > 0) throw new ConfigError("--all runs every claim: name none beside it");
       const seeds = seedList(flags.seeds);
@@ -53,7 +58,7 @@ export function register(program: Command): void {
     });
 }
 
-async function list(claims: readonly Claim[], flags: ReproduceFlags): Promise<void> {
+async function list(claims: readonly Claim[], flags: Placed): Promise<void> {
   const { lastVerdict } = await import("../../experiments/reproduce.ts");
   const { trainingArms } = await import("../../experiments/claim-plan.ts");
   const { verdictColour } = await import("../../experiments/verdict-text.ts");
@@ -63,7 +68,7 @@ async function list(claims: readonly Claim[], flags: ReproduceFlags): Promise<vo
     arms: trainingArms(claim),
     seeds: claim.options.seeds.length,
     paper: claim.options.source.paper,
-    verdict: lastVerdict(flags.root, claim.name),
+    verdict: lastVerdict(flags.out, claim.name),
   }));
   if (flags.json) return printJson(rows);
   print(
@@ -78,14 +83,14 @@ async function list(claims: readonly Claim[], flags: ReproduceFlags): Promise<vo
   );
   print(
     colours.dim(
-      `\nrlpt reproduce <claim> runs one, rlpt reproduce --all runs them all; verdicts are those in ${flags.root}`,
+      `\nrlpt reproduce <claim> runs one, rlpt reproduce --all runs them all; verdicts are those in ${flags.out}`,
     ),
   );
 }
 
-async function dryRun(claims: readonly Claim[], flags: ReproduceFlags): Promise<void> {
+async function dryRun(claims: readonly Claim[], flags: Placed): Promise<void> {
   const { planClaims } = await import("../../experiments/claim-plan.ts");
-  const plans = await planClaims(claims, flags.root);
+  const plans = await planClaims(claims, flags.out);
   const runs = [...new Set(plans.flatMap((plan) => plan.runs))];
   const evaluations = [...new Set(plans.flatMap((plan) => plan.evaluations))];
   const of = (id: string) =>
@@ -112,7 +117,7 @@ async function designs(claims: readonly Claim[]): Promise<string[]> {
   return claims.map(({ name, looks }) => `${name}: ${designWords(sequentialDesign(looks))}`);
 }
 
-async function run(claims: readonly Claim[], flags: ReproduceFlags): Promise<void> {
+async function run(claims: readonly Claim[], flags: Placed): Promise<void> {
   const { reproduce } = await import("../../experiments/reproduce.ts");
   const { exitStatus } = await import("../../report/verdict.ts");
   const { withChildren } = await import("../children.ts");
@@ -121,7 +126,7 @@ async function run(claims: readonly Claim[], flags: ReproduceFlags): Promise<voi
   await checkBefore(printNote)(claims.flatMap(claimRuns));
   for (const line of await designs(claims)) printNote(line);
   const { reproductions, failed } = await withChildren(flags.json === true, async (shown) =>
-    reproduce(claims, { root: flags.root, concurrency: await concurrency(flags.jobs), ...shown }),
+    reproduce(claims, { root: flags.out, concurrency: await concurrency(flags.jobs), ...shown }),
   );
   const verdicts = reproductions.map(({ verdict }) => verdict);
   if (flags.json) printJson(claims.length === 1 ? (reproductions[0] ?? null) : reproductions);

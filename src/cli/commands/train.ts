@@ -1,10 +1,12 @@
 import type { Command } from "commander";
 import type { LoadOptions } from "../../config/load.ts";
 import { AlarmError, ConfigError, InterruptedError } from "../../lib/errors.ts";
+import type { RunEstimate } from "../../planning/smoke.ts";
 import type { Progress } from "../../run/progress.ts";
-import { colours, print, printJsonLine, printNote, table } from "../../terminal/terminal.ts";
+import { colours, formatSeconds, print, printJsonLine, printNote, table } from "../../terminal/terminal.ts";
 import type { TrainingRequest, TrainingResult } from "../../training/train.ts";
-import { collect } from "../flags.ts";
+import { collect, formerName } from "../flags.ts";
+import type { Smoked } from "../train-request.ts";
 
 export interface TrainFlags {
   set: string[];
@@ -12,11 +14,14 @@ export interface TrainFlags {
   seed?: string;
   backend?: string;
   name?: string;
+  out?: string;
+  /** As `out`. */
   runDir?: string;
   resume?: string;
   acceptChanges?: boolean;
   dryRun?: boolean;
   plan?: boolean;
+  smoke?: boolean;
   profile?: boolean;
   quiet?: boolean;
   json?: boolean;
@@ -32,13 +37,18 @@ export function register(program: Command): void {
     .option("--seed <n>", "short for --set seed=n")
     .option("--backend <kind>", "short for --set backend.kind=...")
     .option("--name <name>", "first part of the run directory's name")
-    .option("--run-dir <dir>", "use this run directory; it must be new or empty")
+    .option("--out <dir>", "use this run directory; it must be new or empty")
+    .addOption(formerName("--run-dir"))
     .option("--resume <dir>", "go on from the newest checkpoint of a run directory")
     .option(
       "--accept-changes",
       "with --resume: go on though settings, data, weights or reward files are others; recorded in provenance.json",
     )
     .option("--dry-run", "print the resolved recipe and what would be done, then stop")
+    .option(
+      "--smoke",
+      "a step or two of each stage and a small evaluation: does everything work? how long will it take?",
+    )
     .option("--plan", "first a short probe: what the run will take; at its end, how far off that was")
     .option(
       "--profile",
@@ -53,6 +63,13 @@ export function register(program: Command): void {
             ? "rlpt train needs a config: rlpt train configs/quickstart.yaml (rlpt recipes ls lists what there is)"
             : "--resume takes the recipe from the run directory: leave the config out",
         );
+      }
+      for (const [flag, given] of [
+        ["--resume", flags.resume !== undefined],
+        ["--plan", flags.plan === true],
+      ]) {
+        if (flags.smoke && given)
+          throw new ConfigError(`--smoke makes a short run of its own: leave ${flag} out`);
       }
       const { prepare } = await import("../train-request.ts");
       const prepared = await prepare(config, flags);
@@ -78,9 +95,11 @@ export function register(program: Command): void {
         ...(plan === null ? {} : { plan: plan.json }),
         ...(flags.profile ? { profile: true } : {}),
       };
-      const result = await (flags.json ? trainAsJson(train, request) : train(request));
+      const { smoked } = prepared;
+      const result = await (flags.json ? trainAsJson(train, request, smoked) : train(request));
       if (flags.json) return;
       print(summary(result));
+      if (smoked !== null) print(smokeSummary(config!, prepared.request, await smoked(result.runDir)));
       if (result.profile !== null) print(`\n${renderProfile(result.profile)}\n`);
       const accuracy = await planLine(result.runDir);
       if (accuracy !== "") print(`${colours.bold("plan")}       ${accuracy}`);
@@ -92,16 +111,21 @@ export function register(program: Command): void {
 function resultEvent(
   status: "finished" | "interrupted" | "stopped-by-alarm" | "failed",
   result: Pick<TrainingResult, "checkpoint" | "first" | "last"> & { runDir: string | null },
-  error?: string,
+  { error, inFull }: { error?: string; inFull?: RunEstimate | null } = {},
 ): object {
   const { runDir: run, checkpoint, first, last } = result;
-  return { event: "result", status, run, checkpoint, first, last, ...(error === undefined ? {} : { error }) };
+  return {
+    ...{ event: "result", status, run, checkpoint, first, last },
+    ...(inFull === undefined ? {} : { in_full: inFull }),
+    ...(error === undefined ? {} : { error }),
+  };
 }
 
 /** Trains, and ends the JSON lines with a result whatever becomes of the run. */
 async function trainAsJson(
   train: (request: TrainingRequest) => Promise<TrainingResult>,
   request: TrainingRequest,
+  smoked: Smoked | null,
 ): Promise<TrainingResult> {
   let run: string | null = null;
   const progress: Progress = {
@@ -113,7 +137,8 @@ async function trainAsJson(
   };
   try {
     const result = await train({ ...request, progress });
-    printJsonLine(resultEvent("finished", result));
+    const inFull = smoked === null ? undefined : await smoked(result.runDir);
+    printJsonLine(resultEvent("finished", result, inFull === undefined ? {} : { inFull }));
     return result;
   } catch (error) {
     const { latestCheckpoint } = await import("../../run/checkpoint.ts");
@@ -125,7 +150,8 @@ async function trainAsJson(
           ? "stopped-by-alarm"
           : "failed";
     const place = { runDir: run, checkpoint: newest?.directory ?? null, first: null, last: null };
-    printJsonLine(resultEvent(status, place, error instanceof Error ? error.message : String(error)));
+    const reason = error instanceof Error ? error.message : String(error);
+    printJsonLine(resultEvent(status, place, { error: reason }));
     throw error;
   }
 }
@@ -165,6 +191,26 @@ function renderProfile(rows: NonNullable<TrainingResult["profile"]>): string {
       shapes,
     ]),
   ]);
+}
+
+/** What a smoke run has shown. */
+function smokeSummary(config: string, { stages }: TrainingRequest, inFull: RunEstimate | null): string {
+  const { eval: evaluation } = stages[0]!.recipe;
+  const steps = stages.map(({ name, recipe }) => `${recipe.steps} of ${name}`).join(", ");
+  const evaluated = evaluation === undefined ? "" : `evaluated on up to ${evaluation.limit} prompts, `;
+  const lines = [
+    `${colours.bold("smoke")}      everything works: trained ${steps === "" ? "" : `steps (${steps})`}, ${evaluated}wrote checkpoints`,
+  ];
+  if (inFull !== null) {
+    const { low_s, high_s, steps, evaluations, atMost } = inFull;
+    const time =
+      high_s < 1.2 * low_s ? formatSeconds(high_s) : `${formatSeconds(low_s)} to ${formatSeconds(high_s)}`;
+    const count = (n: number, what: string) => `${n.toLocaleString("en")} ${what}${n === 1 ? "" : "s"}`;
+    lines.push(
+      `${colours.bold("in full")}    ${atMost ? "at most about" : "about"} ${time} at this pace: ${count(steps, "step")}, ${count(evaluations, "evaluation")}; rlpt plan ${config} says memory and disk too`,
+    );
+  }
+  return lines.join("\n");
 }
 
 function summary(result: TrainingResult): string {
