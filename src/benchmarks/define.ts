@@ -21,8 +21,8 @@ export interface BenchmarkMetric {
   /** As lm-evaluation-harness calls them. */
   name: string;
   filter: string;
-  /** @returns whether the reply counts as right */
-  score(reply: string, row: BenchmarkRow): boolean | Promise<boolean>;
+  /** @returns whether the reply counts as right; several where a row asks for several things */
+  score(reply: string, row: BenchmarkRow): boolean | readonly boolean[] | Promise<boolean>;
 }
 
 interface Common {
@@ -39,6 +39,8 @@ interface Common {
     columns: readonly string[];
     of?(shot: BenchmarkRow, row: BenchmarkRow): boolean;
   };
+  /** Rows that cannot be scored here; they are not asked, and counted. */
+  leavesOut?(row: BenchmarkRow): boolean;
   input(row: BenchmarkRow, shots: readonly BenchmarkRow[]): BenchmarkInput;
   /** The gold answer, for the file of samples. */
   gold(row: BenchmarkRow): string;

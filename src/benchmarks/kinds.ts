@@ -2,8 +2,9 @@
 import { asdiv } from "./asdiv.ts";
 import type { Benchmark } from "./define.ts";
 import { gsm8k } from "./gsm8k.ts";
+import { ifeval } from "./ifeval.ts";
 import { math500 } from "./math500.ts";
 import { mmluPro, mmluProCot } from "./mmlu-pro.ts";
 import { svamp } from "./svamp.ts";
 
-export const benchmarks: readonly Benchmark[] = [gsm8k, math500, svamp, asdiv, mmluPro, mmluProCot];
+export const benchmarks: readonly Benchmark[] = [gsm8k, math500, svamp, asdiv, mmluPro, mmluProCot, ifeval];

@@ -19,6 +19,8 @@ export interface BenchmarkResult {
   /** Rows of the file, and those that were asked. */
   original: number;
   rows: number;
+  /** Rows of the file that cannot be scored here. */
+  leftOut: number;
   /** Replies that the token limit cut. */
   cut: number;
   metrics: MetricResult[];
@@ -86,6 +88,7 @@ export function harnessJson(
     ),
     "n-samples": byTask(({ original, rows }) => ({ original, effective: rows })),
     truncated: byTask(({ cut }) => cut),
+    left_out: byTask(({ leftOut }) => leftOut),
     config: { model: "rlpt", model_args: `pretrained=${model}`, limit },
   };
 }

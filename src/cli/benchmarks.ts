@@ -106,10 +106,17 @@ function render(path: string, results: readonly BenchmarkResult[]): string {
     "rows",
     "cut",
   ];
+  const leftOut = results
+    .filter((result) => result.leftOut > 0)
+    .map(({ benchmark, leftOut, original }) =>
+      colours.yellow(
+        `${benchmark.name}: ${leftOut} of ${original} rows are left out, which cannot be scored here`,
+      ),
+    );
   const sources = results.map(({ benchmark: { name, source } }) =>
     colours.dim(
       `${name}: ${source.protocol}; ${source.paper}; data ${source.dataset.hub}, ${source.licence}`,
     ),
   );
-  return `${colours.bold(visibleLine(path))}\n${table(body, { header })}\n${sources.join("\n")}`;
+  return `${colours.bold(visibleLine(path))}\n${table(body, { header })}\n${[...leftOut, ...sources].join("\n")}`;
 }

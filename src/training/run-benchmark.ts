@@ -86,7 +86,7 @@ export interface BenchmarkSample {
   /** The reply, or the log-likelihood of each choice. */
   resps: string | number[];
   /** By metric and filter. */
-  right: Record<string, boolean>;
+  right: Record<string, boolean | readonly boolean[]>;
 }
 
 interface Model {
@@ -109,7 +109,8 @@ export async function runBenchmark(
   model: Model,
   options: BenchmarkOptions,
 ): Promise<{ result: BenchmarkResult; samples: BenchmarkSample[] }> {
-  const asked = rows.slice(0, options.limit ?? rows.length);
+  const scorable = rows.filter((row) => benchmark.leavesOut?.(row) !== true);
+  const asked = scorable.slice(0, options.limit ?? scorable.length);
   const { count = 0, of = () => true } = benchmark.shots ?? {};
   const prompts = asked.map((row, i) =>
     promptOf(
@@ -119,7 +120,12 @@ export async function runBenchmark(
       options.chat,
     ),
   );
-  const base = { benchmark, original: rows.length, rows: asked.length };
+  const base = {
+    benchmark,
+    original: rows.length,
+    rows: asked.length,
+    leftOut: rows.length - scorable.length,
+  };
   if (benchmark.output === "generate_until") {
     const { replies, cut } = await written(benchmark, prompts, model, options);
     const right = await Promise.all(
@@ -127,7 +133,9 @@ export async function runBenchmark(
         Promise.all(replies.map((reply, i) => metric.score(reply, asked[i]!))),
       ),
     );
-    const metrics = benchmark.metrics.map(({ name, filter }, m) => metricResult(name, filter, right[m]!));
+    const metrics = benchmark.metrics.map(({ name, filter }, m) =>
+      metricResult(name, filter, right[m]!.flat()),
+    );
     const samples = replies.map((resps, i) => ({
       doc_id: i,
       doc: asked[i]!,

@@ -38,6 +38,7 @@ const shots = Array.from({ length: 7 }, (_, i) => question(i % 2 ? "law" : "math
 const rows: Record<string, BenchmarkRow[]> = {
   asdiv: [{ body: "Seven apples and two pears. ", question: "How many?", answer: "9 (fruits)" }],
   "mmlu-pro": [question("math", 9, "B")],
+  ifeval: [{ prompt: "Write.", instruction_id_list: ["punctuation:no_comma"], kwargs: [{}] }],
   "mmlu-pro-cot": [question("law", 9, "B")],
 };
 const fileRows = (name: string) =>
@@ -100,7 +101,7 @@ it("every benchmark names its source, and its gold answer is right", async () =>
     const { paper, dataset, licence, protocol } = benchmark.source;
     for (const text of [paper, dataset.hub, dataset.split, licence, protocol]) expect(text).not.toBe("");
     expect(benchmark.source.paper).toMatch(/arXiv:\d{4}\.\d{5}/);
-    if (benchmark.output !== "generate_until") continue;
+    if (benchmark.output !== "generate_until" || benchmark.name === "ifeval") continue;
     for (const row of rows[benchmark.name] ?? fileRows(benchmark.name)) {
       const gold = benchmark.gold(row);
       const reply =
@@ -227,7 +228,7 @@ it("results are the harness's, with its standard error and an exact interval", (
   expect(metric.value).toBe(0.25);
   expect(metric.stderr).toBeCloseTo(Math.sqrt((0.25 * 0.75) / 7), 12);
   expect([metric.low, metric.high].map((value) => value.toFixed(4))).toEqual(["0.0319", "0.6509"]);
-  const result = { benchmark: gsm8k, original: 1319, rows: 8, cut: 1, metrics: [metric] };
+  const result = { benchmark: gsm8k, original: 1319, rows: 8, leftOut: 0, cut: 1, metrics: [metric] };
   expect(harnessJson("m", [result], 8)).toMatchObject({
     results: {
       gsm8k: {

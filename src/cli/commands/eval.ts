@@ -45,7 +45,7 @@ export function register(program: Command): void {
     )
     .option(
       "--benchmark <names>",
-      "instead of a recipe's data: gsm8k, math500, svamp, asdiv, mmlu-pro, mmlu-pro-cot; several by commas",
+      "instead of a recipe's data: gsm8k, math500, svamp, asdiv, mmlu-pro, mmlu-pro-cot, ifeval; several by commas",
     )
     .option(
       "--benchmark-data <dir>",
