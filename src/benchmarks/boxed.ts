@@ -3,6 +3,8 @@
  * qwen25-math-cot): a system message that asks for steps and a box, greedy, at most 2,048 tokens; the last box, else what is stated as
  * the answer, else the last number, compared as mathematics.
  */
+
+import { extractAnswer } from "../rewards/extract.ts";
 import { math, mathRewards } from "../rewards/math-answer.ts";
 import { number, numberReward } from "../rewards/number.ts";
 import type { RewardInput } from "../types.ts";
@@ -24,7 +26,13 @@ const numbers = number.options.parse({ kind: "number", extract });
 const expressions = math.options.parse({ kind: "math", extract });
 
 const graders = {
-  number: (reply: string, answer: string) => numberReward(input(reply, answer), numbers).right,
+  /** Some of ASDiv's answers are names, colours and dates: these are compared as texts, in any case. */
+  number: (reply: string, answer: string) => {
+    const graded = numberReward(input(reply, answer), numbers);
+    if (graded.status !== "error") return graded.right;
+    const found = extractAnswer(reply, { extract: ["last-boxed", "answer-is"] });
+    return found?.trim().toLowerCase() === answer.trim().toLowerCase();
+  },
   expression: async (reply: string, answer: string) =>
     (await mathRewards([input(reply, answer)], expressions))[0]!.right,
 };

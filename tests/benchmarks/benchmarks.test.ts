@@ -85,6 +85,8 @@ describe("replies", () => {
     [asdiv, { answer: "9 (apples)" }, "The answer is 9.", true],
     [asdiv, { answer: "9 (apples)" }, "\\boxed{9 \\text{ apples}}", true],
     [asdiv, { answer: "9 (apples)" }, "ninety", false],
+    [asdiv, { answer: "Mrs. Hilt" }, "so \\boxed{mrs. hilt}", true],
+    [asdiv, { answer: "3:30 p.m." }, "\\boxed{3:40 p.m.}", false],
     [math500, { answer: "\\frac{1}{2}" }, "\\boxed{0.5}", true],
     [math500, { answer: "(3, \\frac{\\pi}{2})" }, "\\boxed{\\left(3,\\tfrac{\\pi}{2}\\right)}", true],
     [math500, { answer: "2" }, "\\boxed{3}", false],
