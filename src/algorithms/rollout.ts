@@ -138,13 +138,19 @@ export async function precisionGap(
   return { mean: mean(gaps), largest: Math.max(...gaps) };
 }
 
+/** A prompt and texts after it, as far as scoring looks at them. */
+export interface Scored {
+  promptTokens: Int32Array; // [S]
+  completions: readonly { tokens: Int32Array }[]; // [G]
+}
+
 /**
  * One number for each sampled token of a rollout, without gradients. [P][G][T]
  * @param of gives them for the scored tokens of a batch, [K]; runs inside tidy
  */
 export async function scorePerToken(
   policy: TrainablePolicy,
-  groups: readonly Group[],
+  groups: readonly Scored[],
   microBatchRows: number | undefined,
   of: (batch: TokenBatch) => tf.Tensor1D,
 ): Promise<Float32Array[][]> {
@@ -166,7 +172,10 @@ export async function scorePerToken(
 }
 
 /** A list of one entry per completion, in order, as [P][G]. */
-export function regroup<T>(flat: readonly T[], groups: readonly Pick<Group, "completions">[]): T[][] {
+export function regroup<T>(
+  flat: readonly T[],
+  groups: readonly { completions: readonly unknown[] }[],
+): T[][] {
   let next = 0;
   return groups.map(({ completions }) => completions.map(() => flat[next++]!));
 }

@@ -16,6 +16,10 @@ interface EvalFlags {
   prompts?: string;
   completions?: string;
   efficiency?: string;
+  benchmark?: string;
+  benchmarkData?: string;
+  chatTemplate?: boolean;
+  batchRows?: string;
   json?: boolean;
 }
 
@@ -39,8 +43,23 @@ export function register(program: Command): void {
       "--efficiency <standard,direct>",
       "two evaluations of the base model (--csv), with the standard prompt and made to answer directly: adds AutoThink's E-F1",
     )
+    .option(
+      "--benchmark <names>",
+      "instead of a recipe's data: gsm8k, math500, svamp, asdiv, mmlu-pro, mmlu-pro-cot, ifeval; several by commas",
+    )
+    .option(
+      "--benchmark-data <dir>",
+      "folder with the benchmarks' files, <name>.jsonl or .parquet",
+      "benchmarks",
+    )
+    .option("--chat-template", "with --benchmark: plain prompts go through the model's chat template too")
+    .option("--batch-rows <n>", "with --benchmark: rows at once", "16")
     .option("--json", "machine-readable output")
     .action(async (path: string, flags: EvalFlags) => {
+      if (flags.benchmark !== undefined) {
+        const { evaluateBenchmarks } = await import("../benchmarks.ts");
+        return evaluateBenchmarks(path, { ...flags, benchmark: flags.benchmark });
+      }
       const { evaluateTarget } = await import("../../training/evaluate-target.ts");
       const { efficiencyF1, parseEfficiency } = await import("../../report/efficiency.ts");
       // before anything is evaluated: its files may be wrong
