@@ -8,19 +8,31 @@
 export type ContentPart = { type: "text"; text: string } | { type: "image"; path: string };
 
 export interface ChatMessage {
-  role: "system" | "user" | "assistant";
+  role: "system" | "user" | "assistant" | "tool";
   content: string | readonly ContentPart[];
+  /** What else a template may read of it: tool_calls, tool_call_id, name, reasoning_content. */
+  extra?: Readonly<Record<string, unknown>>;
+}
+
+/** A whole conversation, and which of its assistant turns supervised training learns. It ends with one. */
+export interface Conversation {
+  messages: readonly ChatMessage[];
+  learn: "all" | "last";
 }
 
 /** One problem. `id` is stable across runs and machines: random draws are derived from it. */
 export interface Prompt {
   id: string;
   /** What the policy reads: text taken as it is, or messages that the chat template renders. */
-  input: { kind: "text"; text: string } | { kind: "chat"; messages: readonly ChatMessage[] };
+  input:
+    | { kind: "text"; text: string }
+    | { kind: "chat"; messages: readonly ChatMessage[]; tools?: readonly unknown[] };
   /** Gold answer, what rewards compare with. Empty when the data has none. */
   answer: string;
   /** Target text of supervised training, without the end token. */
   target?: string;
+  /** In the place of a target; `input` is its beginning. */
+  conversation?: Conversation;
   /** Two texts of which one is preferred, without the end token. */
   pair?: { chosen: string; rejected: string };
   /** Named slices for evaluation, such as { level: "3" }. */
@@ -127,7 +139,18 @@ export interface Tokenizer {
   encode(text: string, options: { addSpecialTokens: boolean }): number[];
   decode(ids: ArrayLike<number>, options?: { skipSpecialTokens?: boolean }): string;
   /** Renders messages with the model's template. @throws when the model has none */
-  renderChat(messages: readonly ChatMessage[], options: { addGenerationPrompt: boolean }): string;
+  renderChat(
+    messages: readonly ChatMessage[],
+    options: { addGenerationPrompt: boolean; tools?: readonly unknown[] },
+  ): string;
+  /**
+   * The messages as the template writes them, and where in that text (UTF-16 units, end excluded) its `{% generation %}` blocks
+   * lie; null or absent where it marks none.
+   */
+  renderMarked?(
+    messages: readonly ChatMessage[],
+    options: { tools?: readonly unknown[] },
+  ): { text: string; spans: [number, number][] } | null;
   readonly hasChatTemplate: boolean;
   /**
    * Ids that end an assistant's message after these messages, as the chat template writes them; null or without such

@@ -6,6 +6,8 @@ import { scoredBehindPrompts } from "../policy/shared-prompts.ts";
 export interface TokenRow {
   prompt: ArrayLike<number>; // [S]
   completion: ArrayLike<number>; // [T], every token is scored
+  /** Tokens that carry loss, where not all do. [T] */
+  learnt?: readonly boolean[];
 }
 
 /** Lengths are rounded up to these steps, so that a compiled program serves many batches. */

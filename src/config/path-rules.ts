@@ -23,7 +23,7 @@ interface PathField {
   set(absolute: string): void;
   /** How to get what is not there yet: the path stays as the first place it may be at. */
   get?: string;
-  what: "data file" | "model" | "tokenizer" | "adapter" | "reward file" | "library";
+  what: "data file" | "model" | "chat template" | "tokenizer" | "adapter" | "reward file" | "library";
 }
 
 /** Every path that stands in a recipe and must exist. */
@@ -40,6 +40,9 @@ function pathFields(recipe: Partial<RecipeInput>): PathField[] {
     const tokenizer = typeof model.tokenizer === "string" ? model.tokenizer : undefined;
     add(["model", "tokenizer"], tokenizer, "tokenizer", (to) => {
       model.tokenizer = to;
+    });
+    add(["model", "chat_template"], model.chat_template, "chat template", (to) => {
+      model.chat_template = to;
     });
     add(["model", "lora", "adapter"], model.lora?.adapter, "adapter", (to) => {
       model.lora!.adapter = to;

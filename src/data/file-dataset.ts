@@ -10,7 +10,7 @@ import { RowFault } from "./columns.ts";
 import { dataPaths, type FileOptions, formatOf } from "./file-options.ts";
 import { rowFilter } from "./filter.ts";
 import { PromptIds } from "./prompt-ids.ts";
-import { classesOf, toPrompt, withChoices, withMap } from "./row-prompt.ts";
+import { classesOf, toPrompts, withChoices, withMap } from "./row-prompt.ts";
 import type { TableRow } from "./table-file.ts";
 import { openTable, tableFormat } from "./tables/open-table.ts";
 import type { Budget, Table } from "./tables/table.ts";
@@ -188,17 +188,20 @@ function readPrompts(options: FileOptions, tables: readonly Table[]): FileDatase
   };
   const pattern = options.answer_pattern === undefined ? null : compileAnswerPattern(options.answer_pattern);
   const classes = options.choices === undefined ? [] : classesOf(all(rows, rowAt), options);
-  const promptOf = (row: TableRow | null): Prompt => {
+  const promptsOf = (row: TableRow | null): Prompt[] => {
     if (row === null) throw new Error("a row that was filtered out is asked for");
     if ("fault" in row) throw new RowFault(row.fault);
-    return toPrompt(withChoices(row.fields, classes, options), options, pattern);
+    return toPrompts(withChoices(row.fields, classes, options), options, pattern);
   };
   const held = tables.every((table) => table.held);
   const prompts: Prompt[] = [];
   /** Row of each prompt, before the split and after. */
   const fitting: number[] = [];
   const kept: number[] = [];
-  const ids = new PromptIds((place) => promptOf(rowAt(fitting[place]!)).id);
+  /** Which prompt of its row each one is; null where rows are one prompt each. */
+  const turns =
+    options.messages?.prompts === "each_user" ? { fitting: [] as number[], kept: [] as number[] } : null;
+  const ids = new PromptIds((place) => promptsOf(rowAt(fitting[place]!))[turns?.fitting[place] ?? 0]!.id);
   const first: PlacedFault[] = [];
   let count = 0;
   let filtered = 0;
@@ -211,18 +214,21 @@ function readPrompts(options: FileOptions, tables: readonly Table[]): FileDatase
     }
     const place = { path: tables[tableOf(index)]!.path, line: row.line };
     try {
-      const prompt = promptOf(row);
-      const earlier = ids.add(prompt.id);
-      if (earlier !== null) throw new RowFault(twice(prompt.id, options, place, fitting[earlier]!));
-      fitting.push(index);
-      if (
-        split !== undefined &&
-        isEvalPart(prompt.id, split.salt, split.eval_share) !== (split.part === "eval")
-      )
-        continue;
-      if (kept.length >= limit) continue;
-      kept.push(index);
-      if (held) prompts.push(prompt);
+      for (const [turn, prompt] of promptsOf(row).entries()) {
+        const earlier = ids.add(prompt.id);
+        if (earlier !== null) throw new RowFault(twice(prompt.id, options, place, fitting[earlier]!));
+        fitting.push(index);
+        turns?.fitting.push(turn);
+        if (
+          split !== undefined &&
+          isEvalPart(prompt.id, split.salt, split.eval_share) !== (split.part === "eval")
+        )
+          continue;
+        if (kept.length >= limit) continue;
+        kept.push(index);
+        turns?.kept.push(turn);
+        if (held) prompts.push(prompt);
+      }
     } catch (error) {
       if (!(error instanceof RowFault)) throw error;
       count++;
@@ -243,7 +249,7 @@ function readPrompts(options: FileOptions, tables: readonly Table[]): FileDatase
   if (kept.length === 0) throw new DataError(nothingLeft(options, tables, fitting.length, filtered));
   return {
     size: kept.length,
-    at: (index) => (held ? prompts[index]! : promptOf(rowAt(kept[index]!))),
+    at: (index) => (held ? prompts[index]! : promptsOf(rowAt(kept[index]!))[turns?.kept[index] ?? 0]!),
     placeOf: (index) => {
       const row = kept[index]!;
       return { path: tables[tableOf(row)]!.path, line: rowAt(row)!.line };

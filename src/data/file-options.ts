@@ -38,6 +38,35 @@ export const fileOptions = z
     prompt: template
       .default("{prompt}")
       .describe("what the policy reads; {column} is the row's value, {{ and }} are braces"),
+    messages: z
+      .strictObject({
+        column: z
+          .string()
+          .min(1)
+          .default("messages")
+          .describe(
+            "a list of {role, content}, or of ShareGPT's {from, value}; JSON text of one is read too",
+          ),
+        prompts: z
+          .enum(["end", "last_user", "each_user"])
+          .default("end")
+          .describe(
+            "where a prompt ends. end: with the conversation, which then ends with a user's or a tool's turn; last_user: with its last user turn; each_user: a prompt for each user turn. The assistant's next turn becomes the column reply",
+          ),
+        learn: z
+          .enum(["all", "last"])
+          .optional()
+          .describe(
+            "for supervised training: learn all assistant turns, or the last; what follows the last one is left out",
+          ),
+      })
+      .optional()
+      .describe("conversations in the place of prompt; chat only"),
+    tools: z
+      .string()
+      .min(1)
+      .optional()
+      .describe("column with the functions that the model may call, a list of JSON schemas or its text"),
     answer: template
       .nullable()
       .default("{answer}")
@@ -135,6 +164,30 @@ export const fileOptions = z
         code: "custom",
         path: ["system"],
         message: "a system message needs a chat template; set chat: true, or put the text into prompt",
+      });
+    if (options.messages !== undefined && !options.chat)
+      context.addIssue({
+        code: "custom",
+        path: ["messages"],
+        message: "conversations need a chat template; set chat: true",
+      });
+    if (options.messages?.learn !== undefined && options.messages.prompts !== "end")
+      context.addIssue({
+        code: "custom",
+        path: ["messages", "learn"],
+        message: "learns whole conversations, and prompts says where prompts end; give one of the two",
+      });
+    if (options.messages?.learn !== undefined && options.target !== null)
+      context.addIssue({
+        code: "custom",
+        path: ["target"],
+        message: "the conversation's own turns are learnt; give target, or messages.learn",
+      });
+    if (options.tools !== undefined && !options.chat)
+      context.addIssue({
+        code: "custom",
+        path: ["tools"],
+        message: "only a chat template has a place for tools",
       });
     if (options.choices !== undefined && !templateColumns(options.prompt).includes("choices"))
       context.addIssue({

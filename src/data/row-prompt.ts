@@ -5,6 +5,7 @@ import type { ChatMessage, Prompt } from "../types.ts";
 import type { AnswerPattern } from "./answer-pattern.ts";
 import { choiceListSize, drawChoices } from "./choices.ts";
 import { columnText, lookUp, RowFault } from "./columns.ts";
+import { learntPart, listOf, messagesOf, promptEnds, turnText } from "./conversation.ts";
 import type { FileOptions } from "./file-options.ts";
 import type { TableRow } from "./table-file.ts";
 import { fillTemplate } from "./template.ts";
@@ -14,11 +15,42 @@ export function contentId(...parts: readonly string[]): string {
   return createHash("sha256").update(JSON.stringify(parts)).digest("hex").slice(0, 16);
 }
 
-/** @throws RowFault */
-export function toPrompt(
+/** The prompts of a row: one, but for conversations of which several beginnings are asked. @throws RowFault */
+export function toPrompts(
   fields: Record<string, unknown>,
   options: FileOptions,
   pattern: AnswerPattern | null,
+): Prompt[] {
+  const { messages: asked } = options;
+  if (asked === undefined) return [toPrompt(fields, options, pattern)];
+  const read = messagesOf(fields, asked.column);
+  const hasSystem = options.system === undefined || read.some(({ role }) => role === "system");
+  const all: ChatMessage[] = hasSystem ? read : [{ role: "system", content: options.system! }, ...read];
+  if (asked.learn !== undefined) {
+    const messages = learntPart(all, asked.column);
+    const conversation = { messages, learn: asked.learn };
+    return [{ ...toPrompt(fields, options, pattern, messages.slice(0, -1), messages), conversation }];
+  }
+  const ends = promptEnds(all, asked.column, asked.prompts);
+  return ends.map((end, turn) => {
+    const next = all[end];
+    const withReply = next?.role === "assistant" ? { ...fields, reply: turnText(next) } : fields;
+    const prompt = toPrompt(withReply, options, pattern, all.slice(0, end));
+    return turn === 0 || options.id === undefined ? prompt : { ...prompt, id: `${prompt.id}#${turn + 1}` };
+  });
+}
+
+/**
+ * @param messages of a conversation, in the place of the prompt's template
+ * @param identity what the prompt's id is made of, where that is more
+ * @throws RowFault
+ */
+function toPrompt(
+  fields: Record<string, unknown>,
+  options: FileOptions,
+  pattern: AnswerPattern | null,
+  messages: readonly ChatMessage[] | null = null,
+  identity: readonly ChatMessage[] | null = messages,
 ): Prompt {
   const fill = (template: string): string =>
     fillTemplate(template, (column) =>
@@ -26,7 +58,7 @@ export function toPrompt(
         ? (fields["choices"] as string[]).join(", ")
         : columnText(fields, column),
     );
-  const text = fill(options.prompt);
+  const text = messages === null ? fill(options.prompt) : JSON.stringify(identity);
   if (text.trim() === "") throw new RowFault("its prompt is empty");
   let answer = "";
   if (options.answer !== null) {
@@ -34,6 +66,9 @@ export function toPrompt(
       answer = fill(options.answer).trim();
     } catch (error) {
       if (!(error instanceof RowFault) || !error.message.startsWith("has no column")) throw error;
+      // what is learnt needs no gold answer
+      if (options.messages?.learn !== undefined)
+        return toPrompt(fields, { ...options, answer: null }, pattern, messages, identity);
       throw new RowFault(`${error.message} (for the answer; set answer: null if the data has none)`);
     }
     if (pattern !== null) {
@@ -62,7 +97,11 @@ export function toPrompt(
   return {
     id,
     input: options.chat
-      ? { kind: "chat", messages: messagesOf(options.system, text) }
+      ? {
+          kind: "chat",
+          messages: messages ?? chatOf(options.system, text),
+          ...(options.tools === undefined ? {} : { tools: listOf(fields, options.tools) }),
+        }
       : { kind: "text", text },
     answer,
     ...(target === undefined ? {} : { target }),
@@ -112,7 +151,7 @@ export function classesOf(rows: Iterable<TableRow>, options: FileOptions): strin
   return [...names].sort();
 }
 
-function messagesOf(system: string | undefined, text: string): ChatMessage[] {
+function chatOf(system: string | undefined, text: string): ChatMessage[] {
   const user: ChatMessage = { role: "user", content: text };
   return system === undefined ? [user] : [{ role: "system", content: system }, user];
 }

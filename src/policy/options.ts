@@ -59,6 +59,14 @@ export const modelOptions = z.strictObject({
     .union([z.string(), wordLevelOptions])
     .optional()
     .describe("with init: a directory with tokenizer files, or a word-level vocabulary written here"),
+  chat_template: z
+    .string()
+    .optional()
+    .describe("a Jinja file in the place of the model's chat template; checkpoints keep it"),
+  chat_template_kwargs: z
+    .record(z.string(), z.unknown())
+    .optional()
+    .describe("what the chat template may read beside the messages, such as enable_thinking: false"),
   lora: loraOptions
     .optional()
     .describe("train low-rank adapters and keep the weights frozen; all weights are trained when absent"),

@@ -1,5 +1,6 @@
 import { ConfigError, DataError } from "../lib/errors.ts";
 import type { Prompt, Tokenizer } from "../types.ts";
+import { encodeConversation } from "./conversation.ts";
 
 /**
  * A prompt's ids: plain text with the tokenizer's special tokens, messages through the chat template
@@ -38,6 +39,43 @@ export function encodeTarget(
   return [...ids, ...(tokenizer.turnEnd?.(messages) ?? tokenizer.eosIds.slice(0, 1))];
 }
 
+/** A row of supervised training; its tokens in order are prompt, then completion. */
+export interface Example {
+  prompt: Int32Array; // [S]
+  completion: number[]; // [T]
+  /** Which tokens of the completion carry loss; absent: all. [T] */
+  learnt?: boolean[];
+}
+
+/**
+ * A prompt with its target, or a conversation: its prompt is then what stands before the first token that is learnt.
+ * @throws DataError where there is no text to learn, or the prompt is longer than `maxPromptTokens`
+ */
+export function encodeExample(
+  tokenizer: Tokenizer,
+  prompt: Prompt,
+  maxPromptTokens: number,
+  endToken?: string | null,
+): Example {
+  if (prompt.conversation === undefined) {
+    if (prompt.target === undefined) throw new DataError(`prompt ${prompt.id} has no target`);
+    return {
+      prompt: encodePrompt(tokenizer, prompt, maxPromptTokens),
+      completion: encodeTarget(tokenizer, prompt, prompt.target, endToken),
+    };
+  }
+  const { ids, learnt } = encodeConversation(tokenizer, prompt);
+  const first = learnt.indexOf(true);
+  if (first < 1) throw new DataError(`prompt ${prompt.id} has no token to learn`);
+  // nothing follows the last token that is learnt
+  const last = learnt.lastIndexOf(true);
+  return {
+    prompt: Int32Array.from(ids.slice(0, first)),
+    completion: ids.slice(first, last + 1),
+    learnt: learnt.slice(first, last + 1),
+  };
+}
+
 function endTokenId(tokenizer: Tokenizer, text: string): number {
   const ids = tokenizer.encode(text, { addSpecialTokens: false });
   const fault = `algorithm.end_token: ${JSON.stringify(text)}`;
@@ -57,5 +95,8 @@ function endTokenId(tokenizer: Tokenizer, text: string): number {
 export function promptText(tokenizer: Tokenizer, prompt: Prompt): string {
   return prompt.input.kind === "text"
     ? prompt.input.text
-    : tokenizer.renderChat(prompt.input.messages, { addGenerationPrompt: true });
+    : tokenizer.renderChat(prompt.input.messages, {
+        addGenerationPrompt: true,
+        ...(prompt.input.tools === undefined ? {} : { tools: prompt.input.tools }),
+      });
 }

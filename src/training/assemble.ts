@@ -7,10 +7,11 @@ import type { Scorer } from "../algorithms/stage.ts";
 import { type BackendInfo, startBackend } from "../backend/select.ts";
 import type { Recipe } from "../config/schema.ts";
 import { ConfigError } from "../lib/errors.ts";
+import { readRegularFile } from "../lib/regular-file.ts";
 import { createRng } from "../lib/rng.ts";
 import { randomWeights } from "../policy/decoder-weights.ts";
 import { openAdapter } from "../policy/files/adapter-files.ts";
-import { openModel } from "../policy/files/model-directory.ts";
+import { openModel, type TemplateOptions } from "../policy/files/model-directory.ts";
 import { createTokenizer } from "../policy/files/tokenizer.ts";
 import { wordLevelTokenizerFiles } from "../policy/files/word-level.ts";
 import type { ModelFiles, TrainablePolicy } from "../policy/interfaces.ts";
@@ -57,13 +58,19 @@ export async function openRecipeModel(
 ): Promise<ModelFiles> {
   const { path, init, tokenizer } = recipe.model;
   if (path !== undefined) {
-    const files = await openModel(path, { onProgress: downloadNotes(note), weights });
+    const files = await openModel(path, {
+      onProgress: downloadNotes(note),
+      weights,
+      ...templateOptions(recipe),
+    });
     for (const warning of files.warnings) note(warning, "warning");
     return files;
   }
   if (init === undefined) throw new ConfigError("model needs path or init");
   const tokenizerFiles = initTokenizerFiles(tokenizer);
-  const opened = createTokenizer(tokenizerFiles, { path: "model.tokenizer" });
+  const { chatTemplate, ...variables } = templateOptions(recipe);
+  if (chatTemplate !== undefined) tokenizerFiles.set("chat_template.jinja", chatTemplate);
+  const opened = createTokenizer(tokenizerFiles, { path: "model.tokenizer", ...variables });
   const special = { bos_token_id: opened.bosId, eos_token_id: opened.eosIds[0], pad_token_id: opened.padId };
   const config = { ...special, ...init };
   const rng = createRng(recipe.seed).fork("init");
@@ -76,6 +83,18 @@ export async function openRecipeModel(
     tokenizerFiles,
   };
 }
+
+/** `model.chat_template` and `model.chat_template_kwargs`. */
+function templateOptions({ model }: Pick<Recipe, "model">): TemplateOptions {
+  const { chat_template: path, chat_template_kwargs: variables } = model;
+  return {
+    ...(path === undefined ? {} : { chatTemplate: readRegularFile(path, LARGEST_TEMPLATE) }),
+    ...(variables === undefined ? {} : { templateVariables: variables }),
+  };
+}
+
+/** Bytes of a chat template. */
+const LARGEST_TEMPLATE = 4_000_000;
 
 /** A line for every tenth of a file that is fetched. */
 function downloadNotes(note: Note): (progress: { file: string; bytes: number; total: number }) => void {

@@ -36,6 +36,8 @@ export async function runInputs(stages: readonly RecipeStage[], files: ModelFile
     else if (opened !== undefined) folder("model file", opened, model.path);
   }
   if (typeof model.tokenizer === "string") folder("tokenizer file", model.tokenizer);
+  if (model.chat_template !== undefined)
+    inputs.push({ what: "chat template", name: model.chat_template, path: model.chat_template });
   if (model.lora?.adapter !== undefined) folder("adapter file", model.lora.adapter);
   const rewards = stages.flatMap(({ recipe }) => recipe.rewards);
   const judges = new Set(

@@ -2,7 +2,7 @@
 import { algorithmOf } from "../algorithms/kinds.ts";
 import type { Recipe } from "../config/schema.ts";
 import { openSource } from "../data/source.ts";
-import { promptText } from "../rollouts/encode.ts";
+import { encodeExample, promptText } from "../rollouts/encode.ts";
 import type { ChatMessage, Prompt, PromptSource, Tokenizer } from "../types.ts";
 
 export type DataPart = "train" | "eval";
@@ -37,6 +37,12 @@ export function excess(
   prompt: Prompt,
   limits: RowLimits,
 ): { what: "prompt" | "example"; tokens: number; limit: number } | null {
+  if (prompt.conversation !== undefined) {
+    const { prompt: before, completion } = encodeExample(tokenizer, prompt, Number.POSITIVE_INFINITY);
+    const whole = before.length + completion.length;
+    const limit = limits.example ?? limits.prompt;
+    return whole > limit ? { what: "example", tokens: whole, limit } : null;
+  }
   const text = promptText(tokenizer, prompt);
   const tokens = tokenizer.encode(text, { addSpecialTokens: prompt.input.kind === "text" }).length;
   if (tokens > limits.prompt) return { what: "prompt", tokens, limit: limits.prompt };
@@ -52,6 +58,8 @@ export function excess(
  * @returns null where nothing of it fits
  */
 export function truncated(tokenizer: Tokenizer, prompt: Prompt, limits: RowLimits): Prompt | null {
+  // a conversation has no text of its own that could lose its beginning
+  if (prompt.conversation !== undefined) return null;
   const text = ownText(prompt);
   const fits = (kept: number): boolean =>
     excess(tokenizer, withText(prompt, text.slice(text.length - kept).join("")), limits) === null;

@@ -43,13 +43,13 @@ const targets: AlgorithmRule<SftOptions> = ({ algorithm, data }, { report }) => 
   if (!algorithm || !data) return;
   const { train } = data;
   for (const { at, set } of fileSets({ train })) {
-    if (set.target !== null) continue;
+    if (set.target !== null || set.messages?.learn !== undefined) continue;
     report({
       rule: "sft_target",
       path: at.join("."),
       uses: ["algorithm.kind", `${at.join(".")}.target`],
       reason: "supervised training needs a target text for every prompt, and there is none",
-      fix: 'add one from the file\'s columns, such as `target: "{answer}"`',
+      fix: 'add one from the file\'s columns, such as `target: "{answer}"`, or `messages: {learn: all}` for conversations',
     });
   }
   if (train.kind === "items" && train.use === "few_shot" && train.mode !== "direct") {

@@ -11,7 +11,7 @@ import type { SupervisedFacts } from "../../metrics/facts.ts";
 import { supervisedMetrics } from "../../metrics/loop.ts";
 import { optimizerMetrics } from "../../metrics/update.ts";
 import { learningRate } from "../../optim/schedule.ts";
-import { encodePrompt, encodeTarget } from "../../rollouts/encode.ts";
+import { encodeExample } from "../../rollouts/encode.ts";
 import { shuffledOrder } from "../../samplers/shuffled-order.ts";
 import type { Prompt } from "../../types.ts";
 import { runSteps, type Stage, type StageResult } from "../stage.ts";
@@ -37,7 +37,7 @@ export async function trainSft(stage: Stage<SftOptions>): Promise<StageResult> {
     const rows = nextRows(stage, order.draw, position);
 
     // 2. every target token weighs the same
-    const targets = rows.flat().reduce((sum, { completion }) => sum + completion.length, 0);
+    const targets = rows.flat().reduce((sum, row) => sum + learntTokens(row), 0);
     const length = options.row_length ?? bucket(Math.max(...rows.map(rowTokens)));
 
     // 3. forward, backward and AdamW, in micro-batches
@@ -53,7 +53,10 @@ export async function trainSft(stage: Stage<SftOptions>): Promise<StageResult> {
       (micro) => {
         const padded = packRows(micro, length, policy.fewShapes);
         const { batch, starts } = padded;
-        const weights = tf.tensor1d(spread(padded, () => 1 / targets)); // [K]
+        const examples = micro.flat();
+        const weightOf = (row: number, token: number) =>
+          examples[row]!.learnt?.[token] === false ? 0 : 1 / targets;
+        const weights = tf.tensor1d(spread(padded, weightOf)); // [K]
         const { logprobs } = policy.score(batch, { temperature: 1 });
         return { loss: crossEntropyLoss(logprobs, weights), statistics: null, tokens: starts.at(-1)! };
       },
@@ -107,15 +110,13 @@ function nextRows(
 }
 
 function example(stage: Stage<SftOptions>, prompt: Prompt): TokenRow {
-  if (prompt.target === undefined) {
+  if (prompt.target === undefined && prompt.conversation === undefined) {
     throw new DataError(
-      `prompt ${prompt.id} of ${stage.train.name} has no target: supervised training needs one (data.train.target)`,
+      `prompt ${prompt.id} of ${stage.train.name} has no target: supervised training needs one (data.train.target, or data.train.messages.learn)`,
     );
   }
-  const row = {
-    prompt: encodePrompt(stage.tokenizer, prompt, stage.settings.maxPromptTokens),
-    completion: encodeTarget(stage.tokenizer, prompt, prompt.target, stage.settings.algorithm.end_token),
-  };
+  const { maxPromptTokens, algorithm } = stage.settings;
+  const row = encodeExample(stage.tokenizer, prompt, maxPromptTokens, algorithm.end_token);
   const limit = stage.settings.algorithm.row_length ?? Number.POSITIVE_INFINITY;
   if (rowTokens([row]) > limit) {
     throw new DataError(
@@ -123,6 +124,10 @@ function example(stage: Stage<SftOptions>, prompt: Prompt): TokenRow {
     );
   }
   return row;
+}
+
+function learntTokens({ completion, learnt }: TokenRow): number {
+  return learnt?.filter(Boolean).length ?? completion.length;
 }
 
 function rowTokens(row: readonly TokenRow[]): number {

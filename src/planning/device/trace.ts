@@ -19,7 +19,7 @@ import { createCritic } from "../../policy/critic.ts";
 import { parameterCount, zeroWeights } from "../../policy/decoder-weights.ts";
 import type { ModelFiles, WeightSource } from "../../policy/interfaces.ts";
 import { parseModelConfig } from "../../policy/model-config.ts";
-import { encodePrompt } from "../../rollouts/encode.ts";
+import { encodeExample, encodePrompt } from "../../rollouts/encode.ts";
 import * as parts from "../../training/assemble.ts";
 import { runAlgorithm, stageSettings } from "../../training/run-stage.ts";
 import { freshState, unloggedServices, unloggedSettings } from "../../training/unlogged-stage.ts";
@@ -266,11 +266,10 @@ function longestExample(source: PromptSource, tokenizer: Tokenizer): LongestExam
   let longest: LongestExample | null = null;
   for (let i = 0; i < count; i++) {
     const example = source.at(i);
-    const prompt = encodePrompt(tokenizer, example, Number.POSITIVE_INFINITY).length;
-    const target =
-      example.target === undefined
-        ? 0
-        : tokenizer.encode(example.target, { addSpecialTokens: false }).length + 1;
+    const learns = example.target !== undefined || example.conversation !== undefined;
+    const row = learns ? encodeExample(tokenizer, example, Number.POSITIVE_INFINITY) : null;
+    const prompt = (row?.prompt ?? encodePrompt(tokenizer, example, Number.POSITIVE_INFINITY)).length;
+    const target = row?.completion.length ?? 0;
     if (longest === null || prompt + target > longest.prompt + longest.target)
       longest = { example, prompt, target };
   }

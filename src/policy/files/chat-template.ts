@@ -12,10 +12,48 @@ const LONGEST_TEMPLATE = 1_000_000;
 
 export interface ChatTemplate {
   /** @param variables what the template may read beside the messages, such as enable_thinking */
-  render(
-    messages: readonly ChatMessage[],
-    options: { addGenerationPrompt: boolean; variables?: Readonly<Record<string, unknown>> },
-  ): string;
+  render(messages: readonly ChatMessage[], options: RenderOptions): string;
+  /** Its `{% generation %}` blocks in the text; null: it has none. */
+  renderMarked: ((messages: readonly ChatMessage[], options: RenderOptions) => MarkedText) | null;
+}
+
+export interface RenderOptions {
+  addGenerationPrompt: boolean;
+  variables?: Readonly<Record<string, unknown>>;
+  /** Functions that the model may call, as JSON schemas. */
+  tools?: readonly unknown[];
+}
+
+export interface MarkedText {
+  text: string;
+  /** Beginnings and ends (excluded), UTF-16 units. */
+  spans: [number, number][];
+}
+
+/** Stand for the beginning and the end of a generation block; no text holds them. */
+const BEGIN = "\uf8f0rlpt\uf8f1";
+const END = "\uf8f1rlpt\uf8f0";
+const TAG = /\{%([-+]?)\s*(end)?generation\s*([-+]?)%\}/g;
+
+/** Blocks that print a mark in the places of the tags, which take the white space around them as the tags did. */
+function marked(source: string): string {
+  return source.replace(
+    TAG,
+    (_, left: string, end: string | undefined, right: string) =>
+      `{%${left} set rlpt_mark = 1 %}{{ "${end === undefined ? BEGIN : END}" }}{% set rlpt_mark = 1 ${right}%}`,
+  );
+}
+
+/** Takes the marks out of a text. */
+function unmarked(rendered: string): MarkedText {
+  const spans: [number, number][] = [];
+  let text = "";
+  for (const piece of rendered.split(BEGIN)) {
+    const [inside, ...behind] = piece.split(END);
+    if (behind.length > 0) spans.push([text.length, text.length + inside!.length]);
+    text += [inside, ...behind].join("");
+  }
+  return { text, spans };
 }
 
 const MONTHS = "January February March April May June July August September October November December".split(
@@ -68,7 +106,7 @@ function renderedContent(
   return content.map((part) => (part.type === "text" ? { ...part } : { type: "image" }));
 }
 
-const ROLES = new Set(["system", "user", "assistant"]);
+const ROLES = new Set(["system", "user", "assistant", "tool"]);
 
 function checkedMessages(
   messages: readonly ChatMessage[],
@@ -79,13 +117,17 @@ function checkedMessages(
     const where = `${path}: message ${i}`;
     if (!ROLES.has(message.role)) {
       throw new ModelFileError(
-        `${where} has role ${JSON.stringify(message.role)}; use system, user or assistant`,
+        `${where} has role ${JSON.stringify(message.role)}; use system, user, assistant or tool`,
       );
     }
     if (typeof message.content !== "string" && !Array.isArray(message.content)) {
       throw new ModelFileError(`${where} (${message.role}) has no content`);
     }
-    return { role: message.role, content: renderedContent(message.content, placesImages, where) };
+    return {
+      role: message.role,
+      content: renderedContent(message.content, placesImages, where),
+      ...message.extra,
+    };
   });
 }
 
@@ -107,36 +149,45 @@ export function compileChatTemplate(
     );
   }
   let template: JinjaTemplate;
+  let withMarks: JinjaTemplate | null;
   try {
     template = compileJinja(source);
+    withMarks = source.search(TAG) < 0 ? null : compileJinja(marked(source));
   } catch (cause) {
     throw new ModelFileError(`${path}: chat template cannot be read: ${(cause as Error).message}`, { cause });
   }
   const placesImages = /image/.test(source);
+  const render = (
+    chosen: JinjaTemplate,
+    messages: readonly ChatMessage[],
+    { addGenerationPrompt, variables = {}, tools }: RenderOptions,
+  ): string => {
+    let raised: string | undefined;
+    const globals: Record<string, unknown> = {
+      strftime_now: (format: string) => formatDate(date, format),
+      raise_exception: (message: string) => {
+        raised = message;
+        throw new Error(message);
+      },
+      // transformers hands both to every template
+      tools: tools ?? null,
+      documents: null,
+      ...constants,
+      ...variables,
+      messages: checkedMessages(messages, placesImages, path),
+      add_generation_prompt: addGenerationPrompt,
+    };
+    try {
+      return chosen.render(globals);
+    } catch (cause) {
+      const reason = raised === undefined ? "cannot render these messages" : "refuses these messages";
+      throw new ModelFileError(`${path}: chat template ${reason}: ${(cause as Error).message}`, { cause });
+    }
+  };
   return {
-    render: (messages, { addGenerationPrompt, variables = {} }) => {
-      let raised: string | undefined;
-      const globals: Record<string, unknown> = {
-        strftime_now: (format: string) => formatDate(date, format),
-        raise_exception: (message: string) => {
-          raised = message;
-          throw new Error(message);
-        },
-        // transformers hands both to every template
-        tools: null,
-        documents: null,
-        ...constants,
-        ...variables,
-        messages: checkedMessages(messages, placesImages, path),
-        add_generation_prompt: addGenerationPrompt,
-      };
-      try {
-        return template.render(globals);
-      } catch (cause) {
-        const reason = raised === undefined ? "cannot render these messages" : "refuses these messages";
-        throw new ModelFileError(`${path}: chat template ${reason}: ${(cause as Error).message}`, { cause });
-      }
-    },
+    render: (messages, options) => render(template, messages, options),
+    renderMarked:
+      withMarks === null ? null : (messages, options) => unmarked(render(withMarks, messages, options)),
   };
 }
 

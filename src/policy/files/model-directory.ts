@@ -13,9 +13,16 @@ import { openSafetensorsDirectory } from "./safetensors.ts";
 import { type SavedDtype, writeSafetensorsDirectory } from "./safetensors-write.ts";
 import { createTokenizer, type ModelTokenizer, TOKENIZER_FILES } from "./tokenizer.ts";
 
-export interface OpenModelOptions extends HubOptions {
+export interface OpenModelOptions extends HubOptions, TemplateOptions {
   /** What a chat template's strftime_now() sees, YYYY-MM-DD. Default: a fixed day. */
   date?: string;
+}
+
+/** A chat template of one's own, and what templates read beside messages. */
+export interface TemplateOptions {
+  /** In the place of the model's own; checkpoints get it too. */
+  chatTemplate?: Uint8Array;
+  templateVariables?: Readonly<Record<string, unknown>>;
 }
 
 export interface OpenedModel extends ModelFiles {
@@ -82,7 +89,7 @@ const absentWeights: WeightSource = {
 /** The synchronous part of {@link openModel} for a directory. */
 export function openModelDirectory(
   directory: string,
-  options: Pick<OpenModelOptions, "date" | "weights"> = {},
+  options: Pick<OpenModelOptions, "date" | "weights"> & TemplateOptions = {},
 ): OpenedModel {
   const configPath = join(directory, "config.json");
   if (!existsSync(configPath)) {
@@ -136,7 +143,10 @@ function ownFile(directory: string, name: string): string {
 }
 
 /** A GGUF file, its config and tokenizer rebuilt from the metadata. */
-export function openGgufModel(path: string, options: Pick<OpenModelOptions, "date"> = {}): OpenedModel {
+export function openGgufModel(
+  path: string,
+  options: Pick<OpenModelOptions, "date"> & TemplateOptions = {},
+): OpenedModel {
   const file = openGguf(path);
   try {
     const config = ggufConfig(file);
@@ -160,19 +170,21 @@ interface Parts {
   config: JsonObject;
   generationConfig: JsonObject;
   tokenizerFiles: Map<string, Uint8Array>;
-  options: Pick<OpenModelOptions, "date">;
+  options: Pick<OpenModelOptions, "date"> & TemplateOptions;
 }
 
 function assemble(parts: Parts, openWeights: () => WeightSource): OpenedModel {
   const { path, config, generationConfig, tokenizerFiles, options } = parts;
   const textConfig = isObject(config["text_config"]) ? config["text_config"] : config;
   const rows = textConfig["vocab_size"];
+  if (options.chatTemplate !== undefined) tokenizerFiles.set("chat_template.jinja", options.chatTemplate);
   const tokenizer = createTokenizer(tokenizerFiles, {
     path,
     ...(typeof rows === "number" ? { rows } : {}),
     config,
     generationConfig,
     ...(options.date === undefined ? {} : { date: options.date }),
+    ...(options.templateVariables === undefined ? {} : { templateVariables: options.templateVariables }),
   });
   return {
     source: path,

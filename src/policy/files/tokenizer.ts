@@ -2,7 +2,7 @@
 import { Tokenizer as PackageTokenizer } from "@huggingface/tokenizers";
 import { ModelFileError } from "../../lib/errors.ts";
 import type { ChatMessage, Tokenizer } from "../../types.ts";
-import { compileChatTemplate, findChatTemplate } from "./chat-template.ts";
+import { compileChatTemplate, findChatTemplate, type RenderOptions } from "./chat-template.ts";
 import { type TokenizerParts, textEncoder } from "./encode-text.ts";
 import { inTime } from "./in-time.ts";
 import { isObject, type JsonObject, parseJsonObject } from "./json.ts";
@@ -34,10 +34,7 @@ export interface ModelTokenizer extends Tokenizer {
   /** How many of the text's bytes the vocabulary cannot write: they vanish when it is encoded. */
   lostBytes(text: string): number;
   /** @param options.variables what the template may read beside the messages, such as enable_thinking */
-  renderChat(
-    messages: readonly ChatMessage[],
-    options: { addGenerationPrompt: boolean; variables?: Readonly<Record<string, unknown>> },
-  ): string;
+  renderChat(messages: readonly ChatMessage[], options: RenderOptions): string;
 }
 
 export interface TokenizerContext {
@@ -47,6 +44,8 @@ export interface TokenizerContext {
   rows?: number;
   config?: Readonly<JsonObject>;
   generationConfig?: Readonly<JsonObject>;
+  /** What the chat template reads beside the messages, such as enable_thinking; a call's own go before. */
+  templateVariables?: Readonly<Record<string, unknown>>;
   /** What a template's strftime_now() sees, YYYY-MM-DD. */
   date?: string;
 }
@@ -234,6 +233,7 @@ export function createTokenizer(
     const text = tokenText(tokenizerConfig[key]);
     if (text !== null) constants[key] = text;
   }
+  Object.assign(constants, context.templateVariables);
   const template = source === null ? null : compileChatTemplate(source, path, constants, context.date);
 
   const ends = specialEnds(tokenizer);
@@ -318,6 +318,8 @@ export function createTokenizer(
       }
       return template.render(messages, options);
     },
+    renderMarked: (messages, options) =>
+      template?.renderMarked?.(messages, { ...options, addGenerationPrompt: false }) ?? null,
   };
 }
 

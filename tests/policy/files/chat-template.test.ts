@@ -68,8 +68,8 @@ test("messages are checked before they are rendered", () => {
   const template = compileChatTemplate("{{ messages[0].content }}", "dir");
   const render = (message: unknown) => () =>
     template.render([message as ChatMessage], { addGenerationPrompt: false });
-  expect(render({ role: "tool", content: "x" })).toThrow(
-    /dir: message 0 has role "tool"; use system, user or assistant/,
+  expect(render({ role: "bot", content: "x" })).toThrow(
+    /dir: message 0 has role "bot"; use system, user, assistant or tool/,
   );
   expect(render({ role: "user" })).toThrow(/dir: message 0 \(user\) has no content/);
   expect(render({ role: "user", content: [{ type: "image", path: "a.png" }] })).toThrow(
