@@ -1,21 +1,12 @@
 /** Batched decoding with a key-value cache. Keys are cached after norm and rotation, so nothing is rotated twice. */
 import * as tf from "@tensorflow/tfjs";
-import { maskedSoftmax } from "../backend/ops.ts";
 import { RlptError } from "../lib/errors.ts";
 import type { GenerationSession } from "../types.ts";
-import { batchContext, hiddenKey } from "./batch-context.ts";
-import {
-  attend,
-  embed,
-  finalNorm,
-  finishLayer,
-  logitsOf,
-  mergeHeads,
-  type Projections,
-  project,
-  type WeightView,
-} from "./decoder.ts";
-import type { DecoderConfig, TokenBatch } from "./interfaces.ts";
+import { attend, attentionWeights, mergeHeads, type Projections, project } from "./attention.ts";
+import { batchContext, hiddenKey, tablesOf } from "./batch-context.ts";
+import { embed, finalNorm, finishLayer, logitsOf, mixerInput } from "./decoder.ts";
+import type { AttentionConfig, DecoderConfig, TokenBatch } from "./interfaces.ts";
+import type { WeightView } from "./linear.ts";
 import { ropeTables } from "./rope.ts";
 
 /** Slots a cache grows by: within a chunk only the tail is copied at each step, the rest once a chunk. */
@@ -45,14 +36,15 @@ export async function startSession(
 ): Promise<GenerationSession> {
   checkPrompts(config, prompts, options.maxNewTokens);
   const slots = Math.max(...prompts.map((prompt) => prompt.length));
-  const perPass = Math.max(1, Math.floor(prefillScores / (config.heads * slots * slots)));
+  const heads = Math.max(...config.layers.map(({ mixer }) => mixer.heads));
+  const perPass = Math.max(1, Math.floor(prefillScores / (heads * slots * slots)));
   const passes: Prefilled[] = [];
   for (let start = 0; start < prompts.length; start += perPass) {
     passes.push(prefill(config, view, prompts.slice(start, start + perPass), slots));
   }
   const repeats = options.repeats;
   const source = Int32Array.from({ length: prompts.length * repeats }, (_, row) => Math.floor(row / repeats));
-  const caches = joinPasses(passes, config.layers, repeats > 1 ? source : null);
+  const caches = joinPasses(passes, config.layers.length, repeats > 1 ? source : null);
   const promptLogits = await Promise.all(passes.map((pass) => pass.logits.data()));
   for (const pass of passes) pass.logits.dispose();
   const vocabulary = config.vocabSize;
@@ -81,7 +73,7 @@ export function checkPrompts(
     if (needed > config.maxPositions) {
       throw new RlptError(
         `prompt ${i} has ${prompt.length} tokens and up to ${maxNewTokens} are to be added; the model has ` +
-          `${config.maxPositions} positions (max_position_embeddings): shorten the prompt or lower max_new_tokens`,
+          `${config.maxPositions} positions (${config.positionsKey}): shorten the prompt or lower max_new_tokens`,
       );
     }
     const wrong = prompt.find((id) => id < 0 || id >= config.vocabSize);
@@ -123,14 +115,21 @@ function prefill(
   const keys: tf.Tensor4D[] = [];
   const values: tf.Tensor4D[] = [];
   const logits = tf.tidy(() => {
-    const { masks, ...context } = batchContext(config, batch);
-    let x = embed(batch.tokens, view);
-    for (let n = 0; n < config.layers; n++) {
+    const context = batchContext(config, batch);
+    let x = embed(config, batch.tokens, batch.positions, view);
+    for (const [n, layer] of config.layers.entries()) {
       x = tf.tidy(() => {
-        const projections = project(config, n, x, view, context);
+        const h = mixerInput(config, layer, x, view);
+        const projections = project(config, layer.mixer, h, view, context[n]!);
         keys.push(tf.keep(projections.key));
         values.push(tf.keep(projections.value));
-        return finishLayer(config, n, x, attend(config, projections, masks[n]!), view);
+        return finishLayer(
+          config,
+          layer,
+          x,
+          attend(layer.mixer, projections, context[n]!.tables.mask!),
+          view,
+        );
       });
     }
     const last = tf.gather(x, tf.tensor1d(batch.scoredAt, "int32")) as tf.Tensor2D;
@@ -244,18 +243,21 @@ class CachedSession implements GenerationSession {
   private forward(tokens: Int32Array): tf.Tensor2D {
     const { config, view } = this;
     const rows = tokens.length;
-    const { cos, sin } = ropeTables(this.lengths, config);
-    const shape: [number, number, number] = [rows, 1, config.headDim / 2];
-    const tables = { rows, length: 1, cos: tf.tensor3d(cos, shape), sin: tf.tensor3d(sin, shape) };
-    const masks = new Map<number | null, tf.Tensor3D | null>();
-    let x = embed(tokens, view);
-    for (let n = 0; n < config.layers; n++) {
-      const window = config.windows[n]!;
-      if (!masks.has(window)) masks.set(window, this.mask(window));
+    const tables = tablesOf(config, {
+      turned: (rotary) => {
+        const { cos, sin } = ropeTables(this.lengths, rotary);
+        const shape: [number, number, number] = [rows, 1, rotary.inverse.length];
+        return { cos: tf.tensor3d(cos, shape), sin: tf.tensor3d(sin, shape) };
+      },
+      mask: (window) => this.mask(window),
+    });
+    let x = embed(config, tokens, Int32Array.from(this.lengths), view);
+    for (const [n, layer] of config.layers.entries()) {
       x = tf.tidy(() => {
-        const projections = project(config, n, x, view, tables);
-        const attended = this.attendCached(n, projections, masks.get(window)!);
-        return finishLayer(config, n, x, attended, view);
+        const { mask, ...turned } = tables[n]!;
+        const h = mixerInput(config, layer, x, view);
+        const projections = project(config, layer.mixer, h, view, { rows, length: 1, tables: turned });
+        return finishLayer(config, layer, x, this.attendCached(n, layer.mixer, projections, mask), view);
       });
     }
     return logitsOf(config, finalNorm(config, x, view), view);
@@ -272,8 +274,13 @@ class CachedSession implements GenerationSession {
   }
 
   /** Appends this token's key and value and attends over the whole cache. @returns [B, Nh*D] */
-  private attendCached(n: number, { query, key, value }: Projections, mask: tf.Tensor3D | null): tf.Tensor2D {
-    const { heads, keyValueHeads, headDim } = this.config;
+  private attendCached(
+    n: number,
+    attention: AttentionConfig,
+    { query, key, value }: Projections,
+    mask: tf.Tensor3D | null,
+  ): tf.Tensor2D {
+    const { heads, keyValueHeads, headDim } = attention;
     const cache = this.caches[n]!;
     const rows = query.shape[0];
     append(cache, key, value);
@@ -283,7 +290,7 @@ class CachedSession implements GenerationSession {
       [tf.matMul(q, cache.key, false, true), tf.matMul(q, tail.key, false, true)],
       3,
     ) as tf.Tensor4D; // [B, Nk, G, S]
-    const weights = maskedSoftmax(scores, mask, headDim ** -0.5);
+    const weights = attentionWeights(attention, scores, mask);
     const [early, late] = tf.split(weights, [cache.key.shape[2], tail.key.shape[2]], 3) as [
       tf.Tensor,
       tf.Tensor,

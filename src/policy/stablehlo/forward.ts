@@ -4,9 +4,11 @@ import { overDevices } from "../../backend/devices.ts";
 import type { Value } from "../../backend/stablehlo/graph.ts";
 import * as hlo from "../../backend/stablehlo/hlo.ts";
 import type { LazyBackend } from "../../backend/stablehlo/lazy-backend.ts";
-import { batchContext, hiddenKey } from "../batch-context.ts";
-import { attend, embed, finalNorm, finishLayer, logitsOf, project, type WeightView } from "../decoder.ts";
-import type { DecoderConfig, TokenBatch } from "../interfaces.ts";
+import { attend, project } from "../attention.ts";
+import { batchContext, hiddenKey, tablesOf } from "../batch-context.ts";
+import { embed, finalNorm, finishLayer, logitsOf, mixerInput } from "../decoder.ts";
+import type { AttentionConfig, DecoderConfig, RotaryConfig, TokenBatch } from "../interfaces.ts";
+import type { WeightView } from "../linear.ts";
 import { ropeTables } from "../rope.ts";
 
 export interface ProgramShape {
@@ -46,13 +48,14 @@ export function prefill(
     for (let i = 0; i < prompt.length; i++) batch.positions[p * slots + i] = i;
     batch.scoredAt[p] = p * slots + prompt.length - 1;
   }
-  const { masks, ...context } = batchContext(config, batch);
+  const context = batchContext(config, batch);
   const caches: (readonly [Value, Value])[] = [];
-  let x = embed(batch.tokens, view);
-  for (let n = 0; n < config.layers; n++) {
-    const projections = project(config, n, x, view, context);
+  let x = embed(config, batch.tokens, batch.positions, view);
+  for (const [n, layer] of config.layers.entries()) {
+    const { mixer } = layer;
+    const projections = project(config, mixer, mixerInput(config, layer, x, view), view, context[n]!);
     caches.push([backend.take(projections.key), backend.take(projections.value)]);
-    x = finishLayer(config, n, x, attend(config, projections, masks[n]!), view);
+    x = finishLayer(config, layer, x, attend(mixer, projections, context[n]!.tables.mask!), view);
   }
   const hidden = overDevices(tf.gather(x, tf.tensor1d(batch.scoredAt, "int32")) as tf.Tensor2D);
   const logits = backend.take(logitsOf(config, finalNorm(config, hidden, view), view)); // [P, V]
@@ -71,35 +74,48 @@ export function forward(
   slot: Value,
   lengths: Value,
   prompt: readonly (readonly [Value, Value])[],
-  tables: { cos: Value; sin: Value },
+  tables: ReadonlyMap<RotaryConfig, { cos: Value; sin: Value }>,
   capacity: number,
 ): { logits: Value; caches: Value[] } {
   const { backend, config, view } = program;
   const width = rowsOf(program);
   const positions = hlo.add(lengths, slot); // [B]
-  const half = config.headDim / 2;
-  const table = (x: Value) =>
-    backend.tensor(hlo.reshape(hlo.gather(x, positions, 0), [width, 1, half])) as tf.Tensor3D;
-  const context = { rows: width, length: 1, cos: table(tables.cos), sin: table(tables.sin) };
-  const masks = new Map<number | null, Value>();
+  const own = tablesOf(config, {
+    turned: (rotary) => {
+      const row = (x: Value) =>
+        backend.tensor(
+          hlo.reshape(hlo.gather(x, positions, 0), [width, 1, rotary.inverse.length]),
+        ) as tf.Tensor3D;
+      const { cos, sin } = tables.get(rotary)!;
+      return { cos: row(cos), sin: row(sin) };
+    },
+    mask: (window) => maskOf(program, window, slot, lengths, capacity),
+  });
   const caches: Value[] = [];
-  let x = embed(backend.tensor(state.current) as tf.Tensor1D, view);
-  for (let n = 0; n < config.layers; n++) {
-    const window = config.windows[n]!;
-    if (!masks.has(window)) masks.set(window, maskOf(program, window, slot, lengths, capacity));
-    const { query, key, value } = project(config, n, x, view, context);
+  let x = embed(
+    config,
+    backend.tensor(state.current) as tf.Tensor1D,
+    backend.tensor(positions) as tf.Tensor1D,
+    view,
+  );
+  for (const [n, layer] of config.layers.entries()) {
+    const { mask, ...turned } = own[n]!;
+    const h = mixerInput(config, layer, x, view);
+    const rows = { rows: width, length: 1, tables: turned };
+    const { query, key, value } = project(config, layer.mixer, h, view, rows);
     const at = [zero(), zero(), slot, zero()];
     const keys = hlo.dynamicUpdateSlice(state.caches[2 * n]!, backend.take(key), at);
     const values = hlo.dynamicUpdateSlice(state.caches[2 * n + 1]!, backend.take(value), at);
     caches.push(keys, values);
     const attended = attendCaches(
       program,
+      layer.mixer,
       backend.take(query),
       prompt[n]!,
       [keys, values],
-      masks.get(window)!,
+      mask,
     );
-    x = finishLayer(config, n, x, backend.tensor(attended) as tf.Tensor2D, view);
+    x = finishLayer(config, layer, x, backend.tensor(attended) as tf.Tensor2D, view);
   }
   return { logits: backend.take(logitsOf(config, finalNorm(config, x, view), view)), caches };
 }
@@ -136,12 +152,12 @@ function maskOf(
  */
 function attendCaches(
   program: ProgramShape,
+  { heads, keyValueHeads, headDim, scale, softcap }: AttentionConfig,
   query: Value,
   [promptKeys, promptValues]: readonly [Value, Value],
   [keys, values]: readonly [Value, Value],
   mask: Value,
 ): Value {
-  const { heads, keyValueHeads, headDim } = program.config;
   const { groups, groupSize, slots, backend } = program;
   const width = groups * groupSize;
   const share = heads / keyValueHeads;
@@ -174,7 +190,9 @@ function attendCaches(
     [ungroup(product(grouped, promptKeys, true), slots), product(own, keys, true)],
     3,
   ); // [B, Nk, share, S + C]
-  const scaled = hlo.add(hlo.scale(scores, headDim ** -0.5), mask);
+  const capped = (x: Value) =>
+    softcap === null ? x : hlo.scale(hlo.unary("tanh", hlo.scale(x, 1 / softcap)), softcap);
+  const scaled = hlo.add(capped(hlo.scale(scores, scale)), mask);
   const mass = hlo.unary("exponential", hlo.subtract(scaled, hlo.reduce("maximum", scaled, [3], true)));
   const weights = hlo.divide(mass, hlo.reduce("add", mass, [3], true));
   const capacity = keys.shape[2]!;
@@ -191,18 +209,23 @@ function attendCaches(
   return hlo.reshape(mixed, [width, heads * headDim]);
 }
 
-/** cos and sin of every position that may come, [S + C, D/2]. */
+/** cos and sin of every position that may come, [S + C, D/2], of each rotary table. */
 export function positionTables(
   { backend, config, slots }: ProgramShape,
   capacity: number,
-): { cos: Value; sin: Value } {
+): Map<RotaryConfig, { cos: Value; sin: Value }> {
   const positions = Int32Array.from({ length: slots + capacity }, (_, i) => i);
-  const { cos, sin } = ropeTables(positions, config);
-  const shape: [number, number] = [positions.length, config.headDim / 2];
-  return {
-    cos: backend.take(tf.tensor2d(cos, shape)),
-    sin: backend.take(tf.tensor2d(sin, shape)),
-  };
+  const all = new Set(config.layers.flatMap(({ mixer }) => mixer.rotary ?? []));
+  return new Map(
+    [...all].map((rotary) => {
+      const { cos, sin } = ropeTables(positions, rotary);
+      const shape: [number, number] = [positions.length, rotary.inverse.length];
+      return [
+        rotary,
+        { cos: backend.take(tf.tensor2d(cos, shape)), sin: backend.take(tf.tensor2d(sin, shape)) },
+      ] as const;
+    }),
+  );
 }
 
 /** A cache with room for more slots. */

@@ -8,9 +8,9 @@ import type { Value } from "../../backend/stablehlo/graph.ts";
 import * as hlo from "../../backend/stablehlo/hlo.ts";
 import { currentLazyBackend, type LazyBackend } from "../../backend/stablehlo/lazy-backend.ts";
 import type { SampledRow, SamplingRequest } from "../../types.ts";
-import type { WeightView } from "../decoder.ts";
 import { checkPrompts } from "../generation.ts";
 import type { DecoderConfig } from "../interfaces.ts";
+import type { WeightView } from "../linear.ts";
 import { forward, grown, type ProgramShape, pickRows, positionTables, prefill, zero } from "./forward.ts";
 import { drawRow } from "./sampling.ts";
 import { capacities, ladder, partsFor, slotsFor } from "./sizes.ts";
@@ -222,10 +222,10 @@ class ProgramRun implements ProgramShape {
       const filled = prefill(this, this.prompts);
       prompt = filled.caches.map(([keys, values]) => [backend.byRows(keys), backend.byRows(values)] as const);
       state = this.record(state, draw(filled.logits, zero()), zero());
-      const empty = backend.byRows(
-        hlo.constant("f32", 0, [width, config.keyValueHeads, capacity, config.headDim]),
-      );
-      state.caches = filled.caches.flatMap(() => [empty, empty]);
+      state.caches = config.layers.flatMap(({ mixer: { keyValueHeads, headDim } }) => {
+        const empty = backend.byRows(hlo.constant("f32", 0, [width, keyValueHeads, capacity, headDim]));
+        return [empty, empty];
+      });
     } else {
       state.caches = this.caches.flatMap(({ keys, values }) => [
         grown(value(keys), capacity),
