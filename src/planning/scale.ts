@@ -59,18 +59,25 @@ export function passWeight(config: DecoderConfig, { rows, length, shared }: Pass
     ? shared.promptLength ** 2 +
       shared.completions * shared.completionLength * (shared.promptLength + shared.completionLength)
     : length ** 2;
-  const ofLayer = ({ mixer: { heads, keyValueHeads, headDim }, mlp }: LayerConfig): number => {
+  const ofLayer = ({ mixer, mlp }: LayerConfig): number => {
     const wide = (mlp.kind === "plain" ? 2 : 3) * mlp.down.inputs;
+    if (mixer.kind === "short-conv") {
+      return length * ((11 + mixer.kernel) * config.hiddenSize + wide);
+    }
+    const { heads, keyValueHeads, headDim } = mixer;
     const perToken = 8 * config.hiddenSize + wide + (2 * heads + 4 * keyValueHeads) * headDim;
     return length * perToken + 2 * heads * pairs;
   };
   return rows * config.layers.reduce((sum, layer) => sum + ofLayer(layer), 0);
 }
 
-/** Keys and values of all layers, bytes. */
+/** Keys and values of all layers, and what convolutions remember, bytes. */
 export function cacheBytes(config: DecoderConfig, { rows, length }: PassShape): number {
-  const perToken = config.layers.reduce((sum, { mixer }) => sum + mixer.keyValueHeads * mixer.headDim, 0);
-  return 2 * 4 * perToken * rows * length;
+  const ofRow = ({ mixer }: LayerConfig): number =>
+    mixer.kind === "short-conv"
+      ? (mixer.kernel - 1) * config.hiddenSize
+      : 2 * mixer.keyValueHeads * mixer.headDim * length;
+  return 4 * rows * config.layers.reduce((sum, layer) => sum + ofRow(layer), 0);
 }
 
 /**

@@ -16,6 +16,8 @@ export interface LayerTables {
   sin?: tf.Tensor3D;
   /** Additive, [1 or R, T, S], S keys. */
   mask?: tf.Tensor3D;
+  /** Of a convolution: 1 where the token j + 1 slots before is of the same sample, [1 or R, T, K - 1]; none: all are. */
+  taps?: tf.Tensor3D;
 }
 
 /** Rows that a layer takes together. */
@@ -48,6 +50,16 @@ export function batchContext(config: DecoderConfig, batch: TokenBatch): LayerCon
       const values = plain ? causalMask(length, window) : segmentMask(batch, window);
       return overDevices(() => tf.tensor3d(values, [tableRows, length, length]));
     },
+    taps: (kernel) => {
+      // what stands before slot 0 is zero anyway
+      if (plain) return {};
+      const { segments } = batch;
+      const same = (row: number, slot: number, before: number) => {
+        const own = segments[row * length + slot]!;
+        return before <= slot && own !== 0 && segments[row * length + slot - before] === own;
+      };
+      return { taps: tapsOf(rows, length, kernel, same) };
+    },
   });
   return tables.map((own) => ({ rows, length, tables: own, completions: null }));
 }
@@ -76,6 +88,10 @@ function sharedContext(config: DecoderConfig, batch: TokenBatch, shared: SharedP
         const values = kinds.map((pad) => prefixedMask(from, to, pad, window));
         return each(overDevices(() => tf.tensor3d(joined(values), [kinds.length, to - from, to])));
       },
+      taps: (kernel) => {
+        const seen = (row: number, slot: number, before: number) => from + slot - before >= kinds[row]!;
+        return { taps: each(tapsOf(kinds.length, to - from, kernel, seen)) };
+      },
     });
   const prompts = part(0, promptLength, (x) => x);
   const own = part(promptLength, span, (x) => (alike ? x : (repeatRows(x, completions) as tf.Tensor3D)));
@@ -87,17 +103,40 @@ function sharedContext(config: DecoderConfig, batch: TokenBatch, shared: SharedP
   }));
 }
 
+function tapsOf(
+  rows: number,
+  length: number,
+  kernel: number,
+  seen: (row: number, slot: number, before: number) => boolean,
+): tf.Tensor3D {
+  const values = new Float32Array(rows * length * (kernel - 1));
+  let at = 0;
+  for (let row = 0; row < rows; row++) {
+    for (let slot = 0; slot < length; slot++) {
+      for (let before = 1; before < kernel; before++) values[at++] = Number(seen(row, slot, before));
+    }
+  }
+  return overDevices(() => tf.tensor3d(values, [rows, length, kernel - 1]));
+}
+
 /** The tables of each layer; what layers have in common is made once. */
-export function tablesOf<Turned extends object, Mask>(
+export function tablesOf<Turned extends object, Mask, Taps extends object>(
   config: DecoderConfig,
-  make: { turned: (rotary: RotaryConfig) => Turned; mask: (window: number | null) => Mask },
-): (Partial<Turned> & { mask: Mask })[] {
+  make: {
+    turned: (rotary: RotaryConfig) => Turned;
+    mask: (window: number | null) => Mask;
+    taps: (kernel: number) => Taps;
+  },
+): (Partial<Turned> & Partial<Taps> & { mask?: Mask })[] {
   const turned = memoized(make.turned);
   const mask = memoized(make.mask);
-  return config.layers.map(({ mixer }) => ({
-    ...(mixer.rotary === null ? ({} as Partial<Turned>) : turned(mixer.rotary)),
-    mask: mask(mixer.window),
-  }));
+  const taps = memoized(make.taps);
+  type Tables = Partial<Turned> & Partial<Taps> & { mask?: Mask };
+  return config.layers.map(({ mixer }): Tables => {
+    if (mixer.kind === "short-conv") return { ...taps(mixer.kernel) } as Tables;
+    const rotation = mixer.rotary === null ? {} : turned(mixer.rotary);
+    return { ...rotation, mask: mask(mixer.window) } as Tables;
+  });
 }
 
 function memoized<Key, Value>(make: (key: Key) => Value): (key: Key) => Value {

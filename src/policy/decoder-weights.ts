@@ -3,7 +3,7 @@ import * as tf from "@tensorflow/tfjs";
 import { frozenTensor, halvedTensor } from "../backend/frozen.ts";
 import { ModelFileError } from "../lib/errors.ts";
 import { createRng, type Rng } from "../lib/rng.ts";
-import type { AttentionConfig, DecoderConfig, LinearConfig, MlpConfig, WeightSource } from "./interfaces.ts";
+import type { DecoderConfig, LinearConfig, MixerConfig, MlpConfig, WeightSource } from "./interfaces.ts";
 
 interface Expected {
   /** As in files. */
@@ -23,7 +23,8 @@ export function linearModules(config: DecoderConfig, n: number): Map<string, Lin
   return new Map(all.map((linear) => [linear.module, linear]));
 }
 
-function mixerLinears(mixer: AttentionConfig): LinearConfig[] {
+function mixerLinears(mixer: MixerConfig): LinearConfig[] {
+  if (mixer.kind === "short-conv") return [mixer.input, mixer.output];
   const { projections, output } = mixer;
   if (projections.kind !== "apart") return [projections.all, output];
   return [projections.query, projections.key, projections.value, output];
@@ -77,7 +78,10 @@ export function expectedWeights(config: DecoderConfig): Map<string, Expected> {
     addNorm(norms.mlpInput);
     for (const linear of mlpLinears(mlp)) addLinear(linear, linear === mlp.down ? "residual" : "normal");
     addNorm(norms.mlpOutput);
-    if (mixer.queryKeyNorm !== null) {
+    if (mixer.kind === "short-conv") {
+      add(`${mixer.conv}.weight`, [hiddenSize, 1, mixer.kernel], "hidden_size, 1, conv_L_cache");
+      if (mixer.bias) add(`${mixer.conv}.bias`, [hiddenSize], "hidden_size", { initial: 0 });
+    } else if (mixer.queryKeyNorm !== null) {
       const { query, key, over } = mixer.queryKeyNorm;
       const { heads, keyValueHeads, headDim } = mixer;
       const all = over === "projection";

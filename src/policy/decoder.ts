@@ -20,6 +20,7 @@ import type {
 import { linear, norm, type WeightView, weight } from "./linear.ts";
 import { repeatRows } from "./repeat-rows.ts";
 import { scoredBehindPrompts } from "./shared-prompts.ts";
+import { shortConv } from "./short-conv.ts";
 
 /** What the mixer reads. @param x the residual stream [N, H] */
 export function mixerInput(config: DecoderConfig, layer: LayerConfig, x: tf.Tensor2D, view: WeightView) {
@@ -73,9 +74,12 @@ function decoderLayer(
     const layer = config.layers[n]!;
     const { mixer } = layer;
     const h = mixerInput(config, layer, x, view);
-    const mixed = context.completions
-      ? attendShared(config, mixer, h, view, context, context.completions)
-      : attend(mixer, project(config, mixer, h, view, context), context.tables.mask!);
+    const mixed =
+      mixer.kind === "short-conv"
+        ? shortConv(mixer, h, view, context)
+        : context.completions
+          ? attendShared(config, mixer, h, view, context, context.completions)
+          : attend(mixer, project(config, mixer, h, view, context), context.tables.mask!);
     return finishLayer(config, layer, x, mixed, view);
   });
 }

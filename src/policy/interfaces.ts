@@ -79,6 +79,22 @@ export interface AttentionConfig {
   window: number | null;
 }
 
+/**
+ * A short convolution over time between two gates (LFM2): with b, c, u the thirds of `input`, c * conv(b * u). The
+ * convolution has a kernel of its own for each of the H channels and sees a token and those before it.
+ */
+export interface ShortConvConfig {
+  kind: "short-conv";
+  input: LinearConfig; // H to 3 H
+  /** Module of the kernels, [H, 1, K], and their bias. */
+  conv: string;
+  kernel: number; // K
+  bias: boolean;
+  output: LinearConfig;
+}
+
+export type MixerConfig = AttentionConfig | ShortConvConfig;
+
 export type Activation = "silu" | "gelu" | "gelu-tanh";
 
 /** down(activation(gate x) * up x), gate and up in one module or two; or down(activation(up x)). */
@@ -90,7 +106,7 @@ export type MlpConfig = { activation: Activation; down: LinearConfig } & (
 
 /** What one layer computes: x + mixer(x), then + mlp. Names of norms are modules; null: there is none. */
 export interface LayerConfig {
-  mixer: AttentionConfig;
+  mixer: MixerConfig;
   mlp: MlpConfig;
   norms: {
     mixerInput: string | null;

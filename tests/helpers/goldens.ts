@@ -45,6 +45,18 @@ export function golden(name: string): Golden {
   return JSON.parse(readFileSync(fileURLToPath(new URL(`${name}.json`, folder)), "utf8")) as Golden;
 }
 
+/** Configs of what is unlike Llama in layers, names or states: what holds of every decoder is asked of these too. */
+export const unlikeLlama: [string, Json][] = [
+  "gemma2",
+  "gemma3",
+  "phi3",
+  "olmo2",
+  "gpt2",
+  "pythia",
+  "lfm2",
+  "lfm2-options",
+].map((name) => [name, golden(name).config]);
+
 export function policyOf(config: Json, options: PolicyOptions): DecoderPolicy {
   const weights = memoryWeights(closedFormTensors(parseModelConfig(config, "golden")));
   return createPolicy({ config, weights, source: "golden" }, options);

@@ -6,6 +6,7 @@ import type { NamedTensor, TokenBatch } from "../../src/policy/interfaces.ts";
 import { parseModelConfig } from "../../src/policy/model-config.ts";
 import { createPolicy, type DecoderPolicy, initPolicy, type PolicyOptions } from "../../src/policy/policy.ts";
 import { closedFormTensors, emptyBatch, memoryWeights, plainBatch } from "../helpers/closed-form.ts";
+import { unlikeLlama } from "../helpers/goldens.ts";
 import { expectClose, newTensors, testBackends, useBackend } from "../helpers/tensors.ts";
 
 type Json = Record<string, unknown>;
@@ -28,6 +29,7 @@ const families: [string, Json][] = [
   ["mistral", mistral],
   ["smollm3", smollm3],
   ["qwen3", { ...llama, model_type: "qwen3", head_dim: 16, tie_word_embeddings: true }],
+  ...unlikeLlama,
 ];
 
 function tensorsOf(config: Json): NamedTensor[] {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { ModelFileError } from "../../src/lib/errors.ts";
 import { parameterCount } from "../../src/policy/decoder-weights.ts";
-import type { DecoderConfig } from "../../src/policy/interfaces.ts";
+import type { AttentionConfig, DecoderConfig, LayerConfig } from "../../src/policy/interfaces.ts";
 import { parseModelConfig } from "../../src/policy/model-config.ts";
 import { ropeTables } from "../../src/policy/rope.ts";
 import { expectClose } from "../helpers/tensors.ts";
@@ -16,10 +16,15 @@ const base = {
 };
 const parse = (keys: Record<string, unknown>) => parseModelConfig({ ...base, ...keys }, "m/config.json");
 
+function attentionOf({ mixer }: LayerConfig): AttentionConfig {
+  if (mixer.kind !== "attention") throw new Error("a layer without attention");
+  return mixer;
+}
+
 /** What the tests below ask of the layers, in few words. */
 function summary(config: DecoderConfig) {
   const [first] = config.layers;
-  const { keyValueHeads, headDim, projections, output, queryKeyNorm } = first!.mixer;
+  const { keyValueHeads, headDim, projections, output, queryKeyNorm } = attentionOf(first!);
   return {
     family: config.family,
     keyValueHeads,
@@ -31,11 +36,11 @@ function summary(config: DecoderConfig) {
     mlpBias: first!.mlp.down.bias,
     queryKeyNorm: queryKeyNorm?.over ?? null,
     positions: config.maxPositions,
-    turned: config.layers.map(({ mixer }) => mixer.rotary !== null),
-    windows: config.layers.map(({ mixer }) => mixer.window),
+    turned: config.layers.map((layer) => attentionOf(layer).rotary !== null),
+    windows: config.layers.map((layer) => attentionOf(layer).window),
   };
 }
-const rotaryOf = (config: DecoderConfig, n = 0) => config.layers[n]!.mixer.rotary!;
+const rotaryOf = (config: DecoderConfig, n = 0) => attentionOf(config.layers[n]!).rotary!;
 
 describe("defaults of the model classes", () => {
   it("llama: as many key/value heads as heads, theta 1e4, untied, epsilon 1e-6, no window", () => {
@@ -206,7 +211,14 @@ describe("refused with the key's name", () => {
     [{ rope_theta: -1 }, "rope_theta = -1"],
     [{ quantization_config: { bits: 4 } }, 'quantization_config = {"bits":4}'],
     [{ tie_word_embeddings: "yes" }, 'tie_word_embeddings = "yes": true or false'],
-    [scaling({ rope_type: "longrope" }), 'rope_scaling.rope_type = "longrope" is not supported'],
+    [scaling({ rope_type: "spiral" }), 'rope_scaling.rope_type = "spiral" is not supported'],
+    [scaling({ rope_type: "longrope" }), 'rope_scaling.short_factor: rope_type "longrope" needs 4 positive'],
+    [
+      scaling({ rope_type: "linear", factor: 2, fators: 3 }),
+      "rope_scaling.fators = 3: this key is not known",
+    ],
+    [{ num_hiden_layers: 3 }, "num_hiden_layers = 3: this key is not known to llama"],
+    [{ partial_rotary_factor: 0.5 }, "partial_rotary_factor = 0.5: llama turns whole heads"],
     [scaling({ rope_type: "linear" }), 'rope_scaling.factor is missing: rope_type "linear" needs'],
     [scaling({ rope_type: "llama3", factor: 8 }), "rope_scaling.low_freq_factor is missing"],
     [{ rope_parameters: 3 }, "rope_parameters = 3: null or an object"],

@@ -75,6 +75,13 @@ CASES = {
                                     attention_factor=1.2, beta_fast=8.0, beta_slow=0.5)),
     "granite": dict(model_type="granite", embedding_multiplier=3.0, residual_multiplier=0.22,
                     attention_multiplier=0.3, logits_scaling=0.5, tie_word_embeddings=True),
+    "granite4": dict(model_type="granitemoehybrid", num_local_experts=0, shared_intermediate_size=48, mamba_n_heads=8,
+                     layer_types=["attention", "attention"], position_embedding_type="rope", embedding_multiplier=3.0,
+                     residual_multiplier=0.22, attention_multiplier=0.3, logits_scaling=0.5, tie_word_embeddings=True),
+    "lfm2": dict(model_type="lfm2", hidden_act=None, head_dim=None, norm_eps=1e-5, rope_theta=1e6, num_hidden_layers=3,
+                 block_multiple_of=8, layer_types=["conv", "full_attention", "conv"], tie_word_embeddings=True),
+    "lfm2-options": dict(model_type="lfm2", hidden_act=None, head_dim=None, norm_eps=1e-6, conv_bias=True, conv_L_cache=4,
+                         full_attn_idxs=[1], block_auto_adjust_ff_dim=False, tie_word_embeddings=False),
     "gpt2": GPT2,
     "gpt2-options": dict(GPT2, n_inner=40, activation_function="gelu", scale_attn_by_inverse_layer_idx=True,
                          scale_attn_weights=False),
@@ -86,7 +93,8 @@ CASES = {
 FULL_GRADIENTS = ("layers.0.self_attn.q_proj.weight", "layers.1.self_attn.q_norm.weight",
                   "layers.0.self_attn.k_proj.bias", "model.norm.weight", "layers.0.input_layernorm.weight",
                   "layers.0.post_feedforward_layernorm.weight", "layers.0.self_attn.qkv_proj.weight", "h.0.attn.c_attn.bias",
-                  "ln_f.bias", "layers.0.attention.query_key_value.bias")
+                  "ln_f.bias", "layers.0.attention.query_key_value.bias",
+                  "layers.0.conv.conv.weight")
 VERSIONS = dict(python=platform.python_version(), torch=torch.__version__, transformers=transformers.__version__,
                 peft=peft.__version__)
 
@@ -112,6 +120,8 @@ def closed_form(name, shape):
 def whole(overrides):
     """config.json of a case; None of an override takes a common key out."""
     config = {**({} if overrides["model_type"] in OWN_KEYS else COMMON), **overrides}
+    if overrides["model_type"] == "lfm2":
+        config.pop("rms_norm_eps")
     absent = ("hidden_act", "head_dim")
     return {k: v for k, v in config.items() if not (k in absent and v is None)}
 
@@ -202,7 +212,7 @@ def decoder_case(name, overrides):
     keep = {k: newer[k] for k in config if k in newer and k not in ("rope_theta", "rope_scaling", "torch_dtype")}
     if "rope_parameters" in newer:
         keep["rope_parameters"] = newer["rope_parameters"]
-    if "layer_types" in newer and newer["model_type"] in ("gemma3_text", "olmo3"):
+    if "layer_types" in newer and newer["model_type"] in ("gemma3_text", "olmo3", "lfm2"):
         keep["layer_types"] = newer["layer_types"]
     return dict(
         versions=VERSIONS, config=config, configNewer=keep, ids=IDS, logits=rounded(logits), nll=loss.item(),
@@ -253,6 +263,7 @@ def main():
     cases["lora-gemma3"] = lambda: lora_case("gemma3", [*attention, "down_proj"])
     cases["lora-phi3"] = lambda: lora_case("phi3", ["qkv_proj", "gate_up_proj"])
     cases["lora-gpt2"] = lambda: lora_case("gpt2", ["c_attn", "c_fc"])
+    cases["lora-lfm2"] = lambda: lora_case("lfm2", ["in_proj", "out_proj", "w1"])
     cases["lora-pythia"] = lambda: lora_case("pythia", ["query_key_value", "dense"])
     for name, case in cases.items():
         if wanted and name not in wanted:

@@ -35,7 +35,10 @@ export function stepWork(
     2 *
     (inLayers * (prompts * promptTokens + completion) + config.hiddenSize * config.vocabSize * completion);
   // queries against keys and weights against values, half of the square of a row
-  const width = config.layers.reduce((sum, { mixer }) => sum + mixer.heads * mixer.headDim, 0);
+  const width = config.layers.reduce(
+    (sum, { mixer }) => sum + (mixer.kind === "attention" ? mixer.heads * mixer.headDim : 0),
+    0,
+  );
   const seen =
     rows * newTokens * (promptTokens + newTokens / 2) + (prompts * promptTokens * promptTokens) / 2;
   const attention = 4 * width * seen;

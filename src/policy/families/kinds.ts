@@ -3,7 +3,8 @@ import type { ModelFamily } from "./family.ts";
 import { gemma2, gemma3 } from "./gemma.ts";
 import { gptNeox } from "./gpt-neox.ts";
 import { gpt2 } from "./gpt2.ts";
-import { granite } from "./granite.ts";
+import { granite, granite4 } from "./granite.ts";
+import { lfm2 } from "./lfm2.ts";
 import { llama } from "./llama.ts";
 import { mistral } from "./mistral.ts";
 import { olmo2, olmo3 } from "./olmo.ts";
@@ -23,6 +24,8 @@ export const modelFamilies: readonly ModelFamily[] = [
   olmo2,
   olmo3,
   granite,
+  granite4,
+  lfm2,
   gpt2,
   gptNeox,
 ];

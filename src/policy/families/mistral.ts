@@ -1,5 +1,5 @@
 /** Mistral: Llama with a window of attention. */
-import { readDimensions, readLayerTypes, readRotary, readWindow, windowsOf } from "./dimensions.ts";
+import { readDimensions, readLayerTypes, readRotary, readWindow } from "./dimensions.ts";
 import type { ModelFamily } from "./family.ts";
 import { llamaLayer, plainDecoder } from "./layers.ts";
 
@@ -7,7 +7,7 @@ export const mistral: ModelFamily = {
   modelType: "mistral",
   architecture: "MistralForCausalLM",
   models: "Mistral 7B and Nemo",
-  own: "windows of attention over the last keys, in all layers or those that `layer_types` names",
+  own: "windows of attention over the last keys, in all layers",
   read(reader) {
     const dimensions = readDimensions(reader, {
       keyValueHeads: { absent: 8, nullable: false },
@@ -17,8 +17,13 @@ export const mistral: ModelFamily = {
     reader.oneOf("hidden_act", ["silu"], "silu");
     reader.unread("attention_bias", "mlp_bias", "use_sliding_window", "max_window_layers");
     const kinds = readLayerTypes(reader, dimensions.layers, ["full_attention", "sliding_attention"]);
-    const everywhere = new Array<string>(dimensions.layers).fill("sliding_attention");
-    const windows = windowsOf(kinds ?? everywhere, readWindow(reader, 4096));
+    const window = readWindow(reader, 4096);
+    if (window !== null && kinds?.includes("full_attention")) {
+      reader.fail(
+        "layer_types",
+        "versions of transformers disagree whether mistral reads it beside a window",
+      );
+    }
     return {
       ...plainDecoder,
       family: this.modelType,
@@ -27,7 +32,9 @@ export const mistral: ModelFamily = {
       norm: { kind: "rms", epsilon: reader.positive("rms_norm_eps", 1e-6) },
       tiedEmbeddings: reader.flag("tie_word_embeddings", false),
       ...positions,
-      layers: windows.map((window, n) => llamaLayer(n, dimensions, { rotary, window })),
+      layers: Array.from({ length: dimensions.layers }, (_, n) =>
+        llamaLayer(n, dimensions, { rotary, window }),
+      ),
     };
   },
 };

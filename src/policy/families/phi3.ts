@@ -3,7 +3,7 @@ import type { LayerConfig } from "../interfaces.ts";
 import { type Dimensions, readDimensions, readRotary, readWindow } from "./dimensions.ts";
 import type { ModelFamily } from "./family.ts";
 import { type LlamaLayerOptions, linear, llamaAttention, plainDecoder, residualNorms } from "./layers.ts";
-import { ConfigReader, type Json } from "./reader.ts";
+import type { ConfigReader, Json } from "./reader.ts";
 
 function joinedLayer(n: number, dimensions: Dimensions, options: LlamaLayerOptions): LayerConfig {
   const at = (part: string) => `model.layers.${n}.${part}`;
@@ -31,7 +31,8 @@ function joinedLayer(n: number, dimensions: Dimensions, options: LlamaLayerOptio
 }
 
 /** Files of the first release say "su" or "yarn" for longrope. */
-function withLongrope({ json, file, family }: ConfigReader): ConfigReader {
+function withLongrope(reader: ConfigReader): ConfigReader {
+  const { json } = reader;
   const renamed = (key: string): Json => {
     const found = json[key] as Json | null | undefined;
     const type = found?.["rope_type"] ?? found?.["type"];
@@ -39,7 +40,7 @@ function withLongrope({ json, file, family }: ConfigReader): ConfigReader {
   };
   const original = json["original_max_position_embeddings"] ?? 4096;
   const parts = { ...renamed("rope_scaling"), ...renamed("rope_parameters") };
-  return new ConfigReader({ ...json, original_max_position_embeddings: original, ...parts }, file, family);
+  return reader.with({ ...json, original_max_position_embeddings: original, ...parts });
 }
 
 export const phi3: ModelFamily = {
@@ -49,12 +50,7 @@ export const phi3: ModelFamily = {
   own: "query, key and value in one matrix, gate and up in another; heads turned in part; a window in all layers; longrope up to the length before it",
   read(reader) {
     const dimensions = readDimensions(reader, { keyValueHeads: "heads", maxPositions: 4096 });
-    const renamed = withLongrope(reader);
-    for (const key of ["rope_scaling", "rope_parameters", "rope_theta", "partial_rotary_factor"]) {
-      reader.raw(key);
-    }
-    reader.raw("original_max_position_embeddings");
-    const { rotary, positions } = readRotary(renamed, dimensions, { theta: 1e4, share: 1 });
+    const { rotary, positions } = readRotary(withLongrope(reader), dimensions, { theta: 1e4, share: 1 });
     reader.oneOf("hidden_act", ["silu"], "silu");
     reader.unread("attention_bias", "mlp_bias", "lm_head_bias", "interpolate_factor", "full_attn_mod");
     const window = readWindow(reader, null);

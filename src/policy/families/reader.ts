@@ -42,7 +42,7 @@ export class ConfigReader {
   /** What messages start with. */
   readonly file: string;
   readonly family: string;
-  private readonly known = new Set(["quantization_config"]);
+  private known = new Set(["quantization_config"]);
 
   /** @throws ModelFileError for a quantised checkpoint */
   constructor(json: Json, file: string, family: string) {
@@ -55,6 +55,13 @@ export class ConfigReader {
         "quantised checkpoints are not supported; use the original or a GGUF file",
       );
     }
+  }
+
+  /** The same file with some keys said in the words of another class; what is read of it counts as read here. */
+  with(json: Json): ConfigReader {
+    const other = new ConfigReader(json, this.file, this.family);
+    other.known = this.known;
+    return other;
   }
 
   fail(key: string, reason: string): never {

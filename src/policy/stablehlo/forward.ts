@@ -7,9 +7,10 @@ import type { LazyBackend } from "../../backend/stablehlo/lazy-backend.ts";
 import { attend, project } from "../attention.ts";
 import { batchContext, hiddenKey, tablesOf } from "../batch-context.ts";
 import { embed, finalNorm, finishLayer, logitsOf, mixerInput } from "../decoder.ts";
-import type { AttentionConfig, DecoderConfig, RotaryConfig, TokenBatch } from "../interfaces.ts";
+import type { AttentionConfig, DecoderConfig, MixerConfig, RotaryConfig, TokenBatch } from "../interfaces.ts";
 import type { WeightView } from "../linear.ts";
 import { ropeTables } from "../rope.ts";
+import { shortConvPrompt, shortConvStep } from "../short-conv.ts";
 
 export interface ProgramShape {
   readonly backend: LazyBackend;
@@ -26,11 +27,23 @@ const rowsOf = ({ groups, groupSize }: ProgramShape) => groups * groupSize;
 
 export const zero = () => hlo.constant("i32", 0);
 
-/** Logits after the prompts, one row per row of the program, and the prompts' caches. */
+/** What a layer keeps of the prompts, shared by the rows of a group, and what each row has of its own. */
+export interface LayerState {
+  /** Keys and values [P, Nk, S, D]; a convolution has none. */
+  prompt: readonly Value[];
+  /** Keys and values [B, Nk, C, D]; or a convolution's last inputs, [B, K - 1, H]. */
+  own: readonly Value[];
+}
+
+/**
+ * Logits after the prompts, one row per row of the program, and the layers' states.
+ * @param capacity C, slots of the completions' caches
+ */
 export function prefill(
   program: ProgramShape,
   prompts: readonly Int32Array[],
-): { logits: Value; caches: (readonly [Value, Value])[] } {
+  capacity: number,
+): { logits: Value; states: LayerState[] } {
   const { backend, config, view, slots, groups, groupSize } = program;
   const batch: TokenBatch = {
     rows: groups,
@@ -49,34 +62,70 @@ export function prefill(
     batch.scoredAt[p] = p * slots + prompt.length - 1;
   }
   const context = batchContext(config, batch);
-  const caches: (readonly [Value, Value])[] = [];
+  const width = rowsOf(program);
+  const states: LayerState[] = [];
   let x = embed(config, batch.tokens, batch.positions, view);
   for (const [n, layer] of config.layers.entries()) {
     const { mixer } = layer;
-    const projections = project(config, mixer, mixerInput(config, layer, x, view), view, context[n]!);
-    caches.push([backend.take(projections.key), backend.take(projections.value)]);
+    const h = mixerInput(config, layer, x, view);
+    if (mixer.kind === "short-conv") {
+      const { mixed, inputs } = shortConvPrompt(mixer, h, view, context[n]!);
+      const last = backend.take(lastInputs(inputs, prompts, mixer.kernel - 1));
+      states.push({ prompt: [], own: [repeated(last, groupSize)] });
+      x = finishLayer(config, layer, x, mixed, view);
+      continue;
+    }
+    const projections = project(config, mixer, h, view, context[n]!);
+    const shape = [width, mixer.keyValueHeads, capacity, mixer.headDim];
+    const empty = hlo.constant("f32", 0, shape);
+    const prompt = [backend.take(projections.key), backend.take(projections.value)];
+    states.push({ prompt, own: [empty, empty] });
     x = finishLayer(config, layer, x, attend(mixer, projections, context[n]!.tables.mask!), view);
   }
   const hidden = overDevices(tf.gather(x, tf.tensor1d(batch.scoredAt, "int32")) as tf.Tensor2D);
   const logits = backend.take(logitsOf(config, finalNorm(config, hidden, view), view)); // [P, V]
-  const repeated = hlo.broadcast(hlo.reshape(logits, [groups, 1, config.vocabSize]), [
-    groups,
-    groupSize,
-    config.vocabSize,
-  ]);
-  return { logits: hlo.reshape(repeated, [groups * groupSize, config.vocabSize]), caches };
+  return { logits: repeated(logits, groupSize), states };
+}
+
+/** Each row `times` times. [P, ...] to [P * times, ...] */
+function repeated(x: Value, times: number): Value {
+  const [rows, ...rest] = x.shape as [number, ...number[]];
+  const each = hlo.broadcast(hlo.reshape(x, [rows, 1, ...rest]), [rows, times, ...rest]);
+  return hlo.reshape(each, [rows * times, ...rest]);
+}
+
+/** The last inputs of each prompt, zero where it is shorter. @param inputs [P, S, H], padded on the right */
+function lastInputs(inputs: tf.Tensor3D, prompts: readonly Int32Array[], kept: number): tf.Tensor3D {
+  const [rows, slots, width] = inputs.shape;
+  const lengths = Array.from({ length: rows }, (_, p) => (prompts[p] ?? prompts[0]!).length);
+  const places = lengths.flatMap((length, p) =>
+    Array.from({ length: kept }, (_, i) => p * slots + Math.max(0, length - kept + i)),
+  );
+  const real = lengths.flatMap((length) =>
+    Array.from({ length: kept }, (_, i) => Number(length >= kept - i)),
+  );
+  const flat = tf.reshape(inputs, [rows * slots, width]);
+  const picked = tf.gather(
+    flat,
+    overDevices(() => tf.tensor1d(places, "int32")),
+  );
+  const masked = tf.mul(
+    picked,
+    overDevices(() => tf.tensor2d(real, [rows * kept, 1])),
+  );
+  return tf.reshape(masked, [rows, kept, width]);
 }
 
 /** One token of every row through all layers. */
 export function forward(
   program: ProgramShape,
-  state: { current: Value; caches: readonly Value[] },
+  current: Value,
+  states: readonly LayerState[],
   slot: Value,
   lengths: Value,
-  prompt: readonly (readonly [Value, Value])[],
   tables: ReadonlyMap<RotaryConfig, { cos: Value; sin: Value }>,
   capacity: number,
-): { logits: Value; caches: Value[] } {
+): { logits: Value; own: Value[][] } {
   const { backend, config, view } = program;
   const width = rowsOf(program);
   const positions = hlo.add(lengths, slot); // [B]
@@ -90,34 +139,38 @@ export function forward(
       return { cos: row(cos), sin: row(sin) };
     },
     mask: (window) => maskOf(program, window, slot, lengths, capacity),
+    taps: () => ({}),
   });
-  const caches: Value[] = [];
+  const next: Value[][] = [];
   let x = embed(
     config,
-    backend.tensor(state.current) as tf.Tensor1D,
+    backend.tensor(current) as tf.Tensor1D,
     backend.tensor(positions) as tf.Tensor1D,
     view,
   );
   for (const [n, layer] of config.layers.entries()) {
     const { mask, ...turned } = own[n]!;
     const h = mixerInput(config, layer, x, view);
+    const { mixer } = layer;
+    const before = states[n]!;
+    if (mixer.kind === "short-conv") {
+      const state = backend.tensor(before.own[0]!) as tf.Tensor3D;
+      const step = shortConvStep(mixer, h, view, state);
+      next.push([backend.take(step.state)]);
+      x = finishLayer(config, layer, x, step.mixed, view);
+      continue;
+    }
     const rows = { rows: width, length: 1, tables: turned };
-    const { query, key, value } = project(config, layer.mixer, h, view, rows);
+    const { query, key, value } = project(config, mixer, h, view, rows);
     const at = [zero(), zero(), slot, zero()];
-    const keys = hlo.dynamicUpdateSlice(state.caches[2 * n]!, backend.take(key), at);
-    const values = hlo.dynamicUpdateSlice(state.caches[2 * n + 1]!, backend.take(value), at);
-    caches.push(keys, values);
-    const attended = attendCaches(
-      program,
-      layer.mixer,
-      backend.take(query),
-      prompt[n]!,
-      [keys, values],
-      mask,
-    );
+    const keys = hlo.dynamicUpdateSlice(before.own[0]!, backend.take(key), at);
+    const values = hlo.dynamicUpdateSlice(before.own[1]!, backend.take(value), at);
+    next.push([keys, values]);
+    const prompt = before.prompt as [Value, Value];
+    const attended = attendCaches(program, mixer, backend.take(query), prompt, [keys, values], mask!);
     x = finishLayer(config, layer, x, backend.tensor(attended) as tf.Tensor2D, view);
   }
-  return { logits: backend.take(logitsOf(config, finalNorm(config, x, view), view)), caches };
+  return { logits: backend.take(logitsOf(config, finalNorm(config, x, view), view)), own: next };
 }
 
 /** Added to the scores over prompt and completion: [B, 1, 1, S + C]. */
@@ -215,7 +268,9 @@ export function positionTables(
   capacity: number,
 ): Map<RotaryConfig, { cos: Value; sin: Value }> {
   const positions = Int32Array.from({ length: slots + capacity }, (_, i) => i);
-  const all = new Set(config.layers.flatMap(({ mixer }) => mixer.rotary ?? []));
+  const all = new Set(
+    config.layers.flatMap(({ mixer }) => (mixer.kind === "attention" ? (mixer.rotary ?? []) : [])),
+  );
   return new Map(
     [...all].map((rotary) => {
       const { cos, sin } = ropeTables(positions, rotary);
@@ -228,21 +283,24 @@ export function positionTables(
   );
 }
 
-/** A cache with room for more slots. */
-export function grown(cache: Value, capacity: number): Value {
-  const added = capacity - cache.shape[2]!;
-  if (added === 0) return cache;
-  const none = [0, 0] as const;
-  return hlo.pad(cache, [none, none, [0, added], none], 0);
+/** A layer's own state with room for more slots; a convolution's needs none. */
+export function grown(mixer: MixerConfig, own: readonly Value[], capacity: number): Value[] {
+  if (mixer.kind === "short-conv") return [...own];
+  return own.map((cache) => {
+    const added = capacity - cache.shape[2]!;
+    if (added === 0) return cache;
+    const none = [0, 0] as const;
+    return hlo.pad(cache, [none, none, [0, added], none], 0);
+  });
 }
 
 /**
  * Rows of x, on the devices that they are on.
  * @param at as many of each device's rows, one device after the other
  */
-export function pickRows(backend: LazyBackend, x: tf.Tensor4D, at: readonly number[]): tf.Tensor4D {
+export function pickRows(backend: LazyBackend, x: tf.Tensor, at: readonly number[]): tf.Tensor {
   const { devices } = backend;
-  const [rows, ...rest] = x.shape;
+  const [rows, ...rest] = x.shape as [number, ...number[]];
   const own = rows / devices;
   const width = rest.reduce((product, n) => product * n, 1);
   const places = tf.tensor2d(
@@ -252,5 +310,5 @@ export function pickRows(backend: LazyBackend, x: tf.Tensor4D, at: readonly numb
   );
   const parts = hlo.reshape(backend.take(x), [devices, own, width]);
   const picked = hlo.gatherInRows(parts, backend.byRows(backend.take(places)));
-  return backend.tensor(backend.byRows(hlo.reshape(picked, [at.length, ...rest]))) as tf.Tensor4D;
+  return backend.tensor(backend.byRows(hlo.reshape(picked, [at.length, ...rest])));
 }
