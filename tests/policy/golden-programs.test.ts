@@ -3,6 +3,7 @@ import * as tf from "@tensorflow/tfjs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Executor } from "../../src/backend/stablehlo/executor.ts";
 import { startLazyBackend } from "../../src/backend/xla/start.ts";
+import { modelFamilies } from "../../src/policy/families/kinds.ts";
 import {
   adapterOf,
   checkAgainst,
@@ -49,7 +50,14 @@ optionalPart(
     return rows[0]!.tokens;
   }
 
-  describe.each(decoderGoldens)("%s", (name) => {
+  /** One of each family; what its options compute is the same operations, held on the other backends. */
+  const families = [
+    ...new Map(decoderGoldens.map((name) => [golden(name).config["model_type"], name])).values(),
+  ];
+
+  it("there is one of each family", () => expect(families.length).toBe(modelFamilies.length));
+
+  describe.each(families)("%s", (name) => {
     const expected = golden(name);
 
     it("logits, loss and gradients", async () => {

@@ -196,10 +196,7 @@ describe("rotary frequencies", () => {
 describe("refused with the key's name", () => {
   const scaling = (keys: Record<string, unknown>) => ({ rope_scaling: keys });
   it.each<[Record<string, unknown>, string]>([
-    [
-      { model_type: "bloom" },
-      'm/config.json: model_type = "bloom" is not supported; known are llama, mistral',
-    ],
+    [{ model_type: "bloom" }, 'm/config.json: model_type = "bloom" is not supported; known are llama, qwen2'],
     [{ model_type: undefined }, "m/config.json: model_type is missing"],
     [{ hidden_act: "gelu" }, 'hidden_act = "gelu": only "silu" is supported'],
     [{ num_attention_heads: 4, num_key_value_heads: 3 }, "num_key_value_heads = 3"],

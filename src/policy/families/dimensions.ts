@@ -172,12 +172,12 @@ function tableOf(
 ): { rotary: RotaryConfig; positions: Positions } {
   const { file } = reader;
   // from the object where it is there, else from a key of its own at the top
-  const valueOf = (name: string, top: string, fallback: number) => {
+  const keyOf = (name: string, top: string, fallback: number) => {
     const own = reader.raw(top);
     const inside = parameters[name] !== undefined;
     return { value: inside ? parameters[name] : (own ?? fallback), named: inside ? `${key}.${name}` : top };
   };
-  const { value: theta, named: thetaKey } = valueOf(
+  const { value: theta, named: thetaKey } = keyOf(
     "rope_theta",
     defaults.thetaKey ?? "rope_theta",
     defaults.theta,
@@ -185,7 +185,7 @@ function tableOf(
   if (typeof theta !== "number" || !(theta > 0)) {
     throw new ModelFileError(`${file}: ${thetaKey} = ${JSON.stringify(theta)}: a positive number is needed`);
   }
-  const { value: share, named: shareKey } = valueOf(
+  const { value: share, named: shareKey } = keyOf(
     "partial_rotary_factor",
     defaults.shareKey ?? "partial_rotary_factor",
     defaults.share ?? 1,

@@ -11,6 +11,8 @@ export interface ModelFamily {
   readonly models: string;
   /** What it computes that others do not, for docs/models.md. */
   readonly own: string;
+  /** What older files call theta and the share of a head that is turned, where it is not what all others do. */
+  readonly olderRopeKeys?: { readonly theta: string; readonly share: string };
   /** The whole decoder as data, from the keys that the family's class reads, with that class's defaults. */
   read(reader: ConfigReader): DecoderConfig;
 }

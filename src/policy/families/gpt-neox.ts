@@ -9,6 +9,7 @@ export const gptNeox: ModelFamily = {
   architecture: "GPTNeoXForCausalLM",
   models: "Pythia, GPT-NeoX",
   own: "attention and MLP read the same input; heads turned in part; query, key and value of a head side by side in one matrix; LayerNorm with a bias; GELU",
+  olderRopeKeys: { theta: "rotary_emb_base", share: "rotary_pct" },
   read(reader) {
     const hiddenSize = reader.count("hidden_size", "width", 6144);
     const inner = reader.count("intermediate_size", "size", 24576);

@@ -78,6 +78,8 @@ export const granite4: ModelFamily = {
     if (turns != null && turns !== "rope" && turns !== "nope") {
       reader.fail("position_embedding_type", "rope, nope or null is needed");
     }
+    reader.only({ normalization_function: "rmsnorm" }, "the class has no other norm");
+    reader.unread("init_method");
     const bias = reader.flag("attention_bias", false);
     const options = {
       biases: { queryKeyValue: bias, output: bias, mlp: false },

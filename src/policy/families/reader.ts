@@ -28,7 +28,9 @@ const WITHOUT_EFFECT = new Set(
   length_penalty no_repeat_ngram_size encoder_no_repeat_ngram_size bad_words_ids num_return_sequences
   exponential_decay_length_penalty suppress_tokens begin_suppress_tokens output_scores return_dict_in_generate
   remove_invalid_values tie_encoder_decoder cross_attention_hidden_size add_cross_attention
-  ignore_keys_at_rope_validation unsloth_fixed unsloth_version`.split(/\s+/),
+  ignore_keys_at_rope_validation unsloth_fixed unsloth_version is_llama_config transformers.js_config`.split(
+    /\s+/,
+  ),
 );
 
 /** Set to one of these, a key that nobody knows asks for nothing. */

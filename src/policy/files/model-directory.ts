@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, readdirSync, realpathSync, statSync } from "node
 import { basename, dirname, join, sep } from "node:path";
 import { describeSystemError, ModelFileError } from "../../lib/errors.ts";
 import { syncDirectory, writeFileSynced } from "../../lib/files.ts";
+import { modelFamilies } from "../families/kinds.ts";
 import type { ModelFiles, NamedTensor, WeightSource } from "../interfaces.ts";
 import { openGguf } from "./gguf.ts";
 import { ggufConfig, ggufEosIds, ggufWeights } from "./gguf-model.ts";
@@ -203,9 +204,21 @@ export function olderSpelling(config: Readonly<JsonObject>, dtype: SavedDtype): 
   const result: JsonObject = { ...rest, torch_dtype: TORCH_DTYPES[dtype] };
   if (!isObject(rope)) return result;
   if (Object.values(rope).some(isObject)) return { ...result, rope_parameters: rope };
-  const { rope_theta: theta, ...scaling } = rope;
   // rope_scaling, where present, already replaces rope_parameters whole
   if (isObject(config["rope_scaling"])) return result;
+  const { rope_theta: theta, ...scaling } = rope;
+  const keys = modelFamilies.find(({ modelType }) => modelType === config["model_type"])?.olderRopeKeys;
+  if (keys !== undefined) {
+    const { partial_rotary_factor: share, ...rest } = scaling;
+    const own = { ...(theta === undefined ? {} : { [keys.theta]: theta }) };
+    if (share !== undefined) own[keys.share] = share;
+    const none = (rest["rope_type"] ?? "default") === "default";
+    return {
+      ...result,
+      ...own,
+      rope_scaling: none ? null : { ...rest, rope_theta: theta, partial_rotary_factor: share },
+    };
+  }
   const plain = (scaling["rope_type"] ?? "default") === "default" && Object.keys(scaling).length <= 1;
   if (theta !== undefined) result["rope_theta"] = theta;
   result["rope_scaling"] = plain ? null : scaling;

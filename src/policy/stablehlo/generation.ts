@@ -379,6 +379,9 @@ function unflatten(flat: readonly Value[], sizes: readonly number[]): DecodingSt
     ...Value[],
   ];
   let next = 0;
-  const own = sizes.map((size) => rest.slice(next, (next += size)));
+  const own = sizes.map((size) => {
+    next += size;
+    return rest.slice(next - size, next);
+  });
   return { count, current, ended, tokens, logprobs, entropies, own };
 }
