@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, it } from "vitest";
-import { olderSpelling } from "../../src/policy/files/model-directory.ts";
+import { configText, olderSpelling } from "../../src/policy/files/model-directory.ts";
 import { parseModelConfig } from "../../src/policy/model-config.ts";
 import { createPolicy } from "../../src/policy/policy.ts";
 import { closedFormTensors, memoryWeights, plainBatch } from "../helpers/closed-form.ts";
@@ -39,6 +39,18 @@ it.each(decoderGoldens)(
     policy.dispose();
   },
 );
+
+it("floats stay floats: transformers refuses a cap of 30 where it wants 30.0", () => {
+  const text = configText({ final_logit_softcapping: 30, hidden_size: 30, rope_scaling: { factor: 8 } });
+  expect(text).toContain('"final_logit_softcapping": 30.0,');
+  expect(text).toContain('"hidden_size": 30,');
+  expect(text).toContain('"factor": 8.0');
+  expect(JSON.parse(text)).toEqual({
+    final_logit_softcapping: 30,
+    hidden_size: 30,
+    rope_scaling: { factor: 8 },
+  });
+});
 
 describe.each(testBackends)("decoders against transformers on %s", (backend) => {
   beforeAll(() => useBackend(backend));

@@ -225,6 +225,27 @@ export function olderSpelling(config: Readonly<JsonObject>, dtype: SavedDtype): 
   return result;
 }
 
+/** Keys whose classes in transformers (5) take no integer: 30.0 that was read as 30 would be refused there. */
+const FLOATS = [
+  ...["final_logit_softcapping", "attn_logit_softcapping", "initializer_range", "router_aux_loss_coef"],
+  ...["rms_norm_eps", "norm_eps", "layer_norm_eps", "layer_norm_epsilon"],
+  ...[
+    "rope_theta",
+    "rope_local_base_freq",
+    "factor",
+    "attention_factor",
+    "low_freq_factor",
+    "high_freq_factor",
+  ],
+  ...["partial_rotary_factor", "rotary_pct"],
+];
+const INTEGER_FLOAT = new RegExp(`^(\\s*"(?:${FLOATS.join("|")})": -?\\d+)(,?)$`, "gm");
+
+/** config.json as text, one key a line. */
+export function configText(config: Readonly<JsonObject>): string {
+  return `${JSON.stringify(config, null, 2)}\n`.replace(INTEGER_FLOAT, "$1.0$2");
+}
+
 export interface SavedModel {
   config: Readonly<JsonObject>;
   generationConfig: Readonly<JsonObject>;
@@ -257,7 +278,7 @@ export function saveModel(directory: string, model: SavedModel): string[] {
     new TextEncoder().encode(`${JSON.stringify(value, null, 2)}\n`);
   try {
     mkdirSync(directory, { recursive: true });
-    write("config.json", json(olderSpelling(model.config, dtype)));
+    write("config.json", new TextEncoder().encode(configText(olderSpelling(model.config, dtype))));
     if (Object.keys(model.generationConfig).length > 0)
       write("generation_config.json", json(model.generationConfig));
     for (const [name, bytes] of model.tokenizerFiles) write(name, bytes);
