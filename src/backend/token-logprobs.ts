@@ -11,6 +11,8 @@ export interface TokenLogprobOptions {
   layout: "vh" | "hv";
   /** Logits are divided by it. */
   temperature: number;
+  /** c: logits are c tanh(hidden W / c), before the temperature; null or absent: hidden W. */
+  softcap?: number | null;
   /** false for a frozen output weight: its gradient, the largest product of the backward pass, is skipped. */
   weightGradient: boolean;
   /** The entropy is differentiable too: another term in the backward pass, by generic operations. */
@@ -41,13 +43,15 @@ export function tokenLogprobs(
   targets: tf.Tensor1D,
   options: TokenLogprobOptions,
 ): { logprobs: tf.Tensor1D; entropy: tf.Tensor1D } {
-  const { layout, temperature, weightGradient, entropyGradient = false } = options;
+  const { layout, temperature, weightGradient, entropyGradient = false, softcap = null } = options;
   const [tokens, width] = hidden.shape;
   const vocabulary = outputWeight.shape[layout === "vh" ? 0 : 1];
   const slice = options.sliceTokens ?? Math.max(1, Math.floor(SLICE_ELEMENTS / vocabulary));
   const transposed = layout === "vh";
+  const logitsOf = (h: tf.Tensor, w: tf.Tensor2D) =>
+    capped(tf.matMul(h as tf.Tensor2D, w, false, transposed) as tf.Tensor2D, softcap);
   if (!weightGradient && !entropyGradient && tapeIsOn()) {
-    return withUnitGradient(hidden, outputWeight, targets, transposed, temperature, slice);
+    return withUnitGradient(hidden, outputWeight, targets, { transposed, temperature, slice, softcap });
   }
 
   // two columns, so that one operation gives both: logprob and entropy
@@ -58,7 +62,7 @@ export function tokenLogprobs(
         [hidden, targets],
         { size: slice, width: 3, sumShape: null },
         ([h, t]) => {
-          const logits = tf.matMul(h as tf.Tensor2D, outputWeight, false, transposed) as tf.Tensor2D;
+          const logits = logitsOf(h!, outputWeight);
           return { rows: tokenStats(logits, t as tf.Tensor1D, temperature), sum: null };
         },
       ); // [K, 3]
@@ -79,12 +83,13 @@ export function tokenLogprobs(
           (slices, before) => {
             const part = slices[0] as tf.Tensor2D;
             const [id, partLse, slope, partEntropy, entropySlope] = slices.slice(1) as tf.Tensor1D[];
-            const logits = tf.matMul(part, w, false, transposed) as tf.Tensor2D;
+            const logits = logitsOf(part, w);
             let dlogits = tokenLogprobGradient(logits, id!, partLse!, slope!, temperature);
             if (entropyGradient) {
               const own = [partEntropy!, entropySlope!] as const;
               dlogits = tf.add(dlogits, tokenEntropyGradient(logits, partLse!, ...own, temperature));
             }
+            dlogits = capGradient(dlogits, logits, softcap);
             const rows = tf.matMul(dlogits, w, false, !transposed) as tf.Tensor2D;
             if (!weightGradient) return { rows, sum: null };
             const dw = transposed
@@ -109,9 +114,12 @@ function withUnitGradient(
   hidden: tf.Tensor2D,
   outputWeight: tf.Tensor2D,
   targets: tf.Tensor1D,
-  transposed: boolean,
-  temperature: number,
-  slice: number,
+  {
+    transposed,
+    temperature,
+    slice,
+    softcap,
+  }: { transposed: boolean; temperature: number; slice: number; softcap: number | null },
 ): { logprobs: tf.Tensor1D; entropy: tf.Tensor1D } {
   const [tokens, width] = hidden.shape;
   const both = differentiable(
@@ -122,9 +130,11 @@ function withUnitGradient(
         { size: slice, width: 3 + width, sumShape: null },
         ([h, t]) => {
           const ids = t as tf.Tensor1D;
-          const logits = tf.matMul(h as tf.Tensor2D, outputWeight, false, transposed) as tf.Tensor2D;
+          const product = tf.matMul(h as tf.Tensor2D, outputWeight, false, transposed) as tf.Tensor2D;
+          const logits = capped(product, softcap);
           const stats = tokenStats(logits, ids, temperature);
-          const slopes = tokenLogprobGradient(logits, ids, column(stats, 2), tf.ones(ids.shape), temperature);
+          const own = tokenLogprobGradient(logits, ids, column(stats, 2), tf.ones(ids.shape), temperature);
+          const slopes = capGradient(own, logits, softcap);
           return {
             rows: tf.concat([stats, tf.matMul(slopes, outputWeight, false, !transposed)], 1),
             sum: null,
@@ -137,6 +147,15 @@ function withUnitGradient(
     (dy, [unit]) => ({ hidden: () => tf.mul(unit!, tf.slice(dy, [0, 0], [tokens, 1])) }),
   );
   return { logprobs: column(both, 0), entropy: column(both, 1) };
+}
+
+function capped(product: tf.Tensor2D, c: number | null): tf.Tensor2D {
+  return c === null ? product : tf.mul(tf.tanh(tf.div(product, c)), c);
+}
+
+/** From the gradient of capped logits to that of the product: d/dx c tanh(x / c) = 1 - tanh(x / c)^2. */
+function capGradient(dlogits: tf.Tensor2D, logits: tf.Tensor2D, c: number | null): tf.Tensor2D {
+  return c === null ? dlogits : tf.mul(dlogits, tf.sub(1, tf.square(tf.div(logits, c))));
 }
 
 function column(x: tf.Tensor, index: number): tf.Tensor1D {

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { algorithmOf } from "../algorithms/kinds.ts";
 import type { RecipeStage } from "../config/load.ts";
 import type { Recipe } from "../config/schema.ts";
-import { headName, parameterCount } from "../policy/decoder-weights.ts";
+import { headWeight, parameterCount } from "../policy/decoder-weights.ts";
 import type { DecoderConfig, TrainablePolicy } from "../policy/interfaces.ts";
 import { parseModelConfig } from "../policy/model-config.ts";
 import { checkpointDirectory, checkpointSteps } from "../run/checkpoint.ts";
@@ -205,7 +205,7 @@ function countStage(policy: TrainablePolicy, config: DecoderConfig, recipe: Reci
   // reference.ts: adapters switched off are the reference of LoRA
   const { usesReference, critic: hasCritic } = algorithmOf(algorithm);
   const reference = usesReference(algorithm) && model.lora === undefined ? trainable : 0;
-  const head = policy.trainable.get(headName)?.size ?? 0;
+  const head = policy.trainable.get(headWeight(config))?.size ?? 0;
   const critic = hasCritic ? trainable - head + config.hiddenSize : 0;
   return {
     parameters: policy.parameterCount,

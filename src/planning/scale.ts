@@ -1,5 +1,5 @@
 /** From the sizes that a probe runs to the config's: which sizes, and how time and memory grow with them. Pure. */
-import type { DecoderConfig } from "../policy/interfaces.ts";
+import type { DecoderConfig, LayerConfig } from "../policy/interfaces.ts";
 import type { PassShape } from "./meter.ts";
 
 /** Steps of more work than this, in floating-point operations, are probed at smaller sizes: some 20 s of one core. */
@@ -55,18 +55,29 @@ export function secondsAt(
 
 /** Relative size of what a training pass keeps for its backward pass: linear in tokens, attention quadratic. */
 export function passWeight(config: DecoderConfig, { rows, length, shared }: PassShape): number {
-  const { hiddenSize, intermediateSize, heads, keyValueHeads, headDim, layers } = config;
-  const perToken = 8 * hiddenSize + 3 * intermediateSize + (2 * heads + 4 * keyValueHeads) * headDim;
   const pairs = shared
     ? shared.promptLength ** 2 +
       shared.completions * shared.completionLength * (shared.promptLength + shared.completionLength)
     : length ** 2;
-  return layers * rows * (length * perToken + 2 * heads * pairs);
+  const ofLayer = ({ mixer, mlp }: LayerConfig): number => {
+    const wide = (mlp.kind === "plain" ? 2 : 3) * mlp.down.inputs;
+    if (mixer.kind === "short-conv") {
+      return length * ((11 + mixer.kernel) * config.hiddenSize + wide);
+    }
+    const { heads, keyValueHeads, headDim } = mixer;
+    const perToken = 8 * config.hiddenSize + wide + (2 * heads + 4 * keyValueHeads) * headDim;
+    return length * perToken + 2 * heads * pairs;
+  };
+  return rows * config.layers.reduce((sum, layer) => sum + ofLayer(layer), 0);
 }
 
-/** Keys and values of all layers, bytes. */
+/** Keys and values of all layers, and what convolutions remember, bytes. */
 export function cacheBytes(config: DecoderConfig, { rows, length }: PassShape): number {
-  return 2 * 4 * config.layers * config.keyValueHeads * config.headDim * rows * length;
+  const ofRow = ({ mixer }: LayerConfig): number =>
+    mixer.kind === "short-conv"
+      ? (mixer.kernel - 1) * config.hiddenSize
+      : 2 * mixer.keyValueHeads * mixer.headDim * length;
+  return 4 * rows * config.layers.reduce((sum, layer) => sum + ofRow(layer), 0);
 }
 
 /**

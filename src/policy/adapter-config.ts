@@ -167,7 +167,7 @@ export function namesModule(modules: readonly string[] | string, module: string)
 /** Does the config target this linear module of the base model? "all-linear" is every one but the output layer. */
 export function isTargeted(config: AdapterConfig, module: string): boolean {
   if (namesModule(config.excludeModules, module)) return false;
-  const layer = /(?:^|\.)layers\.(\d+)\./.exec(module)?.[1];
+  const layer = /(?:^|\.)(?:layers|h)\.(\d+)\./.exec(module)?.[1];
   if (config.layers !== null && !config.layers.includes(Number(layer ?? -1))) return false;
   if (config.targetModules === "all-linear") return !/(^|\.)lm_head$/.test(module);
   return namesModule(config.targetModules, module);

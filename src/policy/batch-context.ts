@@ -2,50 +2,70 @@
 import * as tf from "@tensorflow/tfjs";
 import { overDevices } from "../backend/devices.ts";
 import { RlptError } from "../lib/errors.ts";
-import type { DecoderConfig, SharedPrompts, TokenBatch } from "./interfaces.ts";
+import type { DecoderConfig, RotaryConfig, SharedPrompts, TokenBatch } from "./interfaces.ts";
 import { repeatRows } from "./repeat-rows.ts";
 import { ropeTables } from "./rope.ts";
 
 /** Added to scores of hidden keys; finite, so that a row of them is no NaN. */
 export const hiddenKey = -1e30;
 
-/** Rows that attention takes together. */
-export interface AttentionRows {
+/** What one layer needs of a group of rows, by name: tables of its rotation (none where it turns nothing), its mask. */
+export interface LayerTables {
+  /** [1 or R, T, D/2] */
+  cos?: tf.Tensor3D;
+  sin?: tf.Tensor3D;
+  /** Additive, [1 or R, T, S], S keys. */
+  mask?: tf.Tensor3D;
+  /** Of a convolution: 1 where the token j + 1 slots before is of the same sample, [1 or R, T, K - 1]; none: all are. */
+  taps?: tf.Tensor3D;
+}
+
+/** Rows that a layer takes together. */
+export interface LayerRows {
   rows: number; // R
   length: number; // T
-  /** [1 or R, T, D/2] */
-  cos: tf.Tensor3D;
-  sin: tf.Tensor3D;
-  /** Additive mask [1 or R, T, S] of each layer, S keys; layers with one window share a tensor. */
-  masks: tf.Tensor3D[];
+  tables: LayerTables;
 }
 
 /** The batch's rows; where completions share a prompt, the prompts, and the completions with keys of both. */
-export interface BatchContext extends AttentionRows {
-  completions: AttentionRows | null;
+export interface LayerContext extends LayerRows {
+  completions: LayerRows | null;
 }
 
 /**
- * Tables and masks of a batch. Rows that hold one sample from slot 0 on share one causal mask and one table;
- * packed or left-padded batches get one of each per row.
+ * Tables and masks of a batch, for each layer; layers of one kind share theirs. Rows that hold one sample from slot 0 on
+ * share one causal mask and one table; packed or left-padded batches get one of each per row.
  * @throws RlptError when a position is beyond the model's
  */
-export function batchContext(config: DecoderConfig, batch: TokenBatch): BatchContext {
+export function batchContext(config: DecoderConfig, batch: TokenBatch): LayerContext[] {
   checkPositions(config, batch);
   if (batch.shared) return sharedContext(config, batch, batch.shared);
   const { rows, length } = batch;
   const plain = isPlain(batch);
   const tableRows = plain ? 1 : rows;
   const positions = plain ? Int32Array.from({ length }, (_, i) => i) : batch.positions;
-  const masks = perWindow(config, (window) => {
-    const values = plain ? causalMask(length, window) : segmentMask(batch, window);
-    return overDevices(() => tf.tensor3d(values, [tableRows, length, length]));
+  const tables = tablesOf(config, {
+    turned: (rotary) => rotaryTables(rotary, positions, tableRows, length),
+    mask: (window) => {
+      const values = plain ? causalMask(length, window) : segmentMask(batch, window);
+      return overDevices(() => tf.tensor3d(values, [tableRows, length, length]));
+    },
+    taps: (kernel) => {
+      // what stands before slot 0 is zero anyway
+      if (plain) return {};
+      const { segments } = batch;
+      const same = (row: number, slot: number, before: number) => {
+        const own = segments[row * length + slot]!;
+        return before <= slot && own !== 0 && segments[row * length + slot - before] === own;
+      };
+      return { taps: tapsOf(rows, length, kernel, same) };
+    },
   });
-  return { rows, length, ...tables(config, positions, tableRows, length), masks, completions: null };
+  return tables.map((own) => ({ rows, length, tables: own, completions: null }));
 }
 
 /** Prompts of one length share tables and masks; else there is one of each per prompt. */
-function sharedContext(config: DecoderConfig, batch: TokenBatch, shared: SharedPrompts): BatchContext {
+function sharedContext(config: DecoderConfig, batch: TokenBatch, shared: SharedPrompts): LayerContext[] {
   const { promptLength, completions, completionLength } = shared;
   const { rows, length, segments } = batch;
   const padding = Array.from({ length: rows }, (_, row) => {
@@ -55,49 +75,81 @@ function sharedContext(config: DecoderConfig, batch: TokenBatch, shared: SharedP
   const alike = padding.every((n) => n === padding[0]);
   const kinds = alike ? padding.slice(0, 1) : padding;
   const span = promptLength + completionLength;
-  const position = (slot: number, pad: number) => Math.max(0, slot - pad);
-  const tablesOf = (from: number, to: number) => {
-    const positions = kinds.flatMap((pad) =>
-      Array.from({ length: to - from }, (_, i) => position(from + i, pad)),
-    );
-    return tables(config, Int32Array.from(positions), kinds.length, to - from);
-  };
-  const masksOf = (from: number, to: number) =>
-    perWindow(config, (window) => {
-      const values = kinds.map((pad) => prefixedMask(from, to, pad, window));
-      return overDevices(() => tf.tensor3d(joined(values), [kinds.length, to - from, to]));
+  const part = (from: number, to: number, each: (x: tf.Tensor3D) => tf.Tensor3D) =>
+    tablesOf(config, {
+      turned: (rotary) => {
+        const positions = kinds.flatMap((pad) =>
+          Array.from({ length: to - from }, (_, i) => Math.max(0, from + i - pad)),
+        );
+        const { cos, sin } = rotaryTables(rotary, Int32Array.from(positions), kinds.length, to - from);
+        return { cos: each(cos), sin: each(sin) };
+      },
+      mask: (window) => {
+        const values = kinds.map((pad) => prefixedMask(from, to, pad, window));
+        return each(overDevices(() => tf.tensor3d(joined(values), [kinds.length, to - from, to])));
+      },
+      taps: (kernel) => {
+        const seen = (row: number, slot: number, before: number) => from + slot - before >= kinds[row]!;
+        return { taps: each(tapsOf(kinds.length, to - from, kernel, seen)) };
+      },
     });
-  const perCompletion = (x: tf.Tensor3D) => (alike ? x : repeatRows(x, completions)) as tf.Tensor3D;
-  const own = tablesOf(promptLength, span);
-  const masks = masksOf(promptLength, span);
-  const repeated = new Map([...new Set(masks)].map((mask) => [mask, perCompletion(mask)]));
-  return {
+  const prompts = part(0, promptLength, (x) => x);
+  const own = part(promptLength, span, (x) => (alike ? x : (repeatRows(x, completions) as tf.Tensor3D)));
+  return prompts.map((tables, n) => ({
     rows,
     length: promptLength,
-    ...tablesOf(0, promptLength),
-    masks: masksOf(0, promptLength),
-    completions: {
-      rows: rows * completions,
-      length: completionLength,
-      cos: perCompletion(own.cos),
-      sin: perCompletion(own.sin),
-      masks: masks.map((mask) => repeated.get(mask)!),
-    },
-  };
+    tables,
+    completions: { rows: rows * completions, length: completionLength, tables: own[n]! },
+  }));
 }
 
-function perWindow(config: DecoderConfig, mask: (window: number | null) => tf.Tensor3D): tf.Tensor3D[] {
-  const byWindow = new Map<number | null, tf.Tensor3D>();
-  return config.windows.map((window) => {
-    const known = byWindow.get(window) ?? mask(window);
-    byWindow.set(window, known);
-    return known;
+function tapsOf(
+  rows: number,
+  length: number,
+  kernel: number,
+  seen: (row: number, slot: number, before: number) => boolean,
+): tf.Tensor3D {
+  const values = new Float32Array(rows * length * (kernel - 1));
+  let at = 0;
+  for (let row = 0; row < rows; row++) {
+    for (let slot = 0; slot < length; slot++) {
+      for (let before = 1; before < kernel; before++) values[at++] = Number(seen(row, slot, before));
+    }
+  }
+  return overDevices(() => tf.tensor3d(values, [rows, length, kernel - 1]));
+}
+
+/** The tables of each layer; what layers have in common is made once. */
+export function tablesOf<Turned extends object, Mask, Taps extends object>(
+  config: DecoderConfig,
+  make: {
+    turned: (rotary: RotaryConfig) => Turned;
+    mask: (window: number | null) => Mask;
+    taps: (kernel: number) => Taps;
+  },
+): (Partial<Turned> & Partial<Taps> & { mask?: Mask })[] {
+  const turned = memoized(make.turned);
+  const mask = memoized(make.mask);
+  const taps = memoized(make.taps);
+  type Tables = Partial<Turned> & Partial<Taps> & { mask?: Mask };
+  return config.layers.map(({ mixer }): Tables => {
+    if (mixer.kind === "short-conv") return { ...taps(mixer.kernel) } as Tables;
+    const rotation = mixer.rotary === null ? {} : turned(mixer.rotary);
+    return { ...rotation, mask: mask(mixer.window) } as Tables;
   });
 }
 
-function tables(config: DecoderConfig, positions: Int32Array, rows: number, length: number) {
-  const { cos, sin } = ropeTables(positions, config);
-  const shape: [number, number, number] = [rows, length, config.headDim / 2];
+function memoized<Key, Value>(make: (key: Key) => Value): (key: Key) => Value {
+  const known = new Map<Key, Value>();
+  return (key) => {
+    if (!known.has(key)) known.set(key, make(key));
+    return known.get(key)!;
+  };
+}
+
+function rotaryTables(rotary: RotaryConfig, positions: ArrayLike<number>, rows: number, length: number) {
+  const { cos, sin } = ropeTables(positions, rotary);
+  const shape: [number, number, number] = [rows, length, rotary.inverse.length];
   return { cos: overDevices(() => tf.tensor3d(cos, shape)), sin: overDevices(() => tf.tensor3d(sin, shape)) };
 }
 
@@ -116,7 +168,7 @@ function checkPositions(config: DecoderConfig, batch: TokenBatch): void {
     if (batch.segments[i] !== 0 && batch.positions[i]! >= config.maxPositions) {
       throw new RlptError(
         `row ${Math.floor(i / batch.length)} has a token at position ${batch.positions[i]}; ` +
-          `the model has ${config.maxPositions} (max_position_embeddings): use shorter prompts or completions`,
+          `the model has ${config.maxPositions} (${config.positionsKey}): use shorter prompts or completions`,
       );
     }
   }

@@ -4,7 +4,7 @@
  */
 import * as tf from "@tensorflow/tfjs";
 import { mark } from "../backend/profile.ts";
-import { headName } from "./decoder-weights.ts";
+import { headWeight } from "./decoder-weights.ts";
 import { lossAndGradients } from "./gradients.ts";
 import type { TokenBatch, TrainablePolicy, Trainee } from "./interfaces.ts";
 
@@ -24,7 +24,7 @@ export function createCritic(policy: TrainablePolicy): Critic {
   const trainable = new Map<string, tf.Variable>();
   for (const [name, variable] of policy.trainable) {
     // an update replaces a variable's data, so that the two share memory until the first one
-    if (name !== headName) trainable.set(name, tf.variable(variable));
+    if (name !== headWeight(policy.config)) trainable.set(name, tf.variable(variable));
   }
   const zeros = tf.zeros([policy.config.hiddenSize, 1]);
   const head = tf.variable(zeros) as tf.Variable<tf.Rank.R2>;

@@ -3,84 +3,101 @@ import * as tf from "@tensorflow/tfjs";
 import { frozenTensor, halvedTensor } from "../backend/frozen.ts";
 import { ModelFileError } from "../lib/errors.ts";
 import { createRng, type Rng } from "../lib/rng.ts";
-import type { DecoderConfig, WeightSource } from "./interfaces.ts";
-
-export const embeddingName = "model.embed_tokens.weight";
-export const headName = "lm_head.weight";
-export const finalNormName = "model.norm.weight";
+import type { DecoderConfig, LinearConfig, MixerConfig, MlpConfig, WeightSource } from "./interfaces.ts";
 
 interface Expected {
-  /** As in files: matrices [out, in]. */
+  /** As in files. */
   shape: readonly number[];
   /** Where the numbers come from, for messages. */
   from: string;
+  /** A linear layer's matrix, held [in, out]. */
+  matrix: boolean;
+  /** Of an untrained model: drawn, smaller where it writes into the residual stream, or one number. */
+  initial: "normal" | "residual" | 0 | 1;
 }
 
-/** Module names of layer `n`. */
-export function layerModule(n: number, part: string): string {
-  return `model.layers.${n}.${part}`;
+/** The linear layers of decoder layer `n` by module name, in the order of the forward pass. */
+export function linearModules(config: DecoderConfig, n: number): Map<string, LinearConfig> {
+  const layer = config.layers[n]!;
+  const all = [...mixerLinears(layer.mixer), ...mlpLinears(layer.mlp)];
+  return new Map(all.map((linear) => [linear.module, linear]));
 }
 
-/** The linear layers of decoder layer `n`, module name to [out, in] and the config keys these come from. */
-export function linearModules(config: DecoderConfig, n: number): Map<string, Expected> {
-  const { hiddenSize, intermediateSize, heads, keyValueHeads, headDim } = config;
-  const query = heads * headDim;
-  const keyValue = keyValueHeads * headDim;
-  const attention = (part: string) => layerModule(n, `self_attn.${part}`);
-  const mlp = (part: string) => layerModule(n, `mlp.${part}`);
-  return new Map<string, Expected>([
-    [
-      attention("q_proj"),
-      { shape: [query, hiddenSize], from: "num_attention_heads * head_dim, hidden_size" },
-    ],
-    [
-      attention("k_proj"),
-      { shape: [keyValue, hiddenSize], from: "num_key_value_heads * head_dim, hidden_size" },
-    ],
-    [
-      attention("v_proj"),
-      { shape: [keyValue, hiddenSize], from: "num_key_value_heads * head_dim, hidden_size" },
-    ],
-    [
-      attention("o_proj"),
-      { shape: [hiddenSize, query], from: "hidden_size, num_attention_heads * head_dim" },
-    ],
-    [mlp("gate_proj"), { shape: [intermediateSize, hiddenSize], from: "intermediate_size, hidden_size" }],
-    [mlp("up_proj"), { shape: [intermediateSize, hiddenSize], from: "intermediate_size, hidden_size" }],
-    [mlp("down_proj"), { shape: [hiddenSize, intermediateSize], from: "hidden_size, intermediate_size" }],
-  ]);
+function mixerLinears(mixer: MixerConfig): LinearConfig[] {
+  if (mixer.kind === "short-conv") return [mixer.input, mixer.output];
+  const { projections, output } = mixer;
+  if (projections.kind !== "apart") return [projections.all, output];
+  return [projections.query, projections.key, projections.value, output];
+}
+
+function mlpLinears(mlp: MlpConfig): LinearConfig[] {
+  switch (mlp.kind) {
+    case "gated":
+      return [mlp.gate, mlp.up, mlp.down];
+    case "gated-joined":
+      return [mlp.gateUp, mlp.down];
+    case "plain":
+      return [mlp.up, mlp.down];
+  }
 }
 
 /** Every weight the config implies, in the order of the forward pass, under its Hugging Face name. */
 export function expectedWeights(config: DecoderConfig): Map<string, Expected> {
-  const { vocabSize, hiddenSize, headDim, layers } = config;
+  const { vocabSize, hiddenSize, names } = config;
   const expected = new Map<string, Expected>();
-  const width = { shape: [hiddenSize], from: "hidden_size" };
-  const vocabulary = { shape: [vocabSize, hiddenSize], from: "vocab_size, hidden_size" };
-  expected.set(embeddingName, vocabulary);
-  for (let n = 0; n < layers; n++) {
-    expected.set(layerModule(n, "input_layernorm.weight"), width);
-    for (const [module, { shape, from }] of linearModules(config, n)) {
-      if (module.endsWith("gate_proj"))
-        expected.set(layerModule(n, "post_attention_layernorm.weight"), width);
-      expected.set(`${module}.weight`, { shape, from });
-      if (hasBias(config, module))
-        expected.set(`${module}.bias`, { shape: [shape[0]!], from: from.split(",")[0]! });
-    }
-    if (config.queryKeyNorm) {
-      for (const part of ["q_norm", "k_norm"]) {
-        expected.set(layerModule(n, `self_attn.${part}.weight`), { shape: [headDim], from: "head_dim" });
-      }
+  const add = (name: string, shape: readonly number[], from: string, rest: Partial<Expected> = {}) =>
+    expected.set(name, { shape, from, matrix: false, initial: "normal", ...rest });
+  const addNorm = (module: string | null, width = hiddenSize, from = "hidden_size") => {
+    if (module === null) return;
+    add(`${module}.weight`, [width], from, { initial: config.norm.kind === "rms-one-plus" ? 0 : 1 });
+    if (config.norm.kind === "layer") add(`${module}.bias`, [width], from, { initial: 0 });
+  };
+  const addLinear = (
+    { module, outputs, inputs, from, bias }: LinearConfig,
+    initial: "normal" | "residual",
+  ) => {
+    const [rows, columns] = from.split(", ") as [string, string];
+    if (config.matrices === "out-in")
+      add(`${module}.weight`, [outputs, inputs], from, { matrix: true, initial });
+    else add(`${module}.weight`, [inputs, outputs], `${columns}, ${rows}`, { matrix: true, initial });
+    if (bias) add(`${module}.bias`, [outputs], rows, { initial: 0 });
+  };
+  add(`${names.embedding}.weight`, [vocabSize, hiddenSize], "vocab_size, hidden_size");
+  if (names.positions !== null) {
+    add(
+      `${names.positions}.weight`,
+      [config.learnedPositions, hiddenSize],
+      "max_position_embeddings, hidden_size",
+    );
+  }
+  for (const { mixer, mlp, norms } of config.layers) {
+    addNorm(norms.mixerInput);
+    for (const linear of mixerLinears(mixer))
+      addLinear(linear, linear === mixer.output ? "residual" : "normal");
+    addNorm(norms.mixerOutput);
+    addNorm(norms.mlpInput);
+    for (const linear of mlpLinears(mlp)) addLinear(linear, linear === mlp.down ? "residual" : "normal");
+    addNorm(norms.mlpOutput);
+    if (mixer.kind === "short-conv") {
+      add(`${mixer.conv}.weight`, [hiddenSize, 1, mixer.kernel], "hidden_size, 1, conv_L_cache");
+      if (mixer.bias) add(`${mixer.conv}.bias`, [hiddenSize], "hidden_size", { initial: 0 });
+    } else if (mixer.queryKeyNorm !== null) {
+      const { query, key, over } = mixer.queryKeyNorm;
+      const { heads, keyValueHeads, headDim } = mixer;
+      const all = over === "projection";
+      addNorm(query, all ? heads * headDim : headDim, all ? "num_attention_heads * head_dim" : "head_dim");
+      addNorm(
+        key,
+        all ? keyValueHeads * headDim : headDim,
+        all ? "num_key_value_heads * head_dim" : "head_dim",
+      );
     }
   }
-  expected.set(finalNormName, width);
-  if (!config.tiedEmbeddings) expected.set(headName, vocabulary);
+  addNorm(names.finalNorm);
+  if (!config.tiedEmbeddings) {
+    add(`${names.head}.weight`, [vocabSize, hiddenSize], "vocab_size, hidden_size", { matrix: true });
+  }
   return expected;
-}
-
-function hasBias(config: DecoderConfig, module: string): boolean {
-  if (module.includes(".mlp.")) return config.mlpBias;
-  return module.endsWith("o_proj") ? config.outputBias : config.queryKeyValueBias;
 }
 
 /** Number of weights that `config` implies, tied ones once. */
@@ -90,10 +107,18 @@ export function parameterCount(config: DecoderConfig): number {
   return count;
 }
 
-/** Linear layers are held [in, out], everything else as in the file; an untied head is a linear layer. */
-export function isTransposed(name: string): boolean {
-  return name === headName || name.endsWith("_proj.weight");
+/** Linear layers are held [in, out], an untied head too; everything else lies as in the file. */
+export function isTransposed(
+  config: DecoderConfig,
+  name: string,
+  { matrix }: Pick<Expected, "matrix">,
+): boolean {
+  return matrix && (config.matrices === "out-in" || name === headWeight(config));
 }
+
+export const headWeight = ({ names }: Pick<DecoderConfig, "names">): string => `${names.head}.weight`;
+export const embeddingWeight = ({ names }: Pick<DecoderConfig, "names">): string =>
+  `${names.embedding}.weight`;
 
 /**
  * Reads every weight onto the current backend, one tensor at a time.
@@ -110,13 +135,14 @@ export function loadDecoderWeights(
 ): { tensors: Map<string, tf.Tensor>; notes: string[] } {
   const notes: string[] = [];
   const expected = expectedWeights(config);
-  const inFile = fileNames(weights, notes);
-  if (config.tiedEmbeddings && inFile.has(headName)) {
-    checkTiedHead(weights, inFile, source);
-    inFile.delete(headName);
+  const inFile = fileNames(config, weights, notes);
+  if (config.tiedEmbeddings && inFile.has(headWeight(config))) {
+    checkTiedHead(config, weights, inFile, source);
+    inFile.delete(headWeight(config));
   }
   const missing = [...expected.keys()].filter((name) => !inFile.has(name));
-  if (missing.length > 0) throw new ModelFileError(`${source}: ${missingMessage(missing)}`);
+  if (missing.length > 0)
+    throw new ModelFileError(`${source}: ${missingMessage(missing, headWeight(config))}`);
   const unexpected = [...inFile.keys()].filter((name) => !expected.has(name));
   if (unexpected.length > 0) {
     throw new ModelFileError(
@@ -131,19 +157,21 @@ export function loadDecoderWeights(
   if (misshapen.length > 0) throw new ModelFileError(`${source}: ${firstFew(misshapen, "; ")}`);
 
   const tensors = new Map<string, tf.Tensor>();
-  for (const [name, { shape }] of expected) {
-    const held = isTransposed(name) ? [...shape].reverse() : shape;
+  for (const [name, weight] of expected) {
+    const transposed = isTransposed(config, name, weight);
+    const held = transposed ? [...weight.shape].reverse() : weight.shape;
     tensors.set(
       name,
-      weights.tensor?.(held, frozen) ?? weightTensor(name, shape, weights.read(inFile.get(name)!), frozen),
+      weights.tensor?.(held, frozen) ??
+        weightTensor(transposed, weight.shape, weights.read(inFile.get(name)!), frozen),
     );
   }
   return { tensors, notes };
 }
 
 /** A tensor in the layout it is held in. @param shape as in the file */
-export function weightTensor(
-  name: string,
+function weightTensor(
+  transposed: boolean,
   shape: readonly number[],
   values: Float32Array,
   frozen = false,
@@ -151,7 +179,7 @@ export function weightTensor(
   const make = frozen
     ? frozenTensor
     : (held: Float32Array, size: readonly number[]) => tf.tensor(held, [...size]);
-  if (!isTransposed(name)) return make(values, shape);
+  if (!transposed) return make(values, shape);
   const [rows, columns] = shape as [number, number];
   return make(transposeMatrix(values, rows, columns), [columns, rows]);
 }
@@ -172,17 +200,26 @@ export function transposeMatrix(values: Float32Array, rows: number, columns: num
   return result;
 }
 
-/** Canonical name to name in the file, buffers of very old files dropped, a missing `model.` prefix added. */
-function fileNames(weights: WeightSource, notes: string[]): Map<string, string> {
-  const names = weights.names.filter(
-    (name) => !name.endsWith(".rotary_emb.inv_freq") && !name.endsWith(".self_attn.masked_bias"),
-  );
-  const bare = names.length > 0 && !names.some((name) => name.startsWith("model."));
-  if (bare) notes.push("the tensors have no `model.` prefix: read as a base model without it");
-  return new Map(names.map((name) => [bare && name !== headName ? `model.${name}` : name, name]));
+/** Buffers that old files hold: masks and frequencies, which follow from the config. */
+const BUFFER = /\.(rotary_emb\.inv_freq|(self_attn|attn|attention)\.(masked_)?bias)$/;
+
+/** Canonical name to name in the file, buffers of old files dropped, a missing prefix (`model.`) added. */
+function fileNames(config: DecoderConfig, weights: WeightSource, notes: string[]): Map<string, string> {
+  const names = weights.names.filter((name) => !BUFFER.test(name));
+  const prefix = config.layerPrefix.slice(0, config.layerPrefix.indexOf(".") + 1);
+  const bare = names.length > 0 && !names.some((name) => name.startsWith(prefix));
+  if (bare) notes.push(`the tensors have no \`${prefix}\` prefix: read as a base model without it`);
+  const head = headWeight(config);
+  return new Map(names.map((name) => [bare && name !== head ? `${prefix}${name}` : name, name]));
 }
 
-function checkTiedHead(weights: WeightSource, inFile: Map<string, string>, source: string): void {
+function checkTiedHead(
+  config: DecoderConfig,
+  weights: WeightSource,
+  inFile: Map<string, string>,
+  source: string,
+): void {
+  const [headName, embeddingName] = [headWeight(config), embeddingWeight(config)];
   const embedding = inFile.get(embeddingName);
   if (embedding === undefined) return;
   const head = weights.read(inFile.get(headName)!);
@@ -195,7 +232,7 @@ function checkTiedHead(weights: WeightSource, inFile: Map<string, string>, sourc
   }
 }
 
-function missingMessage(missing: readonly string[]): string {
+function missingMessage(missing: readonly string[], headName: string): string {
   const hint =
     missing.length === 1 && missing[0] === headName
       ? "; set tie_word_embeddings to true if the output uses the embedding"
@@ -210,26 +247,25 @@ function firstFew(items: readonly string[], separator = ", "): string {
 
 /**
  * Weights of an untrained model, drawn when they are read: N(0, `initializer_range`, 0.02 if absent) for
- * matrices, with o_proj and down_proj scaled by 1/sqrt(2 L) (GPT-2's residual scaling), norms 1, biases 0.
+ * matrices, those that write into the residual stream scaled by 1/sqrt(2 L) (as in GPT-2), norms that change nothing, biases 0.
  * @param rng each weight draws from its own fork, named like the weight
  */
 export function randomWeights(config: DecoderConfig, rng: Rng, deviation = 0.02): WeightSource {
   const expected = expectedWeights(config);
-  const shapeOf = (name: string): readonly number[] => {
+  const weightOf = (name: string): Expected => {
     const found = expected.get(name);
     if (!found) throw new RangeError(`no weight is called ${name}`);
-    return found.shape;
+    return found;
   };
   return {
     names: [...expected.keys()],
-    shape: shapeOf,
+    shape: (name) => weightOf(name).shape,
     dtype: () => "F32",
     read: (name) => {
-      const shape = shapeOf(name);
-      const size = shape.reduce((a, b) => a * b, 1);
-      if (shape.length === 1) return new Float32Array(size).fill(name.endsWith(".bias") ? 0 : 1);
-      const residual = name.endsWith("o_proj.weight") || name.endsWith("down_proj.weight");
-      const scale = residual ? deviation / Math.sqrt(2 * config.layers) : deviation;
+      const { shape, initial } = weightOf(name);
+      const size = sizeOf(shape);
+      if (typeof initial === "number") return new Float32Array(size).fill(initial);
+      const scale = initial === "residual" ? deviation / Math.sqrt(2 * config.layers.length) : deviation;
       const stream = rng.fork("weights", name);
       return Float32Array.from({ length: size }, (_, i) => scale * stream.normal(i));
     },

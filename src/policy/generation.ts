@@ -1,22 +1,14 @@
 /** Batched decoding with a key-value cache. Keys are cached after norm and rotation, so nothing is rotated twice. */
 import * as tf from "@tensorflow/tfjs";
-import { maskedSoftmax } from "../backend/ops.ts";
 import { RlptError } from "../lib/errors.ts";
 import type { GenerationSession } from "../types.ts";
-import { batchContext, hiddenKey } from "./batch-context.ts";
-import {
-  attend,
-  embed,
-  finalNorm,
-  finishLayer,
-  logitsOf,
-  mergeHeads,
-  type Projections,
-  project,
-  type WeightView,
-} from "./decoder.ts";
-import type { DecoderConfig, TokenBatch } from "./interfaces.ts";
+import { attend, attentionWeights, mergeHeads, type Projections, project } from "./attention.ts";
+import { batchContext, hiddenKey, tablesOf } from "./batch-context.ts";
+import { embed, finalNorm, finishLayer, logitsOf, mixerInput } from "./decoder.ts";
+import type { AttentionConfig, DecoderConfig, MixerConfig, TokenBatch } from "./interfaces.ts";
+import type { WeightView } from "./linear.ts";
 import { ropeTables } from "./rope.ts";
+import { shortConvPrompt, shortConvStep } from "./short-conv.ts";
 
 /** Slots a cache grows by: within a chunk only the tail is copied at each step, the rest once a chunk. */
 const chunkSlots = 32;
@@ -25,8 +17,12 @@ const prefillScores = 2 ** 24;
 /** Rows are freed when this share of the physical rows is done: copying the cache costs more than idle rows. */
 const idleShare = 0.25;
 
+/** What a layer remembers: keys and values, or the last inputs of a convolution. */
+type LayerCache = KeyValueCache | { kind: "short-conv"; state: tf.Tensor3D };
+
 /** Keys and values of one layer: a prefix that is copied once a chunk, and the tail that grows. */
-interface LayerCache {
+interface KeyValueCache {
+  kind: "attention";
   key: tf.Tensor4D; // [B, Nk, S, D]
   value: tf.Tensor4D; // [B, Nk, S, D]
   tail: { key: tf.Tensor4D; value: tf.Tensor4D } | null; // [B, Nk, t, D], t <= chunkSlots
@@ -45,14 +41,18 @@ export async function startSession(
 ): Promise<GenerationSession> {
   checkPrompts(config, prompts, options.maxNewTokens);
   const slots = Math.max(...prompts.map((prompt) => prompt.length));
-  const perPass = Math.max(1, Math.floor(prefillScores / (config.heads * slots * slots)));
+  const heads = Math.max(
+    1,
+    ...config.layers.map(({ mixer }) => (mixer.kind === "attention" ? mixer.heads : 1)),
+  );
+  const perPass = Math.max(1, Math.floor(prefillScores / (heads * slots * slots)));
   const passes: Prefilled[] = [];
   for (let start = 0; start < prompts.length; start += perPass) {
     passes.push(prefill(config, view, prompts.slice(start, start + perPass), slots));
   }
   const repeats = options.repeats;
   const source = Int32Array.from({ length: prompts.length * repeats }, (_, row) => Math.floor(row / repeats));
-  const caches = joinPasses(passes, config.layers, repeats > 1 ? source : null);
+  const caches = joinPasses(passes, repeats > 1 ? source : null);
   const promptLogits = await Promise.all(passes.map((pass) => pass.logits.data()));
   for (const pass of passes) pass.logits.dispose();
   const vocabulary = config.vocabSize;
@@ -81,7 +81,7 @@ export function checkPrompts(
     if (needed > config.maxPositions) {
       throw new RlptError(
         `prompt ${i} has ${prompt.length} tokens and up to ${maxNewTokens} are to be added; the model has ` +
-          `${config.maxPositions} positions (max_position_embeddings): shorten the prompt or lower max_new_tokens`,
+          `${config.maxPositions} positions (${config.positionsKey}): shorten the prompt or lower max_new_tokens`,
       );
     }
     const wrong = prompt.find((id) => id < 0 || id >= config.vocabSize);
@@ -93,8 +93,8 @@ export function checkPrompts(
 
 interface Prefilled {
   logits: tf.Tensor2D; // [P, V]
-  keys: tf.Tensor4D[]; // one per layer, [P, Nk, S, D]
-  values: tf.Tensor4D[];
+  /** Of each layer: keys and values [P, Nk, S, D], or a convolution's last inputs [P, K - 1, H]. */
+  caches: LayerCache[];
 }
 
 /** One pass over prompts padded on the left, so that all of them end at the same slot. */
@@ -120,40 +120,74 @@ function prefill(
     batch.segments.fill(1, start, start + prompt.length);
     for (let i = 0; i < prompt.length; i++) batch.positions[start + i] = i;
   }
-  const keys: tf.Tensor4D[] = [];
-  const values: tf.Tensor4D[] = [];
+  const caches: LayerCache[] = [];
   const logits = tf.tidy(() => {
-    const { masks, ...context } = batchContext(config, batch);
-    let x = embed(batch.tokens, view);
-    for (let n = 0; n < config.layers; n++) {
+    const context = batchContext(config, batch);
+    let x = embed(config, batch.tokens, batch.positions, view);
+    for (const [n, layer] of config.layers.entries()) {
       x = tf.tidy(() => {
-        const projections = project(config, n, x, view, context);
-        keys.push(tf.keep(projections.key));
-        values.push(tf.keep(projections.value));
-        return finishLayer(config, n, x, attend(config, projections, masks[n]!), view);
+        const h = mixerInput(config, layer, x, view);
+        const { mixer } = layer;
+        if (mixer.kind === "short-conv") {
+          const { mixed, inputs } = shortConvPrompt(mixer, h, view, context[n]!);
+          caches.push({ kind: mixer.kind, state: tf.keep(lastReal(inputs, prompts, mixer.kernel - 1)) });
+          return finishLayer(config, layer, x, mixed, view);
+        }
+        const projections = project(config, mixer, h, view, context[n]!);
+        const { key, value } = projections;
+        caches.push({ kind: mixer.kind, key: tf.keep(key), value: tf.keep(value), tail: null });
+        return finishLayer(config, layer, x, attend(mixer, projections, context[n]!.tables.mask!), view);
       });
     }
     const last = tf.gather(x, tf.tensor1d(batch.scoredAt, "int32")) as tf.Tensor2D;
     return logitsOf(config, finalNorm(config, last, view), view);
   });
-  return { logits, keys, values };
+  return { logits, caches };
+}
+
+/** The last inputs of each prompt, zero where it is shorter. @param inputs [P, S, H], padded on the left */
+function lastReal(inputs: tf.Tensor3D, prompts: readonly Int32Array[], kept: number): tf.Tensor3D {
+  const [rows, slots, width] = inputs.shape;
+  const padded = tf.concat([tf.zeros([rows, kept, width]), inputs], 1) as tf.Tensor3D;
+  const last = tf.slice(padded, [0, slots, 0], [rows, kept, width]);
+  const real = prompts.flatMap(({ length }) =>
+    Array.from({ length: kept }, (_, i) => Number(length >= kept - i)),
+  );
+  return tf.mul(last, tf.tensor3d(real, [rows, kept, 1]));
 }
 
 /** Caches of all passes as one, each prompt's repeated for its rows; frees the passes' own. */
-function joinPasses(passes: readonly Prefilled[], layers: number, source: Int32Array | null): LayerCache[] {
-  const join = (parts: tf.Tensor4D[]): tf.Tensor4D => {
+function joinPasses(passes: readonly Prefilled[], source: Int32Array | null): LayerCache[] {
+  const join = <T extends tf.Tensor>(parts: T[]): T => {
     const joined = tf.tidy(() => {
-      const all = parts.length === 1 ? parts[0]! : (tf.concat(parts, 0) as tf.Tensor4D);
-      return source ? (tf.gather(all, tf.tensor1d(source, "int32")) as tf.Tensor4D) : all;
+      const all = parts.length === 1 ? parts[0]! : (tf.concat(parts, 0) as T);
+      return source ? (tf.gather(all, tf.tensor1d(source, "int32")) as T) : all;
     });
     for (const part of parts) if (part !== joined) part.dispose();
     return joined;
   };
-  return Array.from({ length: layers }, (_, n) => ({
-    key: join(passes.map((pass) => pass.keys[n]!)),
-    value: join(passes.map((pass) => pass.values[n]!)),
-    tail: null,
-  }));
+  return passes[0]!.caches.map((first, n): LayerCache => {
+    const all = passes.map(({ caches }) => caches[n]!);
+    if (first.kind === "short-conv") {
+      const states = all.flatMap((cache) => (cache.kind === first.kind ? [cache.state] : []));
+      return { kind: first.kind, state: join(states) };
+    }
+    const pairs = all.flatMap((cache) => (cache.kind === first.kind ? [cache] : []));
+    const [key, value] = [join(pairs.map((pair) => pair.key)), join(pairs.map((pair) => pair.value))];
+    return { kind: first.kind, key, value, tail: null };
+  });
+}
+
+/** Every tensor of a cache by way of `change`. */
+function changed(cache: LayerCache, change: <T extends tf.Tensor>(x: T) => T): LayerCache {
+  if (cache.kind === "short-conv") return { kind: cache.kind, state: change(cache.state) };
+  const { kind, key, value, tail } = cache;
+  return {
+    kind,
+    key: change(key),
+    value: change(value),
+    tail: tail && { key: change(tail.key), value: change(tail.value) },
+  };
 }
 
 class CachedSession implements GenerationSession {
@@ -231,10 +265,10 @@ class CachedSession implements GenerationSession {
 
   dispose(): void {
     for (const cache of this.caches) {
-      cache.key.dispose();
-      cache.value.dispose();
-      cache.tail?.key.dispose();
-      cache.tail?.value.dispose();
+      changed(cache, (x) => {
+        x.dispose();
+        return x;
+      });
     }
     this.caches = [];
     this.live = [];
@@ -244,18 +278,28 @@ class CachedSession implements GenerationSession {
   private forward(tokens: Int32Array): tf.Tensor2D {
     const { config, view } = this;
     const rows = tokens.length;
-    const { cos, sin } = ropeTables(this.lengths, config);
-    const shape: [number, number, number] = [rows, 1, config.headDim / 2];
-    const tables = { rows, length: 1, cos: tf.tensor3d(cos, shape), sin: tf.tensor3d(sin, shape) };
-    const masks = new Map<number | null, tf.Tensor3D | null>();
-    let x = embed(tokens, view);
-    for (let n = 0; n < config.layers; n++) {
-      const window = config.windows[n]!;
-      if (!masks.has(window)) masks.set(window, this.mask(window));
+    const tables = tablesOf(config, {
+      turned: (rotary) => {
+        const { cos, sin } = ropeTables(this.lengths, rotary);
+        const shape: [number, number, number] = [rows, 1, rotary.inverse.length];
+        return { cos: tf.tensor3d(cos, shape), sin: tf.tensor3d(sin, shape) };
+      },
+      mask: (window) => this.mask(window),
+      // the state holds each row's own last inputs
+      taps: () => ({}),
+    });
+    let x = embed(config, tokens, Int32Array.from(this.lengths), view);
+    for (const [n, layer] of config.layers.entries()) {
       x = tf.tidy(() => {
-        const projections = project(config, n, x, view, tables);
-        const attended = this.attendCached(n, projections, masks.get(window)!);
-        return finishLayer(config, n, x, attended, view);
+        const { mask, ...turned } = tables[n]!;
+        const h = mixerInput(config, layer, x, view);
+        const { mixer } = layer;
+        const cache = this.caches[n]!;
+        if (mixer.kind === "short-conv" || cache.kind === "short-conv") {
+          return finishLayer(config, layer, x, this.convolveCached(mixer, cache, h), view);
+        }
+        const projections = project(config, mixer, h, view, { rows, length: 1, tables: turned });
+        return finishLayer(config, layer, x, this.attendCached(cache, mixer, projections, mask!), view);
       });
     }
     return logitsOf(config, finalNorm(config, x, view), view);
@@ -271,10 +315,23 @@ class CachedSession implements GenerationSession {
     return tf.tensor3d(values, [first.length, 1, keys]);
   }
 
+  /** One more token of each row through a convolution. @param h [B, H] @returns [B, H] */
+  private convolveCached(mixer: MixerConfig, cache: LayerCache, h: tf.Tensor2D): tf.Tensor2D {
+    if (mixer.kind !== "short-conv" || cache.kind !== "short-conv") throw new TypeError("not a convolution");
+    const { mixed, state } = shortConvStep(mixer, h, this.view, cache.state);
+    cache.state.dispose();
+    cache.state = tf.keep(state);
+    return mixed;
+  }
+
   /** Appends this token's key and value and attends over the whole cache. @returns [B, Nh*D] */
-  private attendCached(n: number, { query, key, value }: Projections, mask: tf.Tensor3D | null): tf.Tensor2D {
-    const { heads, keyValueHeads, headDim } = this.config;
-    const cache = this.caches[n]!;
+  private attendCached(
+    cache: KeyValueCache,
+    attention: AttentionConfig,
+    { query, key, value }: Projections,
+    mask: tf.Tensor3D | null,
+  ): tf.Tensor2D {
+    const { heads, keyValueHeads, headDim } = attention;
     const rows = query.shape[0];
     append(cache, key, value);
     const tail = cache.tail!;
@@ -283,7 +340,7 @@ class CachedSession implements GenerationSession {
       [tf.matMul(q, cache.key, false, true), tf.matMul(q, tail.key, false, true)],
       3,
     ) as tf.Tensor4D; // [B, Nk, G, S]
-    const weights = maskedSoftmax(scores, mask, headDim ** -0.5);
+    const weights = attentionWeights(attention, scores, mask);
     const [early, late] = tf.split(weights, [cache.key.shape[2], tail.key.shape[2]], 3) as [
       tf.Tensor,
       tf.Tensor,
@@ -306,16 +363,13 @@ class CachedSession implements GenerationSession {
   /** Drops idle rows from the caches. */
   private compact(): void {
     const rows = Int32Array.from(this.live);
-    const pick = (x: tf.Tensor4D): tf.Tensor4D => {
-      const picked = tf.tidy(() => tf.gather(x, tf.tensor1d(rows, "int32")) as tf.Tensor4D);
-      x.dispose();
-      return picked;
-    };
-    this.caches = this.caches.map(({ key, value, tail }) => ({
-      key: pick(key),
-      value: pick(value),
-      tail: tail && { key: pick(tail.key), value: pick(tail.value) },
-    }));
+    this.caches = this.caches.map((cache) =>
+      changed(cache, <T extends tf.Tensor>(x: T): T => {
+        const picked = tf.tidy(() => tf.gather(x, tf.tensor1d(rows, "int32")) as T);
+        x.dispose();
+        return picked;
+      }),
+    );
     this.lengths = this.live.map((row) => this.lengths[row]!);
     this.starts = this.live.map((row) => this.starts[row]!);
     this.live = this.live.map((_, i) => i);
@@ -323,7 +377,7 @@ class CachedSession implements GenerationSession {
 }
 
 /** Grows the tail by one slot; a full tail becomes part of the prefix first. Runs inside a tidy. */
-function append(cache: LayerCache, key: tf.Tensor4D, value: tf.Tensor4D): void {
+function append(cache: KeyValueCache, key: tf.Tensor4D, value: tf.Tensor4D): void {
   const { tail } = cache;
   if (!tail) {
     cache.tail = { key: tf.keep(tf.clone(key)), value: tf.keep(tf.clone(value)) };

@@ -35,31 +35,121 @@ export interface NamedTensor {
   data: Float32Array;
 }
 
-/** Dimensions and switches of a decoder, from config.json. */
-export interface DecoderConfig {
-  family: "llama" | "mistral" | "qwen2" | "qwen3" | "smollm3";
-  vocabSize: number; // V
-  hiddenSize: number; // H
-  intermediateSize: number; // I
-  layers: number; // L
+/** One linear layer: y = W x + b. */
+export interface LinearConfig {
+  /** Name in the files, without `.weight`. */
+  module: string;
+  outputs: number;
+  inputs: number;
+  bias: boolean;
+  /** Config keys that its shape [out, in] comes from, for messages. */
+  from: string;
+}
+
+/** A rotary table: pairs i and i + R/2 of a head's first R dimensions are turned, the rest stays. */
+export interface RotaryConfig {
+  /** Inverse frequencies, [R/2], scaling applied. */
+  inverse: Float64Array;
+  /** Factor on cos and sin (yarn, longrope), 1 otherwise. */
+  attentionFactor: number;
+}
+
+export interface AttentionConfig {
+  kind: "attention";
   heads: number; // Nh
   keyValueHeads: number; // Nk
   headDim: number; // D
-  rmsNormEps: number;
+  /**
+   * Three modules; or one whose outputs are queries, keys and values of all heads in turn ("joined"), or those of the
+   * first head, of the second and so on ("by-head").
+   */
+  projections:
+    | { kind: "apart"; query: LinearConfig; key: LinearConfig; value: LinearConfig }
+    | { kind: "joined" | "by-head"; all: LinearConfig };
+  output: LinearConfig;
+  /** Norms of queries and keys before rotation, over each head or all of them together; null: none. */
+  queryKeyNorm: { query: string; key: string; over: "head" | "projection" } | null;
+  /** null: positions do not enter here. */
+  rotary: RotaryConfig | null;
+  /** Factor on q k^T. */
+  scale: number;
+  /** c: scores s become c tanh(s / c); null: they stay. */
+  softcap: number | null;
+  /** Keys that a query sees, itself included; null: all before it. */
+  window: number | null;
+}
+
+/**
+ * A short convolution over time between two gates (LFM2): with b, c, u the thirds of `input`, c * conv(b * u). The
+ * convolution has a kernel of its own for each of the H channels and sees a token and those before it.
+ */
+export interface ShortConvConfig {
+  kind: "short-conv";
+  input: LinearConfig; // H to 3 H
+  /** Module of the kernels, [H, 1, K], and their bias. */
+  conv: string;
+  kernel: number; // K
+  bias: boolean;
+  output: LinearConfig;
+}
+
+export type MixerConfig = AttentionConfig | ShortConvConfig;
+
+export type Activation = "silu" | "gelu" | "gelu-tanh";
+
+/** down(activation(gate x) * up x), gate and up in one module or two; or down(activation(up x)). */
+export type MlpConfig = { activation: Activation; down: LinearConfig } & (
+  | { kind: "gated"; gate: LinearConfig; up: LinearConfig }
+  | { kind: "gated-joined"; gateUp: LinearConfig }
+  | { kind: "plain"; up: LinearConfig }
+);
+
+/** What one layer computes: x + mixer(x), then + mlp. Names of norms are modules; null: there is none. */
+export interface LayerConfig {
+  mixer: MixerConfig;
+  mlp: MlpConfig;
+  norms: {
+    mixerInput: string | null;
+    mixerOutput: string | null;
+    mlpInput: string | null;
+    mlpOutput: string | null;
+  };
+  /** The MLP reads the layer's input instead of what the mixer has been added to. */
+  parallel: boolean;
+}
+
+/** Of the residual stream: RMS times w, or times 1 + w; or LayerNorm with weight and bias. */
+export interface NormConfig {
+  kind: "rms" | "rms-one-plus" | "layer";
+  epsilon: number;
+}
+
+/** A decoder as data: what a family's declaration makes of config.json. */
+export interface DecoderConfig {
+  /** `model_type` */
+  family: string;
+  vocabSize: number; // V
+  hiddenSize: number; // H
+  layers: readonly LayerConfig[]; // L
+  norm: NormConfig;
+  /** Names of weights outside of the layers; `positions` is null where positions are not learned. */
+  names: { embedding: string; positions: string | null; finalNorm: string; head: string };
+  /** Names of layer n's weights begin with this and `n.`. */
+  layerPrefix: string;
+  /** How matrices of the layers lie in files. */
+  matrices: "out-in" | "in-out";
   tiedEmbeddings: boolean;
-  queryKeyValueBias: boolean;
-  outputBias: boolean;
-  mlpBias: boolean;
-  queryKeyNorm: boolean;
-  /** Inverse frequencies, [D/2], scaling applied. */
-  ropeInverseFrequencies: Float64Array;
-  /** Factor on cos and sin (yarn), 1 otherwise. */
-  ropeAttentionFactor: number;
-  /** Per layer: false where SmolLM3 skips RoPE. */
-  ropeLayers: readonly boolean[];
-  /** Per layer: window size in keys, itself included, or null for full attention. */
-  windows: readonly (number | null)[];
+  /** Factors on embedded tokens, on what a layer adds, and on logits. */
+  embeddingScale: number;
+  residualScale: number;
+  logitScale: number;
+  /** c: logits z become c tanh(z / c); null: they stay. */
+  logitSoftcap: number | null;
   maxPositions: number;
+  /** The config key that bounds them, for messages. */
+  positionsKey: string;
+  /** Rows of the table of learned positions; 0 where there is none. */
+  learnedPositions: number;
 }
 
 /**

@@ -32,10 +32,10 @@ export function adapterTensorName(module: string, matrix: "A" | "B"): string {
 }
 
 /** Every linear layer of the decoder by module name, with [out, in]. */
-function allLinear(config: DecoderConfig): Map<string, readonly [number, number]> {
+export function allLinear(config: DecoderConfig): Map<string, readonly [number, number]> {
   const all = new Map<string, readonly [number, number]>();
-  for (let n = 0; n < config.layers; n++) {
-    for (const [module, { shape }] of linearModules(config, n)) all.set(module, [shape[0]!, shape[1]!]);
+  for (const n of config.layers.keys()) {
+    for (const [module, { outputs, inputs }] of linearModules(config, n)) all.set(module, [outputs, inputs]);
   }
   return all;
 }
@@ -153,6 +153,7 @@ function checkTargets(
  * @param baseModel what the user named, for `base_model_name_or_path`
  */
 export function adapterConfigJson(
+  config: DecoderConfig,
   options: LoraOptions,
   adapters: ReadonlyMap<string, { rank: number; alpha: number }>,
   baseModel: string,
@@ -175,7 +176,7 @@ export function adapterConfigJson(
     alpha_pattern: deviating("alpha"),
     lora_dropout: 0,
     bias: "none",
-    fan_in_fan_out: false,
+    fan_in_fan_out: config.matrices === "in-out",
     init_lora_weights: true,
     inference_mode: true,
     modules_to_save: null,

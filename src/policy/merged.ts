@@ -1,6 +1,6 @@
 import * as tf from "@tensorflow/tfjs";
 import { readsSynchronously } from "../backend/read.ts";
-import type { Adapter } from "./decoder.ts";
+import type { Adapter } from "./linear.ts";
 
 /** A weight [in, out] with its adapter merged in, W + scale * A B, in the layout it is held in. */
 export function mergedValues(weight: tf.Tensor, adapter: Adapter | undefined): Float32Array {

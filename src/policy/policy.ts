@@ -16,14 +16,7 @@ import { RlptError } from "../lib/errors.ts";
 import { createRng, type Rng } from "../lib/rng.ts";
 import type { GenerationSession } from "../types.ts";
 import { loraScale } from "./adapter-config.ts";
-import {
-  type Adapter,
-  hiddenStates,
-  logitsOf,
-  outputWeight,
-  type Rematerialisation,
-  type WeightView,
-} from "./decoder.ts";
+import { hiddenStates, logitsOf, outputWeight, type Rematerialisation, scaledForOutput } from "./decoder.ts";
 import {
   expectedWeights,
   isTransposed,
@@ -45,6 +38,7 @@ import type {
   TrainablePolicy,
   WeightSource,
 } from "./interfaces.ts";
+import type { Adapter, WeightView } from "./linear.ts";
 import {
   type AdapterValues,
   adapterConfigJson,
@@ -208,12 +202,18 @@ class Policy implements DecoderPolicy {
     const rematerialise = options.reference ? null : this.rematerialisation;
     const hidden = hiddenStates(this.config, batch, batch.scoredAt, view, { rematerialise });
     const { matrix, layout } = outputWeight(this.config, view);
-    return tokenLogprobs(hidden, matrix, overDevices(tf.tensor1d(batch.targets, "int32")), {
-      layout,
-      temperature: options.temperature,
-      weightGradient: this.trainsWeights && !options.reference,
-      entropyGradient: options.entropyGradient ?? false,
-    });
+    return tokenLogprobs(
+      scaledForOutput(this.config, hidden),
+      matrix,
+      overDevices(tf.tensor1d(batch.targets, "int32")),
+      {
+        layout,
+        temperature: options.temperature,
+        softcap: this.config.logitSoftcap,
+        weightGradient: this.trainsWeights && !options.reference,
+        entropyGradient: options.entropyGradient ?? false,
+      },
+    );
   }
 
   hidden(batch: TokenBatch, own: ReadonlyMap<string, tf.Variable>): tf.Tensor2D {
@@ -304,10 +304,12 @@ class Policy implements DecoderPolicy {
   }
 
   *exportWeights(): Iterable<NamedTensor> {
-    for (const [name, { shape }] of expectedWeights(this.config)) {
+    for (const [name, weight] of expectedWeights(this.config)) {
+      const { shape } = weight;
       const adapter = this.adapters.get(name.replace(/\.weight$/, ""));
       const values = mergedValues(this.weights.get(name)!, adapter);
-      const data = isTransposed(name) ? transposeMatrix(values, shape[1]!, shape[0]!) : values.slice();
+      const transposed = isTransposed(this.config, name, weight);
+      const data = transposed ? transposeMatrix(values, shape[1]!, shape[0]!) : values.slice();
       yield { name, shape, data };
     }
   }
@@ -322,7 +324,7 @@ class Policy implements DecoderPolicy {
         tensors.push({ name: adapterTensorName(module, matrix), shape: [columns, rows], data });
       }
     }
-    return { tensors, config: adapterConfigJson(this.loraOptions, this.adapters, this.source) };
+    return { tensors, config: adapterConfigJson(this.config, this.loraOptions, this.adapters, this.source) };
   }
 
   dispose(): void {
@@ -357,11 +359,12 @@ class Policy implements DecoderPolicy {
   private planRematerialisation(own: ReadonlyMap<string, tf.Tensor> = new Map()): Rematerialisation | null {
     if (this.trainable.size === 0) return null;
     const view = this.viewWith(own);
-    const byLayer = Array.from({ length: this.config.layers }, () => [] as string[]);
+    const byLayer = this.config.layers.map(() => [] as string[]);
+    const { layerPrefix } = this.config;
     const tensors = new Map<string, tf.Tensor>();
     const note = (owner: string, name: string, tensor: tf.Tensor) => {
-      const n = Number(/^model\.layers\.(\d+)\./.exec(owner)?.[1] ?? -1);
-      if (n < 0) return;
+      if (!owner.startsWith(layerPrefix)) return;
+      const n = Number.parseInt(owner.slice(layerPrefix.length), 10);
       byLayer[n]!.push(name);
       tensors.set(name, tensor);
     };

@@ -1,19 +1,45 @@
 /** Rotary position embedding: inverse frequencies with every published scaling, and cos/sin tables. */
 import { ModelFileError } from "../lib/errors.ts";
+import type { RotaryConfig } from "./interfaces.ts";
 
 type Json = Readonly<Record<string, unknown>>;
 
 export interface RopeFrequencies {
   /** [D/2] */
   inverse: Float64Array;
-  /** Factor on cos and sin; 1 but for yarn. */
+  /** Factor on cos and sin; 1 but for yarn and longrope. */
   attentionFactor: number;
-  /** True when the frequencies hold only up to `max_position_embeddings` (dynamic scaling). */
-  limited: boolean;
+  /** The frequencies hold for so many positions, where those are fewer than the model's; else null. */
+  positions: number | null;
 }
 
+/** What parameters of any type may hold. */
+const KEYS = new Set([
+  "type",
+  "rope_type",
+  "rope_theta",
+  "partial_rotary_factor",
+  "factor",
+  "original_max_position_embeddings",
+  "attention_factor",
+  "beta_fast",
+  "beta_slow",
+  "mscale",
+  "mscale_all_dim",
+  "truncate",
+  "low_freq_factor",
+  "high_freq_factor",
+  "short_factor",
+  "long_factor",
+  // parts of the three position rows, which are equal in text
+  "mrope_section",
+  "mrope_interleaved",
+  // a remark of YaRN's first files
+  "finetuned",
+]);
+
 /**
- * Inverse frequencies theta^(-2i/D), scaled as `parameters.rope_type` says.
+ * Inverse frequencies theta^(-2i/D), scaled as `parameters.rope_type` says. D is what is turned of a head.
  * @param parameters `rope_scaling` of older files or `rope_parameters` of newer ones; {} for none
  * @param where the file and key, for messages
  * @throws ModelFileError for an unknown type or a missing or impossible number
@@ -34,7 +60,13 @@ export function ropeFrequencies(
     return value;
   };
   const type = parameters["rope_type"] ?? parameters["type"] ?? "default";
-  const plain = { inverse, attentionFactor: 1, limited: false };
+  const strange = Object.keys(parameters).find((key) => !KEYS.has(key) && parameters[key] != null);
+  if (strange !== undefined) {
+    throw new ModelFileError(
+      `${where}.${strange} = ${JSON.stringify(parameters[strange])}: this key is not known, and RoPE is never computed in part`,
+    );
+  }
+  const plain = { inverse, attentionFactor: 1, positions: null };
   switch (type) {
     case "default":
     case "mrope": // for text all three position rows are equal, which is the default
@@ -46,7 +78,7 @@ export function ropeFrequencies(
     case "dynamic":
       // beyond max_position_embeddings theta depends on the length, so a cache built earlier would be wrong
       number("factor");
-      return { ...plain, limited: true };
+      return plain;
     case "llama3":
       return {
         ...plain,
@@ -73,12 +105,36 @@ export function ropeFrequencies(
         attentionFactor: yarnAttentionFactor(parameters, factor),
       };
     }
+    case "longrope": {
+      // beyond the original length every position, also the first, is turned by other factors
+      const original = number("original_max_position_embeddings", maxPositions);
+      const factor = number("factor", maxPositions / original);
+      const scale = factor <= 1 ? 1 : Math.sqrt(1 + Math.log(factor) / Math.log(original));
+      const divisors = factorList(parameters, "short_factor", inverse.length, where);
+      return {
+        inverse: inverse.map((value, i) => value / divisors[i]!),
+        attentionFactor: number("attention_factor", scale),
+        positions: original,
+      };
+    }
     default:
       throw new ModelFileError(
         `${where}.rope_type = ${JSON.stringify(type)} is not supported; ` +
-          "known are default, linear, dynamic, llama3 and yarn",
+          "known are default, linear, dynamic, llama3, yarn and longrope",
       );
   }
+}
+
+/** LongRoPE, arXiv:2402.13753: a divisor of each frequency. */
+function factorList(parameters: Json, key: string, length: number, where: string): number[] {
+  const list = parameters[key];
+  const fits =
+    Array.isArray(list) &&
+    list.length === length &&
+    list.every((value) => typeof value === "number" && value > 0);
+  if (!fits)
+    throw new ModelFileError(`${where}.${key}: rope_type "longrope" needs ${length} positive numbers there`);
+  return list;
 }
 
 /** Llama 3.1: long wavelengths are divided by `factor`, short ones kept, those between blended. */
@@ -141,17 +197,17 @@ function yarnAttentionFactor(parameters: Json, factor: number): number {
  */
 export function ropeTables(
   positions: ArrayLike<number>,
-  rope: { ropeInverseFrequencies: Float64Array; ropeAttentionFactor: number },
+  rope: RotaryConfig,
 ): { cos: Float32Array; sin: Float32Array } {
-  const inverse = Float32Array.from(rope.ropeInverseFrequencies);
+  const inverse = Float32Array.from(rope.inverse);
   const half = inverse.length;
   const cos = new Float32Array(positions.length * half);
   const sin = new Float32Array(positions.length * half);
   for (let n = 0; n < positions.length; n++) {
     for (let i = 0; i < half; i++) {
       const angle = Math.fround(positions[n]! * inverse[i]!);
-      cos[n * half + i] = Math.cos(angle) * rope.ropeAttentionFactor;
-      sin[n * half + i] = Math.sin(angle) * rope.ropeAttentionFactor;
+      cos[n * half + i] = Math.cos(angle) * rope.attentionFactor;
+      sin[n * half + i] = Math.sin(angle) * rope.attentionFactor;
     }
   }
   return { cos, sin };

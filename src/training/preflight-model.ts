@@ -4,6 +4,7 @@ import { join } from "node:path";
 import type { Recipe } from "../config/schema.ts";
 import { ConfigError, ModelFileError, RlptError } from "../lib/errors.ts";
 import { irregularity } from "../lib/regular-file.ts";
+import { parameterCount } from "../policy/decoder-weights.ts";
 import { openAdapter } from "../policy/files/adapter-files.ts";
 import type { DecoderConfig } from "../policy/interfaces.ts";
 import { parseModelConfig } from "../policy/model-config.ts";
@@ -88,7 +89,7 @@ function checkInit(init: Readonly<Record<string, unknown>>): void {
       );
     }
   }
-  const count = parameterCount(
+  const count = weightsOf(
     init["num_hidden_layers"],
     parseModelConfig({ ...init, num_hidden_layers: 1 }, "model.init"),
   );
@@ -101,12 +102,9 @@ function checkInit(init: Readonly<Record<string, unknown>>): void {
   );
 }
 
-/** Weights of a decoder, norms and biases left out. */
-function parameterCount(layers: unknown, config: DecoderConfig): number {
-  const { vocabSize, hiddenSize: hidden, intermediateSize, heads, keyValueHeads, headDim } = config;
-  const attention = 2 * hidden * headDim * (heads + keyValueHeads);
-  return (
-    vocabSize * hidden +
-    (typeof layers === "number" ? layers : 1) * (attention + 3 * hidden * intermediateSize)
-  );
+/** Weights of a decoder of so many layers. @param config of one layer */
+function weightsOf(layers: unknown, config: DecoderConfig): number {
+  const all = parameterCount(config);
+  const one = all - parameterCount({ ...config, layers: [] });
+  return all + ((typeof layers === "number" ? layers : 1) - 1) * one;
 }

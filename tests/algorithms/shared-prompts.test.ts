@@ -13,6 +13,7 @@ import { createRng } from "../../src/lib/rng.ts";
 import type { FewShapes } from "../../src/policy/interfaces.ts";
 import { type DecoderPolicy, initPolicy, type PolicyOptions } from "../../src/policy/policy.ts";
 import { expectClose, newTensors, testBackends, useBackend } from "../helpers/tensors.ts";
+import { tinyFamilies } from "../helpers/tiny-families.ts";
 
 const V = 31;
 const llama = {
@@ -90,10 +91,16 @@ describe.each(testBackends.slice(1))("prompts that are shared, on %s", (backend)
     ["norms on queries and keys", { model_type: "qwen3", head_dim: 6 }, { trainable: "full" }],
     ["biases", { model_type: "qwen2" }, { trainable: "full" }],
     ["a layer without rotation", { model_type: "smollm3", num_hidden_layers: 4 }, { trainable: "full" }],
+    ...Object.entries(tinyFamilies(llama)).map(([name, family]): [string, object, PolicyOptions] => [
+      name,
+      { whole: family },
+      { trainable: "full" },
+    ]),
     ["LoRA", {}, lora],
     ["LoRA, layers computed again", {}, { ...lora, rematerialise: true }],
   ])("%s: logprobs, entropies and gradients as without", (_, config, options) => {
-    const policy = initPolicy({ ...llama, ...config }, createRng(5), options);
+    const whole = "whole" in config ? (config.whole as object) : { ...llama, ...config };
+    const policy = initPolicy({ ...whole }, createRng(5), options);
     // B of an adapter starts at 0, where A has no gradient
     for (const [name, variable] of policy.trainable) {
       const own = createRng(6).fork(name);

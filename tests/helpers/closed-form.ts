@@ -15,7 +15,8 @@ export function closedFormUnit(name: string, index: number): number {
 
 export function closedForm(name: string, shape: readonly number[]): Float32Array {
   const size = shape.reduce((a, b) => a * b, 1);
-  const norm = name.endsWith(".weight") && name.slice(0, -".weight".length).includes("norm");
+  const module = name.endsWith(".weight") ? name.slice(0, -".weight".length) : "";
+  const norm = module.includes("norm") || module.includes(".ln_");
   const scale = shape.length === 1 ? 0.1 : 0.3;
   return Float32Array.from({ length: size }, (_, i) => {
     const u = closedFormUnit(name, i);

@@ -6,6 +6,7 @@ import type { NamedTensor, TokenBatch } from "../../src/policy/interfaces.ts";
 import { parseModelConfig } from "../../src/policy/model-config.ts";
 import { createPolicy, type DecoderPolicy, initPolicy, type PolicyOptions } from "../../src/policy/policy.ts";
 import { closedFormTensors, emptyBatch, memoryWeights, plainBatch } from "../helpers/closed-form.ts";
+import { unlikeLlama } from "../helpers/goldens.ts";
 import { expectClose, newTensors, testBackends, useBackend } from "../helpers/tensors.ts";
 
 type Json = Record<string, unknown>;
@@ -28,6 +29,7 @@ const families: [string, Json][] = [
   ["mistral", mistral],
   ["smollm3", smollm3],
   ["qwen3", { ...llama, model_type: "qwen3", head_dim: 16, tie_word_embeddings: true }],
+  ...unlikeLlama,
 ];
 
 function tensorsOf(config: Json): NamedTensor[] {
@@ -228,13 +230,14 @@ describe.each(testBackends)("decoder on %s", (backend) => {
   it("positions: plain rows share one table, left padding shifts them, beyond the model's is refused", () => {
     const config = parseModelConfig(llama, "test");
     const shared = batchContext(config, plainBatch([ids(5), ids(3)]));
-    expect(shared.cos.shape).toEqual([1, 5, 4]);
+    expect(shared[0]!.tables.cos!.shape).toEqual([1, 5, 4]);
+    expect(shared[1]!.tables.cos).toBe(shared[0]!.tables.cos);
     const context = batchContext(config, leftPadded([ids(5), ids(3)], 5));
-    expect(context.cos.shape).toEqual([2, 5, 4]);
-    const cos = context.cos.arraySync();
+    expect(context[0]!.tables.cos!.shape).toEqual([2, 5, 4]);
+    const cos = context[0]!.tables.cos!.arraySync();
     expect(cos[1]![2]).toEqual(cos[0]![0]); // the first real token of the padded row is position 0
     expect(cos[1]![4]).toEqual(cos[0]![2]);
-    const mask = context.masks[0]!.arraySync();
+    const mask = context[0]!.tables.mask!.arraySync();
     expect(mask[1]![3]!.map((value) => value === 0)).toEqual([false, false, true, true, false]);
     expect(mask[1]![0]!.map((value) => value === 0)).toEqual([true, false, false, false, false]);
     expect(() => batchContext(config, plainBatch([ids(65)]))).toThrow(

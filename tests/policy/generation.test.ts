@@ -5,6 +5,7 @@ import { parseModelConfig } from "../../src/policy/model-config.ts";
 import { createPolicy, type DecoderPolicy } from "../../src/policy/policy.ts";
 import type { GenerationSession } from "../../src/types.ts";
 import { closedFormTensors, memoryWeights, plainBatch } from "../helpers/closed-form.ts";
+import { unlikeLlama } from "../helpers/goldens.ts";
 import { expectClose, testBackends, useBackend } from "../helpers/tensors.ts";
 
 type Json = Record<string, unknown>;
@@ -26,6 +27,7 @@ const families: [string, Json][] = [
   ["mistral, window 3", { ...llama, model_type: "mistral", sliding_window: 3 }],
   ["smollm3", { ...llama, model_type: "smollm3", num_hidden_layers: 4 }],
   ["qwen3", { ...llama, model_type: "qwen3", head_dim: 8, tie_word_embeddings: true }],
+  ...unlikeLlama,
 ];
 
 function policyOf(config: Json): DecoderPolicy {

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { ModelFileError } from "../../src/lib/errors.ts";
 import { parameterCount } from "../../src/policy/decoder-weights.ts";
+import type { AttentionConfig, DecoderConfig, LayerConfig } from "../../src/policy/interfaces.ts";
 import { parseModelConfig } from "../../src/policy/model-config.ts";
 import { ropeTables } from "../../src/policy/rope.ts";
 import { expectClose } from "../helpers/tensors.ts";
@@ -15,21 +16,47 @@ const base = {
 };
 const parse = (keys: Record<string, unknown>) => parseModelConfig({ ...base, ...keys }, "m/config.json");
 
+function attentionOf({ mixer }: LayerConfig): AttentionConfig {
+  if (mixer.kind !== "attention") throw new Error("a layer without attention");
+  return mixer;
+}
+
+/** What the tests below ask of the layers, in few words. */
+function summary(config: DecoderConfig) {
+  const [first] = config.layers;
+  const { keyValueHeads, headDim, projections, output, queryKeyNorm } = attentionOf(first!);
+  return {
+    family: config.family,
+    keyValueHeads,
+    headDim,
+    epsilon: config.norm.epsilon,
+    tied: config.tiedEmbeddings,
+    queryKeyValueBias: (projections.kind === "apart" ? projections.query : projections.all).bias,
+    outputBias: output.bias,
+    mlpBias: first!.mlp.down.bias,
+    queryKeyNorm: queryKeyNorm?.over ?? null,
+    positions: config.maxPositions,
+    turned: config.layers.map((layer) => attentionOf(layer).rotary !== null),
+    windows: config.layers.map((layer) => attentionOf(layer).window),
+  };
+}
+const rotaryOf = (config: DecoderConfig, n = 0) => attentionOf(config.layers[n]!).rotary!;
+
 describe("defaults of the model classes", () => {
   it("llama: as many key/value heads as heads, theta 1e4, untied, epsilon 1e-6, no window", () => {
     const config = parse({ sliding_window: 4 });
-    expect(config).toMatchObject({
+    expect(summary(config)).toMatchObject({
       family: "llama",
       keyValueHeads: 4,
       headDim: 8,
-      rmsNormEps: 1e-6,
-      tiedEmbeddings: false,
+      epsilon: 1e-6,
+      tied: false,
       queryKeyValueBias: false,
-      maxPositions: 2048,
+      positions: 2048,
       windows: [null, null, null, null],
     });
-    expectClose(config.ropeInverseFrequencies, [1, 0.1, 0.01, 0.001], { atol: 1e-12 });
-    expect(parse({ num_key_value_heads: null }).keyValueHeads).toBe(4);
+    expectClose(rotaryOf(config).inverse, [1, 0.1, 0.01, 0.001], { atol: 1e-12 });
+    expect(summary(parse({ num_key_value_heads: null })).keyValueHeads).toBe(4);
   });
 
   it.each([
@@ -39,7 +66,7 @@ describe("defaults of the model classes", () => {
       { keyValueHeads: 32, queryKeyValueBias: true, outputBias: false },
     ],
     ["qwen2", { num_key_value_heads: 2, attention_bias: true }, { outputBias: false }],
-    ["qwen3", { num_key_value_heads: 2 }, { headDim: 128, queryKeyNorm: true, queryKeyValueBias: false }],
+    ["qwen3", { num_key_value_heads: 2 }, { headDim: 128, queryKeyNorm: "head", queryKeyValueBias: false }],
     ["mistral", { num_attention_heads: 8 }, { keyValueHeads: 8, windows: [4096, 4096, 4096, 4096] }],
     ["mistral", { num_key_value_heads: 2, sliding_window: null }, { windows: [null, null, null, null] }],
     [
@@ -47,9 +74,9 @@ describe("defaults of the model classes", () => {
       { num_key_value_heads: 2, attention_bias: true },
       { queryKeyValueBias: false, outputBias: false },
     ],
-    ["smollm3", {}, { keyValueHeads: 4, tiedEmbeddings: true, ropeLayers: [true, true, true, false] }],
-    ["smollm3", { no_rope_layer_interval: 2 }, { ropeLayers: [true, false, true, false] }],
-    ["smollm3", { no_rope_layers: [0, 1, 1, 1] }, { ropeLayers: [false, true, true, true] }],
+    ["smollm3", {}, { keyValueHeads: 4, tied: true, turned: [true, true, true, false] }],
+    ["smollm3", { no_rope_layer_interval: 2 }, { turned: [true, false, true, false] }],
+    ["smollm3", { no_rope_layers: [0, 1, 1, 1] }, { turned: [false, true, true, true] }],
     [
       "llama",
       { attention_bias: true, mlp_bias: true },
@@ -72,7 +99,7 @@ describe("defaults of the model classes", () => {
       { windows: [8, null, null, 8] },
     ],
   ])("%s with %o", (model_type, keys, expected) => {
-    expect(parse({ model_type, ...keys })).toMatchObject(expected);
+    expect(summary(parse({ model_type, ...keys }))).toMatchObject(expected);
   });
 
   it("reads the family from architectures when model_type is absent", () => {
@@ -83,7 +110,7 @@ describe("defaults of the model classes", () => {
 
 describe("rotary frequencies", () => {
   it("precedence: rope_scaling replaces rope_parameters whole, theta included; then rope_theta; then the class", () => {
-    const theta = (keys: Record<string, unknown>) => parse(keys).ropeInverseFrequencies[1]! ** -4;
+    const theta = (keys: Record<string, unknown>) => rotaryOf(parse(keys)).inverse[1]! ** -4;
     const parameters = { rope_type: "default", rope_theta: 16 };
     expect(theta({ rope_parameters: parameters, rope_theta: 81 })).toBeCloseTo(16, 8);
     expect(
@@ -109,7 +136,7 @@ describe("rotary frequencies", () => {
       high_freq_factor: 4,
       original_max_position_embeddings: 8192,
     };
-    const scaled = frequencies(64, { rope_theta: 5e5, rope_scaling }).ropeInverseFrequencies;
+    const scaled = rotaryOf(frequencies(64, { rope_theta: 5e5, rope_scaling })).inverse;
     const expected: [number, number][] = [
       [0, 1],
       [1, 0.663601279],
@@ -120,7 +147,7 @@ describe("rotary frequencies", () => {
       [31, 9.41830649e-8],
     ];
     for (const [i, value] of expected) expect(scaled[i]! / value).toBeCloseTo(1, 6);
-    const plain = frequencies(64, { rope_theta: 5e5 }).ropeInverseFrequencies;
+    const plain = rotaryOf(frequencies(64, { rope_theta: 5e5 })).inverse;
     for (const [i, value] of [
       [15, 0.0021311196] as const,
       [16, 0.00141421345] as const,
@@ -132,33 +159,33 @@ describe("rotary frequencies", () => {
 
   it("yarn scaling of Qwen2.5", () => {
     const rope_scaling = { type: "yarn", factor: 4, original_max_position_embeddings: 32768 };
-    const config = frequencies(128, { rope_theta: 1e6, rope_scaling });
-    expect(config.ropeAttentionFactor).toBeCloseTo(1.138629436, 8);
+    const rotary = rotaryOf(frequencies(128, { rope_theta: 1e6, rope_scaling }));
+    expect(rotary.attentionFactor).toBeCloseTo(1.138629436, 8);
     const expected: [number, number][] = [
       [16, 0.0316227786],
       [31, 0.000802959781],
       [32, 0.000602941145],
       [63, 3.10234441e-7],
     ];
-    for (const [i, value] of expected) expect(config.ropeInverseFrequencies[i]! / value).toBeCloseTo(1, 6);
+    for (const [i, value] of expected) expect(rotary.inverse[i]! / value).toBeCloseTo(1, 6);
     const own = { ...rope_scaling, attention_factor: 1.5 };
-    expect(frequencies(128, { rope_theta: 1e6, rope_scaling: own }).ropeAttentionFactor).toBe(1.5);
+    expect(rotaryOf(frequencies(128, { rope_theta: 1e6, rope_scaling: own })).attentionFactor).toBe(1.5);
     const scales = { ...rope_scaling, mscale: 1, mscale_all_dim: 0.5 };
-    expect(frequencies(128, { rope_theta: 1e6, rope_scaling: scales }).ropeAttentionFactor).toBeCloseTo(
+    expect(rotaryOf(frequencies(128, { rope_theta: 1e6, rope_scaling: scales })).attentionFactor).toBeCloseTo(
       (0.1 * Math.log(4) + 1) / (0.05 * Math.log(4) + 1),
       12,
     );
   });
 
   it("linear divides, dynamic leaves the trained range alone", () => {
-    const plain = parse({}).ropeInverseFrequencies;
-    const linear = parse({ rope_scaling: { rope_type: "linear", factor: 4 } }).ropeInverseFrequencies;
+    const plain = rotaryOf(parse({})).inverse;
+    const linear = rotaryOf(parse({ rope_scaling: { rope_type: "linear", factor: 4 } })).inverse;
     expect([...linear]).toEqual([...plain].map((value) => value / 4));
-    expect(parse({ rope_scaling: { type: "dynamic", factor: 2 } }).ropeInverseFrequencies).toEqual(plain);
+    expect(rotaryOf(parse({ rope_scaling: { type: "dynamic", factor: 2 } })).inverse).toEqual(plain);
   });
 
   it("tables: angle in float32, the attention factor on both", () => {
-    const rope = { ropeInverseFrequencies: Float64Array.of(1, 0.3), ropeAttentionFactor: 2 };
+    const rope = { inverse: Float64Array.of(1, 0.3), attentionFactor: 2 };
     const { cos, sin } = ropeTables([0, 5], rope);
     const angle = Math.fround(5 * Math.fround(0.3));
     expectClose(cos, [2, 2, 2 * Math.cos(5), 2 * Math.cos(angle)], { atol: 1e-7 });
@@ -169,7 +196,7 @@ describe("rotary frequencies", () => {
 describe("refused with the key's name", () => {
   const scaling = (keys: Record<string, unknown>) => ({ rope_scaling: keys });
   it.each<[Record<string, unknown>, string]>([
-    [{ model_type: "gpt2" }, 'm/config.json: model_type = "gpt2" is not supported; known are llama, mistral'],
+    [{ model_type: "bloom" }, 'm/config.json: model_type = "bloom" is not supported; known are llama, qwen2'],
     [{ model_type: undefined }, "m/config.json: model_type is missing"],
     [{ hidden_act: "gelu" }, 'hidden_act = "gelu": only "silu" is supported'],
     [{ num_attention_heads: 4, num_key_value_heads: 3 }, "num_key_value_heads = 3"],
@@ -181,7 +208,14 @@ describe("refused with the key's name", () => {
     [{ rope_theta: -1 }, "rope_theta = -1"],
     [{ quantization_config: { bits: 4 } }, 'quantization_config = {"bits":4}'],
     [{ tie_word_embeddings: "yes" }, 'tie_word_embeddings = "yes": true or false'],
-    [scaling({ rope_type: "longrope" }), 'rope_scaling.rope_type = "longrope" is not supported'],
+    [scaling({ rope_type: "spiral" }), 'rope_scaling.rope_type = "spiral" is not supported'],
+    [scaling({ rope_type: "longrope" }), 'rope_scaling.short_factor: rope_type "longrope" needs 4 positive'],
+    [
+      scaling({ rope_type: "linear", factor: 2, fators: 3 }),
+      "rope_scaling.fators = 3: this key is not known",
+    ],
+    [{ num_hiden_layers: 3 }, "num_hiden_layers = 3: this key is not known to llama"],
+    [{ partial_rotary_factor: 0.5 }, "partial_rotary_factor = 0.5: llama turns whole heads"],
     [scaling({ rope_type: "linear" }), 'rope_scaling.factor is missing: rope_type "linear" needs'],
     [scaling({ rope_type: "llama3", factor: 8 }), "rope_scaling.low_freq_factor is missing"],
     [{ rope_parameters: 3 }, "rope_parameters = 3: null or an object"],

@@ -28,17 +28,20 @@ export function stepWork(
   const rows = prompts * groupSize;
   let inLayers = 0;
   for (const [name, { shape }] of expectedWeights(config)) {
-    if (shape.length === 2 && name.startsWith("model.layers.")) inLayers += shape[0]! * shape[1]!;
+    if (shape.length === 2 && name.startsWith(config.layerPrefix)) inLayers += shape[0]! * shape[1]!;
   }
   const completion = rows * newTokens;
   const forward =
     2 *
     (inLayers * (prompts * promptTokens + completion) + config.hiddenSize * config.vocabSize * completion);
   // queries against keys and weights against values, half of the square of a row
-  const width = config.heads * config.headDim;
+  const width = config.layers.reduce(
+    (sum, { mixer }) => sum + (mixer.kind === "attention" ? mixer.heads * mixer.headDim : 0),
+    0,
+  );
   const seen =
     rows * newTokens * (promptTokens + newTokens / 2) + (prompts * promptTokens * promptTokens) / 2;
-  const attention = 4 * config.layers * width * seen;
+  const attention = 4 * width * seen;
   return {
     newTokens: completion,
     rowTokens: rows * (promptTokens + newTokens),

@@ -1,22 +1,10 @@
 /** A language model out of a GGUF file: config.json rebuilt, tensors under Hugging Face names and row order. */
 import { ModelFileError } from "../../lib/errors.ts";
+import { transposeMatrix } from "../decoder-weights.ts";
 import type { WeightSource } from "../interfaces.ts";
 import type { GgufFile, GgufValue } from "./gguf.ts";
+import { GGUF_ARCHITECTURES, type GgufArchitecture } from "./gguf-architectures.ts";
 import type { JsonObject } from "./json.ts";
-
-interface Architecture {
-  modelType: string;
-  className: string;
-  /** The converter stores q and k rows for interleaved RoPE. */
-  permuted: boolean;
-}
-
-const ARCHITECTURES: Readonly<Record<string, Architecture>> = {
-  llama: { modelType: "llama", className: "LlamaForCausalLM", permuted: true },
-  smollm3: { modelType: "smollm3", className: "SmolLM3ForCausalLM", permuted: true },
-  qwen2: { modelType: "qwen2", className: "Qwen2ForCausalLM", permuted: false },
-  qwen3: { modelType: "qwen3", className: "Qwen3ForCausalLM", permuted: false },
-};
 
 const KIND = { number: "a number", integer: "an integer", string: "a string", boolean: "a boolean" };
 
@@ -52,12 +40,13 @@ export function ggufReader(file: Pick<GgufFile, "path" | "metadata">) {
   };
 }
 
-function architectureOf(file: GgufFile): [string, Architecture] {
+function architectureOf(file: GgufFile): [string, GgufArchitecture] {
   const name = ggufReader(file).string("general.architecture");
-  const architecture = name === undefined ? undefined : ARCHITECTURES[name];
+  const architecture =
+    name !== undefined && Object.hasOwn(GGUF_ARCHITECTURES, name) ? GGUF_ARCHITECTURES[name] : undefined;
   if (!architecture) {
     throw new ModelFileError(
-      `${file.path}: general.architecture = ${name ?? "(missing)"} is not supported; supported are ${Object.keys(ARCHITECTURES).join(", ")}`,
+      `${file.path}: general.architecture = ${name ?? "(missing)"} is not supported; supported are ${Object.keys(GGUF_ARCHITECTURES).join(", ")}`,
     );
   }
   return [name!, architecture];
@@ -76,14 +65,15 @@ export function ggufConfig(file: GgufFile): JsonObject {
   if ((meta.integer(key("expert_count")) ?? 0) > 0) {
     refuse(key("expert_count"), "mixtures of experts are not supported");
   }
-  for (const name of ["attention.head_count", "attention.head_count_kv", "feed_forward_length"]) {
+  const single = architecture.keyValueHeadsPerLayer ? [] : ["attention.head_count_kv"];
+  for (const name of ["attention.head_count", "feed_forward_length", ...single]) {
     if (Array.isArray(file.metadata.get(key(name)))) refuse(key(name), "values per layer are not supported");
   }
   const hidden = meta.requireInteger(key("embedding_length"));
   const heads = meta.requireInteger(key("attention.head_count"));
   const headDim = meta.integer(key("attention.key_length")) ?? hidden / heads;
   const rotary = meta.integer(key("rope.dimension_count")) ?? headDim;
-  if (rotary !== headDim)
+  if (rotary !== headDim && architecture.partialRotary !== true)
     refuse(key("rope.dimension_count"), `partial RoPE (of ${headDim}) is not supported`);
   const valueLength = meta.integer(key("attention.value_length")) ?? headDim;
   if (valueLength !== headDim)
@@ -91,51 +81,49 @@ export function ggufConfig(file: GgufFile): JsonObject {
   const embedding = file.tensors.get("token_embd.weight");
   if (!embedding) throw new ModelFileError(`${file.path} has no tensor token_embd.weight`);
   const layers = meta.requireInteger(key("block_count"));
-  const window = meta.integer(key("attention.sliding_window")) ?? 0;
-  const mistral = prefix === "llama" && window > 0;
   const eos = ggufEosIds(file);
-  const theta = meta.number(key("rope.freq_base")) ?? 10000;
-  const epsilon = meta.number(key("attention.layer_norm_rms_epsilon"));
-  if (epsilon === undefined) {
-    throw new ModelFileError(`${file.path} has no metadata key ${key("attention.layer_norm_rms_epsilon")}`);
-  }
-  return {
-    architectures: [mistral ? "MistralForCausalLM" : architecture.className],
-    model_type: mistral ? "mistral" : architecture.modelType,
+  const own = architecture.config?.(meta, file, { hidden, heads, headDim, layers }) ?? {};
+  const config: JsonObject = {
+    architectures: [architecture.className],
+    model_type: architecture.modelType,
     vocab_size: embedding.shape[0]!,
-    hidden_size: hidden,
-    intermediate_size: meta.requireInteger(key("feed_forward_length")),
-    num_hidden_layers: layers,
-    num_attention_heads: heads,
-    num_key_value_heads: meta.integer(key("attention.head_count_kv")) ?? heads,
-    head_dim: headDim,
-    hidden_act: "silu",
-    rms_norm_eps: epsilon,
-    max_position_embeddings: meta.requireInteger(key("context_length")),
-    rope_theta: theta,
-    rope_scaling: ropeScaling(file, prefix, headDim, theta),
+    ...(architecture.norm === "layer" && architecture.partialRotary !== true ? {} : sharedKeys()),
     tie_word_embeddings: !file.tensors.has("output.weight"),
-    ...(mistral ? { sliding_window: window } : {}),
-    ...(prefix === "llama" || prefix === "smollm3" || prefix === "qwen3"
-      ? { attention_bias: file.tensors.has("blk.0.attn_q.bias") }
-      : {}),
-    ...(prefix === "llama" || prefix === "smollm3"
-      ? { mlp_bias: file.tensors.has("blk.0.ffn_gate.bias") }
-      : {}),
-    ...(prefix === "smollm3" ? { no_rope_layer_interval: 4, no_rope_layers: noRopeLayers(layers) } : {}),
+    ...own,
     bos_token_id: meta.integer("tokenizer.ggml.bos_token_id") ?? null,
     eos_token_id: eos[0] ?? null,
     pad_token_id: meta.integer("tokenizer.ggml.padding_token_id") ?? null,
     initializer_range: 0.02,
-    attention_dropout: 0,
     use_cache: true,
     torch_dtype: "float32",
   };
-}
+  return Object.fromEntries(Object.entries(config).filter(([, value]) => value !== undefined));
 
-/** SmolLM3 skips RoPE in every fourth layer; 1 = with RoPE. GGUF does not say so. */
-function noRopeLayers(layers: number): number[] {
-  return Array.from({ length: layers }, (_, i) => ((i + 1) % 4 === 0 ? 0 : 1));
+  /** What all but GPT-2 have, in Llama's words. */
+  function sharedKeys(): JsonObject {
+    const theta = meta.number(key("rope.freq_base")) ?? 10000;
+    const epsilon = meta.number(key("attention.layer_norm_rms_epsilon"));
+    if (epsilon === undefined && architecture.norm !== "layer") {
+      throw new ModelFileError(`${file.path} has no metadata key ${key("attention.layer_norm_rms_epsilon")}`);
+    }
+    const counts = file.metadata.get(key("attention.head_count_kv"));
+    return {
+      hidden_size: hidden,
+      intermediate_size: meta.requireInteger(key("feed_forward_length")),
+      num_hidden_layers: layers,
+      num_attention_heads: heads,
+      num_key_value_heads: Array.isArray(counts)
+        ? heads
+        : (meta.integer(key("attention.head_count_kv")) ?? heads),
+      head_dim: headDim,
+      hidden_act: "silu",
+      rms_norm_eps: epsilon,
+      max_position_embeddings: meta.requireInteger(key("context_length")),
+      rope_theta: theta,
+      rope_scaling: "rope_scaling" in own ? null : ropeScaling(file, prefix, headDim, theta),
+      attention_dropout: 0,
+    };
+  }
 }
 
 /** Ids that end a completion: of the text, of a turn, of a message that awaits a tool. */
@@ -201,33 +189,13 @@ function llama3Scaling(file: GgufFile, headDim: number, theta: number): JsonObje
   };
 }
 
-const LAYER_NAMES: Readonly<Record<string, string>> = {
-  attn_norm: "input_layernorm",
-  ffn_norm: "post_attention_layernorm",
-  attn_q: "self_attn.q_proj",
-  attn_k: "self_attn.k_proj",
-  attn_v: "self_attn.v_proj",
-  attn_output: "self_attn.o_proj",
-  attn_q_norm: "self_attn.q_norm",
-  attn_k_norm: "self_attn.k_norm",
-  ffn_gate: "mlp.gate_proj",
-  ffn_up: "mlp.up_proj",
-  ffn_down: "mlp.down_proj",
-};
-
-const TOP_NAMES: Readonly<Record<string, string>> = {
-  "token_embd.weight": "model.embed_tokens.weight",
-  "output_norm.weight": "model.norm.weight",
-  "output.weight": "lm_head.weight",
-};
-
 /** Hugging Face name of a GGUF tensor, or null when there is none. */
-export function huggingFaceName(name: string): string | null {
-  const top = TOP_NAMES[name];
+export function huggingFaceName(name: string, architecture = GGUF_ARCHITECTURES["llama"]!): string | null {
+  const top = architecture.top[name];
   if (top) return top;
-  const match = /^blk\.(\d+)\.(\w+)\.(weight|bias)$/.exec(name);
-  const module = match && LAYER_NAMES[match[2]!];
-  return module ? `model.layers.${match[1]}.${module}.${match[3]}` : null;
+  const match = /^blk\.(\d+)\.([\w.]+)\.(weight|bias)$/.exec(name);
+  const module = match && architecture.names[match[2]!];
+  return module ? `${architecture.layers}${match[1]}.${module}.${match[3]}` : null;
 }
 
 /** GGUF name of a tensor, or null when there is none: {@link huggingFaceName} backwards. */
@@ -284,8 +252,8 @@ export function ggufWeights(file: GgufFile, config: Readonly<JsonObject>): Weigh
   const [, architecture] = architectureOf(file);
   const names = new Map<string, string>();
   for (const name of file.tensors.keys()) {
-    if (name === "rope_freqs.weight") continue; // in config.json as rope_scaling
-    const renamed = huggingFaceName(name);
+    if (IN_CONFIG.test(name)) continue;
+    const renamed = huggingFaceName(name, architecture);
     if (renamed === null) throw new ModelFileError(`${file.path}: unexpected tensor ${name}`);
     names.set(renamed, name);
   }
@@ -294,21 +262,55 @@ export function ggufWeights(file: GgufFile, config: Readonly<JsonObject>): Weigh
     if (source === undefined) throw new ModelFileError(`${file.path} has no tensor for ${name}`);
     return file.tensors.get(source)!;
   };
-  const headsOf: Readonly<Record<string, unknown>> = {
-    q_proj: config["num_attention_heads"],
-    k_proj: config["num_key_value_heads"],
-  };
+  const heads = config["num_attention_heads"] as number;
+  const keyValueHeads = config["num_key_value_heads"] as number;
+  const conversionOf = (name: string) => architecture.conversion?.(name) ?? null;
   return {
     names: [...names.keys()],
-    shape: (name) => find(name).shape,
+    shape: (name) => {
+      const { shape } = find(name);
+      switch (conversionOf(name)) {
+        case "transposed":
+          return [...shape].reverse();
+        case "squeezed":
+          return [shape[0]!, 1, shape[1]!];
+        default:
+          return shape;
+      }
+    },
     dtype: (name) => find(name).type.name,
     read: (name) => {
-      const tensor = find(name);
-      const data = file.read(tensor.name);
-      const projection = /\.(q_proj|k_proj)\./.exec(name)?.[1];
-      if (!architecture.permuted || projection === undefined) return data;
-      return unpermuteRows(data, headsOf[projection] as number, tensor.shape[1] ?? 1);
+      const { name: stored, shape } = find(name);
+      const data = file.read(stored);
+      switch (conversionOf(name)) {
+        case "interleaved":
+          return unpermuteRows(data, name.includes(".q_proj.") ? heads : keyValueHeads, shape[1] ?? 1);
+        case "one-added":
+          return data.map((value) => value - 1);
+        case "transposed":
+          return transposeMatrix(data, shape[0]!, shape[1]!);
+        case "joined":
+          return rowsByHead(data, heads);
+        default:
+          return data;
+      }
     },
     close: () => file.close(),
   };
+}
+
+/** Tensors that stand in config.json as RoPE's scaling. */
+const IN_CONFIG = /^rope_(freqs|factors_long|factors_short)\.weight$/;
+
+/** All queries, all keys, all values to those of head 0, of head 1 and so on. @param data [3 * heads * D, width] */
+function rowsByHead(data: Float32Array, heads: number): Float32Array {
+  const out = new Float32Array(data.length);
+  const size = data.length / 3 / heads; // D rows
+  for (let part = 0; part < 3; part++) {
+    for (let head = 0; head < heads; head++) {
+      const from = (part * heads + head) * size;
+      out.set(data.subarray(from, from + size), (head * 3 + part) * size);
+    }
+  }
+  return out;
 }

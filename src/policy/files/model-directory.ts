@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, readdirSync, realpathSync, statSync } from "node
 import { basename, dirname, join, sep } from "node:path";
 import { describeSystemError, ModelFileError } from "../../lib/errors.ts";
 import { syncDirectory, writeFileSynced } from "../../lib/files.ts";
+import { modelFamilies } from "../families/kinds.ts";
 import type { ModelFiles, NamedTensor, WeightSource } from "../interfaces.ts";
 import { openGguf } from "./gguf.ts";
 import { ggufConfig, ggufEosIds, ggufWeights } from "./gguf-model.ts";
@@ -215,13 +216,46 @@ export function olderSpelling(config: Readonly<JsonObject>, dtype: SavedDtype): 
   const result: JsonObject = { ...rest, torch_dtype: TORCH_DTYPES[dtype] };
   if (!isObject(rope)) return result;
   if (Object.values(rope).some(isObject)) return { ...result, rope_parameters: rope };
-  const { rope_theta: theta, ...scaling } = rope;
   // rope_scaling, where present, already replaces rope_parameters whole
   if (isObject(config["rope_scaling"])) return result;
+  const { rope_theta: theta, ...scaling } = rope;
+  const keys = modelFamilies.find(({ modelType }) => modelType === config["model_type"])?.olderRopeKeys;
+  if (keys !== undefined) {
+    const { partial_rotary_factor: share, ...rest } = scaling;
+    const own = { ...(theta === undefined ? {} : { [keys.theta]: theta }) };
+    if (share !== undefined) own[keys.share] = share;
+    const none = (rest["rope_type"] ?? "default") === "default";
+    return {
+      ...result,
+      ...own,
+      rope_scaling: none ? null : { ...rest, rope_theta: theta, partial_rotary_factor: share },
+    };
+  }
   const plain = (scaling["rope_type"] ?? "default") === "default" && Object.keys(scaling).length <= 1;
   if (theta !== undefined) result["rope_theta"] = theta;
   result["rope_scaling"] = plain ? null : scaling;
   return result;
+}
+
+/** Keys whose classes in transformers (5) take no integer: 30.0 that was read as 30 would be refused there. */
+const FLOATS = [
+  ...["final_logit_softcapping", "attn_logit_softcapping", "initializer_range", "router_aux_loss_coef"],
+  ...["rms_norm_eps", "norm_eps", "layer_norm_eps", "layer_norm_epsilon"],
+  ...[
+    "rope_theta",
+    "rope_local_base_freq",
+    "factor",
+    "attention_factor",
+    "low_freq_factor",
+    "high_freq_factor",
+  ],
+  ...["partial_rotary_factor", "rotary_pct"],
+];
+const INTEGER_FLOAT = new RegExp(`^(\\s*"(?:${FLOATS.join("|")})": -?\\d+)(,?)$`, "gm");
+
+/** config.json as text, one key a line. */
+export function configText(config: Readonly<JsonObject>): string {
+  return `${JSON.stringify(config, null, 2)}\n`.replace(INTEGER_FLOAT, "$1.0$2");
 }
 
 export interface SavedModel {
@@ -256,7 +290,7 @@ export function saveModel(directory: string, model: SavedModel): string[] {
     new TextEncoder().encode(`${JSON.stringify(value, null, 2)}\n`);
   try {
     mkdirSync(directory, { recursive: true });
-    write("config.json", json(olderSpelling(model.config, dtype)));
+    write("config.json", new TextEncoder().encode(configText(olderSpelling(model.config, dtype))));
     if (Object.keys(model.generationConfig).length > 0)
       write("generation_config.json", json(model.generationConfig));
     for (const [name, bytes] of model.tokenizerFiles) write(name, bytes);

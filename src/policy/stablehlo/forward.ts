@@ -4,10 +4,13 @@ import { overDevices } from "../../backend/devices.ts";
 import type { Value } from "../../backend/stablehlo/graph.ts";
 import * as hlo from "../../backend/stablehlo/hlo.ts";
 import type { LazyBackend } from "../../backend/stablehlo/lazy-backend.ts";
-import { batchContext, hiddenKey } from "../batch-context.ts";
-import { attend, embed, finalNorm, finishLayer, logitsOf, project, type WeightView } from "../decoder.ts";
-import type { DecoderConfig, TokenBatch } from "../interfaces.ts";
+import { attend, project } from "../attention.ts";
+import { batchContext, hiddenKey, tablesOf } from "../batch-context.ts";
+import { embed, finalNorm, finishLayer, logitsOf, mixerInput } from "../decoder.ts";
+import type { AttentionConfig, DecoderConfig, MixerConfig, RotaryConfig, TokenBatch } from "../interfaces.ts";
+import type { WeightView } from "../linear.ts";
 import { ropeTables } from "../rope.ts";
+import { shortConvPrompt, shortConvStep } from "../short-conv.ts";
 
 export interface ProgramShape {
   readonly backend: LazyBackend;
@@ -24,11 +27,23 @@ const rowsOf = ({ groups, groupSize }: ProgramShape) => groups * groupSize;
 
 export const zero = () => hlo.constant("i32", 0);
 
-/** Logits after the prompts, one row per row of the program, and the prompts' caches. */
+/** What a layer keeps of the prompts, shared by the rows of a group, and what each row has of its own. */
+export interface LayerState {
+  /** Keys and values [P, Nk, S, D]; a convolution has none. */
+  prompt: readonly Value[];
+  /** Keys and values [B, Nk, C, D]; or a convolution's last inputs, [B, K - 1, H]. */
+  own: readonly Value[];
+}
+
+/**
+ * Logits after the prompts, one row per row of the program, and the layers' states.
+ * @param capacity C, slots of the completions' caches
+ */
 export function prefill(
   program: ProgramShape,
   prompts: readonly Int32Array[],
-): { logits: Value; caches: (readonly [Value, Value])[] } {
+  capacity: number,
+): { logits: Value; states: LayerState[] } {
   const { backend, config, view, slots, groups, groupSize } = program;
   const batch: TokenBatch = {
     rows: groups,
@@ -46,62 +61,116 @@ export function prefill(
     for (let i = 0; i < prompt.length; i++) batch.positions[p * slots + i] = i;
     batch.scoredAt[p] = p * slots + prompt.length - 1;
   }
-  const { masks, ...context } = batchContext(config, batch);
-  const caches: (readonly [Value, Value])[] = [];
-  let x = embed(batch.tokens, view);
-  for (let n = 0; n < config.layers; n++) {
-    const projections = project(config, n, x, view, context);
-    caches.push([backend.take(projections.key), backend.take(projections.value)]);
-    x = finishLayer(config, n, x, attend(config, projections, masks[n]!), view);
+  const context = batchContext(config, batch);
+  const width = rowsOf(program);
+  const states: LayerState[] = [];
+  let x = embed(config, batch.tokens, batch.positions, view);
+  for (const [n, layer] of config.layers.entries()) {
+    const { mixer } = layer;
+    const h = mixerInput(config, layer, x, view);
+    if (mixer.kind === "short-conv") {
+      const { mixed, inputs } = shortConvPrompt(mixer, h, view, context[n]!);
+      const last = backend.take(lastInputs(inputs, prompts, mixer.kernel - 1));
+      states.push({ prompt: [], own: [repeated(last, groupSize)] });
+      x = finishLayer(config, layer, x, mixed, view);
+      continue;
+    }
+    const projections = project(config, mixer, h, view, context[n]!);
+    const shape = [width, mixer.keyValueHeads, capacity, mixer.headDim];
+    const empty = hlo.constant("f32", 0, shape);
+    const prompt = [backend.take(projections.key), backend.take(projections.value)];
+    states.push({ prompt, own: [empty, empty] });
+    x = finishLayer(config, layer, x, attend(mixer, projections, context[n]!.tables.mask!), view);
   }
   const hidden = overDevices(tf.gather(x, tf.tensor1d(batch.scoredAt, "int32")) as tf.Tensor2D);
   const logits = backend.take(logitsOf(config, finalNorm(config, hidden, view), view)); // [P, V]
-  const repeated = hlo.broadcast(hlo.reshape(logits, [groups, 1, config.vocabSize]), [
-    groups,
-    groupSize,
-    config.vocabSize,
-  ]);
-  return { logits: hlo.reshape(repeated, [groups * groupSize, config.vocabSize]), caches };
+  return { logits: repeated(logits, groupSize), states };
+}
+
+/** Each row `times` times. [P, ...] to [P * times, ...] */
+function repeated(x: Value, times: number): Value {
+  const [rows, ...rest] = x.shape as [number, ...number[]];
+  const each = hlo.broadcast(hlo.reshape(x, [rows, 1, ...rest]), [rows, times, ...rest]);
+  return hlo.reshape(each, [rows * times, ...rest]);
+}
+
+/** The last inputs of each prompt, zero where it is shorter. @param inputs [P, S, H], padded on the right */
+function lastInputs(inputs: tf.Tensor3D, prompts: readonly Int32Array[], kept: number): tf.Tensor3D {
+  const [rows, slots, width] = inputs.shape;
+  const lengths = Array.from({ length: rows }, (_, p) => (prompts[p] ?? prompts[0]!).length);
+  const places = lengths.flatMap((length, p) =>
+    Array.from({ length: kept }, (_, i) => p * slots + Math.max(0, length - kept + i)),
+  );
+  const real = lengths.flatMap((length) =>
+    Array.from({ length: kept }, (_, i) => Number(length >= kept - i)),
+  );
+  const flat = tf.reshape(inputs, [rows * slots, width]);
+  const picked = tf.gather(
+    flat,
+    overDevices(() => tf.tensor1d(places, "int32")),
+  );
+  const masked = tf.mul(
+    picked,
+    overDevices(() => tf.tensor2d(real, [rows * kept, 1])),
+  );
+  return tf.reshape(masked, [rows, kept, width]);
 }
 
 /** One token of every row through all layers. */
 export function forward(
   program: ProgramShape,
-  state: { current: Value; caches: readonly Value[] },
+  current: Value,
+  states: readonly LayerState[],
   slot: Value,
   lengths: Value,
-  prompt: readonly (readonly [Value, Value])[],
-  tables: { cos: Value; sin: Value },
+  tables: ReadonlyMap<RotaryConfig, { cos: Value; sin: Value }>,
   capacity: number,
-): { logits: Value; caches: Value[] } {
+): { logits: Value; own: Value[][] } {
   const { backend, config, view } = program;
   const width = rowsOf(program);
   const positions = hlo.add(lengths, slot); // [B]
-  const half = config.headDim / 2;
-  const table = (x: Value) =>
-    backend.tensor(hlo.reshape(hlo.gather(x, positions, 0), [width, 1, half])) as tf.Tensor3D;
-  const context = { rows: width, length: 1, cos: table(tables.cos), sin: table(tables.sin) };
-  const masks = new Map<number | null, Value>();
-  const caches: Value[] = [];
-  let x = embed(backend.tensor(state.current) as tf.Tensor1D, view);
-  for (let n = 0; n < config.layers; n++) {
-    const window = config.windows[n]!;
-    if (!masks.has(window)) masks.set(window, maskOf(program, window, slot, lengths, capacity));
-    const { query, key, value } = project(config, n, x, view, context);
+  const own = tablesOf(config, {
+    turned: (rotary) => {
+      const row = (x: Value) =>
+        backend.tensor(
+          hlo.reshape(hlo.gather(x, positions, 0), [width, 1, rotary.inverse.length]),
+        ) as tf.Tensor3D;
+      const { cos, sin } = tables.get(rotary)!;
+      return { cos: row(cos), sin: row(sin) };
+    },
+    mask: (window) => maskOf(program, window, slot, lengths, capacity),
+    taps: () => ({}),
+  });
+  const next: Value[][] = [];
+  let x = embed(
+    config,
+    backend.tensor(current) as tf.Tensor1D,
+    backend.tensor(positions) as tf.Tensor1D,
+    view,
+  );
+  for (const [n, layer] of config.layers.entries()) {
+    const { mask, ...turned } = own[n]!;
+    const h = mixerInput(config, layer, x, view);
+    const { mixer } = layer;
+    const before = states[n]!;
+    if (mixer.kind === "short-conv") {
+      const state = backend.tensor(before.own[0]!) as tf.Tensor3D;
+      const step = shortConvStep(mixer, h, view, state);
+      next.push([backend.take(step.state)]);
+      x = finishLayer(config, layer, x, step.mixed, view);
+      continue;
+    }
+    const rows = { rows: width, length: 1, tables: turned };
+    const { query, key, value } = project(config, mixer, h, view, rows);
     const at = [zero(), zero(), slot, zero()];
-    const keys = hlo.dynamicUpdateSlice(state.caches[2 * n]!, backend.take(key), at);
-    const values = hlo.dynamicUpdateSlice(state.caches[2 * n + 1]!, backend.take(value), at);
-    caches.push(keys, values);
-    const attended = attendCaches(
-      program,
-      backend.take(query),
-      prompt[n]!,
-      [keys, values],
-      masks.get(window)!,
-    );
-    x = finishLayer(config, n, x, backend.tensor(attended) as tf.Tensor2D, view);
+    const keys = hlo.dynamicUpdateSlice(before.own[0]!, backend.take(key), at);
+    const values = hlo.dynamicUpdateSlice(before.own[1]!, backend.take(value), at);
+    next.push([keys, values]);
+    const prompt = before.prompt as [Value, Value];
+    const attended = attendCaches(program, mixer, backend.take(query), prompt, [keys, values], mask!);
+    x = finishLayer(config, layer, x, backend.tensor(attended) as tf.Tensor2D, view);
   }
-  return { logits: backend.take(logitsOf(config, finalNorm(config, x, view), view)), caches };
+  return { logits: backend.take(logitsOf(config, finalNorm(config, x, view), view)), own: next };
 }
 
 /** Added to the scores over prompt and completion: [B, 1, 1, S + C]. */
@@ -136,12 +205,12 @@ function maskOf(
  */
 function attendCaches(
   program: ProgramShape,
+  { heads, keyValueHeads, headDim, scale, softcap }: AttentionConfig,
   query: Value,
   [promptKeys, promptValues]: readonly [Value, Value],
   [keys, values]: readonly [Value, Value],
   mask: Value,
 ): Value {
-  const { heads, keyValueHeads, headDim } = program.config;
   const { groups, groupSize, slots, backend } = program;
   const width = groups * groupSize;
   const share = heads / keyValueHeads;
@@ -174,7 +243,9 @@ function attendCaches(
     [ungroup(product(grouped, promptKeys, true), slots), product(own, keys, true)],
     3,
   ); // [B, Nk, share, S + C]
-  const scaled = hlo.add(hlo.scale(scores, headDim ** -0.5), mask);
+  const capped = (x: Value) =>
+    softcap === null ? x : hlo.scale(hlo.unary("tanh", hlo.scale(x, 1 / softcap)), softcap);
+  const scaled = hlo.add(capped(hlo.scale(scores, scale)), mask);
   const mass = hlo.unary("exponential", hlo.subtract(scaled, hlo.reduce("maximum", scaled, [3], true)));
   const weights = hlo.divide(mass, hlo.reduce("add", mass, [3], true));
   const capacity = keys.shape[2]!;
@@ -191,35 +262,45 @@ function attendCaches(
   return hlo.reshape(mixed, [width, heads * headDim]);
 }
 
-/** cos and sin of every position that may come, [S + C, D/2]. */
+/** cos and sin of every position that may come, [S + C, D/2], of each rotary table. */
 export function positionTables(
   { backend, config, slots }: ProgramShape,
   capacity: number,
-): { cos: Value; sin: Value } {
+): Map<RotaryConfig, { cos: Value; sin: Value }> {
   const positions = Int32Array.from({ length: slots + capacity }, (_, i) => i);
-  const { cos, sin } = ropeTables(positions, config);
-  const shape: [number, number] = [positions.length, config.headDim / 2];
-  return {
-    cos: backend.take(tf.tensor2d(cos, shape)),
-    sin: backend.take(tf.tensor2d(sin, shape)),
-  };
+  const all = new Set(
+    config.layers.flatMap(({ mixer }) => (mixer.kind === "attention" ? (mixer.rotary ?? []) : [])),
+  );
+  return new Map(
+    [...all].map((rotary) => {
+      const { cos, sin } = ropeTables(positions, rotary);
+      const shape: [number, number] = [positions.length, rotary.inverse.length];
+      return [
+        rotary,
+        { cos: backend.take(tf.tensor2d(cos, shape)), sin: backend.take(tf.tensor2d(sin, shape)) },
+      ] as const;
+    }),
+  );
 }
 
-/** A cache with room for more slots. */
-export function grown(cache: Value, capacity: number): Value {
-  const added = capacity - cache.shape[2]!;
-  if (added === 0) return cache;
-  const none = [0, 0] as const;
-  return hlo.pad(cache, [none, none, [0, added], none], 0);
+/** A layer's own state with room for more slots; a convolution's needs none. */
+export function grown(mixer: MixerConfig, own: readonly Value[], capacity: number): Value[] {
+  if (mixer.kind === "short-conv") return [...own];
+  return own.map((cache) => {
+    const added = capacity - cache.shape[2]!;
+    if (added === 0) return cache;
+    const none = [0, 0] as const;
+    return hlo.pad(cache, [none, none, [0, added], none], 0);
+  });
 }
 
 /**
  * Rows of x, on the devices that they are on.
  * @param at as many of each device's rows, one device after the other
  */
-export function pickRows(backend: LazyBackend, x: tf.Tensor4D, at: readonly number[]): tf.Tensor4D {
+export function pickRows(backend: LazyBackend, x: tf.Tensor, at: readonly number[]): tf.Tensor {
   const { devices } = backend;
-  const [rows, ...rest] = x.shape;
+  const [rows, ...rest] = x.shape as [number, ...number[]];
   const own = rows / devices;
   const width = rest.reduce((product, n) => product * n, 1);
   const places = tf.tensor2d(
@@ -229,5 +310,5 @@ export function pickRows(backend: LazyBackend, x: tf.Tensor4D, at: readonly numb
   );
   const parts = hlo.reshape(backend.take(x), [devices, own, width]);
   const picked = hlo.gatherInRows(parts, backend.byRows(backend.take(places)));
-  return backend.tensor(backend.byRows(hlo.reshape(picked, [at.length, ...rest]))) as tf.Tensor4D;
+  return backend.tensor(backend.byRows(hlo.reshape(picked, [at.length, ...rest])));
 }

@@ -8,9 +8,9 @@ import type { Value } from "../../backend/stablehlo/graph.ts";
 import * as hlo from "../../backend/stablehlo/hlo.ts";
 import { currentLazyBackend, type LazyBackend } from "../../backend/stablehlo/lazy-backend.ts";
 import type { SampledRow, SamplingRequest } from "../../types.ts";
-import type { WeightView } from "../decoder.ts";
 import { checkPrompts } from "../generation.ts";
 import type { DecoderConfig } from "../interfaces.ts";
+import type { WeightView } from "../linear.ts";
 import { forward, grown, type ProgramShape, pickRows, positionTables, prefill, zero } from "./forward.ts";
 import { drawRow } from "./sampling.ts";
 import { capacities, ladder, partsFor, slotsFor } from "./sizes.ts";
@@ -25,12 +25,10 @@ interface Row {
   ended: boolean;
 }
 
-/** Keys and values of one layer. */
-interface LayerCaches {
-  promptKeys: tf.Tensor4D; // [P, Nk, S, D]
-  promptValues: tf.Tensor4D;
-  keys: tf.Tensor4D; // [P*G, Nk, C, D]
-  values: tf.Tensor4D;
+/** `LayerState` between programs. */
+interface LayerTensors {
+  prompt: tf.Tensor[];
+  own: tf.Tensor[];
 }
 
 /**
@@ -82,7 +80,7 @@ class ProgramRun implements ProgramShape {
   groupSize: number;
   /** Which row of the request each row of the program is. */
   private rows: Row[];
-  private caches: LayerCaches[] = [];
+  private layers: LayerTensors[] = [];
   /** Token of each row that has not been fed yet. [P*G] */
   private current: Int32Array;
   /** Tokens of each row so far. */
@@ -130,10 +128,10 @@ class ProgramRun implements ProgramShape {
     const end = Math.min(this.request.maxNewTokens, capacity + 1);
     this.backend.mark(first ? "prefill and decoding" : `decoding up to ${capacity}`);
     const written = tf.tidy(() => {
-      const { results, caches } = this.trace(capacity, start, end, first);
-      const old = this.caches.flatMap(({ keys, values }) => [keys, values]);
-      this.caches = caches;
-      for (const cache of caches) for (const tensor of Object.values(cache)) tf.keep(tensor as tf.Tensor);
+      const { results, layers } = this.trace(capacity, start, end, first);
+      const old = this.layers.flatMap(({ own }) => own);
+      this.layers = layers;
+      for (const { prompt, own } of layers) for (const tensor of [...prompt, ...own]) tf.keep(tensor);
       tf.dispose(old);
       return results.map((tensor) => tf.keep(tensor));
     });
@@ -213,25 +211,18 @@ class ProgramRun implements ProgramShape {
       tokens,
       logprobs: floats,
       entropies: floats,
-      caches: [],
+      own: [],
     };
-    let prompt = this.caches.map(
-      ({ promptKeys, promptValues }) => [value(promptKeys), value(promptValues)] as const,
-    );
+    let prompt = this.layers.map((layer) => layer.prompt.map(value));
     if (first) {
-      const filled = prefill(this, this.prompts);
-      prompt = filled.caches.map(([keys, values]) => [backend.byRows(keys), backend.byRows(values)] as const);
+      const filled = prefill(this, this.prompts, capacity);
+      prompt = filled.states.map((layer) => layer.prompt.map((x) => backend.byRows(x)));
       state = this.record(state, draw(filled.logits, zero()), zero());
-      const empty = backend.byRows(
-        hlo.constant("f32", 0, [width, config.keyValueHeads, capacity, config.headDim]),
-      );
-      state.caches = filled.caches.flatMap(() => [empty, empty]);
+      state.own = filled.states.map((layer) => layer.own.map((x) => backend.byRows(x)));
     } else {
-      state.caches = this.caches.flatMap(({ keys, values }) => [
-        grown(value(keys), capacity),
-        grown(value(values), capacity),
-      ]);
+      state.own = config.layers.map(({ mixer }, n) => grown(mixer, this.layers[n]!.own.map(value), capacity));
     }
+    const sizes = state.own.map(({ length }) => length);
 
     const last = backend.changingInteger(end);
     const offset = backend.changingInteger(start);
@@ -239,28 +230,27 @@ class ProgramRun implements ProgramShape {
     const final = hlo.whileLoop(
       flatten(state),
       (flat) => {
-        const { count, ended } = unflatten(flat);
+        const { count, ended } = unflatten(flat, sizes);
         return hlo.and(hlo.compare("LT", count, last), hlo.unary("not", hlo.reduce("and", ended, [0])));
       },
       (flat) => {
-        const before = unflatten(flat);
+        const before = unflatten(flat, sizes);
         // slot of the token that is fed: the one before the next
         const slot = hlo.shift(before.count, -1);
-        const { logits, caches } = forward(this, before, slot, lengths, prompt, tables, capacity);
+        const states = before.own.map((own, n) => ({ prompt: prompt[n]!, own }));
+        const { logits, own } = forward(this, before.current, states, slot, lengths, tables, capacity);
         const at = hlo.subtract(before.count, offset);
-        return flatten({ ...this.record(before, draw(logits, at), at), caches });
+        return flatten({ ...this.record(before, draw(logits, at), at), own });
       },
     );
-    const done = unflatten(final);
+    const done = unflatten(final, sizes);
     const tensor = (x: Value) => backend.tensor(x);
     return {
       results: [done.tokens, done.logprobs, done.entropies, done.count].map(tensor),
-      caches: prompt.map(
-        ([keys, values], n): LayerCaches => ({
-          promptKeys: first ? (tensor(keys) as tf.Tensor4D) : this.caches[n]!.promptKeys,
-          promptValues: first ? (tensor(values) as tf.Tensor4D) : this.caches[n]!.promptValues,
-          keys: tensor(backend.byRows(done.caches[2 * n]!)) as tf.Tensor4D,
-          values: tensor(backend.byRows(done.caches[2 * n + 1]!)) as tf.Tensor4D,
+      layers: prompt.map(
+        (shared, n): LayerTensors => ({
+          prompt: first ? shared.map(tensor) : this.layers[n]!.prompt,
+          own: done.own[n]!.map((x) => tensor(backend.byRows(x))),
         }),
       ),
     };
@@ -279,7 +269,7 @@ class ProgramRun implements ProgramShape {
       tokens: write(state.tokens, draw.token),
       logprobs: write(state.logprobs, draw.logprob),
       entropies: write(state.entropies, draw.entropy),
-      caches: state.caches,
+      own: state.own,
     };
   }
 
@@ -335,16 +325,15 @@ class ProgramRun implements ProgramShape {
         }
       }
     }
-    const picked = (x: tf.Tensor4D, at: readonly number[]) => {
-      const made = tf.tidy(() => pickRows(this.backend, x, at));
-      x.dispose();
-      return made;
-    };
-    this.caches = this.caches.map((cache) => ({
-      promptKeys: picked(cache.promptKeys, promptRows),
-      promptValues: picked(cache.promptValues, promptRows),
-      keys: picked(cache.keys, source),
-      values: picked(cache.values, source),
+    const picked = (tensors: readonly tf.Tensor[], at: readonly number[]) =>
+      tensors.map((x) => {
+        const made = tf.tidy(() => pickRows(this.backend, x, at));
+        x.dispose();
+        return made;
+      });
+    this.layers = this.layers.map(({ prompt, own }) => ({
+      prompt: picked(prompt, promptRows),
+      own: picked(own, source),
     }));
     this.current = Int32Array.from(source, (i) => this.current[i]!);
     this.groups = devices * ownGroups;
@@ -353,8 +342,8 @@ class ProgramRun implements ProgramShape {
   }
 
   dispose(): void {
-    for (const cache of this.caches) tf.dispose(Object.values(cache) as tf.Tensor[]);
-    this.caches = [];
+    for (const { prompt, own } of this.layers) tf.dispose([...prompt, ...own]);
+    this.layers = [];
   }
 }
 
@@ -370,16 +359,17 @@ interface DecodingState {
   tokens: Value;
   logprobs: Value;
   entropies: Value;
-  /** Keys and values of each layer in turn, [B, Nk, C, D] */
-  caches: Value[];
+  /** Of each layer, its rows' own state: `LayerState`. */
+  own: Value[][];
 }
 
-function flatten({ count, current, ended, tokens, logprobs, entropies, caches }: DecodingState): Value[] {
-  return [count, current, ended, tokens, logprobs, entropies, ...caches];
+function flatten({ count, current, ended, tokens, logprobs, entropies, own }: DecodingState): Value[] {
+  return [count, current, ended, tokens, logprobs, entropies, ...own.flat()];
 }
 
-function unflatten(flat: readonly Value[]): DecodingState {
-  const [count, current, ended, tokens, logprobs, entropies, ...caches] = flat as [
+/** @param sizes values of each layer's own state */
+function unflatten(flat: readonly Value[], sizes: readonly number[]): DecodingState {
+  const [count, current, ended, tokens, logprobs, entropies, ...rest] = flat as [
     Value,
     Value,
     Value,
@@ -388,5 +378,10 @@ function unflatten(flat: readonly Value[]): DecodingState {
     Value,
     ...Value[],
   ];
-  return { count, current, ended, tokens, logprobs, entropies, caches };
+  let next = 0;
+  const own = sizes.map((size) => {
+    next += size;
+    return rest.slice(next - size, next);
+  });
+  return { count, current, ended, tokens, logprobs, entropies, own };
 }

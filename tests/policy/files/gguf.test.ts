@@ -136,8 +136,8 @@ test("config.json from metadata", () => {
 test.each<[string, Record<string, MetadataValue>, RegExp]>([
   [
     "architecture",
-    { "general.architecture": "gemma3" },
-    /general.architecture = gemma3 is not supported; supported are llama/,
+    { "general.architecture": "bert" },
+    /general.architecture = bert is not supported; supported are llama/,
   ],
   ["missing", { "llama.block_count": [] }, /llama.block_count is an array of 0, expected an integer/],
   ["string", { "llama.block_count": "3" }, /llama.block_count is a string, expected an integer/],

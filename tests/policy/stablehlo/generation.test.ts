@@ -11,6 +11,7 @@ import type { Completion } from "../../../src/types.ts";
 import { optionalPart } from "../../helpers/optional.ts";
 import { characters } from "../../helpers/scripted-policy.ts";
 import { useBackend } from "../../helpers/tensors.ts";
+import { tinyFamilies } from "../../helpers/tiny-families.ts";
 import { openTestExecutor, type Watched, watched, xlaHere, xlaMissing } from "../../helpers/xla.ts";
 
 type Json = Record<string, unknown>;
@@ -54,6 +55,8 @@ const options: GenerateOptions = {
 const flat: Json = { initializer_range: 0.05 };
 
 interface Asked {
+  /** A whole config instead of Llama's and `config`. */
+  family?: Json;
   config?: Json;
   policy?: PolicyOptions;
   prompts?: typeof prompts;
@@ -63,7 +66,7 @@ interface Asked {
 }
 
 async function completions(asked: Asked): Promise<Completion[]> {
-  const policy = initPolicy({ ...llama, ...asked.config }, createRng(4), asked.policy);
+  const policy = initPolicy(asked.family ?? { ...llama, ...asked.config }, createRng(4), asked.policy);
   if (asked.policy === lora) warmAdapters(policy);
   const tokenizer = { ...characters, size: V, ...asked.tokenizer, eosIds: asked.eosIds ?? characters.eosIds };
   const groups = await generate(
@@ -154,6 +157,7 @@ optionalPart(
     ["mistral: a window of 4", { config: { model_type: "mistral", sliding_window: 4 } }],
     ["smollm3: a layer without rotation", { config: { model_type: "smollm3", num_hidden_layers: 4 } }],
     ["LoRA", { policy: lora }],
+    ...Object.entries(tinyFamilies(llama)).map(([name, family]): [string, Asked] => [name, { family }]),
   ])("%s", async (_, asked) => {
     await both(asked);
   });
