@@ -11,6 +11,7 @@ import { visible } from "../terminal/visible.ts";
 import { register as registerBackend } from "./commands/backend.ts";
 import { register as registerBench } from "./commands/bench.ts";
 import { register as registerBenchPeers } from "./commands/bench-peers.ts";
+import { register as registerChat } from "./commands/chat.ts";
 import { register as registerCompare } from "./commands/compare.ts";
 import { register as registerCompletion } from "./commands/completion.ts";
 import { register as registerDoctor } from "./commands/doctor.ts";
@@ -50,6 +51,7 @@ export function createProgram(): Command {
     registerTrain,
     registerEval,
     registerSample,
+    registerChat,
     registerExport,
     registerSelectData,
     registerPipeline,
