@@ -29,6 +29,7 @@ import { register as registerReward } from "./commands/reward.ts";
 import { register as registerRuns } from "./commands/runs.ts";
 import { register as registerSample } from "./commands/sample.ts";
 import { register as registerSelectData } from "./commands/select-data.ts";
+import { register as registerServe } from "./commands/serve.ts";
 import { register as registerSweep } from "./commands/sweep.ts";
 import { register as registerTrain } from "./commands/train.ts";
 import { register as registerValidate } from "./commands/validate.ts";
@@ -52,6 +53,7 @@ export function createProgram(): Command {
     registerEval,
     registerSample,
     registerChat,
+    registerServe,
     registerExport,
     registerSelectData,
     registerPipeline,

@@ -112,7 +112,8 @@ function takeToken(
     undrawn,
   );
   result.tokens.push(token);
-  const reported = row.topLogprobs === null ? null : likeliest(logits, offset, size, token, row.topLogprobs);
+  const reported =
+    row.topLogprobs === null ? null : likeliest(logits, offset, size, token, row.topLogprobs, undrawn);
   const isEnd = tokenizer.eosIds.includes(token);
   const { text, stopped } = isEnd ? { text: stream.end(), stopped: false } : stream.push(token);
   const isLast = result.tokens.length >= row.maxNewTokens;
@@ -137,7 +138,14 @@ function finish(one: Live, end: DecodedRow["end"]): false {
   return false;
 }
 
-function likeliest(logits: Float32Array, offset: number, size: number, token: number, count: number) {
+function likeliest(
+  logits: Float32Array,
+  offset: number,
+  size: number,
+  token: number,
+  count: number,
+  undrawn: Uint8Array | null,
+) {
   let max = -Infinity;
   for (let i = 0; i < size; i++) max = Math.max(max, logits[offset + i]!);
   let total = 0;
@@ -145,6 +153,7 @@ function likeliest(logits: Float32Array, offset: number, size: number, token: nu
   const log = Math.log(total) + max;
   const top: { id: number; logprob: number }[] = [];
   for (let i = 0; count > 0 && i < size; i++) {
+    if (undrawn?.[i] === 1) continue;
     const logprob = logits[offset + i]! - log;
     if (top.length === count && logprob <= top.at(-1)!.logprob) continue;
     const at = top.findIndex((other) => logprob > other.logprob);

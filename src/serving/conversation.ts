@@ -69,8 +69,7 @@ export class Conversation {
       const reply = await this.answer(prompt, onText, cancelled);
       const drawn = reply.end === "eos" ? reply.tokens.slice(0, -1) : reply.tokens;
       // a stop string is among the tokens and not in the text
-      this.said =
-        reply.end === "stop" ? null : { text: written + reply.text, tokens: [...prompt, ...drawn] };
+      this.said = reply.end === "stop" ? null : { text: written + reply.text, tokens: [...prompt, ...drawn] };
       this.messages.push({ role: "assistant", content: reply.text });
       return reply;
     } catch (error) {
