@@ -79,6 +79,8 @@ const ALLOWED: Record<string, readonly string[]> = {
   ],
   replay: ["lib", "config", "policy", "run", "training", "terminal"],
   project: ["types.ts", "lib", "options", "config", "data", "rollouts", "training"],
+  // what talks to a policy: a person, or programs over HTTP
+  serving: ["types.ts", "lib", "policy", "rollouts"],
 
   library: [
     "types.ts",
@@ -131,6 +133,7 @@ const ALLOWED: Record<string, readonly string[]> = {
     "planning",
     "replay",
     "project",
+    "serving",
     "terminal",
     "tools/bench",
     "tools/peers",

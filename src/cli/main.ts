@@ -11,6 +11,7 @@ import { visible } from "../terminal/visible.ts";
 import { register as registerBackend } from "./commands/backend.ts";
 import { register as registerBench } from "./commands/bench.ts";
 import { register as registerBenchPeers } from "./commands/bench-peers.ts";
+import { register as registerChat } from "./commands/chat.ts";
 import { register as registerCompare } from "./commands/compare.ts";
 import { register as registerCompletion } from "./commands/completion.ts";
 import { register as registerDoctor } from "./commands/doctor.ts";
@@ -28,6 +29,7 @@ import { register as registerReward } from "./commands/reward.ts";
 import { register as registerRuns } from "./commands/runs.ts";
 import { register as registerSample } from "./commands/sample.ts";
 import { register as registerSelectData } from "./commands/select-data.ts";
+import { register as registerServe } from "./commands/serve.ts";
 import { register as registerSweep } from "./commands/sweep.ts";
 import { register as registerTrain } from "./commands/train.ts";
 import { register as registerValidate } from "./commands/validate.ts";
@@ -50,6 +52,8 @@ export function createProgram(): Command {
     registerTrain,
     registerEval,
     registerSample,
+    registerChat,
+    registerServe,
     registerExport,
     registerSelectData,
     registerPipeline,

@@ -79,6 +79,8 @@ export interface PolicySource {
 /** A policy, and what was remarkable about its files. */
 export interface DecoderPolicy extends TrainablePolicy {
   readonly notes: readonly string[];
+  /** The same frozen weights, which stay this policy's, under another adapter or (null) none; for sampling alone. */
+  withAdapter(adapter: NonNullable<PolicyOptions["adapter"]> | null): DecoderPolicy;
   /** Logits of all V ids at flat indices of a batch; for tests and small models. @returns [K, V] */
   logits(batch: TokenBatch, at: Int32Array, options?: { reference?: boolean }): tf.Tensor2D;
 }
@@ -154,18 +156,20 @@ class Policy implements DecoderPolicy {
   /** null: nothing frozen yet. With adapters the base weights are the reference. */
   private reference: Map<string, tf.Tensor> | null = null;
   private readonly trainsWeights: boolean;
+  private readonly borrowsWeights: boolean;
 
   constructor(
     config: DecoderConfig,
     tensors: Map<string, tf.Tensor>,
     lora: Adapters | null,
-    options: PolicyOptions & { source: string; notes: readonly string[] },
+    options: PolicyOptions & { source: string; notes: readonly string[]; borrowsWeights?: boolean },
   ) {
     this.config = config;
     this.parameterCount = parameterCount(config);
     this.notes = [...options.notes, ...halvedNote(tensors)];
     this.source = options.source;
     this.trainsWeights = options.trainable === "full";
+    this.borrowsWeights = options.borrowsWeights ?? false;
     this.loraOptions = lora?.options ?? null;
     const trainable = new Map<string, tf.Variable>();
     if (this.trainsWeights) for (const [name, tensor] of tensors) trainable.set(name, asVariable(tensor));
@@ -185,6 +189,13 @@ class Policy implements DecoderPolicy {
     this.view = { find: (name) => this.weights.get(name), adapter: (module) => this.adapters.get(module) };
     this.rematerialisation = options.rematerialise ? this.planRematerialisation() : null;
     if (options.reference && this.trainsWeights) this.freezeReference();
+  }
+
+  withAdapter(adapter: NonNullable<PolicyOptions["adapter"]> | null): DecoderPolicy {
+    const options: PolicyOptions = { trainable: "none", ...(adapter === null ? {} : { adapter }) };
+    const { config, source } = this;
+    const lora = adaptersFor(config, options);
+    return new Policy(config, this.weights, lora, { ...options, source, notes: [], borrowsWeights: true });
   }
 
   get vocabSize(): number {
@@ -328,10 +339,12 @@ class Policy implements DecoderPolicy {
   }
 
   dispose(): void {
-    for (const tensor of this.weights.values()) tensor.dispose();
+    if (!this.borrowsWeights) {
+      for (const tensor of this.weights.values()) tensor.dispose();
+      this.weights.clear();
+    }
     for (const { a, b } of this.adapters.values()) tf.dispose([a, b]);
     this.dropReference();
-    this.weights.clear();
     this.adapters.clear();
   }
 

@@ -25,6 +25,11 @@ export function print(text = ""): void {
   process.stdout.write(`${process.stdout.isTTY ? visibleButColours(text) : text}\n`);
 }
 
+/** A part of a result that still grows, without a line end: data, so that nothing in it is obeyed on a terminal. */
+export function printPart(text: string): void {
+  process.stdout.write(process.stdout.isTTY ? visible(text) : text);
+}
+
 export function printJson(value: unknown): void {
   process.stdout.write(`${asciiControls(JSON.stringify(value, null, 2))}\n`);
 }

@@ -19,6 +19,7 @@ export {
   printJson,
   printJsonLine,
   printNote,
+  printPart,
   printWarning,
   wantsColour,
 } from "./output.ts";

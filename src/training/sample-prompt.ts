@@ -1,6 +1,7 @@
 /** `rlpt sample`: one prompt, some completions. */
 import { readFileSync } from "node:fs";
 import { ConfigError } from "../lib/errors.ts";
+import { flagNumber } from "../lib/flag-number.ts";
 import { createRng } from "../lib/rng.ts";
 import { encodePrompt, promptText } from "../rollouts/encode.ts";
 import { generate } from "../rollouts/generate.ts";
@@ -27,14 +28,14 @@ export async function sampleFrom(
   request: SampleRequest,
   note: (text: string) => void,
 ): Promise<{ promptText: string; completions: Completion[] }> {
-  const count = number("--count", request.count, 1, 4096, true);
+  const count = flagNumber("--count", request.count, 1, 4096, true);
   const asked =
     request.maxNewTokens === undefined
       ? null
-      : number("--max-new-tokens", request.maxNewTokens, 1, 1_000_000, true);
-  const temperature = number("--temperature", request.temperature, 0, 10, false);
-  const topP = number("--top-p", request.topP, 1e-9, 1, false);
-  const seed = number("--seed", request.seed, 0, Number.MAX_SAFE_INTEGER, true);
+      : flagNumber("--max-new-tokens", request.maxNewTokens, 1, 1_000_000, true);
+  const temperature = flagNumber("--temperature", request.temperature, 0, 10, false);
+  const topP = flagNumber("--top-p", request.topP, 1e-9, 1, false);
+  const seed = flagNumber("--seed", request.seed, 0, Number.MAX_SAFE_INTEGER, true);
   const question = text ?? readFileSync(0, "utf8").replace(/\r?\n$/, "");
   if (question === "") throw new ConfigError("the prompt is empty: rlpt sample model 'What is 7 times 8?'");
 
@@ -80,18 +81,4 @@ export async function sampleFrom(
   );
   policy.dispose();
   return { promptText: promptText(files.tokenizer, prompt), completions: group!.completions };
-}
-
-function number(flag: string, text: string, low: number, high: number, whole: boolean): number {
-  const value = Number(text);
-  if (
-    text.trim() === "" ||
-    !Number.isFinite(value) ||
-    value < low ||
-    value > high ||
-    (whole && !Number.isInteger(value))
-  ) {
-    throw new ConfigError(`${flag} ${text}: give a ${whole ? "whole " : ""}number from ${low} to ${high}`);
-  }
-  return value;
 }
