@@ -36,6 +36,6 @@ export async function checkRuns(runs: readonly Planned[], options: PreflightOpti
 /** The same for a command that is about to start the runs: what it needs of the Hub is fetched, warnings are noted. */
 export function checkBefore(note: (text: string) => void): (runs: readonly Planned[]) => Promise<void> {
   return async (runs) => {
-    for (const text of await checkRuns(runs, { fetch: true, weights: true })) note(text);
+    for (const text of await checkRuns(runs, { fetch: true, weights: true, progress: note })) note(text);
   };
 }

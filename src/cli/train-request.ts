@@ -45,13 +45,17 @@ export async function prepare(
     }
   }
   const { Preflight } = await import("../training/preflight.ts");
-  const warnings = await new Preflight({ fetch: flags.dryRun !== true, weights: true }).check(loaded);
   const progress = terminalProgress({
     mode: flags.json ? "json" : flags.quiet ? "quiet" : "auto",
     title: stages[0]!.recipe.run.name ?? "run",
     stages: stages.map(({ name }) => name),
   });
-  for (const text of warnings) progress.note(text, "warning");
+  const preflight = new Preflight({
+    fetch: flags.dryRun !== true,
+    weights: true,
+    progress: (text) => progress.note(text),
+  });
+  for (const text of await preflight.check(loaded)) progress.note(text, "warning");
   return {
     request: {
       stages,

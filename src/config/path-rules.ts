@@ -1,7 +1,7 @@
 /** Makes every path of a recipe absolute, and says which do not exist. */
 import { extname } from "node:path";
 import { fileSets } from "../data/dataset-options.ts";
-import { dataPaths, formatOf } from "../data/file-options.ts";
+import { dataPaths, formatOf, isHubPath } from "../data/file-options.ts";
 import { filesBelow, isDynamicPattern } from "../lib/find-files.ts";
 import type { Fault, KeyPath } from "./faults.ts";
 import {
@@ -51,6 +51,7 @@ function pathFields(recipe: Partial<RecipeInput>): PathField[] {
   for (const { at, set } of fileSets(data)) {
     const { path } = set;
     for (const [index, value] of dataPaths(set).entries()) {
+      if (isHubPath(value)) continue;
       fields.push({
         path: [...at, "path", ...(typeof path === "string" ? [] : [index])],
         value,

@@ -2,7 +2,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { algorithmOf } from "../algorithms/kinds.ts";
 import { datasetKindOf, fileSets, type PlacedSet } from "../data/dataset-options.ts";
-import { answerColumnShown, dataPaths, type FileOptions } from "../data/file-options.ts";
+import { answerColumnShown, dataPaths, type FileOptions, isHubPath } from "../data/file-options.ts";
 import type { RuleContext } from "../lib/rules.ts";
 import { dotted } from "./faults.ts";
 import { composeTemplate } from "./prompt.ts";
@@ -101,6 +101,9 @@ function separate(
 ): void {
   const shared = dataPaths(evaluation).filter((path) => dataPaths(train).includes(path));
   if (shared.length === 0) return;
+  // other splits of a dataset on the Hub are other rows
+  const part = ({ hub }: FileOptions) => JSON.stringify([hub?.config, hub?.split ?? "train"]);
+  if (shared.every(isHubPath) && part(train) !== part(evaluation)) return;
   const [there, here] = [dotted(from), dotted(to)];
   const uses = [`${there}.path`, `${there}.split`, `${here}.split`];
   if (!train.split || !evaluation.split || train.split.part === evaluation.split.part) {

@@ -4,10 +4,11 @@ import { statSync } from "node:fs";
 import { resolve } from "node:path";
 import { DataError } from "../lib/errors.ts";
 import { filesBelow, isPattern, matchingFiles } from "../lib/find-files.ts";
+import type { HubOptions } from "../lib/hub/repository.ts";
 import type { Prompt } from "../types.ts";
 import { compileAnswerPattern } from "./answer-pattern.ts";
 import { RowFault } from "./columns.ts";
-import { dataPaths, type FileOptions, formatOf } from "./file-options.ts";
+import { dataPaths, type FileOptions, formatOf, isHubPath } from "./file-options.ts";
 import { rowFilter } from "./filter.ts";
 import { PromptIds } from "./prompt-ids.ts";
 import { classesOf, toPrompts, withChoices, withMap } from "./row-prompt.ts";
@@ -80,17 +81,26 @@ export function isEvalPart(id: string, salt: string, share: number): boolean {
  * Files that options name: themselves, those of folders, and those that match patterns.
  * @throws DataError where a path leads to none, or a folder to several formats
  */
-export function datasetFiles(options: Pick<FileOptions, "path" | "format">, baseDir = "."): string[] {
-  const files = dataPaths(options).flatMap((named) => {
+export async function datasetFiles(
+  options: Pick<FileOptions, "path" | "format" | "hub">,
+  { baseDir = ".", hub = {} }: { baseDir?: string; hub?: HubOptions } = {},
+): Promise<string[]> {
+  const files: string[] = [];
+  for (const named of dataPaths(options)) {
+    if (isHubPath(named)) {
+      // loaded only when there is something to fetch
+      const { hubDatasetFiles } = await import("./hub-dataset.ts");
+      files.push(...(await hubDatasetFiles(named, options.hub, options.format, hub)));
+      continue;
+    }
     const path = resolve(baseDir, named);
     if (isPattern(path)) {
       const found = matchingFiles(path);
       if (found.length === 0) throw new DataError(`${path}: no file matches this pattern.`);
-      return found;
-    }
-    if (statSync(path, { throwIfNoEntry: false })?.isDirectory() !== true) return [path];
-    return filesOfFolder(path, options.format);
-  });
+      files.push(...found);
+    } else if (statSync(path, { throwIfNoEntry: false })?.isDirectory() !== true) files.push(path);
+    else files.push(...filesOfFolder(path, options.format));
+  }
   return [...new Set(files)];
 }
 
@@ -124,9 +134,13 @@ const REMEMBERED = 4;
  */
 export async function openFileDataset(
   options: FileOptions,
-  { baseDir = ".", heldBytes = mostHeld() }: { baseDir?: string; heldBytes?: number } = {},
+  {
+    baseDir = ".",
+    heldBytes = mostHeld(),
+    hub = {},
+  }: { baseDir?: string; heldBytes?: number; hub?: HubOptions } = {},
 ): Promise<FileDataset> {
-  const files = datasetFiles(options, baseDir);
+  const files = await datasetFiles(options, { baseDir, hub });
   const key = JSON.stringify([options, heldBytes, files.map((path) => [path, stampOf(path)])]);
   const known = opened.get(key);
   if (known !== undefined) return known;

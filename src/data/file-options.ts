@@ -17,7 +17,7 @@ export const fileOptions = z
     path: z
       .union([z.string().min(1), z.array(z.string().min(1)).min(1)])
       .describe(
-        "the file, a folder of files, a pattern such as data/train-*.parquet, or a list of these; relative to the config file, else to the working directory",
+        "the file, a folder of files, a pattern such as data/train-*.parquet, hf://organisation/name for a dataset on the Hub, or a list of these; relative to the config file, else to the working directory",
       ),
     format: z
       .enum(["jsonl", "json", "csv", "parquet"])
@@ -35,6 +35,22 @@ export const fileOptions = z
       .array(filterOptions)
       .optional()
       .describe("conditions on columns; a row is kept when it fulfils all of them"),
+    hub: z
+      .strictObject({
+        config: z
+          .string()
+          .min(1)
+          .optional()
+          .describe("the dataset's configuration; its only one or its default when absent"),
+        split: z.string().min(1).default("train").describe("the dataset's split"),
+        revision: z
+          .string()
+          .regex(/^[\w./-]+$/, "is no branch, tag or commit")
+          .default("main")
+          .describe("branch, tag or commit; a commit is read from the cache without asking"),
+      })
+      .optional()
+      .describe("which part of a dataset on the Hub; all defaults when absent"),
     prompt: template
       .default("{prompt}")
       .describe("what the policy reads; {column} is the row's value, {{ and }} are braces"),
@@ -165,6 +181,21 @@ export const fileOptions = z
         path: ["system"],
         message: "a system message needs a chat template; set chat: true, or put the text into prompt",
       });
+    for (const [index, path] of dataPaths(options).entries()) {
+      if (!isHubPath(path) || /^hf:\/\/(datasets\/)?[A-Za-z0-9][\w.-]*\/[A-Za-z0-9][\w.-]*$/.test(path))
+        continue;
+      context.addIssue({
+        code: "custom",
+        path: typeof options.path === "string" ? ["path"] : ["path", index],
+        message: "names no dataset; write hf://organisation/name, and config, split and revision under hub",
+      });
+    }
+    if (options.hub !== undefined && !dataPaths(options).some(isHubPath))
+      context.addIssue({
+        code: "custom",
+        path: ["hub"],
+        message: "path names no dataset on the Hub; write hf://organisation/name",
+      });
     if (options.messages !== undefined && !options.chat)
       context.addIssue({
         code: "custom",
@@ -203,6 +234,11 @@ export const fileOptions = z
       });
   });
 export type FileOptions = z.infer<typeof fileOptions>;
+
+/** Is it a dataset on the Hub? */
+export function isHubPath(path: string): boolean {
+  return path.startsWith("hf://");
+}
 
 /** What `path` names, as a list. */
 export function dataPaths({ path }: Pick<FileOptions, "path">): readonly string[] {

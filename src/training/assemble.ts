@@ -97,7 +97,9 @@ function templateOptions({ model }: Pick<Recipe, "model">): TemplateOptions {
 const LARGEST_TEMPLATE = 4_000_000;
 
 /** A line for every tenth of a file that is fetched. */
-function downloadNotes(note: Note): (progress: { file: string; bytes: number; total: number }) => void {
+export function downloadNotes(
+  note: Note,
+): (progress: { file: string; bytes: number; total: number }) => void {
   const tenths = new Map<string, number>();
   return ({ file, bytes, total }) => {
     const tenth = total === 0 ? 10 : Math.floor((10 * bytes) / total);

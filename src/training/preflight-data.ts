@@ -4,10 +4,11 @@ import { displayPath } from "../config/paths.ts";
 import type { Recipe } from "../config/schema.ts";
 import { type DatasetOptions, leafSets } from "../data/dataset-options.ts";
 import { openFileDataset, type Place, type PlacedFault, RowFaultsError } from "../data/file-dataset.ts";
-import { dataPaths } from "../data/file-options.ts";
+import { dataPaths, isHubPath } from "../data/file-options.ts";
 import { openSource } from "../data/source.ts";
 import { DataError, RlptError } from "../lib/errors.ts";
 import { isPattern } from "../lib/find-files.ts";
+import type { HubOptions } from "../lib/hub/repository.ts";
 import type { RewardSpec } from "../rewards/options.ts";
 import { createScorer } from "../rewards/score.ts";
 import { promptText } from "../rollouts/encode.ts";
@@ -36,6 +37,13 @@ interface Rows {
   name: string;
 }
 
+export interface DataChecks {
+  /** A data file that says how to get it need not be here yet. */
+  absentIsNoFault?: boolean;
+  /** How datasets on the Hub are fetched; with `offline` only its cache is looked at. */
+  hub?: HubOptions;
+}
+
 /** A dataset of a stage, and the key path at which it stands. */
 interface Part {
   stage: number;
@@ -51,12 +59,12 @@ export async function checkData(
   recipe: Recipe,
   facts: ModelFacts | null,
   findings: Findings,
-  absentIsNoFault = false,
+  { absentIsNoFault = false, hub = {} }: DataChecks = {},
 ): Promise<void> {
   let total = 0;
   for (const { part, at, set: options } of leafSets(recipe.data)) {
     const place: Part = { stage, recipe, part, at, options };
-    const rows = await readRows(place, findings, absentIsNoFault);
+    const rows = await readRows(place, findings, { absentIsNoFault, hub });
     if (rows === null) continue;
     const size = facts === null ? rows.size : checkTokens(place, rows, facts, findings);
     if (part === "train" && !learnsTargets(recipe)) {
@@ -78,7 +86,11 @@ function namesOf(paths: readonly string[]): string {
   return displayPath(paths[0]!) + (paths.length === 1 ? "" : ` and ${paths.length - 1} more`);
 }
 
-async function readRows(place: Part, findings: Findings, absentIsNoFault: boolean): Promise<Rows | null> {
+async function readRows(
+  place: Part,
+  findings: Findings,
+  { absentIsNoFault = false, hub = {} }: DataChecks,
+): Promise<Rows | null> {
   const { stage, recipe, part, at, options } = place;
   try {
     if (options.kind !== "file") {
@@ -86,7 +98,9 @@ async function readRows(place: Part, findings: Findings, absentIsNoFault: boolea
       const count = Math.min(source.size ?? DRAWN_ROWS, DRAWN_ROWS);
       return { count, at: source.at, placeOf: null, size: source.size, name: source.name };
     }
-    const absent = dataPaths(options).find((path) => !isPattern(path) && !existsSync(path));
+    const absent = dataPaths(options).find(
+      (path) => !isHubPath(path) && !isPattern(path) && !existsSync(path),
+    );
     if (absent !== undefined) {
       const name = displayPath(absent);
       if (absentIsNoFault && options.get !== undefined) {
@@ -97,7 +111,7 @@ async function readRows(place: Part, findings: Findings, absentIsNoFault: boolea
       findings.fault(stage, [...at, "path"], { value: name, reason: "this data is not there yet", fix });
       return null;
     }
-    const dataset = await openFileDataset(options);
+    const dataset = await openFileDataset(options, { hub });
     const { skipped, size } = dataset;
     const name = namesOf(dataset.files.map(({ path }) => path));
     const [first] = skipped.first;
@@ -125,6 +139,18 @@ async function readRows(place: Part, findings: Findings, absentIsNoFault: boolea
     };
   } catch (error) {
     if (!(error instanceof DataError)) throw error;
+    // without leave to fetch only the cache was looked at
+    if (
+      hub.offline &&
+      options.kind === "file" &&
+      dataPaths(options).some(isHubPath) &&
+      !(error instanceof RowFaultsError)
+    ) {
+      findings.warn(
+        `${dataPaths(options).join(", ")}: not in the Hub's cache; its rows are looked at when it is fetched`,
+      );
+      return null;
+    }
     if (error instanceof RowFaultsError) {
       const fix =
         error.faults.count === error.rows

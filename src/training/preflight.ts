@@ -10,6 +10,7 @@ import { faultWords, sortFaults } from "../config/words.ts";
 import { RlptError } from "../lib/errors.ts";
 import { irregularity } from "../lib/regular-file.ts";
 import { runFileCases } from "../rewards/run-cases.ts";
+import { downloadNotes } from "./assemble.ts";
 import { labelledRows } from "./judges.ts";
 import { checkData } from "./preflight-data.ts";
 import { inspectModel, type ModelFacts } from "./preflight-model.ts";
@@ -19,6 +20,8 @@ export interface PreflightOptions {
   fetch: boolean;
   /** Look at the heads of weight files; false where weights need not be here. */
   weights: boolean;
+  /** Is told how far downloads are. */
+  progress?: (text: string) => void;
   /** "warn": a data file that says how to get it (data.*.get) need not be here yet. */
   absentData?: "warn";
 }
@@ -89,7 +92,13 @@ export class Preflight {
     checkLibraries(index, stage, findings);
     const facts = await this.#model(index, stage, findings);
     await this.#rewardFiles(index, stage, findings);
-    await checkData(index, stage.recipe, facts, findings, this.#options.absentData === "warn");
+    const { absentData, fetch, progress } = this.#options;
+    const hub = fetch
+      ? progress === undefined
+        ? {}
+        : { onProgress: downloadNotes(progress) }
+      : { offline: true };
+    await checkData(index, stage.recipe, facts, findings, { absentIsNoFault: absentData === "warn", hub });
     const done = { faults, warnings };
     this.#stages.set(key, done);
     return done;

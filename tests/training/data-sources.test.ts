@@ -1,9 +1,11 @@
 /** The same rows give the same run, whatever files they lie in and whether they are held in memory. */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, afterEach, describe, expect, it } from "vitest";
+import { afterAll, afterEach, describe, expect, it, vi } from "vitest";
 import { loadRecipe } from "../../src/config/load.ts";
 import { ConfigError } from "../../src/lib/errors.ts";
+import { Preflight } from "../../src/training/preflight.ts";
+import { startHubServer } from "../helpers/hub-server.ts";
 import { rowsWithoutTime, runTraining, tinyModel, workspace } from "../helpers/tiny-run.ts";
 
 const space = workspace();
@@ -69,6 +71,35 @@ describe("a run from Parquet files that a pattern names", () => {
     expect(Object.keys(data)).toEqual([0, 1].map((part) => join(golden, `sums-${part}.parquet`)));
     const [first] = Object.values(data) as { bytes: number }[];
     expect(first!.bytes).toBe(readFileSync(join(golden, "sums-0.parquet")).length);
+  });
+});
+
+describe("a dataset on the Hub", () => {
+  it("trains, and goes on offline", { timeout: 120_000 }, async () => {
+    const hub = await startHubServer();
+    const files = [0, 1].map(
+      (part) => [`data/train-${part}.parquet`, readFileSync(join(golden, `sums-${part}.parquet`))] as const,
+    );
+    hub.datasets.set("org/sums", new Map(files));
+    vi.stubEnv("HF_ENDPOINT", hub.url);
+    vi.stubEnv("HF_HUB_CACHE", space.path("hub"));
+    try {
+      const file = config("hub.yaml", "hf://org/sums");
+      const checked = await new Preflight({ fetch: false, weights: true }).inspect(loadRecipe(file));
+      expect(checked.faults).toEqual([]);
+      expect(checked.warnings).toEqual([
+        "hf://org/sums: not in the Hub's cache; its rows are looked at when it is fetched",
+      ]);
+      await runTraining(file, { runDir: space.path("hub-run"), set: ["steps=2"] });
+      hub.close();
+      vi.stubEnv("HF_HUB_OFFLINE", "1");
+      await runTraining(undefined, { resume: space.path("hub-run"), steps: "4" });
+      expect(metricsOf("hub-run")).toEqual(metricsOf("parquet"));
+      expect(readFileSync(join(space.path("hub-run"), "recipe.yaml"), "utf8")).toContain("hf://org/sums");
+    } finally {
+      vi.unstubAllEnvs();
+      hub.close();
+    }
   });
 });
 
