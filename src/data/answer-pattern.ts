@@ -17,6 +17,12 @@ export function compileAnswerPattern(text: string): AnswerPattern {
   };
 }
 
+/** Time goes with the pattern's size times the text's: this one takes half a second over 20,000 characters. */
+const LARGEST_PROGRAM = 1000;
+
+const programSize = (text: string): number =>
+  RE2JS.compile(RE2JS.translateRegExp(text), RE2JS.MULTILINE).programSize();
+
 /** What is wrong with a pattern, or null. */
 export function answerPatternFault(text: string): string | null {
   let groups: number;
@@ -28,7 +34,8 @@ export function answerPatternFault(text: string): string | null {
   if (groups < 1)
     return "has no group; put parentheses around the part that is the answer, as in '####\\s*(.+)$'";
   try {
-    compileAnswerPattern(text);
+    if (programSize(text) > LARGEST_PROGRAM)
+      return "repeats too much ({1000}, or repeats of repeats): over a long row it would take minutes; say it shorter";
   } catch {
     return "looks ahead or back (?=, ?!, ?<=, \\1) or counts too far: such patterns can take hours over one row; say it without, with the answer as the first group";
   }

@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import type { LoadOptions } from "../../config/load.ts";
 import { ConfigError, InterruptedError } from "../../lib/errors.ts";
 import type { Progress } from "../../run/progress.ts";
-import { colours, print, printJsonLine, printNote, table } from "../../terminal/terminal.ts";
+import { colours, print, printDocument, printJsonLine, printNote, table } from "../../terminal/terminal.ts";
 import type { TrainingRequest, TrainingResult } from "../../training/train.ts";
 import { collect } from "../flags.ts";
 
@@ -57,7 +57,7 @@ export function register(program: Command): void {
       const { prepare } = await import("../train-request.ts");
       const prepared = await prepare(config, flags);
       if (flags.dryRun) {
-        print(prepared.plan);
+        printDocument(prepared.plan);
         return;
       }
       if (flags.resume !== undefined) {
