@@ -8,6 +8,7 @@ import {
   LineCounter,
   parseDocument,
   visit as visitYaml,
+  type Node as YamlNode,
 } from "yaml";
 import type { Fault, KeyPath, Origin } from "./faults.ts";
 
@@ -100,14 +101,28 @@ export function originAt(root: Node, path: KeyPath): Origin {
   return node.origin;
 }
 
+/** What each alias stands for: the nearest node above of that name. The package looks through the whole file for each. */
+function aliasTargets(document: Document): Map<unknown, YamlNode | undefined> {
+  const named = new Map<string, YamlNode>();
+  const targets = new Map<unknown, YamlNode | undefined>();
+  visitYaml(document, {
+    Node: (_key, node) => {
+      if (isAlias(node)) targets.set(node, named.get(node.source));
+      else if (node.anchor !== undefined) named.set(node.anchor, node);
+    },
+  });
+  return targets;
+}
+
 function convert(document: Document, raw: unknown, placing: Placing, faults: Fault[]): Node | null {
   let nodes = 0;
+  const anchored = aliasTargets(document);
   const refuse = (origin: Origin, path: KeyPath, reason: string, fix: string): null => {
     faults.push({ code: "syntax", origin, path, reason, fix });
     return null;
   };
   const visit = (yaml: unknown, path: KeyPath, keyOffset: number | null): Node | null => {
-    const node = isAlias(yaml) ? yaml.resolve(document) : yaml;
+    const node = isAlias(yaml) ? anchored.get(yaml) : yaml;
     const offset = keyOffset ?? (yaml as { range?: readonly number[] | null } | null)?.range?.[0] ?? 0;
     const placed: Placed = { origin: placing.at(offset), base: placing.base };
     if (isAlias(yaml) && node === undefined) {

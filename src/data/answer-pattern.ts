@@ -23,6 +23,12 @@ export function compilePattern(text: string): (value: string) => boolean {
   return (value) => pattern.matcher(value).find();
 }
 
+/** Time goes with the pattern's size times the text's: this one takes half a second over 20,000 characters. */
+const LARGEST_PROGRAM = 1000;
+
+const programSize = (text: string): number =>
+  RE2JS.compile(RE2JS.translateRegExp(text), RE2JS.MULTILINE).programSize();
+
 /** What is wrong with a pattern for an answer, or null. */
 export function answerPatternFault(text: string): string | null {
   const groups = groupsOf(text);
@@ -39,7 +45,8 @@ export function patternFault(text: string): string | null {
   const groups = groupsOf(text);
   if (typeof groups === "string") return `is not a regular expression: ${groups}`;
   try {
-    compilePattern(text);
+    if (programSize(text) > LARGEST_PROGRAM)
+      return "repeats too much ({1000}, or repeats of repeats): over a long row it would take minutes; say it shorter";
   } catch {
     return "looks ahead or back (?=, ?!, ?<=, \\1) or counts too far: such patterns can take hours over one row; say it without";
   }

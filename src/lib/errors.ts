@@ -29,6 +29,16 @@ export class BackendError extends RlptError {}
 /** A checkpoint or run directory is torn, or does not fit the recipe. */
 export class CheckpointError extends RlptError {}
 
+/** Logits that are no numbers: of a training, or of a model file. */
+export class DivergedError extends RlptError {
+  constructor() {
+    super(
+      "the policy has diverged: its logits are NaN or infinite. Lower optimizer.lr and start from a checkpoint before; " +
+        "if nothing was trained yet, the model file is broken.",
+    );
+  }
+}
+
 /** A reward failed too often to trust the run. */
 export class RewardError extends RlptError {}
 

@@ -25,7 +25,15 @@ const FORMULA = /^[=+\-@\t\r\uff1d\uff0b\uff0d\uff20]/;
  * (OWASP, CSV injection); numbers stay, negative ones too.
  */
 export function csvText(text: string): string {
-  return FORMULA.test(text) && !/^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$|^-Infinity$/i.test(text)
-    ? `'${text}`
-    : text;
+  return isFormula(text) ? `'${text}` : text;
 }
+
+const isFormula = (text: string): boolean =>
+  FORMULA.test(text) && !/^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$|^-Infinity$/i.test(text);
+
+/** As `csvText`, for a table that is read again: {@link fromCsvCell} gives back the text, whatever it is. */
+export const csvCell = (text: string): string => (isFormula(text.replace(/^'+/, "")) ? `'${text}` : text);
+
+/** The text that `csvCell` wrote. */
+export const fromCsvCell = (cell: string): string =>
+  cell.startsWith("'") && isFormula(cell.replace(/^'+/, "")) ? cell.slice(1) : cell;

@@ -5,7 +5,7 @@ import { parse } from "csv-parse/sync";
 import { parse as parseYaml } from "yaml";
 import type { ZodType } from "zod";
 import { ConfigError, describeSystemError, RlptError } from "../lib/errors.ts";
-import { printableLine } from "../lib/printable.ts";
+import { fromCsvCell, printableLine } from "../lib/printable.ts";
 import { type SampleLine, sampleShape } from "./json-shapes.ts";
 
 export type { SampleLine } from "./json-shapes.ts";
@@ -101,6 +101,7 @@ export function readTable(path: string): { columns: string[]; rows: Row[] } {
     const [columns = [], ...cells] = parse(whole, {
       skip_empty_lines: true,
       relax_column_count: true,
+      cast: fromCsvCell,
     }) as string[][];
     const rows = cells
       .filter((row) => row.length === columns.length)

@@ -72,5 +72,5 @@ export function renderCsv(runs: readonly RunFiles[]): string {
       }
     }
   }
-  return stringify(lines.map((line) => line.map(csvText)));
+  return stringify(lines.map((line) => line.map((cell) => csvText(printable(cell)))));
 }

@@ -12,24 +12,61 @@ type Message<Result, Info> =
   | { index: number; value: Result }
   | { index: number; failure: string };
 
-/** Time for a thread to load its code; far above what it takes, also on a busy machine. */
+/** Time for a thread to load its code; far above what it takes. */
 const START_MS = 30_000;
+/** Where processor time counts, a thread that waits for nothing ends after this many deadlines. */
+const WALL_DEADLINES = 20;
+
+/** Processor time of this process with all its threads, milliseconds. */
+function processorMs(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000;
+}
 
 /**
- * A thread that works through tasks, each under a deadline of wall-clock time. A task that misses it, or kills the
+ * A timer over processor time, so that a busy machine decides nothing: what has had no processor has not been slow.
+ * @returns what stops it
+ */
+function afterProcessorTime(milliseconds: number, then: () => void): () => void {
+  const began = processorMs();
+  const end = performance.now() + WALL_DEADLINES * milliseconds;
+  let timer: NodeJS.Timeout;
+  const wait = (left: number): void => {
+    timer = setTimeout(() => {
+      const used = processorMs() - began;
+      if (used >= milliseconds || performance.now() >= end) then();
+      else wait(milliseconds - used);
+    }, left);
+  };
+  wait(milliseconds);
+  return () => clearTimeout(timer);
+}
+
+function afterWallTime(milliseconds: number, then: () => void): () => void {
+  const timer = setTimeout(then, milliseconds);
+  return () => clearTimeout(timer);
+}
+
+/**
+ * A thread that works through tasks, each under a deadline. A task that misses it, or kills the
  * thread (endless loop, out of memory), is given up: the thread is ended and a new one takes the rest.
  * The thread's code posts `{ready: info}` when loaded and answers each message `{index, task}` with
  * `{index, value}` or `{index, failure}`. An idle thread does not keep the process alive.
  */
 export class DeadlineWorker<Task, Result, Info = unknown> {
   private readonly entry: () => Promise<URL>;
+  private readonly after: typeof afterWallTime;
   private worker: Worker | undefined;
   private started: Promise<Info> | undefined;
   private queue: Promise<unknown> = Promise.resolve();
 
-  /** @param entry the module to run; asked for when the first task comes */
-  constructor(entry: () => Promise<URL>) {
+  /**
+   * @param entry the module to run; asked for when the first task comes
+   * @param clock "processor" for code that only computes: the same outcome on a busy machine. "wall" for what may wait
+   */
+  constructor(entry: () => Promise<URL>, clock: "processor" | "wall") {
     this.entry = entry;
+    this.after = clock === "processor" ? afterProcessorTime : afterWallTime;
   }
 
   /** Loads the thread's code. @returns what it said when ready @throws Error when it fails to load */
@@ -63,9 +100,8 @@ export class DeadlineWorker<Task, Result, Info = unknown> {
     worker.on("error", () => undefined);
     try {
       return await new Promise<Info>((resolve, reject) => {
-        const timer = setTimeout(
-          () => reject(new Error(`it did not load within ${START_MS / 1000} s`)),
-          START_MS,
+        const stop = afterProcessorTime(START_MS, () =>
+          reject(new Error(`it did not load within ${START_MS / 1000} s`)),
         );
         const listeners = {
           message: (message: Message<Result, Info>) =>
@@ -74,7 +110,7 @@ export class DeadlineWorker<Task, Result, Info = unknown> {
           exit: () => settle(() => reject(new Error("it ended while loading"))),
         };
         const settle = (then: () => void): void => {
-          clearTimeout(timer);
+          stop();
           unlisten(worker, listeners);
           then();
         };
@@ -108,16 +144,16 @@ export class DeadlineWorker<Task, Result, Info = unknown> {
   ): Promise<Outcome<Result> | null> {
     const worker = this.worker!;
     return new Promise((resolve) => {
-      let timer: NodeJS.Timeout;
+      let stop = (): void => {};
       const arm = (): void => {
-        clearTimeout(timer);
-        timer = setTimeout(() => {
+        stop();
+        stop = this.after(deadlineMs, () => {
           // this thread may have been busy itself: let answers that are waiting come in first
           const waitingFor = outcomes.length;
-          timer = setTimeout(() => {
+          stop = afterWallTime(20, () => {
             if (outcomes.length === waitingFor) finish({ kind: "timeout" });
-          }, 20);
-        }, deadlineMs);
+          });
+        });
       };
       const listeners = {
         message: (message: Message<Result, Info>) => {
@@ -135,7 +171,7 @@ export class DeadlineWorker<Task, Result, Info = unknown> {
         exit: () => finish({ kind: "failed", message: "the reward ended its thread" }),
       };
       const finish = (lost: Outcome<Result> | null): void => {
-        clearTimeout(timer);
+        stop();
         unlisten(worker, listeners);
         worker.unref();
         resolve(lost);

@@ -94,7 +94,7 @@ export async function loadRewardFile(file: string): Promise<RewardFile> {
   if (!existsSync(path)) throw new ConfigError(`${path}: there is no such reward file`);
   if (!statSync(path).isFile()) throw new ConfigError(`${path}: a reward is a file, this is a folder`);
   const code = await bundleReward(path);
-  const worker = new DeadlineWorker<RewardInput, unknown, FileInfo>(async () => code);
+  const worker = new DeadlineWorker<RewardInput, unknown, FileInfo>(async () => code, "wall");
   let info: FileInfo;
   try {
     info = await worker.start();

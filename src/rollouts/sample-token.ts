@@ -1,5 +1,5 @@
 /** Sampling one token from logits, on the host. */
-import { RlptError } from "../lib/errors.ts";
+import { DivergedError } from "../lib/errors.ts";
 
 export interface SamplingOptions {
   /** Logits are divided by it; 0 is greedy. */
@@ -42,7 +42,7 @@ export function undrawnIds(
  * @param u uniform in [0, 1)
  * @param constraint changes what is drawn, not what is reported: logprob and entropy stay the policy's own
  * @param undrawn 1 for ids that are left out before anything is drawn or truncated, [size]; reported is the same
- * @throws RangeError when the row holds no finite logit
+ * @throws DivergedError when a logit is NaN, or none is finite
  */
 export function sampleToken(
   logits: Float32Array,
@@ -56,11 +56,7 @@ export function sampleToken(
   const banned = constraint !== undefined && "ban" in constraint ? constraint.ban : -1;
   let max = -Infinity;
   for (let i = 0; i < size; i++) if (logits[offset + i]! > max) max = logits[offset + i]!;
-  if (!Number.isFinite(max))
-    throw new RlptError(
-      "the policy has diverged: its logits are NaN or infinite. Lower optimizer.lr and start from a checkpoint before; " +
-        "if nothing was trained yet, the model file is broken.",
-    );
+  if (!Number.isFinite(max)) throw new DivergedError();
   const greedy = options.temperature === 0;
   const inverse = greedy ? 1 : 1 / options.temperature;
   let total = 0;
@@ -74,7 +70,7 @@ export function sampleToken(
   const logTotal = Math.log(total);
   const entropy = Math.max(0, logTotal - moment / total);
   const logprob = (token: number) => (logits[offset + token]! - max) * inverse - logTotal;
-  if (Number.isNaN(total)) throw new RangeError("logits hold NaN: the policy has diverged");
+  if (Number.isNaN(total)) throw new DivergedError();
   if (constraint !== undefined && "force" in constraint) {
     return { token: constraint.force, logprob: logprob(constraint.force), entropy };
   }

@@ -13,6 +13,7 @@ import {
 import { parse } from "csv-parse/sync";
 import { stringify } from "csv-stringify/sync";
 import { describeSystemError, RlptError } from "../lib/errors.ts";
+import { csvCell, fromCsvCell } from "../lib/printable.ts";
 import { writeWhole } from "./write-whole.ts";
 
 /** A value of a CSV cell; null, undefined and "" are blank. */
@@ -158,7 +159,8 @@ export function openAppendLog(path: string, options: OpenOptions): AppendLog {
 /** One CSV line with its line break; numbers in full precision, NaN and Infinity spelled out. */
 export function csvLine(cells: readonly Cell[]): string {
   return stringify([cells.map((cell) => (typeof cell === "boolean" ? Number(cell) : cell))], {
-    cast: { number: (value) => (Object.is(value, -0) ? "0" : String(value)) },
+    // ids and slices are text of the data, and a table program would run what looks like a formula
+    cast: { string: csvCell, number: (value) => (Object.is(value, -0) ? "0" : String(value)) },
   });
 }
 
@@ -169,7 +171,11 @@ export function readCells(path: string, limit = Number.POSITIVE_INFINITY): strin
     const { offset } = offsetAfter(handle, limit, true);
     const bytes = Buffer.alloc(offset);
     readSync(handle, bytes, 0, offset, 0);
-    return parse(bytes, { relax_column_count: true, skip_empty_lines: true }) as string[][];
+    return parse(bytes, {
+      relax_column_count: true,
+      skip_empty_lines: true,
+      cast: fromCsvCell,
+    }) as string[][];
   } finally {
     closeSync(handle);
   }

@@ -272,8 +272,18 @@ export async function openCheckpoint(
   const manifest = await readManifest(directory, verify);
   if (!(stateName in manifest.files))
     throw new TornCheckpointError(`${directory}: ${manifestName} lists no ${stateName}.`);
-  const state = JSON.parse(readFileSync(join(directory, stateName), "utf8")) as unknown;
-  return { step: manifest.step, directory, manifest, state };
+  const text = readFileSync(join(directory, stateName), "utf8");
+  try {
+    return { step: manifest.step, directory, manifest, state: JSON.parse(text) as unknown };
+  } catch (cause) {
+    // where only sizes were looked at
+    throw new TornCheckpointError(
+      `${directory}: ${stateName} cannot be read: ${describeSystemError(cause)}.`,
+      {
+        cause,
+      },
+    );
+  }
 }
 
 /** A checkpoint folder that is not whole, and why. */

@@ -20,8 +20,13 @@ export const colours = pc.createColors(wantsColour(process.stdout));
 /** For text that goes to stderr. */
 export const errorColours = pc.createColors(wantsColour(process.stderr));
 
-/** Results. Data in it goes through `visible` first; on a terminal nothing is obeyed in any case, and files get every byte. */
+/** Results in words: nothing in them is obeyed, on a terminal or where a file is shown on one later. */
 export function print(text = ""): void {
+  process.stdout.write(`${visibleButColours(text)}\n`);
+}
+
+/** A result that a program reads, such as a config: a file gets every byte of it. */
+export function printDocument(text: string): void {
   process.stdout.write(`${process.stdout.isTTY ? visibleButColours(text) : text}\n`);
 }
 

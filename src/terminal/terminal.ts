@@ -15,6 +15,7 @@ export {
   colours,
   errorColours,
   print,
+  printDocument,
   printError,
   printJson,
   printJsonLine,

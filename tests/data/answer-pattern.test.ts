@@ -18,6 +18,10 @@ describe("answer_pattern", () => {
     expect(answerPatternFault(pattern)).toMatch(/looks ahead or back/);
   });
 
+  it.each(["(.+){1000}", "((a|b){1,99}){1,9}"])("refuses %j, which is long over long rows", (pattern) => {
+    expect(answerPatternFault(pattern)).toMatch(/repeats too much/);
+  });
+
   it("is linear where a pattern would go back over the text 2^n times", () => {
     const start = performance.now();
     expect(compileAnswerPattern("^(?:(a+)+)+$").find(`${"a".repeat(20_000)}!`)).toBe(null);

@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { DivergedError } from "../../src/lib/errors.ts";
 import { createRng } from "../../src/lib/rng.ts";
 import { type SamplingOptions, sampleToken, undrawnIds } from "../../src/rollouts/sample-token.ts";
 
@@ -62,6 +63,7 @@ describe("sampleToken", () => {
   });
 
   it("refuses a policy that has diverged", () => {
+    expect(() => sampleToken(Float32Array.from([1, Number.NaN]), 0, 2, plain, 0)).toThrow(DivergedError);
     expect(() => sampleToken(Float32Array.from([Number.NaN, 1]), 0, 2, plain, 0)).toThrow(/diverged/);
     expect(() => sampleToken(Float32Array.from([Number.NaN, Number.NaN]), 0, 2, plain, 0)).toThrow(
       /diverged/,

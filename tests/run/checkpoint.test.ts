@@ -279,3 +279,14 @@ describe("after a kill", () => {
     expect(checkpointSteps(runDir)).toEqual([]);
   });
 });
+
+test("a state that is no JSON is damage, also where only sizes are looked at", async () => {
+  await writeCheckpoint(runDir, 1, { files: {}, state: { name: "first" } });
+  const { directory } = await writeCheckpoint(runDir, 2, { files: {}, state: { name: "second" } });
+  const path = join(directory, "state.json");
+  writeFileSync(path, readFileSync(path, "utf8").replace("second", "\u0001econd"));
+  const said: string[] = [];
+  const newest = await latestCheckpoint(runDir, { verify: "sizes", note: (text) => said.push(text) });
+  expect(newest?.step).toBe(1);
+  expect(said.join()).toMatch(/state\.json cannot be read: .*JSON/);
+});

@@ -1,10 +1,12 @@
 import fc from "fast-check";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import {
   columnsOf,
   cutToWidth,
   formatBytes,
   formatSeconds,
+  print,
+  printDocument,
   table,
   visible,
   visibleLine,
@@ -186,4 +188,19 @@ it.each([
   [23.5 * 1024 ** 3, "23.5 GiB"],
 ])("formatBytes(%d)", (bytes, text) => {
   expect(formatBytes(bytes)).toBe(text);
+});
+
+it("steers nothing by words, though they go to a file; a document keeps every byte there", () => {
+  const written: string[] = [];
+  const write = vi.spyOn(process.stdout, "write").mockImplementation((text) => {
+    written.push(String(text));
+    return true;
+  });
+  try {
+    print("run \u001b[2J\u202e");
+    printDocument("name: \u202e");
+  } finally {
+    write.mockRestore();
+  }
+  expect(written).toEqual(["run \\x1b[2J\\u202e\n", "name: \u202e\n"]);
 });

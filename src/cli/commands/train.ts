@@ -3,7 +3,15 @@ import type { LoadOptions } from "../../config/load.ts";
 import { AlarmError, ConfigError, InterruptedError } from "../../lib/errors.ts";
 import type { RunEstimate } from "../../planning/smoke.ts";
 import type { Progress } from "../../run/progress.ts";
-import { colours, formatSeconds, print, printJsonLine, printNote, table } from "../../terminal/terminal.ts";
+import {
+  colours,
+  formatSeconds,
+  print,
+  printDocument,
+  printJsonLine,
+  printNote,
+  table,
+} from "../../terminal/terminal.ts";
 import type { TrainingRequest, TrainingResult } from "../../training/train.ts";
 import { collect, formerName } from "../flags.ts";
 import type { Smoked } from "../train-request.ts";
@@ -74,7 +82,7 @@ export function register(program: Command): void {
       const { prepare } = await import("../train-request.ts");
       const prepared = await prepare(config, flags);
       if (flags.dryRun) {
-        print(prepared.plan);
+        printDocument(prepared.plan);
         return;
       }
       if (flags.resume !== undefined) {

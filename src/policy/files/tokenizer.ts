@@ -173,6 +173,7 @@ export function createTokenizer(
 
   let tokenizer: PackageTokenizer;
   let encodeText: ReturnType<typeof textEncoder>;
+  let ends: ReturnType<typeof specialEnds>;
   try {
     tokenizer = new PackageTokenizer(json, {
       clean_up_tokenization_spaces: false,
@@ -192,6 +193,7 @@ export function createTokenizer(
     }
     const byteFallback = (json["model"] as JsonObject)["byte_fallback"] === true;
     encodeText = textEncoder(parts, json.added_tokens, normalizer, byteFallback);
+    ends = specialEnds(tokenizer);
   } catch (cause) {
     if (cause instanceof ModelFileError) throw cause;
     throw new ModelFileError(`${jsonPath} is not supported: ${(cause as Error).message}`, { cause });
@@ -236,7 +238,6 @@ export function createTokenizer(
   Object.assign(constants, context.templateVariables);
   const template = source === null ? null : compileChatTemplate(source, path, constants, context.date);
 
-  const ends = specialEnds(tokenizer);
   const encodePlain = (text: string): number[] =>
     encodeText(text).flatMap(({ id }) => (id === undefined || id >= rows ? [] : [id]));
   const turnEnd = (messages: readonly ChatMessage[] | null): readonly number[] => {

@@ -7,6 +7,7 @@ import * as tf from "@tensorflow/tfjs";
 import type { Value } from "../../backend/stablehlo/graph.ts";
 import * as hlo from "../../backend/stablehlo/hlo.ts";
 import { currentLazyBackend, type LazyBackend } from "../../backend/stablehlo/lazy-backend.ts";
+import { DivergedError } from "../../lib/errors.ts";
 import type { SampledRow, SamplingRequest } from "../../types.ts";
 import { checkPrompts } from "../generation.ts";
 import type { DecoderConfig } from "../interfaces.ts";
@@ -159,7 +160,7 @@ class ProgramRun implements ProgramShape {
         const at = (t - start) * width + i;
         const token = tokens[at]!;
         if (token < 0 || Number.isNaN(logprobs[at]!)) {
-          throw new RangeError("logits hold no finite maximum: the policy has diverged (NaN)");
+          throw new DivergedError();
         }
         into.tokens.push(token);
         into.logprobs.push(logprobs[at]!);

@@ -8,14 +8,17 @@ let worker: DeadlineWorker<MathPair, MathVerdict> | undefined;
  * Compares answers with their gold answers. What takes algebra is done in a thread of its own, under a deadline per
  * answer; real answers stay three orders of magnitude below it, and the grader's own step limit ends the others the
  * same way on every machine, so the clock decides only if something is broken.
- * @param deadlineMs longest comparison of one answer, wall clock
+ * @param deadlineMs longest comparison of one answer, processor time
  * @returns verdicts in the pairs' order
  */
 export async function gradeAnswers(pairs: readonly MathPair[], deadlineMs: number): Promise<MathVerdict[]> {
   const verdicts = pairs.map(gradeFast);
   const hard = pairs.map((_, index) => index).filter((index) => verdicts[index] === undefined);
   if (hard.length > 0) {
-    worker ??= new DeadlineWorker(() => workerEntry("math-worker", new URL("./worker.ts", import.meta.url)));
+    worker ??= new DeadlineWorker(
+      () => workerEntry("math-worker", new URL("./worker.ts", import.meta.url)),
+      "processor",
+    );
     // completions of one group often agree: each pair is graded once
     const distinct = new Map<string, number>();
     const tasks: MathPair[] = [];

@@ -1,6 +1,7 @@
 /** New rows of a CSV file that another process writes: appended, cut back by a resume, or replaced by a wider one. */
 import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import { parse } from "csv-parse/sync";
+import { fromCsvCell } from "../../lib/printable.ts";
 
 export type TailRow = Readonly<Record<string, string>>;
 
@@ -39,6 +40,7 @@ export function tailCsv(path: string): Tail {
         const records = parse(bytes.subarray(0, end), {
           relax_column_count: true,
           skip_empty_lines: true,
+          cast: fromCsvCell,
         }) as string[][];
         if (offset === 0) columns = records.shift() ?? [];
         offset += end;

@@ -68,6 +68,15 @@ test.each<[string, JsonObject, RegExp]>([
   expect(() => build(json)).toThrow(message);
 });
 
+test.each([
+  { type: "TemplateProcessing", pair: [], special_tokens: {} },
+  { type: "TemplateProcessing", single: 7, pair: [], special_tokens: {} },
+  { type: "Nonesuch" },
+])("a post_processor that is none is refused by name", (postProcessor) => {
+  const json = { model: { type: "BPE", vocab: { a: 0 }, merges: [] }, post_processor: postProcessor };
+  expect(() => build(json)).toThrow(/^model: tokenizer.json is not supported: /);
+});
+
 test("a regular expression without a bound is given up", { timeout: 30_000 }, () => {
   const tokenizer = build({
     pre_tokenizer: { type: "Split", pattern: { Regex: "(a|aa)+$" }, behavior: "Isolated", invert: false },

@@ -113,7 +113,7 @@ describe("the deadline", () => {
   `);
 
   it("gives up one task, not its neighbours, and goes on in a new thread", async () => {
-    const worker = new DeadlineWorker<number, number>(async () => code);
+    const worker = new DeadlineWorker<number, number>(async () => code, "wall");
     expect(await worker.start()).toBe("here");
     expect(await worker.run([1, -1, 3, 13, 5], 300)).toEqual([
       { kind: "done", value: 2 },
@@ -126,8 +126,27 @@ describe("the deadline", () => {
     await worker.close();
   });
 
+  it("takes a task that waits for a processor for no slow one, and ends one that computes without end", async () => {
+    const waits = dataModule(`
+      import { parentPort } from "node:worker_threads";
+      parentPort.on("message", ({ index, task }) => {
+        while (task < 0) {}
+        setTimeout(() => parentPort.postMessage({ index, value: task }), task);
+      });
+      parentPort.postMessage({ ready: null });
+    `);
+    // 300 ms pass, of which next to none are spent: as for a thread that a busy machine lets wait
+    const worker = new DeadlineWorker<number, number>(async () => waits, "processor");
+    expect(await worker.run([300], 100)).toEqual([{ kind: "done", value: 300 }]);
+    expect(await worker.run([-1], 100)).toEqual([{ kind: "timeout" }]);
+    await worker.close();
+    const strict = new DeadlineWorker<number, number>(async () => waits, "wall");
+    expect(await strict.run([300], 100)).toEqual([{ kind: "timeout" }]);
+    await strict.close();
+  });
+
   it("survives a task that fills the memory", async () => {
-    const worker = new DeadlineWorker<number, number>(async () => code);
+    const worker = new DeadlineWorker<number, number>(async () => code, "wall");
     const [hoarded, next] = await worker.run([14, 2], 20_000);
     expect(hoarded!.kind).toBe("failed");
     expect(next).toEqual({ kind: "done", value: 4 });
@@ -135,7 +154,7 @@ describe("the deadline", () => {
   });
 
   it("keeps batches apart that are asked for at once", async () => {
-    const worker = new DeadlineWorker<number, number>(async () => code);
+    const worker = new DeadlineWorker<number, number>(async () => code, "wall");
     const [a, b] = await Promise.all([worker.run([1, 2], 1000), worker.run([3], 1000)]);
     expect([...a, ...b].map((each) => each.kind === "done" && each.value)).toEqual([2, 4, 6]);
     await worker.close();

@@ -132,8 +132,8 @@ function wrongConfig(draw: Draw, folder: string): { path: string; tried: string;
   return write(stringify(recipe), done.join(", "));
 }
 
-/** `file:line  key = value: reason; fix.`, or what is wrong with a flag. */
-const FAULT_LINE = /^(?:.+:\d+|--\S+.*?) {2}.+[.?]$/;
+/** `file:line  key = value: reason; fix.`; a flag or the method stands where the value does. */
+const FAULT_LINE = /^(?:.+:\d+|--\S+.*?|recipe: [\w-]+) {2}.+[.?]$/;
 /** What a step of a tiny config may ask for and still be tiny. */
 const LARGEST_NUMBER = 5000;
 
