@@ -25,9 +25,12 @@ interface Waiting {
   reject(error: unknown): void;
 }
 
-/** float32 keys and values of one token. */
-export function cacheBytesPerToken({ layers, keyValueHeads, headDim }: DecoderConfig): number {
-  return 2 * 4 * layers * keyValueHeads * headDim;
+/** float32 keys and values of one token; what a short convolution keeps does not grow with tokens. */
+export function cacheBytesPerToken({ layers }: DecoderConfig): number {
+  return layers.reduce(
+    (sum, { mixer }) => sum + (mixer.kind === "attention" ? 2 * 4 * mixer.keyValueHeads * mixer.headDim : 0),
+    0,
+  );
 }
 
 /** Bytes that rows take which are decoded together: each is as long as the longest prompt and the longest completion. */

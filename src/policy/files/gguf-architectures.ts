@@ -39,6 +39,8 @@ export interface GgufArchitecture {
   norm?: "layer";
   /** Layers differ in key/value heads: `config` reads them. */
   keyValueHeadsPerLayer?: boolean;
+  /** Its keys are the shared ones, so that export can write it. */
+  written?: true;
   /** It may turn a part of each head. */
   partialRotary?: boolean;
   /** Its keys beside, or in the place of, the shared ones. */
@@ -102,6 +104,7 @@ const kindsOf = (pattern: readonly unknown[]): string[] =>
 export const GGUF_ARCHITECTURES: Readonly<Record<string, GgufArchitecture>> = {
   llama: {
     ...asLlama,
+    written: true,
     modelType: "llama",
     className: "LlamaForCausalLM",
     conversion: interleaved,
@@ -119,6 +122,7 @@ export const GGUF_ARCHITECTURES: Readonly<Record<string, GgufArchitecture>> = {
   },
   smollm3: {
     ...asLlama,
+    written: true,
     modelType: "smollm3",
     className: "SmolLM3ForCausalLM",
     conversion: interleaved,
@@ -128,9 +132,10 @@ export const GGUF_ARCHITECTURES: Readonly<Record<string, GgufArchitecture>> = {
       no_rope_layers: noRopeLayers(layers),
     }),
   },
-  qwen2: { ...asLlama, modelType: "qwen2", className: "Qwen2ForCausalLM" },
+  qwen2: { ...asLlama, written: true, modelType: "qwen2", className: "Qwen2ForCausalLM" },
   qwen3: {
     ...asLlama,
+    written: true,
     modelType: "qwen3",
     className: "Qwen3ForCausalLM",
     config: (_, file) => ({ attention_bias: biases(file).attention_bias }),

@@ -1,11 +1,11 @@
 /** A model as a GGUF file for llama.cpp: the counterpart of gguf-model.ts. What the file cannot say is refused by name. */
 import { ModelFileError } from "../../lib/errors.ts";
 import { expectedWeights } from "../decoder-weights.ts";
-import type { DecoderConfig, ModelFiles, NamedTensor } from "../interfaces.ts";
+import type { AttentionConfig, DecoderConfig, ModelFiles, NamedTensor } from "../interfaces.ts";
 import { parseModelConfig } from "../model-config.ts";
 import { ggmlTypeByName } from "./dequantise.ts";
 import type { GgufFile, GgufTensor, GgufValue } from "./gguf.ts";
-import { ggufArchitecture, ggufConfig, ggufEosIds, ggufName, permuteRows } from "./gguf-model.ts";
+import { ggufConfig, ggufEosIds, ggufName, permuteRows, writtenArchitecture } from "./gguf-model.ts";
 import { ggufTokenizerFiles } from "./gguf-tokenizer.ts";
 import { ggufTokenizerMetadata } from "./gguf-tokenizer-write.ts";
 import { type WrittenTensor, type WrittenValue, writeGguf } from "./gguf-write.ts";
@@ -41,6 +41,7 @@ const PROBES = [
  */
 export function planGguf(files: ModelFiles, type: WrittenType, name: string): GgufPlan {
   const config = parseModelConfig(files.config, `${files.source}: config.json`);
+  const [, architecture] = architectureFor(config, files.source);
   const { metadata, ropeFactors, notes } = modelMetadata(files, config, name);
   metadata.set("general.file_type", { u32: FILE_TYPES[type] });
   metadata.set("general.quantization_version", { u32: 2 });
@@ -51,7 +52,7 @@ export function planGguf(files: ModelFiles, type: WrittenType, name: string): Gg
   const tensors = new Map<string, Omit<WrittenTensor, "read">>();
   const coarser: string[] = [];
   for (const [own, { shape }] of expectedWeights(config)) {
-    const renamed = ggufName(own);
+    const renamed = ggufName(own, architecture);
     if (renamed === null) throw new ModelFileError(`${files.source}: ${own} has no name in GGUF`);
     const chosen = tensorType(own, shape, type);
     if (shape.length > 1 && chosen === "F16" && type !== "F16") coarser.push(own);
@@ -74,14 +75,24 @@ function tensorType(name: string, shape: readonly number[], type: WrittenType): 
   return type === "Q4_0" && /embed_tokens|lm_head/.test(name) ? "Q8_0" : type;
 }
 
+function architectureFor({ family }: DecoderConfig, source: string) {
+  const architecture = writtenArchitecture(family);
+  if (architecture !== null) return architecture;
+  throw new ModelFileError(
+    `${source}: models of the family ${family} cannot be written to GGUF; export a Hugging Face directory instead`,
+  );
+}
+
+/** Sizes of all layers, taken from one with positions; what differs in another is found when the plan is read back. */
+function sizesOf({ layers }: DecoderConfig): { attention: AttentionConfig; intermediateSize: number } {
+  const mixers = layers.flatMap(({ mixer }) => (mixer.kind === "attention" ? [mixer] : []));
+  const attention = mixers.find(({ rotary }) => rotary !== null) ?? mixers[0]!;
+  return { attention, intermediateSize: layers[0]!.mlp.down.inputs };
+}
+
 function modelMetadata(files: ModelFiles, config: DecoderConfig, name: string): Omit<GgufPlan, "tensors"> {
-  const architecture = ggufArchitecture(config.family);
-  if (architecture === null) {
-    throw new ModelFileError(
-      `${files.source}: models of the family ${config.family} cannot be written to GGUF; export a Hugging Face directory instead`,
-    );
-  }
-  const prefix = architecture.name;
+  const [prefix] = architectureFor(config, files.source);
+  const { attention, intermediateSize } = sizesOf(config);
   const json = olderSpelling(files.config, "F32");
   const theta = typeof json["rope_theta"] === "number" ? json["rope_theta"] : 10000;
   const metadata = new Map<string, WrittenValue>([
@@ -90,21 +101,21 @@ function modelMetadata(files: ModelFiles, config: DecoderConfig, name: string): 
     ["general.name", { string: name }],
   ]);
   const set = (key: string, value: WrittenValue) => metadata.set(`${prefix}.${key}`, value);
-  set("block_count", { u32: config.layers });
+  set("block_count", { u32: config.layers.length });
   set("context_length", { u32: config.maxPositions });
   set("embedding_length", { u32: config.hiddenSize });
-  set("feed_forward_length", { u32: config.intermediateSize });
-  set("attention.head_count", { u32: config.heads });
-  set("attention.head_count_kv", { u32: config.keyValueHeads });
-  set("attention.key_length", { u32: config.headDim });
-  set("attention.value_length", { u32: config.headDim });
-  set("attention.layer_norm_rms_epsilon", { f32: config.rmsNormEps });
-  set("rope.dimension_count", { u32: config.headDim });
+  set("feed_forward_length", { u32: intermediateSize });
+  set("attention.head_count", { u32: attention.heads });
+  set("attention.head_count_kv", { u32: attention.keyValueHeads });
+  set("attention.key_length", { u32: attention.headDim });
+  set("attention.value_length", { u32: attention.headDim });
+  set("attention.layer_norm_rms_epsilon", { f32: config.norm.epsilon });
+  set("rope.dimension_count", { u32: attention.headDim });
   set("rope.freq_base", { f32: theta });
   set("vocab_size", { u32: config.vocabSize });
   const notes: string[] = [];
-  const window = config.windows[0];
-  if (window !== null && window !== undefined) {
+  const { window } = attention;
+  if (window !== null) {
     set("attention.sliding_window", { u32: window });
     notes.push(
       `llama.cpp attends to everything in this architecture: beyond ${window} tokens its logits are not this model's`,
@@ -125,8 +136,8 @@ function modelMetadata(files: ModelFiles, config: DecoderConfig, name: string): 
       );
     }
     ropeFactors = Float32Array.from(
-      config.ropeInverseFrequencies,
-      (inverse, i) => theta ** ((-2 * i) / config.headDim) / inverse,
+      attention.rotary!.inverse,
+      (inverse, i) => theta ** ((-2 * i) / attention.headDim) / inverse,
     );
   }
   return { metadata, ropeFactors, notes };
@@ -163,10 +174,11 @@ function checkReadBack(plan: Omit<GgufPlan, "notes">, files: ModelFiles, config:
   const file = asFile(plan, files.source);
   const json = ggufConfig(file);
   const again = parseModelConfig(json, file.path);
-  for (const key of Object.keys(config) as (keyof DecoderConfig)[]) {
-    if (same(config[key], again[key])) continue;
+  const difference = firstDifference(config, again);
+  if (difference !== null) {
+    const { key, is, read } = difference;
     throw new ModelFileError(
-      `${files.source}: config.json: a GGUF file of this architecture cannot say ${key} = ${shown(config[key])}; it would be read as ${shown(again[key])}. Export a Hugging Face directory instead`,
+      `${files.source}: config.json: a GGUF file of this architecture cannot say ${key} = ${shown(is)}; it would be read as ${shown(read)}. Export a Hugging Face directory instead`,
     );
   }
   const tokenizer = createTokenizer(ggufTokenizerFiles(file), {
@@ -185,14 +197,29 @@ function checkReadBack(plan: Omit<GgufPlan, "notes">, files: ModelFiles, config:
   }
 }
 
-function same(a: unknown, b: unknown): boolean {
-  if (typeof a === "number" && typeof b === "number") return Math.abs(a - b) <= 1e-5 * Math.abs(a);
-  if (typeof a === "object" && a !== null && b !== null) {
-    const [x, y] = [Array.from(a as Iterable<unknown>), Array.from(b as Iterable<unknown>)];
-    return x.length === y.length && x.every((value, i) => same(value, y[i]));
-  }
-  return a === b;
+interface Difference {
+  key: string;
+  is: unknown;
+  read: unknown;
 }
+
+/** Numbers may differ as much as float32 rounds them; messages about a config's keys are no part of the model. */
+function firstDifference(is: unknown, read: unknown, key = ""): Difference | null {
+  if (typeof is === "number" && typeof read === "number")
+    return Math.abs(is - read) <= 1e-5 * Math.abs(is) ? null : { key, is, read };
+  if (typeof is !== "object" || typeof read !== "object" || is === null || read === null)
+    return is === read ? null : { key, is, read };
+  const [a, b] = [is as Record<string, unknown>, read as Record<string, unknown>];
+  for (const name of new Set([...Object.keys(a), ...Object.keys(b)])) {
+    if (NOT_MODEL.has(name)) continue;
+    const found = firstDifference(a[name], b[name], key === "" ? name : `${key}.${name}`);
+    if (found !== null) return found;
+  }
+  return null;
+}
+
+/** Keys that only say where a number came from. */
+const NOT_MODEL = new Set(["from", "positionsKey"]);
 
 function shown(value: unknown): string {
   const text = JSON.stringify(ArrayBuffer.isView(value) ? Array.from(value as Float64Array) : value);
@@ -213,7 +240,8 @@ export function writeGgufModel(
   config: DecoderConfig,
   weights: Iterable<NamedTensor>,
 ): void {
-  const permuted = ggufArchitecture(config.family)!.permuted;
+  const [, architecture] = architectureFor(config, path);
+  const { attention } = sizesOf(config);
   const queue = weights[Symbol.iterator]();
   const next = (name: string, type: WrittenType): Float32Array => {
     const { value, done } = queue.next();
@@ -221,8 +249,9 @@ export function writeGgufModel(
       throw new ModelFileError(`${path}: expected the weight ${name}, got ${done ? "none" : value.name}`);
     }
     checkRange(path, value, type);
-    const heads = /\.q_proj\./.test(name) ? config.heads : /\.k_proj\./.test(name) ? config.keyValueHeads : 0;
-    return permuted && heads > 0 ? permuteRows(value.data, heads, value.shape[1] ?? 1) : value.data;
+    if (architecture.conversion?.(name) !== "interleaved") return value.data;
+    const heads = name.includes(".q_proj.") ? attention.heads : attention.keyValueHeads;
+    return permuteRows(value.data, heads, value.shape[1] ?? 1);
   };
   const tensors = [...plan.tensors].map(
     ([name, tensor]): WrittenTensor => ({
