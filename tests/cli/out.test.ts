@@ -55,6 +55,6 @@ it("rlpt export takes --out, or the folder as its second word, but one of them",
     expect(existsSync(join(space.path(folder), "model.safetensors"))).toBe(true);
   for (const args of [[], [space.path("z"), "--out", space.path("w")]]) {
     const none = await command("export", run, ...args);
-    expect([none.status, none.err]).toEqual([2, expect.stringContaining("needs one folder to write to")]);
+    expect([none.status, none.err]).toEqual([2, expect.stringContaining("needs one place to write to")]);
   }
 });

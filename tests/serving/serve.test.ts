@@ -284,14 +284,11 @@ describe("what is refused, and how", () => {
     for await (const _chunk of stream) break;
     gone.abort();
     const last = await clientOf(own).chat.completions.create({ ...chat, max_tokens: 40, stream: true });
-    const chunks = last[Symbol.asyncIterator]();
-    await chunks.next();
     const stopped = own.stop();
     let reason: string | null = null;
-    for (let next = await chunks.next(); !next.done; next = await chunks.next())
-      reason = next.value.choices[0]?.finish_reason ?? reason;
-    await stopped;
+    for await (const chunk of last) reason = chunk.choices[0]?.finish_reason ?? reason;
     expect(reason).not.toBeNull();
+    await stopped;
     await expect(fetch(`${own.url}/models`)).rejects.toThrow();
   });
 });
