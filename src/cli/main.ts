@@ -14,6 +14,7 @@ import { register as registerBenchPeers } from "./commands/bench-peers.ts";
 import { register as registerChat } from "./commands/chat.ts";
 import { register as registerCompare } from "./commands/compare.ts";
 import { register as registerCompletion } from "./commands/completion.ts";
+import { register as registerData } from "./commands/data.ts";
 import { register as registerDoctor } from "./commands/doctor.ts";
 import { register as registerEval } from "./commands/eval.ts";
 import { register as registerExport } from "./commands/export.ts";
@@ -55,6 +56,7 @@ export function createProgram(): Command {
     registerChat,
     registerServe,
     registerExport,
+    registerData,
     registerSelectData,
     registerPipeline,
     registerSweep,

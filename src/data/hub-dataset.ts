@@ -32,7 +32,7 @@ export async function hubDatasetFiles(
   format: Format,
   options: HubOptions,
 ): Promise<string[]> {
-  const environment = ["HF_ENDPOINT", "HF_HUB_CACHE", "HF_HOME"].map((name) => process.env[name]);
+  const environment = [process.env["HF_ENDPOINT"], process.env["HF_HUB_CACHE"], process.env["HF_HOME"]];
   const key = JSON.stringify([path, part, format, options.cacheDir, options.hubUrl, environment]);
   const known = found.get(key);
   if (known?.every((file) => existsSync(file))) return known;
