@@ -8,6 +8,7 @@ import { writeFileAtomic } from "../lib/files.ts";
 import { evaluationColumns, evaluationPromptColumns } from "../run/logs.ts";
 import { sampleRecord } from "../run/samples.ts";
 import * as parts from "./assemble.ts";
+import { Preflight } from "./preflight.ts";
 import { openStageSource } from "./stage-data.ts";
 import { resolveTarget, type Target } from "./target.ts";
 
@@ -24,6 +25,9 @@ export async function evaluateTarget(
       `${target.name}: the recipe has no data.eval; add one with --set data.eval.path=file.jsonl`,
     );
   }
+  const stage = { name: recipe.algorithm.kind, recipe, until: undefined };
+  const preflight = new Preflight({ fetch: true, weights: true, parts: ["eval"] });
+  for (const text of await preflight.check({ ...target.loaded, recipe, stages: [stage] })) note(text);
   const files = await parts.openRecipeModel(recipe, note);
   const backend = await parts.assembleBackend(recipe, files);
   note(`backend ${backend.kind}: ${backend.description}`);

@@ -2,7 +2,7 @@
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { ConfigError } from "../lib/errors.ts";
-import { saveModel } from "../policy/files/model-directory.ts";
+import { savedGenerationConfig, saveModel } from "../policy/files/model-directory.ts";
 import type { SavedDtype } from "../policy/files/safetensors-write.ts";
 import * as parts from "./assemble.ts";
 import { resolveTarget } from "./target.ts";
@@ -32,7 +32,7 @@ export async function exportModel(
   try {
     saveModel(aside, {
       config: files.config,
-      generationConfig: files.generationConfig,
+      generationConfig: savedGenerationConfig(files),
       tokenizerFiles: files.tokenizerFiles,
       weights: policy.exportWeights(),
       dtype: dtype as SavedDtype,

@@ -35,9 +35,12 @@ export async function checkData(
   recipe: Recipe,
   facts: ModelFacts | null,
   findings: Findings,
-  absentIsNoFault = false,
+  {
+    absentIsNoFault = false,
+    parts = ["train", "eval"],
+  }: { absentIsNoFault?: boolean; parts?: readonly DataPart[] | undefined } = {},
 ): Promise<void> {
-  for (const part of ["train", "eval"] as const) {
+  for (const part of parts) {
     if (recipe.data[part] === undefined) continue;
     const rows = await readRows(stage, recipe, part, findings, absentIsNoFault);
     if (rows === null) continue;
@@ -125,7 +128,7 @@ function reportRows(
       const others =
         index === NAMED_ROWS - 1 && more > 0 ? `; ${more.toLocaleString("en")} more rows likewise` : "";
       findings.fault(stage, ["data", part], {
-        reason: `this row ${reason}${others}`,
+        reason: `${/^(has|is|cannot) /.test(reason) ? "this row" : "in this row,"} ${reason}${others}`,
         fix,
         origin: { file: name, line },
       });

@@ -3,21 +3,29 @@
  * tokenizer and adapter. Reads no weights. Every fault at once, in the form of a config's faults.
  */
 import { closeSync, openSync, readSync, statSync } from "node:fs";
+import { unknownColumn } from "../algorithms/known-metrics.ts";
 import { findTensorFlow } from "../backend/xla/tensorflow/find.ts";
 import { ConfigFaultsError, type Fault, type KeyPath, type Origin } from "../config/faults.ts";
-import type { RecipeStage, ResolvedRecipe } from "../config/load.ts";
+import { RecipeFaultsError, type RecipeStage, type ResolvedRecipe } from "../config/load.ts";
+import { overlap } from "../config/rules.ts";
 import { faultWords, sortFaults } from "../config/words.ts";
 import { RlptError } from "../lib/errors.ts";
 import { irregularity } from "../lib/regular-file.ts";
+import { partName } from "../rewards/options.ts";
 import { runFileCases } from "../rewards/run-cases.ts";
 import { checkData } from "./preflight-data.ts";
 import { inspectModel, type ModelFacts } from "./preflight-model.ts";
+import type { DataPart } from "./stage-data.ts";
 
 export interface PreflightOptions {
   /** Fetch config and tokenizer of a model on the Hub; without it what needs them is left out. */
   fetch: boolean;
   /** Look at the heads of weight files; false where weights need not be here. */
   weights: boolean;
+  /** Which data is looked at; all when absent. */
+  parts?: readonly DataPart[];
+  /** False: the data alone, whatever the model and the rewards are. */
+  model?: false;
   /** "warn": a data file that says how to get it (data.*.get) need not be here yet. */
   absentData?: "warn";
 }
@@ -52,9 +60,22 @@ export class Preflight {
       faults.push(...found);
       for (const text of told) warnings.add(text);
     }
-    const files = loaded.sources.map(({ name }) => name);
-    const others = faults.flatMap(({ origin }) => ("file" in origin ? [origin.file] : []));
-    return { faults: sortFaults(faults, [...new Set([...files, ...others])]), warnings: [...warnings] };
+    return { faults: sortFaults(faults, filesOf(loaded, faults)), warnings: [...warnings] };
+  }
+
+  /**
+   * What is wrong with the files of a config that has faults itself, beside these.
+   * @returns the error with the faults of both, each value named once
+   */
+  async widen(error: RecipeFaultsError): Promise<RecipeFaultsError> {
+    const { loaded, faults } = error;
+    if (loaded === null) return error;
+    const found = (await this.inspect(loaded)).faults.filter(
+      ({ path }) => !faults.some((fault) => overlap(fault.path, path)),
+    );
+    const both = [...faults, ...found];
+    const all = sortFaults(both, filesOf(loaded, both));
+    return new RecipeFaultsError(all.map(faultWords).join("\n"), all, loaded);
   }
 
   /** @returns warnings @throws ConfigFaultsError with all that is wrong, exit status 2 */
@@ -67,7 +88,17 @@ export class Preflight {
   /** Stages of several runs are often one and the same; places are those of its first. */
   async #stage(loaded: ResolvedRecipe, index: number, stage: RecipeStage) {
     const { model, data, rollout, rewards, algorithm, eval: evaluation, backend } = stage.recipe;
-    const key = JSON.stringify([loaded.file, model, data, rollout, rewards, algorithm, evaluation, backend]);
+    const key = JSON.stringify([
+      loaded.file,
+      stage.until,
+      model,
+      data,
+      rollout,
+      rewards,
+      algorithm,
+      evaluation,
+      backend,
+    ]);
     const known = this.#stages.get(key);
     if (known !== undefined) return known;
     const faults: Fault[] = [];
@@ -85,10 +116,13 @@ export class Preflight {
           ...(value === undefined ? {} : { value }),
         }),
     };
-    checkLibraries(index, stage, findings);
-    const facts = await this.#model(index, stage, findings);
-    await this.#rewardFiles(index, stage, findings);
-    await checkData(index, stage.recipe, facts, findings, this.#options.absentData === "warn");
+    const { parts, absentData } = this.#options;
+    const dataAlone = this.#options.model === false;
+    if (!dataAlone) checkLibraries(index, stage, findings);
+    const facts = dataAlone ? null : await this.#model(index, stage, findings);
+    if (!dataAlone) await this.#rewardFiles(index, stage, findings);
+    await checkData(index, stage.recipe, facts, findings, { absentIsNoFault: absentData === "warn", parts });
+    if (!dataAlone) checkEnd(index, stage, findings);
     const done = { faults, warnings };
     this.#stages.set(key, done);
     return done;
@@ -123,6 +157,22 @@ export class Preflight {
       findings.fault(index, ["rewards", part, "file"], { reason, fix });
     }
   }
+}
+
+/** Files that faults are named by: the config and what it extends first. */
+function filesOf(loaded: ResolvedRecipe, faults: readonly Fault[]): string[] {
+  const own = loaded.sources.map(({ name }) => name);
+  const others = faults.flatMap(({ origin }) => ("file" in origin ? [origin.file] : []));
+  return [...new Set([...own, ...others])];
+}
+
+/** A stage that ends by a column which it does not have would train to its last step, or stop with an error at its first. */
+function checkEnd(index: number, { recipe, until }: RecipeStage, findings: Findings): void {
+  if (until === undefined) return;
+  const reason = unknownColumn(recipe.algorithm, recipe.rewards.map(partName), until.metric);
+  if (reason === null) return;
+  const fix = "name a column of metrics.csv that this stage has (docs/metrics.md)";
+  findings.fault(index, ["stages", index, "until", "metric"], { value: until.metric, reason, fix });
 }
 
 /** What is wrong with a reward file: it does not compile or load, or its own cases fail. */

@@ -1,14 +1,13 @@
 /** `rlpt sample`: one prompt, some completions. */
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { backendKinds } from "../backend/options.ts";
-import { startBackend } from "../backend/select.ts";
+import { backendKinds, backendObjectOptions } from "../backend/options.ts";
 import { findConfig } from "../config/load.ts";
+import type { Recipe } from "../config/schema.ts";
 import { ConfigError } from "../lib/errors.ts";
 import { createRng } from "../lib/rng.ts";
 import { openModel } from "../policy/files/model-directory.ts";
-import type { ModelFiles, TrainablePolicy } from "../policy/interfaces.ts";
-import { createPolicy } from "../policy/policy.ts";
+import type { ModelFiles } from "../policy/interfaces.ts";
 import { encodePrompt, promptText } from "../rollouts/encode.ts";
 import { generate } from "../rollouts/generate.ts";
 import { isRunDirectory } from "../run/run-directory.ts";
@@ -25,7 +24,8 @@ export interface SampleRequest {
   temperature: string;
   topP: string;
   seed: string;
-  backend: string;
+  /** That of the config or the run when absent, else auto. */
+  backend?: string;
   checkpoint?: string;
   stop: string[];
 }
@@ -44,16 +44,19 @@ export async function sampleFrom(
   const temperature = number("--temperature", request.temperature, 0, 10, false);
   const topP = number("--top-p", request.topP, 1e-9, 1, false);
   const seed = number("--seed", request.seed, 0, Number.MAX_SAFE_INTEGER, true);
-  const kinds: readonly string[] = ["auto", ...backendKinds];
-  if (!kinds.includes(request.backend)) {
-    throw new ConfigError(`--backend ${request.backend}: use one of ${kinds.join(", ")}`);
-  }
+  const kind = backendKind(request.backend);
   const question = text ?? readFileSync(0, "utf8").replace(/\r?\n$/, "");
   if (question === "") throw new ConfigError("the prompt is empty: rlpt sample model 'What is 7 times 8?'");
 
-  const backend = await startBackend({ kind: request.backend as "auto" });
+  const { recipe, files } = await open(path, request, note);
+  // by the model's size, as training picks it
+  const backend = await parts.assembleBackend(
+    { backend: { ...recipe.backend, ...(kind === undefined ? {} : { kind }) } },
+    files,
+  );
   note(`backend ${backend.kind}: ${backend.description}`);
-  const { files, policy } = await open(path, request, note);
+  const policy = parts.assemblePolicy(recipe, files, { trainable: false, reference: false });
+  files.weights.close();
   const chat = files.tokenizer.hasChatTemplate && !request.raw;
   if (!chat && request.system !== undefined) {
     throw new ConfigError("--system needs a model with a chat template, without --raw");
@@ -100,18 +103,27 @@ async function open(
   path: string,
   request: SampleRequest,
   note: (text: string) => void,
-): Promise<{ files: ModelFiles; policy: TrainablePolicy }> {
+): Promise<{ recipe: Pick<Recipe, "model" | "seed" | "backend">; files: ModelFiles }> {
   const named =
     /\.ya?ml$/i.test(findConfig(path)) || isRunDirectory(path) || existsSync(join(path, "manifest.json"));
   if (named) {
     const which = request.checkpoint === undefined ? {} : { which: request.checkpoint };
     const { recipe } = await resolveTarget(path, which);
-    const files = await parts.openRecipeModel(recipe, note);
-    return { files, policy: parts.assemblePolicy(recipe, files, { trainable: false, reference: false }) };
+    return { recipe, files: await parts.openRecipeModel(recipe, note) };
   }
   const files = await openModel(path);
   for (const warning of files.warnings) note(warning);
-  return { files, policy: createPolicy(files, { trainable: "none" }) };
+  const recipe = { model: { path, rematerialise: false }, seed: 0, backend: backendObjectOptions.parse({}) };
+  return { recipe, files };
+}
+
+/** @throws ConfigError */
+function backendKind(given: string | undefined): Recipe["backend"]["kind"] | undefined {
+  const kinds = ["auto", ...backendKinds] as const;
+  const kind = kinds.find((one) => one === given);
+  if (given !== undefined && kind === undefined)
+    throw new ConfigError(`--backend ${given}: use one of ${kinds.join(", ")}`);
+  return kind;
 }
 
 function number(flag: string, text: string, low: number, high: number, whole: boolean): number {
