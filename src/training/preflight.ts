@@ -71,7 +71,11 @@ export class Preflight {
     const { loaded, faults } = error;
     if (loaded === null) return error;
     const found = (await this.inspect(loaded)).faults.filter(
-      ({ path }) => !faults.some((fault) => overlap(fault.path, path)),
+      ({ path }) =>
+        // a model whose settings are wrong cannot be right in its files
+        !faults.some(
+          (fault) => overlap(fault.path, path) || (path[0] === "model" && fault.path[0] === "model"),
+        ),
     );
     const both = [...faults, ...found];
     const all = sortFaults(both, filesOf(loaded, both));
