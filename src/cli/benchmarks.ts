@@ -47,9 +47,8 @@ export async function evaluateBenchmarks(path: string, flags: BenchmarkFlags): P
   const data = [];
   for (const one of chosen) data.push(await readBenchmark(one, flags.benchmarkData ?? "benchmarks"));
 
-  const { openPolicy, startNamedBackend } = await import("../training/open-policy.ts");
-  await startNamedBackend(flags.backend ?? "auto", note);
-  const { files, policy } = await openPolicy(path, flags.checkpoint, note);
+  const { openPolicyAsTrained } = await import("../training/open-policy.ts");
+  const { files, policy } = await openPolicyAsTrained(flags.backend, path, flags.checkpoint, note);
   const results: BenchmarkResult[] = [];
   const lines: string[] = [];
   for (const [i, one] of chosen.entries()) {

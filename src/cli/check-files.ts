@@ -1,6 +1,6 @@
 /** The one look at everything that a command is going to run, before it makes a folder: the same for all commands. */
 import { ConfigFaultsError, type Fault } from "../config/faults.ts";
-import { type LoadOptions, loadRecipe, type ResolvedRecipe } from "../config/load.ts";
+import { type LoadOptions, loadRecipe, RecipeFaultsError, type ResolvedRecipe } from "../config/load.ts";
 import { faultWords } from "../config/words.ts";
 import { Preflight, type PreflightOptions } from "../training/preflight.ts";
 
@@ -21,7 +21,7 @@ export async function checkRuns(runs: readonly Planned[], options: PreflightOpti
   const warnings = new Set<string>();
   const seen = new Set<string>();
   for (const { config, options: load } of runs) {
-    const loaded: ResolvedRecipe = loadRecipe(config, load);
+    const loaded = await loadWhole(config, load);
     const key = JSON.stringify([config, loaded.stages]);
     if (seen.has(key)) continue;
     seen.add(key);
@@ -31,6 +31,21 @@ export async function checkRuns(runs: readonly Planned[], options: PreflightOpti
   }
   if (faults.size > 0) throw new ConfigFaultsError([...faults.keys()].join("\n"), [...faults.values()]);
   return [...warnings];
+}
+
+/** As `loadRecipe`; what is wrong with the files of a config that has faults itself is said beside these. Nothing is fetched. */
+export async function loadWhole(config: string, load: LoadOptions): Promise<ResolvedRecipe> {
+  try {
+    return loadRecipe(config, load);
+  } catch (error) {
+    throw await widened(error);
+  }
+}
+
+/** An error, with the faults of the files where it is about a config. */
+export async function widened(error: unknown): Promise<unknown> {
+  if (!(error instanceof RecipeFaultsError)) return error;
+  return new Preflight({ fetch: false, weights: true, absentData: "warn" }).widen(error);
 }
 
 /** The same for a command that is about to start the runs: what it needs of the Hub is fetched, warnings are noted. */

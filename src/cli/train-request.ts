@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { rowsOf, updatesOf } from "../algorithms/declaration.ts";
 import { algorithmOf } from "../algorithms/kinds.ts";
-import { type LoadOptions, loadRecipe, type RecipeStage } from "../config/load.ts";
+import type { LoadOptions, RecipeStage } from "../config/load.ts";
 import { printResolved } from "../config/print.ts";
 import type { Recipe } from "../config/schema.ts";
 import { CheckpointError } from "../lib/errors.ts";
@@ -27,7 +27,9 @@ export async function prepare(
     ...(flags.backend === undefined ? {} : { backend: flags.backend }),
     ...(flags.name === undefined ? {} : { name: flags.name }),
   };
-  const loaded = loadRecipe(file, load);
+  // what is wrong with config and files is said together
+  const { loadWhole } = await import("./check-files.ts");
+  const loaded = await loadWhole(file, load);
   const { givenModel } = loaded;
   const { stages, smoked } = await smoke(loaded.stages, flags.smoke === true);
   if (flags.resume !== undefined && flags.acceptChanges !== true) {

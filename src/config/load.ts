@@ -62,6 +62,15 @@ export interface ResolvedRecipe {
   originOf(stage: number, path: KeyPath): Origin;
 }
 
+/** What is wrong with a config whose values can be read: what they name can be looked at all the same. */
+export class RecipeFaultsError extends ConfigFaultsError {
+  readonly loaded: ResolvedRecipe | null;
+  constructor(message: string, faults: readonly Fault[], loaded: ResolvedRecipe | null) {
+    super(message, faults);
+    this.loaded = loaded;
+  }
+}
+
 /** Folder of the configs that come with rlpt. */
 export function shippedConfigs(): string {
   return join(packageRoot(), "configs");
@@ -89,9 +98,9 @@ export function loadRecipe(named: string, options: LoadOptions = {}): ResolvedRe
   const path = findConfig(named);
   const faults: Fault[] = [];
   const chain = readChain(path, [shippedConfigs(), packageRoot()], faults);
-  const fail = (all: readonly Fault[]): never => {
+  const fail = (all: readonly Fault[], loaded: ResolvedRecipe | null = null): never => {
     const sorted = sortFaults(all, [path, ...chain.files.map((file) => file.name)]);
-    throw new ConfigFaultsError(sorted.map(faultWords).join("\n"), sorted);
+    throw new RecipeFaultsError(sorted.map(faultWords).join("\n"), sorted, loaded);
   };
   const overrides = readOverrides(options, faults);
   if (chain.tree === null) return fail(faults);
@@ -123,17 +132,19 @@ export function loadRecipe(named: string, options: LoadOptions = {}): ResolvedRe
     );
     faults.push(...alarmFaults(stages, origins));
   }
-  if (faults.length > 0 || stages.length < layered.length) return fail(faults);
+  const whole = stages.length === layered.length && stages.length > 0;
+  if (!whole) return fail(faults);
   const { sweep, model } = toValue(tree) as { sweep?: unknown; model?: { path?: unknown } };
-  return {
+  const loaded: ResolvedRecipe = {
     recipe: stages[0]!.recipe,
     stages,
-    sweep: sweep === undefined || sweep === null ? null : sweepOptions.parse(sweep),
+    sweep: sweep === undefined || sweep === null ? null : (sweepOptions.safeParse(sweep).data ?? null),
     file: path,
     givenModel: typeof model?.path === "string" ? model.path : null,
     sources: chain.files,
-    originOf: (stage, path) => originAt(layered[stage]!.tree, path),
+    originOf: (stage, path) => originAt(path[0] === "stages" ? tree : layered[stage]!.tree, path),
   };
+  return faults.length > 0 ? fail(faults, loaded) : loaded;
 }
 
 /** One tree per stage: the top level with the stage's sections laid over it. Without stages: the tree itself. */

@@ -4,7 +4,7 @@ import { backendKinds, backendObjectOptions } from "../backend/options.ts";
 import type { BackendInfo } from "../backend/select.ts";
 import type { Recipe } from "../config/schema.ts";
 import { ConfigError, ModelFileError } from "../lib/errors.ts";
-import { saveModel } from "../policy/files/model-directory.ts";
+import { savedGenerationConfig, saveModel } from "../policy/files/model-directory.ts";
 import type { TrainablePolicy } from "../policy/interfaces.ts";
 import { modelOptions } from "../policy/options.ts";
 import * as parts from "../training/assemble.ts";
@@ -65,7 +65,7 @@ export async function loadPolicy(
         await policy.prepareExport();
         saveModel(directory, {
           config: files.config,
-          generationConfig: files.generationConfig,
+          generationConfig: savedGenerationConfig(files),
           tokenizerFiles: files.tokenizerFiles,
           weights: policy.exportWeights(),
         });

@@ -57,7 +57,8 @@ export async function probe(
   const probed: Probed[] = [];
   for (const [index, stage] of stages.entries()) {
     const sizes = stageSizes(stage.recipe, parameterCount(config), longStep);
-    const prompts = await evaluationPrompts(stage.recipe);
+    const positions = stage.recipe.model.max_positions ?? config.maxPositions;
+    const prompts = await evaluationPrompts(stage.recipe, { tokenizer: model.tokenizer, positions });
     for (const rows of sizes.rows) {
       probed.push(shortened(stage, index, rows, sizes, prompts, parameterCount(config)));
     }

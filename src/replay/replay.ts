@@ -23,6 +23,7 @@ import { isRunDirectory } from "../run/run-directory.ts";
 import type { SampleRecord } from "../run/samples.ts";
 import { verdictsName } from "../run/verdict-log.ts";
 import { isStateFile } from "../training/checkpoint-contents.ts";
+import { Preflight } from "../training/preflight.ts";
 import type { Steering } from "../training/run-stage.ts";
 import { train } from "../training/train.ts";
 import { changedSettings } from "./changed-settings.ts";
@@ -77,7 +78,9 @@ export async function replay(request: ReplayRequest): Promise<Replay> {
   const { runDir, step, note } = request;
   if (!isRunDirectory(runDir)) throw new ConfigError(`${runDir}: is not a run directory (no recipe.yaml)`);
   const recipe = join(runDir, "recipe.yaml");
-  const original = loadRecipe(recipe).stages;
+  const whole = loadRecipe(recipe);
+  const original = whole.stages;
+  const preflight = new Preflight({ fetch: true, weights: true, parts: ["train"] });
   const rows = readCsvTable(join(runDir, "metrics.csv")).rows;
   const row = rows.find((one) => Number(one["step"]) === step);
   if (row === undefined) {
@@ -93,6 +96,13 @@ export async function replay(request: ReplayRequest): Promise<Replay> {
     throw new ConfigError(
       `--set changes nothing in stage ${stage.name}, which made step ${step}${original.length > 1 ? `; a stage's own settings are under stages.${index}` : ""}`,
     );
+  }
+
+  // its files may be others, or gone, since the run was made
+  for (const stages of [original, ...(changed === null ? [] : [changed])]) {
+    const originOf: typeof whole.originOf = (_, path) => whole.originOf(index, path);
+    const loaded = { ...whole, stages: [stages[index]!], originOf };
+    for (const text of await preflight.check(loaded)) note(text);
   }
 
   const scratch = mkdtempSync(join(tmpdir(), "rlpt-replay-"));

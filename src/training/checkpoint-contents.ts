@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { type SavedSlots, type SavedTensors, Slots } from "../algorithms/slots.ts";
 import { CheckpointError } from "../lib/errors.ts";
 import { saveAdapter } from "../policy/files/adapter-files.ts";
-import { saveModel } from "../policy/files/model-directory.ts";
+import { savedGenerationConfig, saveModel } from "../policy/files/model-directory.ts";
 import { openSafetensors } from "../policy/files/safetensors.ts";
 import { writeSafetensors } from "../policy/files/safetensors-write.ts";
 import type { ModelFiles, NamedTensor, TrainablePolicy } from "../policy/interfaces.ts";
@@ -70,7 +70,7 @@ export function modelFiles(
     written["model"] = async (directory) => {
       await saveModel(join(directory, "model"), {
         config: files.config,
-        generationConfig: files.generationConfig,
+        generationConfig: savedGenerationConfig(files),
         tokenizerFiles: files.tokenizerFiles,
         weights: policy.exportWeights(),
       });

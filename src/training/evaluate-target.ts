@@ -11,6 +11,7 @@ import { sampleRecord } from "../run/samples.ts";
 import { verdictsName } from "../run/verdict-log.ts";
 import * as parts from "./assemble.ts";
 import { judgeParts, openJudges } from "./judges.ts";
+import { Preflight } from "./preflight.ts";
 import { openStageSource } from "./stage-data.ts";
 import { resolveTarget, type Target } from "./target.ts";
 
@@ -27,6 +28,9 @@ export async function evaluateTarget(
       `${target.name}: the recipe has no data.eval; add one with --set data.eval.path=file.jsonl`,
     );
   }
+  const stage = { name: recipe.algorithm.kind, recipe, until: undefined };
+  const preflight = new Preflight({ fetch: true, weights: true, parts: ["eval"] });
+  for (const text of await preflight.check({ ...target.loaded, recipe, stages: [stage] })) note(text);
   const files = await parts.openRecipeModel(recipe, note);
   const backend = await parts.assembleBackend(recipe, files);
   note(`backend ${backend.kind}: ${backend.description}`);

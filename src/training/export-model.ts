@@ -5,7 +5,7 @@ import { startBackend } from "../backend/select.ts";
 import { ConfigError, describeSystemError, ModelFileError, RlptError } from "../lib/errors.ts";
 import { syncDirectory } from "../lib/files.ts";
 import { planGguf, writeGgufModel } from "../policy/files/gguf-export.ts";
-import { saveModel } from "../policy/files/model-directory.ts";
+import { savedGenerationConfig, saveModel } from "../policy/files/model-directory.ts";
 import { WRITTEN_TYPES, type WrittenType } from "../policy/files/quantise.ts";
 import { parseModelConfig } from "../policy/model-config.ts";
 import type { Note } from "./assemble.ts";
@@ -101,7 +101,7 @@ function directoryWriter({ files, policy }: OpenedPolicy, type: WrittenType): (p
   return (path) =>
     saveModel(path, {
       config: files.config,
-      generationConfig: files.generationConfig,
+      generationConfig: savedGenerationConfig(files),
       tokenizerFiles: files.tokenizerFiles,
       weights: policy.exportWeights(),
       dtype: type as "F32" | "BF16" | "F16",

@@ -42,6 +42,8 @@ export interface DataChecks {
   absentIsNoFault?: boolean;
   /** How datasets on the Hub are fetched; with `offline` only its cache is looked at. */
   hub?: HubOptions;
+  /** Which are looked at; all when absent. */
+  parts?: readonly DataPart[];
 }
 
 /** A dataset of a stage, and the key path at which it stands. */
@@ -59,10 +61,11 @@ export async function checkData(
   recipe: Recipe,
   facts: ModelFacts | null,
   findings: Findings,
-  { absentIsNoFault = false, hub = {} }: DataChecks = {},
+  { absentIsNoFault = false, hub = {}, parts = ["train", "eval"] }: DataChecks = {},
 ): Promise<void> {
   let total = 0;
   for (const { part, at, set: options } of leafSets(recipe.data)) {
+    if (!parts.includes(part)) continue;
     const place: Part = { stage, recipe, part, at, options };
     const rows = await readRows(place, findings, { absentIsNoFault, hub });
     if (rows === null) continue;
@@ -191,7 +194,7 @@ function reportRows(
       const others =
         index === NAMED_ROWS - 1 && more > 0 ? `; ${more.toLocaleString("en")} more rows likewise` : "";
       findings.fault(stage, at, {
-        reason: `this row ${reason}${others}`,
+        reason: `${/^(has|is|cannot) /.test(reason) ? "this row" : "in this row,"} ${reason}${others}`,
         fix,
         origin: { file: displayPath(path), line },
       });

@@ -3,17 +3,21 @@
  * tokenizer and adapter. Reads no weights. Every fault at once, in the form of a config's faults.
  */
 import { closeSync, openSync, readSync, statSync } from "node:fs";
+import { unknownColumn } from "../algorithms/known-metrics.ts";
 import { findTensorFlow } from "../backend/xla/tensorflow/find.ts";
 import { ConfigFaultsError, type Fault, type KeyPath, type Origin } from "../config/faults.ts";
-import type { RecipeStage, ResolvedRecipe } from "../config/load.ts";
+import { RecipeFaultsError, type RecipeStage, type ResolvedRecipe } from "../config/load.ts";
+import { overlap } from "../config/rules.ts";
 import { faultWords, sortFaults } from "../config/words.ts";
 import { RlptError } from "../lib/errors.ts";
 import { irregularity } from "../lib/regular-file.ts";
+import { partName } from "../rewards/options.ts";
 import { runFileCases } from "../rewards/run-cases.ts";
 import { downloadNotes } from "./assemble.ts";
 import { labelledRows } from "./judges.ts";
 import { checkData } from "./preflight-data.ts";
 import { inspectModel, type ModelFacts } from "./preflight-model.ts";
+import type { DataPart } from "./stage-data.ts";
 
 export interface PreflightOptions {
   /** Fetch config and tokenizer of a model on the Hub; without it what needs them is left out. */
@@ -22,6 +26,10 @@ export interface PreflightOptions {
   weights: boolean;
   /** Is told how far downloads are. */
   progress?: (text: string) => void;
+  /** Which data is looked at; all when absent. */
+  parts?: readonly DataPart[];
+  /** False: the data alone, whatever the model and the rewards are. */
+  model?: false;
   /** "warn": a data file that says how to get it (data.*.get) need not be here yet. */
   absentData?: "warn";
 }
@@ -56,9 +64,26 @@ export class Preflight {
       faults.push(...found);
       for (const text of told) warnings.add(text);
     }
-    const files = loaded.sources.map(({ name }) => name);
-    const others = faults.flatMap(({ origin }) => ("file" in origin ? [origin.file] : []));
-    return { faults: sortFaults(faults, [...new Set([...files, ...others])]), warnings: [...warnings] };
+    return { faults: sortFaults(faults, filesOf(loaded, faults)), warnings: [...warnings] };
+  }
+
+  /**
+   * What is wrong with the files of a config that has faults itself, beside these.
+   * @returns the error with the faults of both, each value named once
+   */
+  async widen(error: RecipeFaultsError): Promise<RecipeFaultsError> {
+    const { loaded, faults } = error;
+    if (loaded === null) return error;
+    const found = (await this.inspect(loaded)).faults.filter(
+      ({ path }) =>
+        // a model whose settings are wrong cannot be right in its files
+        !faults.some(
+          (fault) => overlap(fault.path, path) || (path[0] === "model" && fault.path[0] === "model"),
+        ),
+    );
+    const both = [...faults, ...found];
+    const all = sortFaults(both, filesOf(loaded, both));
+    return new RecipeFaultsError(all.map(faultWords).join("\n"), all, loaded);
   }
 
   /** @returns warnings @throws ConfigFaultsError with all that is wrong, exit status 2 */
@@ -71,7 +96,17 @@ export class Preflight {
   /** Stages of several runs are often one and the same; places are those of its first. */
   async #stage(loaded: ResolvedRecipe, index: number, stage: RecipeStage) {
     const { model, data, rollout, rewards, algorithm, eval: evaluation, backend } = stage.recipe;
-    const key = JSON.stringify([loaded.file, model, data, rollout, rewards, algorithm, evaluation, backend]);
+    const key = JSON.stringify([
+      loaded.file,
+      stage.until,
+      model,
+      data,
+      rollout,
+      rewards,
+      algorithm,
+      evaluation,
+      backend,
+    ]);
     const known = this.#stages.get(key);
     if (known !== undefined) return known;
     const faults: Fault[] = [];
@@ -89,16 +124,20 @@ export class Preflight {
           ...(value === undefined ? {} : { value }),
         }),
     };
-    checkLibraries(index, stage, findings);
-    const facts = await this.#model(index, stage, findings);
-    await this.#rewardFiles(index, stage, findings);
-    const { absentData, fetch, progress } = this.#options;
-    const hub = fetch
-      ? progress === undefined
-        ? {}
-        : { onProgress: downloadNotes(progress) }
-      : { offline: true };
-    await checkData(index, stage.recipe, facts, findings, { absentIsNoFault: absentData === "warn", hub });
+    const { parts, absentData, fetch, progress } = this.#options;
+    const dataAlone = this.#options.model === false;
+    if (!dataAlone) checkLibraries(index, stage, findings);
+    const facts = dataAlone ? null : await this.#model(index, stage, findings);
+    if (!dataAlone) await this.#rewardFiles(index, stage, findings);
+    const shown = progress === undefined ? {} : { onProgress: downloadNotes(progress) };
+    const hub = fetch ? shown : { offline: true };
+    const absentIsNoFault = absentData === "warn";
+    await checkData(index, stage.recipe, facts, findings, {
+      absentIsNoFault,
+      hub,
+      ...(parts === undefined ? {} : { parts }),
+    });
+    if (!dataAlone) checkEnd(index, stage, findings);
     const done = { faults, warnings };
     this.#stages.set(key, done);
     return done;
@@ -159,6 +198,22 @@ function checkJudge(
     const fix = "mend the rows; docs/judge.md shows their columns";
     findings.fault(index, [...at, "labelled"], { reason: error.message, fix });
   }
+}
+
+/** Files that faults are named by: the config and what it extends first. */
+function filesOf(loaded: ResolvedRecipe, faults: readonly Fault[]): string[] {
+  const own = loaded.sources.map(({ name }) => name);
+  const others = faults.flatMap(({ origin }) => ("file" in origin ? [origin.file] : []));
+  return [...new Set([...own, ...others])];
+}
+
+/** A stage that ends by a column which it does not have would train to its last step, or stop with an error at its first. */
+function checkEnd(index: number, { recipe, until }: RecipeStage, findings: Findings): void {
+  if (until === undefined) return;
+  const reason = unknownColumn(recipe.algorithm, recipe.rewards.map(partName), until.metric);
+  if (reason === null) return;
+  const fix = "name a column of metrics.csv that this stage has (docs/metrics.md)";
+  findings.fault(index, ["stages", index, "until", "metric"], { value: until.metric, reason, fix });
 }
 
 /** What is wrong with a reward file: it does not compile or load, or its own cases fail. */

@@ -6,7 +6,7 @@ import { createRng } from "../lib/rng.ts";
 import { encodePrompt, promptText } from "../rollouts/encode.ts";
 import { generate } from "../rollouts/generate.ts";
 import type { ChatMessage, Completion, Prompt } from "../types.ts";
-import { openPolicy, startNamedBackend } from "./open-policy.ts";
+import { openPolicyAsTrained } from "./open-policy.ts";
 
 /** Flags as they were typed; `sampleFrom` checks them. */
 export interface SampleRequest {
@@ -17,7 +17,8 @@ export interface SampleRequest {
   temperature: string;
   topP: string;
   seed: string;
-  backend: string;
+  /** That of the config or the run when absent, else auto. */
+  backend?: string;
   checkpoint?: string;
   stop: string[];
 }
@@ -39,8 +40,9 @@ export async function sampleFrom(
   const question = text ?? readFileSync(0, "utf8").replace(/\r?\n$/, "");
   if (question === "") throw new ConfigError("the prompt is empty: rlpt sample model 'What is 7 times 8?'");
 
-  await startNamedBackend(request.backend, note);
-  const { files, policy } = await openPolicy(path, request.checkpoint, note);
+  // by the model's size, as training picks it
+  const { files, policy } = await openPolicyAsTrained(request.backend, path, request.checkpoint, note);
+  files.weights.close();
   const chat = files.tokenizer.hasChatTemplate && !request.raw;
   if (!chat && request.system !== undefined) {
     throw new ConfigError("--system needs a model with a chat template, without --raw");

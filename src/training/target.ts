@@ -1,7 +1,7 @@
 /** What `eval`, `sample` and `export` are pointed at: a run, a checkpoint, a config, or a model. */
 import { existsSync, statSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
-import { findConfig, type LoadOptions, loadRecipe } from "../config/load.ts";
+import { findConfig, type LoadOptions, loadRecipe, type ResolvedRecipe } from "../config/load.ts";
 import type { Recipe } from "../config/schema.ts";
 import { CheckpointError, ConfigError } from "../lib/errors.ts";
 import { bestCheckpoint, type Checkpoint, latestCheckpoint, openCheckpoint } from "../run/checkpoint.ts";
@@ -9,6 +9,8 @@ import { isRunDirectory } from "../run/run-directory.ts";
 
 export interface Target {
   recipe: Recipe;
+  /** The config that the recipe comes from. */
+  loaded: ResolvedRecipe;
   /** For tables: what is evaluated. */
   name: string;
   runDir: string | null;
@@ -27,19 +29,18 @@ export async function resolveTarget(
   const looksLikeConfig = /\.ya?ml$/i.test(findConfig(path));
   if (config !== undefined) {
     if (looksLikeConfig) throw new ConfigError(`${path} is a config already: leave --config out`);
-    const { recipe } = loadRecipe(config, {
-      ...load,
-      set: [...(load.set ?? []), `model.path=${JSON.stringify(path)}`],
-    });
-    return { recipe, name: path, runDir: null, checkpoint: null };
+    const set = [...(load.set ?? []), `model.path=${JSON.stringify(path)}`];
+    const loaded = loadRecipe(config, { ...load, set });
+    return { recipe: loaded.recipe, loaded, name: path, runDir: null, checkpoint: null };
   }
   if (looksLikeConfig) {
-    return { recipe: loadRecipe(path, load).recipe, name: path, runDir: null, checkpoint: null };
+    const loaded = loadRecipe(path, load);
+    return { recipe: loaded.recipe, loaded, name: path, runDir: null, checkpoint: null };
   }
   if (isRunDirectory(path)) {
-    const { recipe } = loadRecipe(join(path, "recipe.yaml"), load);
-    const checkpoint = await chooseCheckpoint(path, which ?? "latest", recipe);
-    return fromCheckpoint(recipe, path, checkpoint);
+    const loaded = loadRecipe(join(path, "recipe.yaml"), load);
+    const checkpoint = await chooseCheckpoint(path, which ?? "latest", loaded.recipe);
+    return fromCheckpoint(loaded, path, checkpoint);
   }
   if (existsSync(join(path, "manifest.json"))) {
     const runDir = dirname(dirname(resolve(path)));
@@ -48,8 +49,8 @@ export async function resolveTarget(
         `${path} is a checkpoint outside of a run directory: evaluate its model folder with --config`,
       );
     }
-    const { recipe } = loadRecipe(join(runDir, "recipe.yaml"), load);
-    return fromCheckpoint(recipe, runDir, await openCheckpoint(path));
+    const loaded = loadRecipe(join(runDir, "recipe.yaml"), load);
+    return fromCheckpoint(loaded, runDir, await openCheckpoint(path));
   }
   const what = !existsSync(path)
     ? "there is nothing at that path"
@@ -77,16 +78,19 @@ async function chooseCheckpoint(runDir: string, which: string, recipe: Recipe): 
 }
 
 /** The recipe, its model replaced by the checkpoint's. */
-function fromCheckpoint(recipe: Recipe, runDir: string, checkpoint: Checkpoint): Target {
+function fromCheckpoint(loaded: ResolvedRecipe, runDir: string, checkpoint: Checkpoint): Target {
+  const { recipe } = loaded;
   const modelDirectory = join(checkpoint.directory, "model");
   const name = `${runDir} step ${checkpoint.step}`;
   const { lora, init: _init, tokenizer: _tokenizer, ...model } = recipe.model;
   if (existsSync(modelDirectory)) {
-    return { recipe: { ...recipe, model: { ...model, path: modelDirectory } }, name, runDir, checkpoint };
+    const saved = { ...model, path: modelDirectory };
+    return { recipe: { ...recipe, model: saved }, loaded, name, runDir, checkpoint };
   }
   const adapter = join(checkpoint.directory, "adapter");
   if (lora === undefined || !existsSync(adapter)) {
     throw new CheckpointError(`${checkpoint.directory} holds neither model/ nor adapter/`);
   }
-  return { recipe: { ...recipe, model: { ...model, lora: { ...lora, adapter } } }, name, runDir, checkpoint };
+  const adapted = { ...model, lora: { ...lora, adapter } };
+  return { recipe: { ...recipe, model: adapted }, loaded, name, runDir, checkpoint };
 }

@@ -78,7 +78,7 @@ describe("the installed package", () => {
     for (const name of ["quickstart", "quickstart.yaml"]) {
       const done = node(
         join(installed, "bin", "rlpt.js"),
-        ...["train", name, "--steps", "1", "--set", "eval.limit=10", "--quiet", "--run-dir", `of ${name}`],
+        ...["train", name, "--steps", "1", "--set", "eval.limit=10", "--quiet", "--out", `of ${name}`],
       );
       expect(done.status, done.all).toBe(0);
       expect(existsSync(join(folder, `of ${name}`, "checkpoints", "000001", "model", "config.json"))).toBe(
@@ -86,6 +86,43 @@ describe("the installed package", () => {
       );
     }
   }, 120_000);
+
+  it("takes a new user from a table of their own to a trained model, a report and an export", () => {
+    const rlpt = (...args: string[]) => {
+      const done = node(join(installed, "bin", "rlpt.js"), ...args);
+      expect(done.status, `rlpt ${args.join(" ")}\n${done.all}`).toBe(0);
+      return done;
+    };
+    const words = ["apple", "river", "stone", "cloud", "tiger", "plane", "chair", "bread"];
+    const rows = words.flatMap((a) => words.map((b) => `"Which word is last: ${a} ${b}?",${b}`));
+    writeFileSync(join(folder, "words.csv"), `question,answer\n${rows.join("\n")}\n`);
+    const made = rlpt("new", "mine", "--data", "words.csv");
+    expect(made.stdout).toContain("Which word is last: apple ");
+    // what it says to do next, word for word
+    const next = made.stdout.split("Next\n")[1]!.trim().split("\n");
+    expect(next).toHaveLength(3);
+    for (const line of next.slice(0, 2)) rlpt(...line.trim().split(" ").slice(1));
+    expect(rlpt("reward", "test", "mine/reward.mjs").stdout).toContain("6/6");
+    const short = ["--set", "stages.0.steps=60", "--set", "stages.1.steps=4"];
+    const trained = rlpt(...next[2]!.trim().split(" ").slice(1), ...short, "--out", "runs/mine");
+    // random weights that have read right answers answer some
+    expect(Number(/-> ([\d.]+)%/.exec(trained.stdout)![1])).toBeGreaterThan(0);
+    rlpt("report", "runs/mine");
+    expect(readFileSync(join(folder, "runs", "mine", "report.html"), "utf8")).toContain("Which word is last");
+    rlpt("export", "runs/mine", "--out", "exported");
+    expect(readdirSync(join(folder, "exported")).sort()).toEqual(
+      [
+        "config.json",
+        "generation_config.json",
+        "model.safetensors",
+        "tokenizer.json",
+        "tokenizer_config.json",
+      ].sort(),
+    );
+    expect(rlpt("sample", "exported", "Which word is last: apple river?\\n", "--raw").stdout).toContain(
+      "Answer:",
+    );
+  }, 280_000);
 
   it("runs the JavaScript program of docs/library.md, which alone prints", () => {
     writeFileSync(join(folder, "program.mjs"), program("js"));
@@ -144,7 +181,7 @@ describe("the installed package", () => {
     const train = node(
       join(installed, "bin", "rlpt.js"),
       ...["train", "quickstart", "--steps", "3", "--seed", "2", "--set", "eval.limit=10", "--quiet"],
-      ...["--run-dir", "real"],
+      ...["--out", "real"],
     );
     expect(train.status, train.all).toBe(0);
     const rows = parse(readFileSync(join(folder, "real", "metrics.csv")), { columns: true }) as Record<

@@ -1,4 +1,5 @@
 import { type Command, Option } from "commander";
+import type { LoadOptions } from "../../config/load.ts";
 import { ConfigError } from "../../lib/errors.ts";
 import { print, printJson, printNote } from "../../terminal/terminal.ts";
 import { collect } from "../flags.ts";
@@ -49,6 +50,7 @@ export function register(program: Command): void {
         return probeInto(target, options, flags.probeInto);
       }
       if (flags.device !== undefined) {
+        await lookAt(target, options);
         const { planForDevice } = await import("../../planning/device/plan.ts");
         const { renderDevicePlan } = await import("../../planning/device/render.ts");
         const plan = await planForDevice(target, flags.device, options, {
@@ -63,10 +65,7 @@ export function register(program: Command): void {
       }
       const { isRunDirectory } = await import("../../run/run-directory.ts");
       if (isRunDirectory(target)) return showAccuracy(target, json);
-      const { checkRuns } = await import("../check-files.ts");
-      const { plannedRuns } = await import("../planned-runs.ts");
-      for (const text of await checkRuns(plannedRuns(target, options), { fetch: true, weights: true }))
-        printNote(text);
+      await lookAt(target, options);
       const { isExperiment } = await import("../../experiments/experiment.ts");
       const { planExperiment, planSweep } = await import("../../planning/batch.ts");
       const { renderBatch, renderPlan } = await import("../../planning/render.ts");
@@ -84,6 +83,14 @@ export function register(program: Command): void {
       if (json) printJson(plan);
       else print(renderPlan(plan));
     });
+}
+
+/** Says what is to be known of the files. @throws ConfigFaultsError with all that is wrong with them */
+async function lookAt(target: string, options: LoadOptions & { set: readonly string[] }): Promise<void> {
+  const { checkRuns } = await import("../check-files.ts");
+  const { plannedRuns } = await import("../planned-runs.ts");
+  const runs = plannedRuns(target, options);
+  for (const text of await checkRuns(runs, { fetch: true, weights: true })) printNote(text);
 }
 
 function cardCount(given = "1"): number {

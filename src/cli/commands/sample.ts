@@ -20,7 +20,7 @@ export function register(program: Command): void {
     .option("--top-p <p>", "nucleus", "1")
     .option("--stop <text>", "end there; again for more", collect, [])
     .option("--seed <n>", "of the draws", "1")
-    .option("--backend <kind>", "tensor engine", "auto")
+    .option("--backend <kind>", "tensor engine; the config's or the run's when absent, else auto")
     .option("--checkpoint <which>", "of a run directory: latest, best, or a step")
     .action(async (target: string, prompt: string | undefined, flags: SampleRequest) => {
       const { sampleFrom } = await import("../../training/sample-prompt.ts");

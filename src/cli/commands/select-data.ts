@@ -76,6 +76,10 @@ async function selectData(target: string | undefined, flags: SelectFlags): Promi
     refuse(flags.stepsPerEpoch, "--steps-per-epoch", "the run recorded its epochs");
     const { join } = await import("node:path");
     const runDir = pools.findMeasuredRun(target);
+    const { checkRuns } = await import("../check-files.ts");
+    const config = join(runDir, "recipe.yaml");
+    const look = { fetch: false, weights: false, parts: ["train"], model: false } as const;
+    for (const text of await checkRuns([{ config, options: {} }], look)) if (!flags.json) printWarning(text);
     pool = await pools.poolFromRun(runDir, { signal, epochs, stage: flags.stage ?? null });
     out = flags.out ?? join(runDir, "selection");
   } else {

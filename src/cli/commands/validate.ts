@@ -24,20 +24,21 @@ export function register(program: Command): void {
 /** @returns exit status: 0 all are right, 2 one is not */
 export async function validate(files: readonly string[], flags: Flags): Promise<number> {
   const { plannedRuns } = await import("../planned-runs.ts");
-  const { checkRuns } = await import("../check-files.ts");
+  const { checkRuns, widened } = await import("../check-files.ts");
   const { ConfigFaultsError } = await import("../../config/faults.ts");
   const { faultWords } = await import("../../config/words.ts");
   const results: { file: string; faults: readonly unknown[]; warnings?: readonly string[] }[] = [];
   for (const file of files) {
     try {
-      const runs = plannedRuns(file, { set: flags.set });
-      const warnings = await checkRuns(runs, { fetch: false, weights: true, absentData: "warn" });
+      const look = { fetch: false, weights: true, absentData: "warn" } as const;
+      const warnings = await checkRuns(plannedRuns(file, { set: flags.set }), look);
       results.push({ file, faults: [], warnings });
       if (!flags.json) {
         for (const text of warnings) printWarning(text);
         print(`${file}: OK`);
       }
-    } catch (error) {
+    } catch (caught) {
+      const error = await widened(caught);
       if (!(error instanceof ConfigFaultsError)) throw error;
       results.push({ file, faults: error.faults.map((fault) => ({ ...fault, message: faultWords(fault) })) });
       // what validate was asked for is its result: stdout

@@ -13,7 +13,6 @@ import { AheadExecutor, type RecordedProgram, type RecordedRun } from "../../bac
 import { startLazyBackend } from "../../backend/xla/start.ts";
 import type { RecipeStage } from "../../config/load.ts";
 import type { Recipe } from "../../config/schema.ts";
-import { openSource } from "../../data/source.ts";
 import { createAdamW } from "../../optim/adamw.ts";
 import { createCritic } from "../../policy/critic.ts";
 import { parameterCount, zeroWeights } from "../../policy/decoder-weights.ts";
@@ -22,6 +21,7 @@ import { parseModelConfig } from "../../policy/model-config.ts";
 import { encodeExample, encodePrompt } from "../../rollouts/encode.ts";
 import * as parts from "../../training/assemble.ts";
 import { runAlgorithm, stageSettings } from "../../training/run-stage.ts";
+import { openStageSource } from "../../training/stage-data.ts";
 import { freshState, unloggedServices, unloggedSettings } from "../../training/unlogged-stage.ts";
 import type { Prompt, PromptSource, Tokenizer } from "../../types.ts";
 import { type Phase, PhaseNotes, watchCritic, watchOptimizer, watchPolicy } from "./phases.ts";
@@ -82,7 +82,8 @@ export async function traceStage(
 ): Promise<StageTrace> {
   const config = parseModelConfig(files.config, files.source);
   const { tokenizer } = files;
-  const source = await openSource(recipe.data.train, recipe.seed, "train", () => {});
+  const positions = recipe.model.max_positions ?? config.maxPositions;
+  const source = await openStageSource(recipe, "train", tokenizer, positions, () => {});
   const longest = longestExample(source, tokenizer);
   const { traced, share, epochs } = shortened(recipe, options.microBatchRows);
   const { algorithm } = traced;
@@ -184,7 +185,7 @@ export async function traceStage(
     }
     if (recipe.data.eval !== undefined && recipe.eval !== undefined && options.only !== "generation") {
       notes.set("evaluation");
-      const evalSource = await openSource(recipe.data.eval, recipe.seed, "eval", () => {});
+      const evalSource = await openStageSource(recipe, "eval", tokenizer, positions, () => {});
       const size = Math.min(
         Math.max(1, Math.floor(recipe.eval.batch_rows / recipe.eval.samples)),
         evalSource.size ?? Number.POSITIVE_INFINITY,

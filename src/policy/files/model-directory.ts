@@ -270,6 +270,22 @@ export interface SavedModel {
   maxShardBytes?: number;
 }
 
+/**
+ * generation_config.json of a trained model: what completions ended at here ends them elsewhere too. A chat template may end
+ * a turn with a token that the model's own lists do not have.
+ */
+export function savedGenerationConfig({
+  config,
+  generationConfig,
+  tokenizer: { eosIds },
+}: Pick<ModelFiles, "config" | "generationConfig" | "tokenizer">): Readonly<Record<string, unknown>> {
+  const value = generationConfig["eos_token_id"] ?? config["eos_token_id"] ?? [];
+  const listed = Array.isArray(value) ? value : [value];
+  if (eosIds.every((id) => listed.includes(id))) return generationConfig;
+  const all = [...new Set([...listed, ...eosIds])];
+  return { ...generationConfig, eos_token_id: all.length === 1 ? all[0] : all };
+}
+
 function* withoutTiedHead(weights: Iterable<NamedTensor>, tied: boolean): Generator<NamedTensor> {
   for (const tensor of weights) if (!tied || tensor.name !== "lm_head.weight") yield tensor;
 }
