@@ -100,7 +100,7 @@ it("shows a character whole whose bytes are several tokens", async () => {
   const { rows } = await showData(
     recipe,
     "train",
-    { tokenizer, positions: 100 },
+    { tokenizer, positions: 100, hiddenSize: 16 },
     { rows: 1, first: 0, note: () => {} },
   );
   expect(rows[0]!.tokens.map(({ text }) => text)).toEqual(["a", "👍", "🏽", "b"]);
