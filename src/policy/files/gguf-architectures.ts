@@ -37,6 +37,8 @@ export interface GgufArchitecture {
   conversion?: (name: string) => Conversion | null;
   /** RMS norms: `layer_norm_rms_epsilon`; else `layer_norm_epsilon`. */
   norm?: "layer";
+  /** Models can be written so, not only read (gguf-export.ts). */
+  written?: boolean;
   /** Layers differ in key/value heads: `config` reads them. */
   keyValueHeadsPerLayer?: boolean;
   /** It may turn a part of each head. */
@@ -104,6 +106,7 @@ export const GGUF_ARCHITECTURES: Readonly<Record<string, GgufArchitecture>> = {
     ...asLlama,
     modelType: "llama",
     className: "LlamaForCausalLM",
+    written: true,
     conversion: interleaved,
     config: (meta, file) => {
       // Mistral's files say llama too; what tells them apart is the window
@@ -121,6 +124,7 @@ export const GGUF_ARCHITECTURES: Readonly<Record<string, GgufArchitecture>> = {
     ...asLlama,
     modelType: "smollm3",
     className: "SmolLM3ForCausalLM",
+    written: true,
     conversion: interleaved,
     config: (_, file, { layers }) => ({
       ...biases(file),
@@ -128,11 +132,12 @@ export const GGUF_ARCHITECTURES: Readonly<Record<string, GgufArchitecture>> = {
       no_rope_layers: noRopeLayers(layers),
     }),
   },
-  qwen2: { ...asLlama, modelType: "qwen2", className: "Qwen2ForCausalLM" },
+  qwen2: { ...asLlama, modelType: "qwen2", className: "Qwen2ForCausalLM", written: true },
   qwen3: {
     ...asLlama,
     modelType: "qwen3",
     className: "Qwen3ForCausalLM",
+    written: true,
     config: (_, file) => ({ attention_bias: biases(file).attention_bias }),
   },
   gemma2: {

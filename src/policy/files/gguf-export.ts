@@ -82,6 +82,9 @@ function modelMetadata(files: ModelFiles, config: DecoderConfig, name: string): 
     );
   }
   const prefix = architecture.name;
+  const { mixer, mlp } = config.layers[0]!;
+  // every architecture that is written has attention in all layers
+  if (mixer.kind !== "attention") throw new TypeError(`${config.family} has layers without attention`);
   const json = olderSpelling(files.config, "F32");
   const theta = typeof json["rope_theta"] === "number" ? json["rope_theta"] : 10000;
   const metadata = new Map<string, WrittenValue>([
@@ -90,21 +93,21 @@ function modelMetadata(files: ModelFiles, config: DecoderConfig, name: string): 
     ["general.name", { string: name }],
   ]);
   const set = (key: string, value: WrittenValue) => metadata.set(`${prefix}.${key}`, value);
-  set("block_count", { u32: config.layers });
+  set("block_count", { u32: config.layers.length });
   set("context_length", { u32: config.maxPositions });
   set("embedding_length", { u32: config.hiddenSize });
-  set("feed_forward_length", { u32: config.intermediateSize });
-  set("attention.head_count", { u32: config.heads });
-  set("attention.head_count_kv", { u32: config.keyValueHeads });
-  set("attention.key_length", { u32: config.headDim });
-  set("attention.value_length", { u32: config.headDim });
-  set("attention.layer_norm_rms_epsilon", { f32: config.rmsNormEps });
-  set("rope.dimension_count", { u32: config.headDim });
+  set("feed_forward_length", { u32: mlp.down.inputs });
+  set("attention.head_count", { u32: mixer.heads });
+  set("attention.head_count_kv", { u32: mixer.keyValueHeads });
+  set("attention.key_length", { u32: mixer.headDim });
+  set("attention.value_length", { u32: mixer.headDim });
+  set("attention.layer_norm_rms_epsilon", { f32: config.norm.epsilon });
+  set("rope.dimension_count", { u32: mixer.headDim });
   set("rope.freq_base", { f32: theta });
   set("vocab_size", { u32: config.vocabSize });
   const notes: string[] = [];
-  const window = config.windows[0];
-  if (window !== null && window !== undefined) {
+  const { window } = mixer;
+  if (window !== null) {
     set("attention.sliding_window", { u32: window });
     notes.push(
       `llama.cpp attends to everything in this architecture: beyond ${window} tokens its logits are not this model's`,
@@ -125,8 +128,8 @@ function modelMetadata(files: ModelFiles, config: DecoderConfig, name: string): 
       );
     }
     ropeFactors = Float32Array.from(
-      config.ropeInverseFrequencies,
-      (inverse, i) => theta ** ((-2 * i) / config.headDim) / inverse,
+      mixer.rotary!.inverse,
+      (inverse, i) => theta ** ((-2 * i) / mixer.headDim) / inverse,
     );
   }
   return { metadata, ropeFactors, notes };
@@ -163,10 +166,10 @@ function checkReadBack(plan: Omit<GgufPlan, "notes">, files: ModelFiles, config:
   const file = asFile(plan, files.source);
   const json = ggufConfig(file);
   const again = parseModelConfig(json, file.path);
-  for (const key of Object.keys(config) as (keyof DecoderConfig)[]) {
-    if (same(config[key], again[key])) continue;
+  const [key, own, read] = difference(config, again) ?? [];
+  if (key !== undefined) {
     throw new ModelFileError(
-      `${files.source}: config.json: a GGUF file of this architecture cannot say ${key} = ${shown(config[key])}; it would be read as ${shown(again[key])}. Export a Hugging Face directory instead`,
+      `${files.source}: config.json: a GGUF file of this architecture cannot say ${key} = ${shown(own)}; it would be read as ${shown(read)}. Export a Hugging Face directory instead`,
     );
   }
   const tokenizer = createTokenizer(ggufTokenizerFiles(file), {
@@ -185,13 +188,20 @@ function checkReadBack(plan: Omit<GgufPlan, "notes">, files: ModelFiles, config:
   }
 }
 
-function same(a: unknown, b: unknown): boolean {
-  if (typeof a === "number" && typeof b === "number") return Math.abs(a - b) <= 1e-5 * Math.abs(a);
-  if (typeof a === "object" && a !== null && b !== null) {
-    const [x, y] = [Array.from(a as Iterable<unknown>), Array.from(b as Iterable<unknown>)];
-    return x.length === y.length && x.every((value, i) => same(value, y[i]));
+/** The first part in which two values differ, by its path; floats are float32 there. */
+function difference(a: unknown, b: unknown, path = ""): [string, unknown, unknown] | null {
+  if (typeof a === "number" && typeof b === "number") {
+    return Math.abs(a - b) <= 1e-5 * Math.abs(a) ? null : [path, a, b];
   }
-  return a === b;
+  if (typeof a !== "object" || a === null || typeof b !== "object" || b === null) {
+    return a === b ? null : [path, a, b];
+  }
+  for (const key of new Set([...Object.keys(a), ...Object.keys(b)])) {
+    const [own, read] = [(a as Record<string, unknown>)[key], (b as Record<string, unknown>)[key]];
+    const found = difference(own, read, path === "" ? key : `${path}.${key}`);
+    if (found !== null) return found;
+  }
+  return null;
 }
 
 function shown(value: unknown): string {
@@ -221,7 +231,9 @@ export function writeGgufModel(
       throw new ModelFileError(`${path}: expected the weight ${name}, got ${done ? "none" : value.name}`);
     }
     checkRange(path, value, type);
-    const heads = /\.q_proj\./.test(name) ? config.heads : /\.k_proj\./.test(name) ? config.keyValueHeads : 0;
+    const { mixer } = config.layers[0]!;
+    const counts = mixer.kind === "attention" ? mixer : { heads: 0, keyValueHeads: 0 };
+    const heads = /\.q_proj\./.test(name) ? counts.heads : /\.k_proj\./.test(name) ? counts.keyValueHeads : 0;
     return permuted && heads > 0 ? permuteRows(value.data, heads, value.shape[1] ?? 1) : value.data;
   };
   const tensors = [...plan.tensors].map(

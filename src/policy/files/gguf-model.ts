@@ -199,20 +199,22 @@ export function huggingFaceName(name: string, architecture = GGUF_ARCHITECTURES[
 }
 
 /** GGUF name of a tensor, or null when there is none: {@link huggingFaceName} backwards. */
-export function ggufName(name: string): string | null {
-  const top = Object.entries(TOP_NAMES).find(([, renamed]) => renamed === name);
+export function ggufName(name: string, architecture = GGUF_ARCHITECTURES["llama"]!): string | null {
+  const top = Object.entries(architecture.top).find(([, renamed]) => renamed === name);
   if (top) return top[0];
-  const match = /^model\.layers\.(\d+)\.(.+)\.(weight|bias)$/.exec(name);
-  const part = match && Object.entries(LAYER_NAMES).find(([, renamed]) => renamed === match[2]);
+  if (!name.startsWith(architecture.layers)) return null;
+  const match = /^(\d+)\.(.+)\.(weight|bias)$/.exec(name.slice(architecture.layers.length));
+  const part = match && Object.entries(architecture.names).find(([, renamed]) => renamed === match[2]);
   return part ? `blk.${match[1]}.${part[0]}.${match[3]}` : null;
 }
 
-/** What a `model_type` is called in GGUF, and whether q and k rows are permuted there; null for none. */
+/** What a `model_type` that can be written is called in GGUF, and whether q and k rows are permuted there; null for none. */
 export function ggufArchitecture(modelType: string): { name: string; permuted: boolean } | null {
   // a window makes a llama file a mistral
   const sought = modelType === "mistral" ? "llama" : modelType;
-  const found = Object.entries(ARCHITECTURES).find(([, architecture]) => architecture.modelType === sought);
-  return found ? { name: found[0], permuted: found[1].permuted } : null;
+  const found = Object.entries(GGUF_ARCHITECTURES).find(([, own]) => own.modelType === sought && own.written);
+  if (!found) return null;
+  return { name: found[0], permuted: found[1].conversion?.("self_attn.q_proj.weight") === "interleaved" };
 }
 
 /** The converter's row order for interleaved RoPE: within each head, row 2i is row i, row 2i + 1 is row i + D/2. */

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { planGguf, writeGgufModel } from "../../../src/policy/files/gguf-export.ts";
 import { openGgufModel, openModelDirectory, saveModel } from "../../../src/policy/files/model-directory.ts";
 import type { WrittenType } from "../../../src/policy/files/quantise.ts";
+import type { DecoderConfig } from "../../../src/policy/interfaces.ts";
 import { parseModelConfig } from "../../../src/policy/model-config.ts";
 import { createPolicy, type DecoderPolicy } from "../../../src/policy/policy.ts";
 import { exportModel } from "../../../src/training/export-model.ts";
@@ -77,12 +78,16 @@ describe("what is written is read back", () => {
     const again = openGgufModel(written(directory, "F32").path);
     const config = parseModelConfig(original.config, name);
     const read = parseModelConfig(again.config, name);
-    expectClose(read.ropeInverseFrequencies, config.ropeInverseFrequencies, { rtol: 1e-5, atol: 0 });
-    expect({ ...read, ropeInverseFrequencies: null, ropeAttentionFactor: 1 }).toEqual({
-      ...config,
-      ropeInverseFrequencies: null,
-      ropeAttentionFactor: 1,
+    const rotations = (of: DecoderConfig) =>
+      of.layers.flatMap(({ mixer }) =>
+        mixer.kind === "attention" && mixer.rotary ? [...mixer.rotary.inverse] : [],
+      );
+    expectClose(rotations(read), rotations(config), { rtol: 1e-5, atol: 0 });
+    const rest = (of: DecoderConfig) => ({
+      ...of,
+      layers: of.layers.map(({ mixer, ...layer }) => ({ ...layer, mixer: { ...mixer, rotary: null } })),
     });
+    expect(rest(read)).toEqual(rest(config));
     expect([...again.weights.names].sort()).toEqual([...original.weights.names].sort());
     for (const weight of original.weights.names) {
       expect(again.weights.shape(weight), weight).toEqual(original.weights.shape(weight));
@@ -123,7 +128,7 @@ describe("what GGUF cannot say is refused, before anything is written", () => {
       },
       /rope_freqs.weight is not Llama 3's scaling/,
     ],
-    ["smollm3", { no_rope_layers: [1, 0, 1, 0] }, /cannot say ropeLayers = \[true,false,true,false\]/],
+    ["smollm3", { no_rope_layers: [1, 0, 1, 0] }, /cannot say layers.1.mixer.rotary = null/],
     [
       "qwen2-yarn",
       {
@@ -134,12 +139,12 @@ describe("what GGUF cannot say is refused, before anything is written", () => {
           original_max_position_embeddings: 2048,
         },
       },
-      /cannot say ropeAttentionFactor = 2/,
+      /cannot say layers.0.mixer.rotary.attentionFactor = 2/,
     ],
     [
       "qwen2",
       { use_sliding_window: true, sliding_window: 4, max_window_layers: 1 },
-      /cannot say windows = \[null,4\]/,
+      /cannot say layers.1.mixer.window = 4/,
     ],
   ])("%s: %j", (name, change, message) => {
     expect(refuse(directoryOf(name, "qwen2", change))).toThrow(message);
