@@ -71,15 +71,6 @@ export function passWeight(config: DecoderConfig, { rows, length, shared }: Pass
   return rows * config.layers.reduce((sum, layer) => sum + ofLayer(layer), 0);
 }
 
-/** Keys and values of all layers, and what convolutions remember, bytes. */
-export function cacheBytes(config: DecoderConfig, { rows, length }: PassShape): number {
-  const ofRow = ({ mixer }: LayerConfig): number =>
-    mixer.kind === "short-conv"
-      ? (mixer.kernel - 1) * config.hiddenSize
-      : 2 * mixer.keyValueHeads * mixer.headDim * length;
-  return 4 * rows * config.layers.reduce((sum, layer) => sum + ofRow(layer), 0);
-}
-
 /**
  * Groups of a step that carry a gradient, in the step of `steps` that has most: groups without a difference in
  * reward are left out of updates, and what is left varies from step to step.

@@ -3,10 +3,11 @@ import { rowsOf, rowsOfUpdate } from "../algorithms/declaration.ts";
 import { algorithmOf } from "../algorithms/kinds.ts";
 import { batchShape } from "../algorithms/token-batch.ts";
 import type { RecipeStage } from "../config/load.ts";
+import { cacheBytes } from "../policy/cache-size.ts";
 import type { DecoderConfig } from "../policy/interfaces.ts";
 import type { StageUsage } from "../run/usage.ts";
 import type { PassShape, Peaks } from "./meter.ts";
-import { cacheBytes, mostLiveGroups, passWeight, secondsAt } from "./scale.ts";
+import { mostLiveGroups, passWeight, secondsAt } from "./scale.ts";
 import type { StageCost, StageCounts, UpdateCost } from "./types.ts";
 
 export interface Observation {

@@ -1,4 +1,5 @@
 /** Requests that wait, decoded together: batches of one model's rows, within a bound on memory and on how many may wait. */
+import { cacheBytes } from "../policy/cache-size.ts";
 import type { DecoderConfig, ModelFiles, TrainablePolicy } from "../policy/interfaces.ts";
 import { type DecodedRow, type DecodeRow, decodeRows } from "../rollouts/decode.ts";
 
@@ -25,19 +26,11 @@ interface Waiting {
   reject(error: unknown): void;
 }
 
-/** float32 keys and values of one token; what a short convolution keeps does not grow with tokens. */
-export function cacheBytesPerToken({ layers }: DecoderConfig): number {
-  return layers.reduce(
-    (sum, { mixer }) => sum + (mixer.kind === "attention" ? 2 * 4 * mixer.keyValueHeads * mixer.headDim : 0),
-    0,
-  );
-}
-
 /** Bytes that rows take which are decoded together: each is as long as the longest prompt and the longest completion. */
 export function cacheBytesOf(config: DecoderConfig, rows: readonly DecodeRow[]): number {
   const prompt = Math.max(...rows.map((row) => row.prompt.length));
   const completion = Math.max(...rows.map((row) => row.maxNewTokens));
-  return rows.length * (prompt + completion) * cacheBytesPerToken(config);
+  return cacheBytes(config, { rows: rows.length, length: prompt + completion });
 }
 
 export class Scheduler {

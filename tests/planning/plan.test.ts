@@ -3,9 +3,10 @@ import { loadRecipe, type RecipeStage } from "../../src/config/load.ts";
 import { wavesSeconds } from "../../src/planning/batch.ts";
 import { estimate } from "../../src/planning/estimate.ts";
 import { renderPlan } from "../../src/planning/render.ts";
-import { cacheBytes, mostLiveGroups, passWeight, probeSizes, secondsAt } from "../../src/planning/scale.ts";
+import { mostLiveGroups, passWeight, probeSizes, secondsAt } from "../../src/planning/scale.ts";
 import { type Observation, stageCost } from "../../src/planning/stage-cost.ts";
 import type { EngineCosts, StageCost } from "../../src/planning/types.ts";
+import { cacheBytes } from "../../src/policy/cache-size.ts";
 import { parseModelConfig } from "../../src/policy/model-config.ts";
 import { compareWithPlan, offBy } from "../../src/report/plan-accuracy.ts";
 
@@ -69,6 +70,20 @@ describe("sizes of a probe", () => {
 
   it("grow memory with tokens, and faster with the length of a row", () => {
     expect(cacheBytes(model, { rows: 3, length: 5 })).toBe(2 * 4 * 2 * 1 * 2 * 15);
+    // two convolutions of three remember two inputs of 16 numbers; the layer with attention, keys and values
+    const lfm2 = parseModelConfig(
+      {
+        model_type: "lfm2",
+        vocab_size: 8,
+        hidden_size: 16,
+        num_hidden_layers: 3,
+        num_attention_heads: 4,
+        num_key_value_heads: 2,
+        layer_types: ["conv", "full_attention", "conv"],
+      },
+      "x",
+    );
+    expect(cacheBytes(lfm2, { rows: 3, length: 5 })).toBe(3 * 4 * (2 * 2 * 16 + 2 * 2 * 4 * 5));
     const pass = (rows: number, length: number) => passWeight(model, { rows, length });
     expect(pass(6, 5)).toBe(2 * pass(3, 5));
     expect(pass(3, 10)).toBeGreaterThan(2 * pass(3, 5));
