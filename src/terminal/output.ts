@@ -22,7 +22,12 @@ export const errorColours = pc.createColors(wantsColour(process.stderr));
 
 /** Results in words: nothing in them is obeyed, on a terminal or where a file is shown on one later. */
 export function print(text = ""): void {
-  process.stdout.write(`${visibleButColours(text)}\n`);
+  process.stdout.write(`${obeyingNothing(text, process.stdout)}\n`);
+}
+
+/** Escapes are ours only where colours are on; elsewhere each came with the data. */
+function obeyingNothing(text: string, stream: Pick<Stream, "isTTY">): string {
+  return wantsColour(stream) ? visibleButColours(text) : visible(text);
 }
 
 /** A result that a program reads, such as a config: a file gets every byte of it. */
@@ -45,12 +50,12 @@ export function printJsonLine(value: unknown): void {
 }
 
 export function printWarning(message: string): void {
-  process.stderr.write(`${errorColours.yellow("warning")} ${visibleButColours(message)}\n`);
+  process.stderr.write(`${errorColours.yellow("warning")} ${obeyingNothing(message, process.stderr)}\n`);
 }
 
 /** Something that goes on, for people: not part of the result. */
 export function printNote(message: string): void {
-  process.stderr.write(`${errorColours.dim(visibleButColours(message))}\n`);
+  process.stderr.write(`${errorColours.dim(obeyingNothing(message, process.stderr))}\n`);
 }
 
 /** Why a command failed; no colours are ours in it. */

@@ -197,10 +197,10 @@ it("steers nothing by words, though they go to a file; a document keeps every by
     return true;
   });
   try {
-    print("run \u001b[2J\u202e");
+    print("run \u001b[2J\u202e\u001b[31m");
     printDocument("name: \u202e");
   } finally {
     write.mockRestore();
   }
-  expect(written).toEqual(["run \\x1b[2J\\u202e\n", "name: \u202e\n"]);
+  expect(written).toEqual(["run \\x1b[2J\\u202e\\x1b[31m\n", "name: \u202e\n"]);
 });

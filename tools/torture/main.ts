@@ -52,8 +52,11 @@ interface Plan {
 async function runPart({ part, cases, seconds }: Plan, settings: Settings): Promise<Tally> {
   const { seed, work, out, say } = settings;
   const shared = join(work, `${part.name}-shared`);
-  mkdirSync(shared, { recursive: true });
-  await part.prepare(shared);
+  // once, though several cases of a part are asked for by name
+  if (!existsSync(shared)) {
+    mkdirSync(shared, { recursive: true });
+    await part.prepare(shared);
+  }
   const tally: Tally = { part: part.name, tried: 0, kinds: {}, findings: [] };
   const end = seconds === null ? Number.POSITIVE_INFINITY : performance.now() + 1000 * seconds;
   let next = cases.from;
