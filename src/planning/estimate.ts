@@ -3,7 +3,7 @@ import type { RecipeStage } from "../config/load.ts";
 import type { EngineCosts, MemoryPart, Plan, StageCost, StagePlan } from "./types.ts";
 
 /** tfjs's WebAssembly heap ends here, whatever the machine has. */
-const WASM_HEAP = 4_294_901_760;
+export const WASM_HEAP = 4_294_901_760;
 
 /**
  * A process grows over a long run beyond its largest step: heaps that are not compacted, rows kept for logs and

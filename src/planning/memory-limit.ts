@@ -14,8 +14,12 @@ export async function fitToMemory(
   stages: readonly RecipeStage[],
   files: ModelFiles,
   kind: string,
-  note: (text: string) => void,
+  note: (text: string, level?: "info" | "warning") => void,
 ): Promise<readonly RecipeStage[]> {
+  if (kind === "wasm") {
+    const { heapWarnings } = await import("./wasm-heap.ts");
+    for (const text of await heapWarnings(stages, files)) note(text, "warning");
+  }
   const limit = stages[0]!.recipe.backend.memory_limit;
   if (limit === "off") return stages;
   const backend = currentLazyBackend();

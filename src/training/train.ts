@@ -32,7 +32,7 @@ export type FitStages = (
   stages: readonly RecipeStage[],
   files: ModelFiles,
   backend: string,
-  note: (text: string) => void,
+  note: parts.Note,
 ) => Promise<readonly RecipeStage[]>;
 
 export interface TrainingRequest {
