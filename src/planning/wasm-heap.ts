@@ -35,7 +35,7 @@ export function updateBytes(
   const stays = 4 * (parameters + 3 * trained + copies * parameters);
   const whole = passWeight(config, { rows, length });
   const kept = model.rematerialise
-    ? BYTES * (whole / config.layers) + 4 * config.layers * rows * length * config.hiddenSize
+    ? BYTES * (whole / config.layers.length) + 4 * config.layers.length * rows * length * config.hiddenSize
     : BYTES * whole;
   return stays + kept + 2 * 4 * rows * length * config.vocabSize;
 }

@@ -34,6 +34,8 @@ function variablesOf(text: string): string[] {
 /** A variable that is read by a computed name: which file, and where its names come from. */
 const COMPUTED: Record<string, string> = {
   "src/cli/commands/label.ts": "--key-variable",
+  "src/training/judges.ts": "judge.key_variable",
+  "src/training/preflight.ts": "judge.key_variable",
   "src/processes/one-heap.ts": "MALLOC_ARENA_MAX",
   "tests/docs/commands.test.ts": "RLPT_SMOLLM2_GGUF",
 };

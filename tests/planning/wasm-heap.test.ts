@@ -2,7 +2,7 @@
 import { afterAll, expect, it } from "vitest";
 import { loadRecipe } from "../../src/config/load.ts";
 import { heapWarnings, updateBytes } from "../../src/planning/wasm-heap.ts";
-import type { DecoderConfig } from "../../src/policy/interfaces.ts";
+import { parseModelConfig } from "../../src/policy/model-config.ts";
 import { openRecipeModel } from "../../src/training/assemble.ts";
 import { tinyGrpo, workspace } from "../helpers/tiny-run.ts";
 
@@ -11,10 +11,13 @@ afterAll(space.remove);
 
 const recipe = (set: readonly string[] = []) => loadRecipe("configs/smollm2-gsm8k.yaml", { set }).recipe;
 /** SmolLM2-135M's. */
-const config = {
-  ...{ hiddenSize: 576, intermediateSize: 1536, heads: 9, keyValueHeads: 3, headDim: 64, layers: 30 },
-  ...{ vocabSize: 49_152 },
-} as DecoderConfig;
+const config = parseModelConfig(
+  {
+    ...{ model_type: "llama", hidden_size: 576, intermediate_size: 1536, num_hidden_layers: 30 },
+    ...{ num_attention_heads: 9, num_key_value_heads: 3, vocab_size: 49_152, tie_word_embeddings: true },
+  },
+  "SmolLM2",
+);
 const gib = (set: readonly string[]) => updateBytes(recipe(set), config, 134_515_008, 160) / 2 ** 30;
 
 it("grows with rows, tokens and what is trained, and falls with recomputed layers", () => {
