@@ -62,9 +62,10 @@ function levelWords({ look, looks, level }: Reproduction["design"]): string {
 
 /** What a design can find, for people who have not run it yet. */
 export function designWords({ looks, detectable }: SequentialDesign): string {
-  const least = Number.isFinite(detectable) ? shownValue(detectable) : "no number of";
-  const what = `finds in 80% what lies ${least} standard deviations between seeds beyond a margin`;
-  if (looks.length === 1) return `${looks[0]} seeds, one verdict: ${what}`;
+  const what = Number.isFinite(detectable)
+    ? `finds in 80% what lies ${shownValue(detectable)} standard deviations between seeds beyond a margin`
+    : "cannot say how much seeds differ, and so decides nothing";
+  if (looks.length === 1) return `${looks[0]} ${looks[0] === 1 ? "seed" : "seeds"}, one verdict: ${what}`;
   return `looks after ${looks.slice(0, -1).join(", ")} and ${looks.at(-1)} seeds, until it is decided: with ${looks.at(-1)} it ${what}`;
 }
 

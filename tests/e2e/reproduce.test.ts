@@ -212,7 +212,7 @@ describe("rlpt reproduce", () => {
     expect(both.status).toBe(1);
     expect(both.err).toContain("broken: no verdict");
     expect(both.out).toContain("INCONCLUSIVE");
-    expect(both.err).toContain("failed; the end of");
+    expect(both.err).toContain("failed (1); the end of");
     expect(existsSync(join(root, "broken", "verdict.json"))).toBe(false);
     const unmeasured = claim(
       "unmeasured",
