@@ -48,6 +48,7 @@ function slicesAt(run: RunFiles, step: number | undefined): Map<string, Row> {
 function evaluated(run: RunFiles, arm: string): Evaluated[] | null {
   const steps = evaluationSteps(run.evaluations);
   const data = mappingAt(run.recipe, "data");
+  const seed = Number(run.recipe["seed"] ?? 0);
   const at = (step: number, name: string, zeroShot: boolean): Evaluated | null => {
     const rows = slicesAt(run, step);
     const accuracy = (slice: string) => numberCell(rows.get(slice), "accuracy");
@@ -61,7 +62,7 @@ function evaluated(run: RunFiles, arm: string): Evaluated[] | null {
     return {
       arm: name,
       dataset,
-      seed: Number(run.recipe["seed"] ?? 0),
+      seed,
       base,
       fresh,
       others: Object.fromEntries(others.map((one) => [one, accuracy(`dataset=${one}`)!])),
@@ -69,6 +70,8 @@ function evaluated(run: RunFiles, arm: string): Evaluated[] | null {
       zeroShot,
     };
   };
+  // without a seed there is nothing to pair the run by
+  if (!Number.isSafeInteger(seed)) return null;
   const mode = mappingAt(data, "eval")["mode"];
   const modeLabel =
     mode === "think" ? "zero-shot, thinking" : `zero-shot${mode === "direct" ? ", direct" : ""}`;

@@ -160,6 +160,14 @@ it("leaves out samples whose numbers are none, and says so", async () => {
   );
 });
 
+it.each(["no number", null, -1e308, [], 1.5])("pairs nothing by a seed that is %j", async (seed) => {
+  const run = writeHostileRun(space.path(`seed ${JSON.stringify(seed)}`), {
+    text: (_, own) => own,
+    value: (field, own) => (field === "recipe.yaml.seed" ? seed : own),
+  });
+  checkPage((await writeReport([run], "html", "-")).text);
+});
+
 it("writes text for terminals and tables", () => {
   expect(printable("a\u001b[31m\tb\r\nc\u202e\u009b")).toBe("a\\u001b[31m\tb\nc\\u202e\\u009b");
   expect(printableLine("a\nb")).toBe("a\\nb");
