@@ -115,7 +115,8 @@ describe("crossedDifference", () => {
         return crossedDifference(a, b, paired, "none");
       });
       expect(share).toBeGreaterThan(0.93);
-      expect(share).toBeLessThan(0.97);
+      // wider than it must be where seeds add nothing of their own, for three seeds cannot tell (decision 0021)
+      expect(share).toBeLessThan(0.985);
     },
   );
 

@@ -182,12 +182,10 @@ export async function main(argv: readonly string[], module: string, root: string
     process.stderr.write(`${(error as Error).message}\n`);
     return 2;
   }
+  // also where a signal ends it
+  process.once("exit", () => rmSync(settings.work, { recursive: true, force: true }));
   const tallies: Tally[] = [];
-  try {
-    for (const plan of plans) tallies.push(await runPart(plan, settings));
-  } finally {
-    rmSync(settings.work, { recursive: true, force: true });
-  }
+  for (const plan of plans) tallies.push(await runPart(plan, settings));
   if (json) process.stdout.write(`${JSON.stringify(tallies, null, 2)}\n`);
   const found = tallies.reduce((sum, { findings }) => sum + findings.length, 0);
   settings.say(found === 0 ? "nothing found" : `${found} found; their files lie in ${settings.out}`);
