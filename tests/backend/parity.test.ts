@@ -130,7 +130,8 @@ optionalPart(
   swiftShader !== null,
   swiftShaderMissing,
 )(() => {
-  it("WebGPU on SwiftShader", () => {
+  // a card in software: a minute or more where other work runs beside it
+  it("WebGPU on SwiftShader", { timeout: 600_000 }, () => {
     process.env["VK_ICD_FILENAMES"] = swiftShader!;
     return agrees({ kind: "webgpu" });
   });
