@@ -12,6 +12,47 @@ const shape = {
 };
 export type RepetitionOptions = PartOptions<typeof shape>;
 
+/** Numbers for pairs: equal pairs get the same, others another. */
+function rank(
+  pairs: readonly (readonly [number, number])[],
+  base: number,
+): { ranks: number[]; count: number } {
+  const known = new Map<number, number>();
+  const ranks = pairs.map(([a, b]) => {
+    const key = a * base + b;
+    const found = known.get(key) ?? known.size;
+    known.set(key, found);
+    return found;
+  });
+  return { ranks, count: known.size };
+}
+
+/**
+ * How many different runs of n words there are, in words * log n: runs of 1, 2, 4, ... words are numbered, and a run of n is
+ * told by the two of these that cover it.
+ */
+function distinctRuns(words: readonly string[], n: number): number {
+  const ids = new Map<string, number>();
+  let ranks = words.map((word) => {
+    const id = ids.get(word) ?? ids.size;
+    ids.set(word, id);
+    return id;
+  });
+  let length = 1;
+  while (2 * length <= n) {
+    ranks = rank(
+      ranks.slice(0, ranks.length - length).map((one, i) => [one, ranks[i + length]!]),
+      words.length,
+    ).ranks;
+    length *= 2;
+  }
+  const starts = ranks.slice(0, words.length - n + 1);
+  return rank(
+    starts.map((one, i) => [one, ranks[i + n - length]!]),
+    words.length,
+  ).count;
+}
+
 /**
  * (1 - distinct / all n-grams of lower-cased words) * max_penalty; 0 for fewer than n words.
  * Demystifying Long CoT (arXiv:2502.03373), as Open-RS uses it.
@@ -20,9 +61,7 @@ export function repetitionReward(input: RewardInput, options: RepetitionOptions)
   const words = input.completion.toLowerCase().split(/\s+/).filter(Boolean);
   const total = words.length - options.n + 1;
   if (total < 1) return { value: 0, status: "ok" };
-  const seen = new Set<string>();
-  for (let i = 0; i < total; i++) seen.add(words.slice(i, i + options.n).join(" "));
-  const share = 1 - seen.size / total;
+  const share = 1 - distinctRuns(words, options.n) / total;
   return {
     value: share === 0 ? 0 : share * options.max_penalty,
     status: "ok",

@@ -2,6 +2,7 @@
 
 import { existsSync, lstatSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { z } from "zod";
 import { peakMemory } from "../lib/peak-memory.ts";
 import { checkpointsDirectory } from "./checkpoint.ts";
 import { writeWhole } from "./write-whole.ts";
@@ -48,6 +49,36 @@ export interface Usage {
 
 export const usageName = "usage.json";
 
+const amount = z.number().min(0);
+/** Nothing guards this file, and sums with a number that is not there are none for ever. */
+const usageShape = z.object({
+  version: z.literal(1),
+  processes: amount,
+  peak_rss_bytes: amount,
+  startup_s: amount,
+  total_s: amount,
+  cpu_s: amount,
+  stages: z.array(
+    z.object({
+      stage: z.string(),
+      steps: amount,
+      first_steps: amount,
+      first_step_s: amount,
+      steps_s: amount,
+      first_update_s: amount,
+      update_s: amount,
+      compile_s: amount,
+      first_live: amount,
+      live: amount,
+      evaluations: amount,
+      evaluation_s: amount,
+      checkpoints: amount,
+      checkpoint_s: amount,
+    }),
+  ),
+  disk: z.object({ checkpoints: amount, checkpoints_bytes: amount, rest_bytes: amount }),
+});
+
 export interface UsageMeter {
   stage(name: string): void;
   /** @param update seconds of it, and the share of the completions that could move the weights */
@@ -63,8 +94,8 @@ export function readUsage(runDir: string): Usage | null {
   const path = join(runDir, usageName);
   if (!existsSync(path)) return null;
   try {
-    const usage = JSON.parse(readFileSync(path, "utf8")) as Usage;
-    return usage.version === 1 ? usage : null;
+    const usage: unknown = JSON.parse(readFileSync(path, "utf8"));
+    return usageShape.safeParse(usage).success ? (usage as Usage) : null;
   } catch {
     return null;
   }

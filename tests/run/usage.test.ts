@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, expect, it } from "vitest";
 import { createUsageMeter, readUsage } from "../../src/run/usage.ts";
@@ -123,4 +123,25 @@ it("starts anew where a run starts anew, and reads nothing from a broken file", 
   expect(readUsage(runDir)!.processes).toBe(1);
   createUsageMeter(runDir, () => 0, { began: 0, resumed: false }).write();
   expect(readUsage(runDir)!.processes).toBe(1);
+});
+
+it("counts on from no file that lacks a number: a sum with it would be none for ever", () => {
+  const runDir = space.path("flipped");
+  mkdirSync(runDir);
+  const path = join(runDir, "usage.json");
+  const first = createUsageMeter(runDir, () => 0, { began: 0, resumed: false });
+  first.stage("a");
+  first.write();
+  const whole = readFileSync(path, "utf8");
+  const keys = [...whole.matchAll(/"(\w+)":/g)].map(([, key]) => key!);
+  expect(keys.length).toBeGreaterThan(20);
+  for (const key of keys) {
+    writeFileSync(path, whole.replace(`"${key}":`, `"X${key.slice(1)}":`));
+    const meter = createUsageMeter(runDir, () => 0, { began: 0, resumed: true });
+    meter.stage("a");
+    meter.step(1);
+    meter.write();
+    expect(readFileSync(path, "utf8"), key).not.toContain("null");
+    expect(readUsage(runDir)?.stages[0]?.steps, key).toBe(1);
+  }
 });

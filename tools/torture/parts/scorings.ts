@@ -148,7 +148,9 @@ async function tryOne({ rng, folder, index, trying }: Case): Promise<Outcome> {
   // all kinds in turn, so that few cases hold each of them
   const turn = index % (builtInKinds.length + 2);
   if (turn < builtInKinds.length) return scoreKind(draw, builtInKinds[turn]!, trying);
-  return turn === builtInKinds.length ? matchPattern(draw, trying) : scoreFile(draw, folder, trying);
+  if (turn === builtInKinds.length) return matchPattern(draw, trying);
+  const file = await scoreFile(draw, folder, trying);
+  return file.fault === undefined ? scoreKind(draw, draw.one(builtInKinds), trying) : file;
 }
 
 export const scorings: Part = {
