@@ -5,7 +5,7 @@ export const asdiv = boxedBenchmark({
   name: "asdiv",
   source: {
     paper: "Miao et al. 2020, ACL, arXiv:2106.15772",
-    dataset: { hub: "EleutherAI/asdiv", split: "validation" },
+    dataset: { hub: "EleutherAI/asdiv", split: "validation", revision: "refs/convert/parquet" },
     licence: "CC BY-NC 4.0",
   },
   columns: ["body", "question", "answer"],

@@ -7,8 +7,8 @@ export type BenchmarkRow = Readonly<Record<string, unknown>>;
 /** Where prompt, extraction, metric and data were published. */
 export interface BenchmarkSource {
   paper: string;
-  /** Hub id, its config where it has several, and the split. */
-  dataset: { hub: string; config?: string; split: string };
+  /** Hub id, its config where it has several, the split, and the revision where main has no files that can be read. */
+  dataset: { hub: string; config?: string; split: string; revision?: string };
   licence: string;
   /** Whose prompt, extraction and metric these are. */
   protocol: string;
@@ -32,10 +32,11 @@ interface Common {
   source: BenchmarkSource;
   /** Columns that a row must have, as text unless a number or list. */
   columns: readonly string[];
-  /** Worked examples before the question: how many, from a file of this name. */
+  /** Worked examples before the question: how many, from a file of this name, or the dataset's split. */
   shots?: {
     count: number;
     file: string;
+    split: string;
     columns: readonly string[];
     of?(shot: BenchmarkRow, row: BenchmarkRow): boolean;
   };

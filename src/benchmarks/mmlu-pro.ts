@@ -27,7 +27,7 @@ export const mmluPro = {
   version: 0.1,
   source,
   columns,
-  shots: { count: 5, file: validation, columns },
+  shots: { count: 5, file: validation, split: "validation", columns },
   output: "multiple_choice",
   input: (row, shots) =>
     [...shots.map((shot) => `${short(shot)}${textOf(shot, "answer")}\n\n`), short(row)].join(""),
@@ -48,6 +48,7 @@ export const mmluProCot = {
   shots: {
     count: 5,
     file: validation,
+    split: "validation",
     columns: [...columns, "category", "cot_content"],
     of: (shot, row) => shot["category"] === row["category"],
   },

@@ -45,7 +45,7 @@ export async function evaluateBenchmarks(path: string, flags: BenchmarkFlags): P
   // every file is read before the model is
   const chosen = benchmarksNamed(flags.benchmark);
   const data = [];
-  for (const one of chosen) data.push(await readBenchmark(one, flags.benchmarkData ?? "benchmarks"));
+  for (const one of chosen) data.push(await readBenchmark(one, flags.benchmarkData ?? null, note));
 
   const { openPolicyAsTrained } = await import("../training/open-policy.ts");
   const { files, policy } = await openPolicyAsTrained(flags.backend, path, flags.checkpoint, note);

@@ -11,14 +11,17 @@ import type {
 } from "../benchmarks/define.ts";
 import { benchmarks } from "../benchmarks/kinds.ts";
 import { type BenchmarkResult, metricResult } from "../benchmarks/results.ts";
-import { fileOptions } from "../data/file-options.ts";
-import { openSource } from "../data/source.ts";
+import { datasetFiles } from "../data/file-dataset.ts";
+import { openTable, tableFormat } from "../data/tables/open-table.ts";
 import { ConfigError, DataError } from "../lib/errors.ts";
 import { createRng } from "../lib/rng.ts";
 import type { TrainablePolicy } from "../policy/interfaces.ts";
 import { encodePrompt } from "../rollouts/encode.ts";
 import { generate } from "../rollouts/generate.ts";
 import type { Prompt, Tokenizer } from "../types.ts";
+
+/** Text of a file whose rows are held in memory; of a larger one they are read again. */
+const HELD_BYTES = 256 << 20;
 
 /** The benchmarks of `gsm8k,svamp`. @throws ConfigError for a name that none has */
 export function benchmarksNamed(list: string): Benchmark[] {
@@ -38,45 +41,76 @@ export interface BenchmarkData {
 }
 
 /**
- * The rows of a benchmark: `<name>.jsonl`, `.parquet`, ... in the folder.
- * @throws ConfigError where there is no such file, DataError for a row without a column
+ * The rows of a benchmark: `<name>.jsonl`, `.parquet`, ... in the folder, else from the Hub.
+ * @param folder null is the folder `benchmarks`, and the Hub for what it lacks
+ * @throws ConfigError where a folder that was named has no such file, DataError for a row without a column, and where
+ *   the Hub's files can't be had
  */
-export async function readBenchmark(benchmark: Benchmark, folder: string): Promise<BenchmarkData> {
-  const rows = await readRows(benchmark, folder, benchmark.name.replace(/-cot$/, ""), benchmark.columns);
-  const { shots } = benchmark;
-  return {
-    rows,
-    shots: shots === undefined ? [] : await readRows(benchmark, folder, shots.file, shots.columns),
-  };
+export async function readBenchmark(
+  benchmark: Benchmark,
+  folder: string | null,
+  note: (text: string) => void = () => {},
+): Promise<BenchmarkData> {
+  const { shots, columns, source } = benchmark;
+  const file = benchmark.name.replace(/-cot$/, "");
+  const rows = await readRows(benchmark, folder, { file, split: source.dataset.split, columns }, note);
+  return { rows, shots: shots === undefined ? [] : await readRows(benchmark, folder, shots, note) };
+}
+
+interface Part {
+  file: string;
+  split: string;
+  columns: readonly string[];
 }
 
 async function readRows(
-  { name, source }: Benchmark,
-  folder: string,
-  file: string,
-  columns: readonly string[],
+  benchmark: Benchmark,
+  folder: string | null,
+  part: Part,
+  note: (text: string) => void,
 ): Promise<BenchmarkRow[]> {
-  const { hub, config, split } = source.dataset;
-  const there = existsSync(folder) ? readdirSync(folder) : [];
-  const found = there.filter((one) => one.startsWith(`${file}.`)).sort()[0];
-  if (found === undefined) {
-    throw new ConfigError(
-      `--benchmark-data ${folder}: holds no ${file}.jsonl, .json, .csv or .parquet, which ${name} needs: ${file === name ? `the split ${split}` : "the validation split"} of ${hub}${config === undefined ? "" : `, config ${config}`} (licence ${source.licence})`,
-    );
+  const { name } = benchmark;
+  const { columns } = part;
+  const place = placeOf(benchmark, folder, part);
+  if (place.hub !== undefined) note(`${name}: ${place.path}, split ${part.split}`);
+  const files = await datasetFiles({ format: undefined, ...place });
+  const rows: BenchmarkRow[] = [];
+  for (const path of files) {
+    // as published: questions that stand there twice are asked twice
+    const table = await openTable(path, tableFormat(path), { bytes: HELD_BYTES });
+    for (let i = 0; i < table.size; i++) {
+      const row = table.row(i);
+      const fields = "fields" in row ? row.fields : null;
+      const missing = columns.find((column) => fields?.[column] === undefined || fields[column] === null);
+      if (fields !== null && missing === undefined) rows.push(fields);
+      else
+        throw new DataError(
+          fields === null
+            ? `${path}, row ${i + 1}: ${"fault" in row ? row.fault : "cannot be read"}`
+            : `${path}, row ${i + 1}: has no column ${missing}, which ${name} reads; it has ${Object.keys(fields).join(", ")}`,
+        );
+    }
   }
-  const path = join(folder, found);
-  const shown = `{${columns[0]}}`;
-  const options = fileOptions.parse({ kind: "file", path, prompt: shown, answer: null });
-  const opened = await openSource(options, 0, "eval", () => {});
-  const rows = Array.from({ length: opened.size ?? 0 }, (_, i) => opened.at(i).fields);
-  for (const [i, row] of rows.entries()) {
-    const missing = columns.find((column) => row[column] === undefined || row[column] === null);
-    if (missing === undefined) continue;
-    throw new DataError(
-      `${path}, row ${i + 1}: has no column ${missing}, which ${name} reads; it has ${Object.keys(row).join(", ")}`,
-    );
-  }
+  if (rows.length === 0) throw new DataError(`${place.path}: holds no row, and ${name} needs some`);
   return rows;
+}
+
+/** Where a benchmark's rows are read from. */
+function placeOf(
+  { name, source }: Benchmark,
+  folder: string | null,
+  { file, split }: Part,
+): { path: string; hub?: { config?: string; split: string; revision: string } } {
+  const directory = folder ?? "benchmarks";
+  const there = existsSync(directory) ? readdirSync(directory) : [];
+  const found = there.filter((one) => one.startsWith(`${file}.`)).sort()[0];
+  if (found !== undefined) return { path: join(directory, found) };
+  const { hub, config, revision = "main" } = source.dataset;
+  if (folder === null)
+    return { path: `hf://${hub}`, hub: { ...(config === undefined ? {} : { config }), split, revision } };
+  throw new ConfigError(
+    `--benchmark-data ${folder}: holds no ${file}.jsonl, .json, .csv or .parquet, which ${name} needs: the split ${split} of ${hub}${config === undefined ? "" : `, config ${config}`} (licence ${source.licence}). Without --benchmark-data it is fetched from the Hub.`,
+  );
 }
 
 export interface BenchmarkSample {

@@ -1,6 +1,6 @@
 /** Benchmarks by name: prompts as published, extraction and metrics on replies by hand, likelihoods, results, faults. */
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { startBackend } from "../../src/backend/select.ts";
 import { asdiv } from "../../src/benchmarks/asdiv.ts";
 import type { Benchmark, BenchmarkRow } from "../../src/benchmarks/define.ts";
@@ -17,6 +17,7 @@ import { parseModelConfig } from "../../src/policy/model-config.ts";
 import { createPolicy } from "../../src/policy/policy.ts";
 import { benchmarksNamed, readBenchmark, runBenchmark } from "../../src/training/run-benchmark.ts";
 import { command } from "../helpers/command.ts";
+import { startHubServer } from "../helpers/hub-server.ts";
 import { characters, fakePolicy, scriptedLogits } from "../helpers/scripted-policy.ts";
 import { workspace } from "../helpers/tiny-run.ts";
 
@@ -249,6 +250,57 @@ it("results are the harness's, with its standard error and an exact interval", (
   });
 });
 
+describe("without a folder", () => {
+  it("rows come from the Hub: configuration, split, revision and worked examples as each benchmark names them", async () => {
+    const hub = await startHubServer();
+    const cached = space.path("hub");
+    vi.stubEnv("HF_ENDPOINT", hub.url);
+    vi.stubEnv("HF_HUB_CACHE", cached);
+    try {
+      const text = (...lines: BenchmarkRow[]) =>
+        new TextEncoder().encode(lines.map((line) => `${JSON.stringify(line)}\n`).join(""));
+      const sum = (answer: string) => ({ question: "1 + 1?", answer });
+      const card =
+        "---\nconfigs:\n- config_name: main\n  data_files:\n  - split: train\n    path: main/train-*\n  - split: test\n    path: main/test-*\n- config_name: socratic\n  data_files: socratic/*\n---\n";
+      hub.datasets.set(
+        "openai/gsm8k",
+        new Map([
+          ["README.md", new TextEncoder().encode(card)],
+          ["main/train-00000-of-00001.jsonl", text(sum("#### 1"))],
+          ["main/test-00000-of-00001.jsonl", text(sum("#### 2"), sum("#### 2"))],
+          ["socratic/test.jsonl", text(sum("#### 4"))],
+        ]),
+      );
+      hub.datasets.set(
+        "TIGER-Lab/MMLU-Pro",
+        new Map([
+          ["data/test-00000-of-00001.jsonl", text(question("math", 9, "B"))],
+          ["data/validation-00000-of-00001.jsonl", text(...shots)],
+        ]),
+      );
+      hub.datasets.set(
+        "EleutherAI/asdiv",
+        new Map([["asdiv/validation/0000.jsonl", text(rows["asdiv"]![0]!)]]),
+      );
+      const told: string[] = [];
+      const sums = await readBenchmark(gsm8k, null, (line) => told.push(line));
+      expect(sums.rows.map((row) => row["answer"])).toEqual(["#### 2", "#### 2"]);
+      expect(told).toContain("gsm8k: hf://openai/gsm8k, split test");
+      const chosen = await readBenchmark(mmluProCot, null);
+      expect([chosen.rows.length, chosen.shots.length]).toEqual([1, 7]);
+      expect(chosen.rows[0]).toMatchObject(question("math", 9, "B"));
+      await expect(readBenchmark(asdiv, null)).rejects.toThrow(/no such dataset or revision/);
+      hub.revisions.add("refs/convert/parquet");
+      expect((await readBenchmark(asdiv, null)).rows).toHaveLength(1);
+      // a folder that is named is the only place
+      await expect(readBenchmark(gsm8k, space.path("none"))).rejects.toThrow("fetched from the Hub");
+    } finally {
+      vi.unstubAllEnvs();
+      hub.close();
+    }
+  });
+});
+
 describe("bad input, before a model is loaded", () => {
   it("a name, a folder, flags that do not belong", async () => {
     expect(() => benchmarksNamed("gsm8k, gsm9k")).toThrow(
@@ -273,7 +325,7 @@ describe("bad input, before a model is loaded", () => {
     );
     writeFileSync(`${folder}/mmlu-pro.jsonl`, `${JSON.stringify(question("law", 1, "A"))}\n`);
     await expect(readBenchmark(mmluPro, folder)).rejects.toThrow(
-      "holds no mmlu-pro-validation.jsonl, .json, .csv or .parquet, which mmlu-pro needs: the validation split of TIGER-Lab/MMLU-Pro",
+      "holds no mmlu-pro-validation.jsonl, .json, .csv or .parquet, which mmlu-pro needs: the split validation of TIGER-Lab/MMLU-Pro",
     );
   });
 });

@@ -9,6 +9,8 @@ export interface HubServer {
   url: string;
   /** Files of the datasets, by "organisation/name". */
   datasets: Map<string, Map<string, Uint8Array>>;
+  /** The branches that there are, all at the same commit. */
+  revisions: Set<string>;
   /** Datasets that answer to this token alone. */
   gated: Map<string, string>;
   requests: { path: string; range: string | undefined }[];
@@ -42,9 +44,10 @@ export async function startHubServer(): Promise<HubServer> {
     // the storage behind a redirect has its own permission in the address
     if (token !== undefined && authorization !== `Bearer ${token}` && !path.startsWith("/cdn/"))
       return refuse(403, "GatedRepo");
-    if (path === `/api/datasets/${id}/revision/main`)
+    const [, revision] = new RegExp(`^/api/datasets/${id}/revision/(.*)$`).exec(path) ?? [];
+    if (revision !== undefined && hub.revisions.has(revision))
       return json(response, { _id: "1", id, sha: COMMIT, private: false, gated: false });
-    if (path.startsWith(`/api/datasets/${id}/revision/`)) return refuse(404, "RevisionNotFound");
+    if (revision !== undefined) return refuse(404, "RevisionNotFound");
     if (path === `/api/datasets/${id}/tree/${COMMIT}`) return json(response, tree(files));
     const [, name] = new RegExp(`^/datasets/${id}/resolve/${COMMIT}/(.*)$`).exec(path) ?? [];
     if (name !== undefined && files.has(name)) {
@@ -64,6 +67,7 @@ export async function startHubServer(): Promise<HubServer> {
   const hub: HubServer = {
     url: "",
     datasets: new Map(),
+    revisions: new Set(["main"]),
     gated: new Map(),
     requests: [],
     cuts: [],

@@ -49,8 +49,7 @@ export function register(program: Command): void {
     )
     .option(
       "--benchmark-data <dir>",
-      "folder with the benchmarks' files, <name>.jsonl or .parquet",
-      "benchmarks",
+      "folder with the benchmarks' files, <name>.jsonl or .parquet; without it benchmarks/, then the Hub",
     )
     .option("--chat-template", "with --benchmark: plain prompts go through the model's chat template too")
     .option("--batch-rows <n>", "with --benchmark: rows at once", "16")
