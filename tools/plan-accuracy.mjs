@@ -20,7 +20,7 @@ const { values } = parseArgs({
 });
 const laboratory = readdirSync(join(root, "configs"))
   .filter((name) => name.endsWith(".yaml"))
-  .filter((name) => !["smollm2-gsm8k.yaml", "lookup.yaml", "showcase.yaml"].includes(name))
+  .filter((name) => !["smollm2-gsm8k.yaml", "gsm8k.yaml", "lookup.yaml", "showcase.yaml"].includes(name))
   .map((name) => basename(name, ".yaml"));
 const names = values.configs?.split(",") ?? laboratory;
 const out = values.out ?? mkdtempSync(join(tmpdir(), "rlpt-plans-"));

@@ -9,6 +9,8 @@ export interface HubServer {
   url: string;
   /** Files of the datasets, by "organisation/name". */
   datasets: Map<string, Map<string, Uint8Array>>;
+  /** And those of the models. */
+  models: Map<string, Map<string, Uint8Array>>;
   /** The branches that there are, all at the same commit. */
   revisions: Set<string>;
   /** Datasets that answer to this token alone. */
@@ -24,7 +26,7 @@ export interface HubServer {
 const sha256 = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex");
 const gitId = (bytes: Uint8Array): string =>
   createHash("sha1").update(`blob ${bytes.length}\0`).update(bytes).digest("hex");
-const isLarge = (name: string): boolean => name.endsWith(".parquet");
+const isLarge = (name: string): boolean => /\.(parquet|safetensors)$/.test(name);
 
 export async function startHubServer(): Promise<HubServer> {
   const server = createServer((request, response) => {
@@ -36,30 +38,35 @@ export async function startHubServer(): Promise<HubServer> {
       response
         .writeHead(status, { "Content-Type": "application/json", "X-Error-Code": code })
         .end('{"error":"no"}');
-    const [, id] =
-      /^\/(?:api\/)?datasets\/([^/]+\/[^/]+)\//.exec(path) ?? /^\/cdn\/([^/]+\/[^/]+)\//.exec(path) ?? [];
-    const files = id === undefined ? undefined : hub.datasets.get(id);
+    // a model's pages have no word before its name
+    const [, kind, id] =
+      /^\/(?:api|cdn)\/(datasets|models)\/([^/]+\/[^/]+)\//.exec(path) ??
+      /^\/(?:(datasets)\/)?([^/]+\/[^/]+)\/resolve\//.exec(path) ??
+      [];
+    const page = kind === "datasets" ? "/datasets" : "";
+    const files = id === undefined ? undefined : hub[kind === "datasets" ? kind : "models"].get(id);
     if (id === undefined || files === undefined) return refuse(404, "RepoNotFound");
+    const api = `/api/${kind ?? "models"}/${id}`;
     const token = hub.gated.get(id);
     // the storage behind a redirect has its own permission in the address
     if (token !== undefined && authorization !== `Bearer ${token}` && !path.startsWith("/cdn/"))
       return refuse(403, "GatedRepo");
-    const [, revision] = new RegExp(`^/api/datasets/${id}/revision/(.*)$`).exec(path) ?? [];
+    const [, revision] = new RegExp(`^${api}/revision/(.*)$`).exec(path) ?? [];
     if (revision !== undefined && hub.revisions.has(revision))
       return json(response, { _id: "1", id, sha: COMMIT, private: false, gated: false });
     if (revision !== undefined) return refuse(404, "RevisionNotFound");
-    if (path === `/api/datasets/${id}/tree/${COMMIT}`) return json(response, tree(files));
-    const [, name] = new RegExp(`^/datasets/${id}/resolve/${COMMIT}/(.*)$`).exec(path) ?? [];
+    if (path === `${api}/tree/${COMMIT}`) return json(response, tree(files));
+    const [, name] = new RegExp(`^${page}/${id}/resolve/${COMMIT}/(.*)$`).exec(path) ?? [];
     if (name !== undefined && files.has(name)) {
       if (!isLarge(name)) return serve(hub, name, files.get(name)!, range, response);
       const headers = {
-        Location: `/cdn/${id}/${name}?signature=1`,
+        Location: `/cdn/${kind ?? "models"}/${id}/${name}?signature=1`,
         "X-Linked-Size": files.get(name)!.length,
         "X-Linked-ETag": `"${sha256(files.get(name)!)}"`,
       };
       return response.writeHead(302, headers).end();
     }
-    const [, stored] = /^\/cdn\/[^/]+\/[^/]+\/(.*)$/.exec(path) ?? [];
+    const [, stored] = /^\/cdn\/[^/]+\/[^/]+\/[^/]+\/(.*)$/.exec(path) ?? [];
     if (stored !== undefined && url.searchParams.get("signature") === "1")
       return serve(hub, stored, files.get(stored)!, range, response);
     return refuse(404, "EntryNotFound");
@@ -67,6 +74,7 @@ export async function startHubServer(): Promise<HubServer> {
   const hub: HubServer = {
     url: "",
     datasets: new Map(),
+    models: new Map(),
     revisions: new Set(["main"]),
     gated: new Map(),
     requests: [],
