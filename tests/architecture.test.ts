@@ -24,6 +24,8 @@ const ALLOWED: Record<string, readonly string[]> = {
   benchmarks: ["types.ts", "lib", "rewards"],
   run: ["types.ts", "lib", "metrics"],
   report: ["types.ts", "lib", "metrics", "run"],
+  // what shows a run's files elsewhere
+  trackers: ["lib", "metrics", "run"],
   recipes: ["types.ts", "lib", "options", "rewards"],
   algorithms: [
     "types.ts",
@@ -55,6 +57,7 @@ const ALLOWED: Record<string, readonly string[]> = {
     "run",
     "algorithms",
     "benchmarks",
+    "trackers",
   ],
   selection: ["types.ts", "lib", "config", "recipes", "data", "run"],
   processes: ["lib", "options", "config", "backend", "run"],
@@ -134,6 +137,7 @@ const ALLOWED: Record<string, readonly string[]> = {
     "replay",
     "project",
     "serving",
+    "trackers",
     "terminal",
     "tools/bench",
     "tools/peers",

@@ -32,6 +32,7 @@ import { register as registerSample } from "./commands/sample.ts";
 import { register as registerSelectData } from "./commands/select-data.ts";
 import { register as registerServe } from "./commands/serve.ts";
 import { register as registerSweep } from "./commands/sweep.ts";
+import { register as registerTrack } from "./commands/track.ts";
 import { register as registerTrain } from "./commands/train.ts";
 import { register as registerValidate } from "./commands/validate.ts";
 import { register as registerWatch } from "./commands/watch.ts";
@@ -68,6 +69,7 @@ export function createProgram(): Command {
     registerReport,
     registerCompare,
     registerWhy,
+    registerTrack,
     registerReplay,
     registerWatch,
     registerRuns,

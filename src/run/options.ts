@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { alarms } from "./alarm-kinds.ts";
 import { evaluationMetrics } from "./logs-options.ts";
+import { trackerNames } from "./tracker-names.ts";
 
 /** What is kept of a run, and how often. */
 export const runOptions = z.strictObject({
@@ -44,6 +45,12 @@ export const runOptions = z.strictObject({
     .optional()
     .describe(
       "alarms that end the run when they begin, with a checkpoint and exit status 5; --resume goes on; none when absent",
+    ),
+  track: z
+    .array(z.enum(trackerNames))
+    .optional()
+    .describe(
+      "trackers that are told every step, evaluation and some samples (docs/trackers.md); rlpt track does it afterwards; none when absent",
     ),
   samples_every: z.int().min(0).default(1).describe("steps between writes to samples.jsonl; 0 writes none"),
   samples_prompts: z

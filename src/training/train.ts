@@ -21,6 +21,7 @@ import { changedInputs, refuseChanges } from "../run/resume-check.ts";
 import { createRunDirectory, openRun, writeRecipe } from "../run/run-directory.ts";
 import { createUsageMeter } from "../run/usage.ts";
 import { verdictsName } from "../run/verdict-log.ts";
+import { trackLogs } from "../trackers/track-logs.ts";
 import * as parts from "./assemble.ts";
 import { fitting, openSlots, trainingState, WEIGHTS } from "./checkpoint-contents.ts";
 import { checkAgreement, judgeParts, openJudges } from "./judges.ts";
@@ -153,6 +154,7 @@ export async function train(request: TrainingRequest): Promise<TrainingResult> {
     );
   let session: Session | null = null;
   let slots: Slots | null = null;
+  let endTracking = (): void => {};
   try {
     if (request.plan !== undefined) writeFileAtomic(join(runDir, "plan.json"), request.plan);
     if (request.resume === null) writeProvenance(runDir, provenance);
@@ -163,6 +165,10 @@ export async function train(request: TrainingRequest): Promise<TrainingResult> {
         note(`${change}; results may differ from an uninterrupted run`, "warning", "changed-inputs");
       }
     }
+
+    const names = request.steering === undefined ? (recipe.run.track ?? []) : [];
+    const logs = trackLogs(run.logs, runDir, names, (text) => note(text, "warning"));
+    endTracking = logs.endTracking;
 
     // 3. the stages, each from the weights of the one before; a resumed run begins inside one
     const state = run.from === null ? null : trainingState(run.from);
@@ -183,7 +189,7 @@ export async function train(request: TrainingRequest): Promise<TrainingResult> {
       clock,
       files,
       policy,
-      run,
+      run: { ...run, logs },
       interrupted: () => interrupt.poll(),
       slots: opened,
       last: null,
@@ -209,6 +215,7 @@ export async function train(request: TrainingRequest): Promise<TrainingResult> {
     };
   } finally {
     interrupt.dispose();
+    endTracking();
     run.close();
     judges?.close();
     slots?.dispose();

@@ -131,7 +131,7 @@ optionalPart(
       source <(rlpt completion bash)
       complete -p rlpt
       try() { COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _rlpt rlpt; printf '[%s]' "\${COMPREPLY[@]}"; echo; }
-      try rlpt tra
+      try rlpt trai
       try rlpt watch runs/
       try rlpt train conf
       try rlpt train 'two\\ w'
@@ -169,7 +169,7 @@ optionalPart(
     done
     zpty -d line`;
   const cases = [
-    ["rlpt tra", "rlpt train "],
+    ["rlpt trai", "rlpt train "],
     ["rlpt recipes show autothink-c", "rlpt recipes show autothink-control "],
     ["rlpt plan --no-s", "rlpt plan --no-search "],
     ["rlpt train conf", "rlpt train configs/"],
@@ -213,7 +213,7 @@ optionalPart(
     const script = said(join(installed(), "rlpt"), ["completion", "fish"]);
     writeFileSync(space.path("settings/fish/completions/rlpt.fish"), script);
     const cases: [string, string[]][] = [
-      ["rlpt tra", ["train"]],
+      ["rlpt trai", ["train"]],
       ["rlpt recipes show autothink-c", ["autothink-control"]],
       ["rlpt plan --no-s", ["--no-search"]],
       ["rlpt train conf", ["configs/"]],
