@@ -22,6 +22,7 @@ import { register as registerLabel } from "./commands/label.ts";
 import { register as registerNew } from "./commands/new.ts";
 import { register as registerPipeline } from "./commands/pipeline.ts";
 import { register as registerPlan } from "./commands/plan.ts";
+import { register as registerPush } from "./commands/push.ts";
 import { register as registerRecipes } from "./commands/recipes.ts";
 import { register as registerReplay } from "./commands/replay.ts";
 import { register as registerReport } from "./commands/report.ts";
@@ -57,6 +58,7 @@ export function createProgram(): Command {
     registerChat,
     registerServe,
     registerExport,
+    registerPush,
     registerData,
     registerSelectData,
     registerPipeline,

@@ -2,10 +2,11 @@
 import { createHash } from "node:crypto";
 import { createServer, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import { receive, type Uploads } from "./hub-uploads.ts";
 
 export const COMMIT = "0123456789abcdef0123456789abcdef01234567";
 
-export interface HubServer {
+export interface HubServer extends Uploads {
   url: string;
   /** Files of the datasets, by "organisation/name". */
   datasets: Map<string, Map<string, Uint8Array>>;
@@ -38,6 +39,7 @@ export async function startHubServer(): Promise<HubServer> {
       response
         .writeHead(status, { "Content-Type": "application/json", "X-Error-Code": code })
         .end('{"error":"no"}');
+    if (request.method !== "GET" && request.method !== "HEAD") return receive(hub, request, response);
     // a model's pages have no word before its name
     const [, kind, id] =
       /^\/(?:api|cdn)\/(datasets|models)\/([^/]+\/[^/]+)\//.exec(path) ??
@@ -80,6 +82,11 @@ export async function startHubServer(): Promise<HubServer> {
     requests: [],
     cuts: [],
     damaged: null,
+    writer: "hf_writer",
+    breaks: 0,
+    stored: new Map(),
+    sent: [],
+    created: [],
     close: () => server.close(),
   };
   await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));

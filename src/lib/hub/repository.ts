@@ -108,7 +108,7 @@ function cachedSnapshot(storage: string, revision: string, { isComplete }: HubRe
 }
 
 /** Node's fetch hides the reason in `cause`. */
-function networkReason(error: unknown): string {
+export function networkReason(error: unknown): string {
   const cause = (error as Error).cause;
   const nested = cause instanceof AggregateError ? cause.errors[0] : cause;
   const code = (nested as NodeJS.ErrnoException | undefined)?.code;
