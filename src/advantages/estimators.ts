@@ -45,7 +45,7 @@ export const scales = {
   },
   group_mean: {
     summary:
-      "the group's mean reward, the share of successes where rewards are 1 and 0 (MaxRL); a group whose mean is not above 0 has no gradient",
+      "the group's mean reward, the share of successes where rewards are 1 and 0 (MaxRL); no reward may be below 0",
     of: (group) => mean(group),
   },
   none: { summary: "nothing (Dr. GRPO)", of: null },

@@ -1,4 +1,5 @@
 /** Group-relative advantages: numbers in, numbers out. */
+import { RlptError } from "../lib/errors.ts";
 import { type Baseline, baselines, type Scale, scales } from "./estimators.ts";
 import type { AdvantageOptions } from "./options.ts";
 
@@ -10,6 +11,7 @@ import type { AdvantageOptions } from "./options.ts";
  * @param rewards one list per prompt, [P][G], finite, any unit
  * @param lengths tokens of each completion, [P][G]; only length_weighted asks for them
  * @returns [P][G], same order; all zeros in a group of equal rewards (baseline none excepted)
+ * @throws RlptError when scale is group_mean and a reward below 0
  * @throws RangeError when a reward is not finite, or a baseline needs a group of 2 and has 1
  */
 export function groupAdvantages(
@@ -23,6 +25,12 @@ export function groupAdvantages(
   for (const [p, group] of rewards.entries()) {
     for (const reward of group) {
       if (!Number.isFinite(reward)) throw new RangeError(`reward ${reward} in group ${p} is not finite`);
+      if (options.scale === "group_mean" && reward < 0) {
+        throw new RlptError(
+          `advantage.scale group_mean divides by a group's mean reward, and a completion has ${reward}: below 0 the mean would turn every sign. ` +
+            "Use rewards of 0 or more, such as exact, or another scale.",
+        );
+      }
     }
     if (group.length < 2 && baseline.of !== null) {
       throw new RangeError(`group ${p} has ${group.length} completion; ${options.baseline} needs 2 or more`);
@@ -34,8 +42,6 @@ export function groupAdvantages(
   return rewards.map((group, p) => {
     const equal = group.every((reward) => reward === group[0]);
     const scale = scaling.of === null ? 1 : scaling.of(group, rewards, ddof) + options.epsilon;
-    // divided by a success rate of 0 there is nothing to say, and below 0 it would turn every sign
-    if (options.scale === "group_mean" && scale <= options.epsilon) return group.map(() => 0);
     return group.map((reward, i) => {
       if (baseline.of === null) return scale === 0 ? 0 : reward / scale;
       // exactly 0, not the rounding error of a mean

@@ -13,19 +13,28 @@ const space = workspace();
 afterAll(space.remove);
 
 /** Two optimizer steps a rollout, so that the second finds ratios beside 1. */
-const tiny = (algorithm: string) =>
-  tinyGrpo.replace(
+const tiny = (algorithm: string) => {
+  const config = tinyGrpo.replace(
     "algorithm: { kind: grpo }",
-    `algorithm: { kind: grpo, minibatches: 2, epochs: 2, ${algorithm} }`,
+    `algorithm: { kind: grpo, minibatches: 2, epochs: 2${algorithm && `, ${algorithm}`} }`,
   );
+  // a share of successes is of rewards that are not below 0
+  return algorithm.includes("group_mean")
+    ? config.replace("{ kind: length, name: short, limit: 2, max: 8 }", "{ kind: trigger, counts: format }")
+    : config;
+};
 
-const algorithms: Record<string, string> = {
+const losses: Record<string, string> = {
   ...Object.fromEntries(
     policyLosses.map(({ kind }) => [kind, `aggregation: sequence, loss: { kind: ${kind} }`]),
   ),
   "clip-cov, some tokens": "loss: { kind: clip-cov, share: 0.2, above: 0, below: 9 }",
-  "dppo by kl": "loss: { kind: dppo, divergence: kl }, kl: { coef: 0.1, bias_correction: true }",
+  "dppo by kl": "loss: { kind: dppo, divergence: kl }",
   "gspo in micro-batches": "aggregation: sequence, micro_batch_rows: 2, loss: { kind: gspo }",
+};
+
+/** They do not touch a tensor. */
+const estimators: Record<string, string> = {
   GFPO: "filter: { keep: 2, by: efficiency }",
   GDPO: "advantage: { parts: decoupled }",
   MaxRL: "advantage: { scale: group_mean }",
@@ -34,47 +43,67 @@ const algorithms: Record<string, string> = {
   "truncated importance sampling": "sampler_correction: { max: 2 }",
 };
 
-const engines = [
-  { engine: "wasm", here: true },
-  { engine: "xla", here: xlaHere },
-];
+describe("a run of four steps", () => {
+  it.each(Object.entries({ ...losses, ...estimators }))(
+    "%s: learns, and what it measures is finite",
+    async (name, algorithm) => {
+      const runDir = space.path(name.replaceAll(" ", "-"));
+      await runTraining(space.write("tiny.yaml", tiny(algorithm)), { runDir });
+      const rows = rowsWithoutTime(join(runDir, "metrics.csv"));
+      expect(rows.length).toBe(4);
+      const numbers = (column: string) => rows.map((row) => Number(row[column]));
+      expect(Math.max(...numbers("optim/grad_norm"))).toBeGreaterThan(0);
+      // what sampled and what learns agree: else no ratio means anything
+      expect(Math.max(...numbers("policy/sampler_gap"))).toBeLessThan(1e-3);
+      const kind = /loss: \{ kind: ([a-z-]+)/.exec(algorithm)?.[1] ?? "clipped";
+      const weighs = !["clipped", "clip-cov"].includes(kind);
+      expect("policy/ess" in rows[0]!, kind).toBe(weighs);
+      for (const share of weighs ? numbers("policy/ess") : []) {
+        expect(share).toBeGreaterThan(0);
+        expect(share).toBeLessThanOrEqual(1 + 1e-6);
+      }
+      expect("policy/selected" in rows[0]!).toBe(kind.endsWith("-cov"));
+      // a share of 2e-4 is one token, a share of 0.2 is not
+      if (name === "clip-cov, some tokens")
+        expect(Math.max(...numbers("policy/selected"))).toBeGreaterThan(0.05);
+    },
+  );
+});
 
-for (const { engine, here } of engines) {
-  optionalPart(
-    `a run of four steps on ${engine}`,
-    here,
-    xlaMissing,
-  )(() => {
-    it.each(Object.entries(algorithms))(
-      "%s: learns, and what it measures is finite",
-      async (name, algorithm) => {
-        const runDir = space.path(`${engine} ${name.replaceAll(" ", "-")}`);
-        await runTraining(space.write(`${engine}.yaml`, tiny(algorithm)), { runDir, backend: engine });
-        const rows = rowsWithoutTime(join(runDir, "metrics.csv"));
-        expect(rows.length).toBe(4);
-        const numbers = (column: string) => rows.map((row) => Number(row[column]));
-        expect(Math.max(...numbers("optim/grad_norm"))).toBeGreaterThan(0);
-        // what sampled and what learns agree: else no ratio means anything
-        expect(Math.max(...numbers("policy/sampler_gap"))).toBeLessThan(1e-3);
-        const loss = /kind: ([a-z-]+), |kind: ([a-z-]+) \}/.exec(algorithm.slice(algorithm.indexOf("loss")));
-        const kind = loss?.[1] ?? loss?.[2] ?? "clipped";
-        const weighs = !["clipped", "clip-cov"].includes(kind);
-        expect("policy/ess" in rows[0]!, kind).toBe(weighs);
-        for (const share of weighs ? numbers("policy/ess") : []) {
-          expect(share).toBeGreaterThan(0);
-          expect(share).toBeLessThanOrEqual(1 + 1e-6);
+optionalPart(
+  "losses as compiled programs",
+  xlaHere,
+  xlaMissing,
+)(() => {
+  it.each(["gspo in micro-batches", "dppo by kl", "kl-cov"])(
+    "%s: the first steps as on wasm, to 1e-4",
+    { timeout: 300_000 },
+    async (name) => {
+      const config = space.write("compiled.yaml", tiny(losses[name]!));
+      const rowsOn = async (backend: string) => {
+        const runDir = space.path(`${backend} ${name}`);
+        await runTraining(config, { runDir, backend, steps: "2" });
+        return rowsWithoutTime(join(runDir, "metrics.csv"));
+      };
+      const [want, got] = [await rowsOn("wasm"), await rowsOn("xla")];
+      expect(want.length).toBe(2);
+      for (const [i, row] of want.entries()) {
+        for (const column of ["policy/loss", "optim/grad_norm", "policy/ess", "policy/ratio_max"]) {
+          const expected = Number(row[column]);
+          const off = Math.abs(Number(got[i]![column]) - expected);
+          expect(off, `${column} of step ${i + 1}`).toBeLessThan(1e-4 * Math.max(0.01, Math.abs(expected)));
         }
-      },
-    );
-  });
-}
+      }
+    },
+  );
+});
 
 describe("rlpt replay --losses", () => {
   const runDir = space.path("compared");
   const again = (losses: Parameters<typeof replay>[0]["losses"], ...set: string[]) =>
     replay({ runDir, step: 3, set, note: () => {}, ...(losses === undefined ? {} : { losses }) });
   beforeAll(async () => {
-    await runTraining(space.write("compared.yaml", tiny("kl: { coef: 0.05 }")), { runDir });
+    await runTraining(space.write("compared.yaml", tiny("")), { runDir });
   });
 
   it("compares every loss at the updates of the step, and changes nothing of it", async () => {
@@ -107,7 +136,7 @@ describe("rlpt replay --losses", () => {
   });
 
   it("is one gradient for all where the step has one update: ratios are 1", async () => {
-    const one = await again(null, "algorithm.minibatches=1", "algorithm.epochs=1", "algorithm.kl.coef=0");
+    const one = await again(null, "algorithm.minibatches=1", "algorithm.epochs=1");
     for (const { loss, cosine, held, effectiveSampleSize, updates } of one.losses!) {
       expect(updates).toBe(1);
       if (loss === "clip-cov") continue;
