@@ -20,7 +20,7 @@ const tiny = (algorithm: string) => {
   );
   // a share of successes is of rewards that are not below 0
   return algorithm.includes("group_mean")
-    ? config.replace("{ kind: length, name: short, limit: 2, max: 8 }", "{ kind: trigger, counts: format }")
+    ? config.replace("{ kind: length, name: short, limit: 2, max: 8 }", "{ kind: trigger, counts: format, weight: 1 }")
     : config;
 };
 
@@ -75,7 +75,7 @@ optionalPart(
   xlaHere,
   xlaMissing,
 )(() => {
-  it.each(["gspo in micro-batches", "dppo by kl", "kl-cov"])(
+  it.each(["gspo in micro-batches", "dppo by kl", "sapo"])(
     "%s: the first steps as on wasm, to 1e-4",
     { timeout: 300_000 },
     async (name) => {

@@ -152,6 +152,18 @@ describe("the family", () => {
     }
   });
 
+  it("kl-cov takes no direction from rounding: the penalty's slope begins where the policy has moved", () => {
+    const options = policyLossOptions.parse({ kind: "kl-cov", share: 1 });
+    const weights = perToken(tokenWeights(golden.lengths, "sequence", 8));
+    const slopes = (by: number) => {
+      const old = golden.logprobs.map((x, i) => x + (i % 2 === 0 ? by : -by));
+      const { gradient } = evaluate(options, weights, { old });
+      return gradient.map((slope, i) => slope / weights[i]! + Math.exp(golden.logprobs[i]! - old[i]!) * advantages[i]!);
+    };
+    expectEach(slopes(1e-6), golden.logprobs.map(() => 0), 1e-4);
+    expectEach(slopes(1e-2), golden.logprobs.map((_, i) => (i % 2 === 0 ? -1 : 1)), 1e-4);
+  });
+
   it("ignores padding whatever it holds", () => {
     for (const { kind } of policyLosses) {
       const options = policyLossOptions.parse({ kind });

@@ -2,6 +2,9 @@ import { z } from "zod";
 import { covariances, largest } from "../covariance.ts";
 import { definePolicyLoss } from "./kind.ts";
 
+/** Where the policy is the one that sampled, log r is the engines' rounding, whose sign is no way to go. */
+const ROUNDING = 1e-5;
+
 /**
  * No clip; the tokens of the largest covariance of logprob and advantage pay for leaving the sampling policy:
  *   L = -r A,   and + coef |log r| for the share of tokens with the largest covariance.
@@ -25,10 +28,11 @@ export const klCov = definePolicyLoss({
   select: { drop: false, of: (tokens, { share }) => largest(covariances(tokens), share) },
   of({ logRatio, ratio, advantages, selected }, { coef }, tf) {
     const penalty = tf.mul(selected, coef); // [K]
+    const moved = tf.greater(tf.abs(logRatio), ROUNDING);
     return {
       loss: tf.add(tf.neg(tf.mul(ratio, advantages)), tf.mul(penalty, tf.abs(logRatio))),
       importance: ratio,
-      penaltySlope: tf.mul(penalty, tf.sign(logRatio)),
+      penaltySlope: tf.mul(penalty, tf.mul(tf.sign(logRatio), tf.cast(moved, "float32"))),
     };
   },
 });
