@@ -20,7 +20,10 @@ const tiny = (algorithm: string) => {
   );
   // a share of successes is of rewards that are not below 0
   return algorithm.includes("group_mean")
-    ? config.replace("{ kind: length, name: short, limit: 2, max: 8 }", "{ kind: trigger, counts: format, weight: 1 }")
+    ? config.replace(
+        "{ kind: length, name: short, limit: 2, max: 8 }",
+        "{ kind: trigger, counts: format, weight: 1 }",
+      )
     : config;
 };
 

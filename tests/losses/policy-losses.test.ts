@@ -158,10 +158,20 @@ describe("the family", () => {
     const slopes = (by: number) => {
       const old = golden.logprobs.map((x, i) => x + (i % 2 === 0 ? by : -by));
       const { gradient } = evaluate(options, weights, { old });
-      return gradient.map((slope, i) => slope / weights[i]! + Math.exp(golden.logprobs[i]! - old[i]!) * advantages[i]!);
+      return gradient.map(
+        (slope, i) => slope / weights[i]! + Math.exp(golden.logprobs[i]! - old[i]!) * advantages[i]!,
+      );
     };
-    expectEach(slopes(1e-6), golden.logprobs.map(() => 0), 1e-4);
-    expectEach(slopes(1e-2), golden.logprobs.map((_, i) => (i % 2 === 0 ? -1 : 1)), 1e-4);
+    expectEach(
+      slopes(1e-6),
+      golden.logprobs.map(() => 0),
+      1e-4,
+    );
+    expectEach(
+      slopes(1e-2),
+      golden.logprobs.map((_, i) => (i % 2 === 0 ? -1 : 1)),
+      1e-4,
+    );
   });
 
   it("ignores padding whatever it holds", () => {
