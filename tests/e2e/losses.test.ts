@@ -73,6 +73,29 @@ describe("a run of four steps", () => {
   );
 });
 
+describe("a step", () => {
+  it.each(["gspo", "gmpo", "clip-cov, some tokens"])(
+    "of %s does not depend on micro-batches",
+    async (name) => {
+      const rowsWith = async (extra: string) => {
+        const runDir = space.path(`micro ${name} ${extra.length}`);
+        const config = space.write("micro.yaml", tiny(`${extra}${losses[name]}`));
+        await runTraining(config, { runDir, steps: "2" });
+        return rowsWithoutTime(join(runDir, "metrics.csv"));
+      };
+      const [whole, cut] = [await rowsWith(""), await rowsWith("micro_batch_rows: 2, ")];
+      expect(whole.length).toBe(2);
+      for (const [i, row] of whole.entries()) {
+        for (const column of ["policy/loss", "optim/grad_norm", "policy/clip_fraction"]) {
+          const expected = Number(row[column]);
+          const off = Math.abs(Number(cut[i]![column]) - expected);
+          expect(off, `${column} of step ${i + 1}`).toBeLessThan(1e-4 * Math.max(0.01, Math.abs(expected)));
+        }
+      }
+    },
+  );
+});
+
 optionalPart(
   "losses as compiled programs",
   xlaHere,
