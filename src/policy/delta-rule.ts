@@ -47,7 +47,10 @@ export function gatedDeltaRule(
 
   // what tokens of a chunk write depends on what earlier ones wrote: (I + A) fresh = beta (v - before k S)
   const betaKey = tf.mul(k, beta) as tf.Tensor3D;
-  const overlap = tf.mul(tf.mul(tf.matMul(betaKey, k, false, true), within), below(size)) as tf.Tensor3D;
+  const overlap = tf.mul(
+    tf.mul(tf.matMul(betaKey, k, false, true), within),
+    mask([size, size], (row, column) => column < row),
+  ) as tf.Tensor3D;
   const solved = size === 1 ? null : unitLowerInverse(overlap); // [B n, C, C]
   const solve = (x: tf.Tensor3D) => (solved === null ? x : (tf.matMul(solved, x) as tf.Tensor3D));
   const written = solve(tf.mul(v, beta)); // [B n, C, Dv]
@@ -84,9 +87,10 @@ function decays(
   reach: tf.Tensor3D | undefined,
 ): { within: tf.Tensor3D; before: tf.Tensor3D } {
   const [parts, size] = decay.shape;
-  const sums = tf.cumsum(decay, 1); // [B n, C]
-  const starts = tf.concat([tf.zeros([parts, 1]), sums], 1); // [B n, 1 + C]
-  const between = tf.sub(tf.expandDims(sums, 2), tf.expandDims(starts, 1)); // [B n, C, 1 + C]
+  // each sum by itself: the difference of two sums from the chunk's start would be as coarse as these are large
+  const since = mask([1 + size, size], (row, column) => column >= row);
+  const each = tf.mul(tf.tile(tf.reshape(decay, [parts, 1, size]), [1, 1 + size, 1]), since);
+  const between = tf.transpose(tf.cumsum(each, 2), [0, 2, 1]); // [B n, C, 1 + C]
   const left = tf.exp(tf.add(between, masks(between.shape, heads, reach)));
   const [before, within] = tf.split(left, [1, size], 2) as [tf.Tensor3D, tf.Tensor3D];
   return { within, before };
@@ -106,16 +110,15 @@ function masks([parts, size, columns]: number[], heads: number, reach: tf.Tensor
   return tf.reshape(tf.tile(own, [1, each, 1]), [parts!, size!, columns!]);
 }
 
-/** 1 below the diagonal. [1, C, C] */
-function below(size: number): tf.Tensor3D {
-  return mask(size, (row, column) => column < row);
-}
-
-function mask(size: number, holds: (row: number, column: number) => boolean): tf.Tensor3D {
-  const values = Float32Array.from({ length: size * size }, (_, at) =>
-    Number(holds(Math.floor(at / size), at % size)),
+/** 1 where it holds. [1, rows, columns] */
+function mask(
+  [rows, columns]: readonly [number, number],
+  holds: (row: number, column: number) => boolean,
+): tf.Tensor3D {
+  const values = Float32Array.from({ length: rows * columns }, (_, at) =>
+    Number(holds(Math.floor(at / columns), at % columns)),
   );
-  return tf.tensor3d(values, [1, size, size]);
+  return tf.tensor3d(values, [1, rows, columns]);
 }
 
 /**
@@ -134,12 +137,12 @@ export function unitLowerInverse(a: tf.Tensor3D): tf.Tensor3D {
           tf.mul(
             a,
             mask(
-              size,
+              [size, size],
               (i, j) => i >> block === j >> block && (i >> (block - 1)) % 2 > (j >> (block - 1)) % 2,
             ),
           );
         let inverse = tf.sub(
-          mask(size, (i, j) => i === j),
+          mask([size, size], (i, j) => i === j),
           joins(1),
         );
         for (let block = 2; 1 << block <= size; block++) {
