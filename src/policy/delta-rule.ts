@@ -30,7 +30,7 @@ export function gatedDeltaRule(
   memory: tf.Tensor3D,
   reach?: tf.Tensor3D,
 ): { read: tf.Tensor3D; memory: tf.Tensor3D } {
-  const [heads, length, valueDim] = value.shape;
+  const [heads, length] = value.shape;
   const size = chunkOf(length);
   const chunks = Math.ceil(length / size);
   /** [B, T, D] to [B n, C, D]; what fills the last chunk up writes and forgets nothing. */
@@ -59,10 +59,11 @@ export function gatedDeltaRule(
   const asked = tf.mul(q, before) as tf.Tensor3D; // [B n, C, Dk]
   const kept = tf.mul(k, tf.transpose(last(within), [0, 2, 1])) as tf.Tensor3D; // [B n, C, Dk]
 
-  const apart = (x: tf.Tensor3D) =>
-    chunks === 1
-      ? [x]
-      : (tf.unstack(tf.reshape(x, [heads, chunks, x.shape[1], x.shape[2]]), 1) as tf.Tensor3D[]);
+  const apart = (x: tf.Tensor3D) => {
+    const [, rows, columns] = x.shape;
+    const each = chunks === 1 ? [x] : tf.split(tf.reshape(x, [heads, chunks, rows * columns]), chunks, 1);
+    return each.map((part) => tf.reshape(part, [heads, rows, columns]) as tf.Tensor3D);
+  };
   const parts = [written, expected, scores, asked, kept, last(before)].map(apart);
   const reads: tf.Tensor3D[] = [];
   let state = memory;
@@ -72,7 +73,7 @@ export function gatedDeltaRule(
     reads.push(tf.add(tf.matMul(a!, state), tf.matMul(s!, fresh)));
     state = tf.add(tf.mul(state, share!), tf.matMul(left!, fresh, true, false));
   }
-  const all = tf.reshape(tf.stack(reads, 1), [heads, chunks * size, valueDim]);
+  const all = chunks === 1 ? reads[0]! : tf.concat(reads, 1); // [B, n C, Dv]
   return { read: tf.slice(all, [0, 0, 0], [-1, length, -1]) as tf.Tensor3D, memory: state };
 }
 
@@ -88,9 +89,10 @@ function decays(
 ): { within: tf.Tensor3D; before: tf.Tensor3D } {
   const [parts, size] = decay.shape;
   // each sum by itself: the difference of two sums from the chunk's start would be as coarse as these are large
-  const since = mask([1 + size, size], (row, column) => column >= row);
-  const each = tf.mul(tf.tile(tf.reshape(decay, [parts, 1, size]), [1, 1 + size, 1]), since);
-  const between = tf.transpose(tf.cumsum(each, 2), [0, 2, 1]); // [B n, C, 1 + C]
+  const since = mask([size, 1 + size], (row, column) => row >= column);
+  const each = tf.mul(tf.mul(tf.ones([parts, size, 1 + size]), tf.expandDims(decay, 2)), since);
+  // along the last axis: of another, tfjs permutes the gradient wrongly
+  const between = tf.transpose(tf.cumsum(tf.transpose(each, [0, 2, 1]), 2), [0, 2, 1]); // [B n, C, 1 + C]
   const left = tf.exp(tf.add(between, masks(between.shape, heads, reach)));
   const [before, within] = tf.split(left, [1, size], 2) as [tf.Tensor3D, tf.Tensor3D];
   return { within, before };

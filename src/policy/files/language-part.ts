@@ -10,11 +10,12 @@ const PARTS = [
     whole: "qwen3_5",
     architecture: "Qwen3_5ForCausalLM",
     prefix: "model.language_model.",
-    /** What the class leaves out of a file, and what it is. */
+    /** What the class leaves out of a file, and what it is; keys that speak of it. */
     left: [
       { prefix: "model.visual.", what: "of the part that sees pictures" },
       { prefix: "mtp.", what: "of the part that predicts further tokens" },
     ],
+    leftKeys: ["mtp_num_hidden_layers", "mtp_use_dedicated_embeddings"],
   },
 ] as const;
 
@@ -48,8 +49,10 @@ export function languagePart(config: Readonly<JsonObject>, path: string): Langua
   );
   if (part === undefined) return null;
   const ofWhole = config["model_type"] === part.whole;
+  const own = ofWhole ? ownConfig(config, part, `${path}: config.json`) : config;
+  const left: readonly string[] = part.leftKeys;
   return {
-    config: ofWhole ? ownConfig(config, part, `${path}: config.json`) : { ...config },
+    config: Object.fromEntries(Object.entries(own).filter(([key]) => !left.includes(key))),
     weights: (source) => ownWeights(source, part, path),
     ofWhole,
   };
