@@ -1,6 +1,7 @@
 /**
  * The gated delta rule (arXiv:2412.06464 eq. 10): a memory S [Dk, Dv] that each token reads, and that forgets and is corrected:
- * S <- exp(g) S; S <- S + k (beta (v - k S)); y = q S. Computed in chunks of tokens by products of matrices (section 3.3).
+ * S <- exp(g) S; S <- S + k (beta (v - k S)); y = q S. Computed in chunks of tokens by products of matrices (section 3.3;
+ * docs/decisions/0026-delta-rule-in-chunks.md).
  */
 import * as tf from "@tensorflow/tfjs";
 import { differentiable } from "../backend/fused.ts";
