@@ -2,8 +2,9 @@
 import type { Cell } from "../run/append-log.ts";
 import type { RunLogs } from "../run/logs.ts";
 import type { TrackerName } from "../run/tracker-names.ts";
+import { tellRun } from "./follow-run.ts";
 import { trackers } from "./kinds.ts";
-import { beganAt, evaluationRow, metricsRow, samplesText, tellRun } from "./run-rows.ts";
+import { beganAt, evaluationRow, metricsRow, runClock, samplesText } from "./run-rows.ts";
 import type { Tracker } from "./tracker.ts";
 
 export interface TrackedLogs extends RunLogs {
@@ -23,6 +24,7 @@ export function trackLogs(
 ): TrackedLogs {
   const open = new Map<TrackerName, Tracker>();
   const began = beganAt(runDir);
+  const runTime = runClock(runDir);
   let wallTime = began;
   const attempt = (name: TrackerName, what: () => void): void => {
     try {
@@ -48,7 +50,7 @@ export function trackLogs(
     ...logs,
     metrics(step, values) {
       logs.metrics(step, values);
-      const row = metricsRow(step, values as Readonly<Record<string, Cell>>, began);
+      const row = metricsRow(step, values as Readonly<Record<string, Cell>>, runTime);
       wallTime = row.wallTime;
       tell((tracker) => tracker.row(row));
     },

@@ -11,7 +11,8 @@ export function register(program: Command): void {
     .option("--json", "machine-readable output")
     .action(async (run: string, flags: { to: TrackerName; json?: boolean }) => {
       const { trackers } = await import("../../trackers/kinds.ts");
-      const { beganAt, tellRun } = await import("../../trackers/run-rows.ts");
+      const { tellRun } = await import("../../trackers/follow-run.ts");
+      const { beganAt } = await import("../../trackers/run-rows.ts");
       const { readRecipe } = await import("../../run/run-directory.ts");
       // before anything is written: it may be no run
       readRecipe(run);
