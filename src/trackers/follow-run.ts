@@ -16,6 +16,8 @@ import type { TrackedRow, Tracker } from "./tracker.ts";
 
 /** All that a run tells of one step. */
 export interface TrackedStep {
+  /** Steps of the run's files before it. */
+  index: number;
   step: number;
   /** Seconds since 1970. */
   wallTime: number;
@@ -42,6 +44,7 @@ export function followRun(runDir: string): RunFollower {
   const clock = runClock(runDir);
   let wallTime = beganAt(runDir);
   let last = -1;
+  let index = 0;
   return {
     read() {
       const steps: TrackedStep[] = [];
@@ -55,11 +58,12 @@ export function followRun(runDir: string): RunFollower {
           const told = metricsRow(step, row, clock);
           for (const before of evaluations.stepsBefore(step)) {
             const evaluation = evaluationRow(evaluations.take(before), wallTime);
-            steps.push({ step: before, wallTime, evaluation, metrics: null, samples: [] });
+            steps.push({ index: index++, step: before, wallTime, evaluation, metrics: null, samples: [] });
           }
           wallTime = told.wallTime;
           const evaluated = evaluations.take(step);
           steps.push({
+            index: index++,
             step,
             wallTime,
             evaluation: evaluated.length === 0 ? null : evaluationRow(evaluated, wallTime),

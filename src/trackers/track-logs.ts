@@ -5,11 +5,13 @@ import type { TrackerName } from "../run/tracker-names.ts";
 import { tellRun } from "./follow-run.ts";
 import { trackers } from "./kinds.ts";
 import { beganAt, evaluationRow, metricsRow, runClock, samplesText } from "./run-rows.ts";
+import type { RunEnd } from "./service.ts";
+import { openThread } from "./thread.ts";
 import type { Tracker } from "./tracker.ts";
 
 export interface TrackedLogs extends RunLogs {
-  /** Closes the trackers; the logs stay open. */
-  endTracking(): void;
+  /** Closes the trackers, in bounded time; the logs stay open. */
+  endTracking(how: RunEnd): Promise<void>;
 }
 
 /**
@@ -41,9 +43,10 @@ export function trackLogs(
   };
   for (const name of new Set(names)) {
     attempt(name, () => {
-      const tracker = trackers[name].open(runDir, began);
+      const kind = trackers[name];
+      const tracker = kind.kind === "files" ? kind.open(runDir, began) : openThread(name, runDir, warn);
       open.set(name, tracker);
-      tellRun(runDir, tracker);
+      if (tracker.followsFiles !== true) tellRun(runDir, tracker);
     });
   }
   return {
@@ -63,6 +66,10 @@ export function trackLogs(
       const text = samplesText(records, wallTime);
       if (text !== null) tell((tracker) => tracker.text(text));
     },
-    endTracking: () => tell((tracker) => tracker.close()),
+    async endTracking(how) {
+      const closing: (void | Promise<void>)[] = [];
+      tell((tracker) => closing.push(tracker.close(how)));
+      await Promise.all(closing);
+    },
   };
 }
