@@ -31,7 +31,10 @@ export function openThread(name: TrackerName, runDir: string, warn: (text: strin
     wake();
   };
   const giveUp = (reason: string): void => {
-    if (!over) warn(`${name} is not told any more: ${reason} The run goes on; afterwards: ${later}`);
+    if (!over)
+      warn(
+        `${name} is not told any more: ${reason.replace(/\.?$/, ".")} The run goes on; afterwards: ${later}`,
+      );
     over = true;
     wake();
   };
@@ -50,7 +53,7 @@ export function openThread(name: TrackerName, runDir: string, warn: (text: strin
         else finish("done" in word);
       });
       thread.on("error", (error: Error) => giveUp(error.message));
-      thread.on("exit", () => giveUp("its thread ended."));
+      thread.on("exit", () => giveUp("its thread ended"));
       thread.unref();
     },
     (error: Error) => giveUp(error.message),
