@@ -68,7 +68,8 @@ const mlflow: Omit<Asked, "python"> = {
   async points(url, run, metric) {
     const found = await mlflowRun(url, run);
     if (found === null) return [];
-    const name = /^(time|memory)\//.test(metric) ? `system/${metric}` : metric;
+    // MLflow takes no "=" in names: slice/level=1/accuracy
+    const name = (/^(time|memory)\//.test(metric) ? `system/${metric}` : metric).replaceAll("=", "-");
     const query = new URLSearchParams({ run_id: found.info.run_id, metric_key: name, max_results: "25000" });
     const { metrics = [] } = await json<{ metrics?: { step: number; value: number }[] }>(
       `${url}/api/2.0/mlflow/metrics/get-history?${query}`,
@@ -184,7 +185,7 @@ for (const [name, asked] of Object.entries({ mlflow, trackio })) {
         await gone;
       }
       const sent = (await asked.points(server.url, run, "reward/mean")).at(-1)![0];
-      await runTraining(undefined, { resume: space.path(run), steps: sent + 3 });
+      await runTraining(undefined, { resume: space.path(run), steps: String(sent + 3) });
       await expectEveryPoint(run);
       const { config, samples, recipe, state } = await asked.rest(server.url, run);
       expect(config).toBe("0.01");
