@@ -34,7 +34,7 @@ const RUN_TAG = "rlpt.run";
 const TABLES_TAG = "mlflow.loggedArtifacts";
 
 export function mlflowSettings(env: NodeJS.ProcessEnv): Setting<MlflowSettings> {
-  const given = env[VARIABLE] ?? "";
+  const given = env["MLFLOW_TRACKING_URI"] ?? "";
   if (given === "")
     return {
       reason: `${VARIABLE} is not set`,

@@ -29,7 +29,7 @@ export function wandbSettings(env: NodeJS.ProcessEnv): Setting<WandbSettings> {
   const key = (env["WANDB_API_KEY"] ?? "").trim();
   if (key === "")
     return { reason: "WANDB_API_KEY is not set", fix: "export WANDB_API_KEY=..., a key of your account" };
-  const address = addressOf(env[VARIABLE] || CLOUD);
+  const address = addressOf(env["WANDB_BASE_URL"] || CLOUD);
   if (address === null)
     return {
       reason: `${VARIABLE} is no address of a server`,

@@ -7,9 +7,9 @@ import { setTimeout as sleep } from "node:timers/promises";
 
 export interface TrackingServer {
   url: string;
-  /** Kills it; {@link start} brings it up again at the same address, with what it holds. */
-  stop(): Promise<void>;
+  /** At first it is away. Nothing where it is there already. */
   start(): Promise<void>;
+  stop(): Promise<void>;
 }
 
 /** Above what importing takes where several people share two cores. */
@@ -46,6 +46,7 @@ async function trackingServer({ folder, health, command }: Spec): Promise<Tracki
     await gone;
   };
   const start = async (): Promise<void> => {
+    if (child !== null) return;
     const { program, args, env } = command(port);
     const output = openSync(log, "a");
     child = spawn(program, args, {
@@ -66,7 +67,6 @@ async function trackingServer({ folder, health, command }: Spec): Promise<Tracki
     await stop();
     throw new Error(`the server did not come up:\n${readFileSync(log, "utf8").slice(-3_000)}`);
   };
-  await start();
   return { url, stop, start };
 }
 
