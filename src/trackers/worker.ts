@@ -4,8 +4,9 @@ import type { TrackerName } from "../run/tracker-names.ts";
 import { AwayError } from "./http.ts";
 import { serviceFor, trackers } from "./kinds.ts";
 import { createSender, waitAfter } from "./sender.ts";
-import { type RunEnd, trackedRun } from "./service.ts";
+import type { RunEnd } from "./service.ts";
 import type { ThreadTask, ThreadWord } from "./thread.ts";
+import { trackedRun } from "./tracked-run.ts";
 
 /** Between looks at the files. */
 const LOOK_MS = 1_000;

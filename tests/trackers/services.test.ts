@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, expect, it, vi } from "vitest";
-import { trackedRun } from "../../src/trackers/service.ts";
+import { trackedRun } from "../../src/trackers/tracked-run.ts";
 import { command } from "../helpers/command.ts";
 import { optionalPart } from "../helpers/optional.ts";
 import { pythonEnvironment } from "../helpers/python.ts";

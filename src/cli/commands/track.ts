@@ -32,7 +32,7 @@ async function track(run: string, name: TrackerName): Promise<{ steps: number; l
     return { steps, look: tracker.look(run) };
   }
   const { createSender, sendPatiently } = await import("../../trackers/sender.ts");
-  const { trackedRun } = await import("../../trackers/service.ts");
+  const { trackedRun } = await import("../../trackers/tracked-run.ts");
   const service = serviceFor(tracker, name, trackedRun(run));
   const sender = createSender(service, run);
   await sendPatiently(sender, await endOf(run));
