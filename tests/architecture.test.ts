@@ -80,7 +80,10 @@ const ALLOWED: Record<string, readonly string[]> = {
     "processes",
     "terminal",
   ],
-  replay: ["lib", "config", "policy", "run", "training", "terminal"],
+  // compares losses at the updates of a step
+  replay: ["lib", "config", "policy", "losses", "run", "algorithms", "training", "terminal"],
+  // losses and estimators against their equations
+  conformance: ["lib", "losses", "advantages"],
   project: ["types.ts", "lib", "options", "config", "data", "rollouts", "training"],
   // what talks to a policy: a person, or programs over HTTP
   serving: ["types.ts", "lib", "policy", "rollouts"],
@@ -135,6 +138,7 @@ const ALLOWED: Record<string, readonly string[]> = {
     "experiments",
     "planning",
     "replay",
+    "conformance",
     "project",
     "serving",
     "trackers",
@@ -188,6 +192,7 @@ const TENSOR_FOLDERS = new Set([
   "training",
   "planning",
   "replay",
+  "conformance",
   "project",
   "library",
   "index.ts",
