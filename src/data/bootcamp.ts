@@ -75,7 +75,8 @@ export function bootcampSource(options: BootcampOptions, split: Split, runSeed: 
   const size = options.size ?? (split === "eval" ? 500 : null);
   const stream = createRng(options.seed).fork("bootcamp", split, size === null ? runSeed : -1);
   // a task without a case is found now, not at step 300
-  for (const task of options.tasks) drawCase(bootcampOf(task.name)!, task, split, stream.fork("first", task.name));
+  for (const task of options.tasks)
+    drawCase(bootcampOf(task.name)!, task, split, stream.fork("first", task.name));
   return {
     name: `bootcamp (${split})`,
     size,

@@ -1,4 +1,5 @@
 /** Bootcamps: cases that their own solution solves, hand-made cases with right and wrong answers, and who may see which case. */
+import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { bootcampOf, bootcamps } from "../../src/bootcamps/kinds.ts";
 import { bootcampSource } from "../../src/data/bootcamp.ts";
@@ -29,6 +30,32 @@ describe.each(names)("%s", (name) => {
       for (const wrong of ["", "?", "x", `${answer}x`, `x${answer}`])
         expect(bootcamp.verify(wrong, identity), `${JSON.stringify(identity)} ${wrong}`).toBe(false);
     }
+  });
+
+  it("says of any text whether it is an answer, without an exception", () => {
+    const pieces = [
+      "=",
+      "(",
+      "-",
+      "1",
+      " ",
+      "\n",
+      "Ann",
+      " is",
+      " a ",
+      "knight",
+      ",",
+      "+",
+      "U",
+      "0x",
+      "🂡",
+      "9".repeat(400),
+      "[",
+    ];
+    const text = fc.array(fc.constantFrom(...pieces), { maxLength: 400 }).map((list) => list.join(""));
+    const long = [" ", "(", "=", "1", "Ann ", "-", "1+"].map((piece) => piece.repeat(50_000));
+    for (const answer of [...fc.sample(text, { numRuns: 200, seed: 1 }), ...long])
+      expect(bootcamp.verify(answer, cases[0]), answer.slice(0, 80)).toBe(false);
   });
 
   it("draws the same case from the same stream, different ones from others, and hard ones too", () => {
