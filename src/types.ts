@@ -262,6 +262,8 @@ export interface GroupOutcome {
   accuracy: number;
   /** In the update; false where dynamic sampling left it out. */
   used: boolean;
+  /** Of its completions, each the mean over its tokens; empty where the group is in no update. */
+  advantages: readonly number[];
 }
 
 /** Called after every `every`-th step of a stage with the groups of that step. */

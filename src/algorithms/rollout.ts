@@ -94,7 +94,13 @@ export async function scoreGroups(stage: Stage, groups: readonly Group[]): Promi
 
 export function shapeable(scored: readonly ScoredCompletion[][]): Shapeable[][] {
   return scored.map((group) =>
-    group.map(({ reward, correct, tokens, thinks }) => ({ reward, correct, tokens: tokens.length, thinks })),
+    group.map(({ reward, correct, tokens, thinks, text }) => ({
+      reward,
+      correct,
+      tokens: tokens.length,
+      thinks,
+      text,
+    })),
   );
 }
 
