@@ -111,6 +111,11 @@ export interface RewardInput {
   promptText: string;
   answer: string;
   fields: Readonly<Record<string, unknown>>;
+  /**
+   * Ids without the end token: those sampled, and those of the row's target, or of its answer where it has no target (null where
+   * the tokenizer cannot write that). Absent for texts that were not sampled.
+   */
+  ids?: { completion: ArrayLike<number>; reference: ArrayLike<number> | null };
 }
 
 export interface ScoredCompletion extends Completion {

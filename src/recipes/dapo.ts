@@ -1,7 +1,7 @@
 /** DAPO: GRPO with a wider upper clip, groups without a difference redrawn, a mean over tokens, and a soft length limit. */
 import type { Method } from "./method.ts";
 
-const SCRIPT = "code, verl recipe/dapo, run_dapo_qwen2.5_32b.sh";
+const SCRIPT = "code, run_dapo_qwen2.5_32b.sh";
 const FORK = "scripts of TreePO's fork";
 
 export const dapo: Method = {
@@ -43,8 +43,8 @@ export const dapo: Method = {
     { key: "rollout.max_prompt_tokens", value: 2048, source: SCRIPT },
     { key: "rollout.max_new_tokens", value: 20480, source: SCRIPT },
     { key: "algorithm.kind", value: "grpo", source: "paper, section 3" },
-    { key: "algorithm.advantage.baseline", value: "group_mean", source: "paper, eq. 9" },
-    { key: "algorithm.advantage.scale", value: "group_std", source: "paper, eq. 9" },
+    { key: "algorithm.advantage.baseline", value: "group_mean", source: "paper: as GRPO" },
+    { key: "algorithm.advantage.scale", value: "group_std", source: "paper: as GRPO" },
     { key: "algorithm.advantage.std", value: "sample", source: "code: torch.std" },
     { key: "algorithm.advantage.epsilon", value: 1e-6, source: "code: verl" },
     {

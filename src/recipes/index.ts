@@ -13,6 +13,7 @@ import { type Method, settingsToRecipe } from "./method.ts";
 import { noThinking } from "./no-thinking.ts";
 import { openRs } from "./open-rs.ts";
 import { r1Aqa } from "./r1-aqa.ts";
+import { tensorBleu } from "./tensorbleu.ts";
 import { thinkAfterAnswer } from "./think-after-answer.ts";
 
 export const methods: readonly Method[] = [
@@ -30,6 +31,7 @@ export const methods: readonly Method[] = [
   openRs,
   r1Aqa,
   dump,
+  tensorBleu,
 ];
 
 /** What the config loader lays beneath a file that says `recipe: name`. */
