@@ -1,4 +1,5 @@
 /** The reward kinds that come with rlpt, in the order of the documentation. A new one is its file and a line here. */
+import { bootcamp } from "./bootcamp.ts";
 import { contradiction } from "./contradiction.ts";
 import { cosineLength } from "./cosine-length.ts";
 import { exact } from "./exact.ts";
@@ -12,6 +13,7 @@ import { number } from "./number.ts";
 import { repetition } from "./repetition.ts";
 import { ruleServer } from "./rule-server.ts";
 import { tagFormat } from "./tag-format.ts";
+import { tokenBleuKind } from "./token-bleu.ts";
 import { trigger } from "./trigger.ts";
 
 export const rewardKinds = [
@@ -21,9 +23,11 @@ export const rewardKinds = [
   math,
   modeAnswer,
   ruleServer,
+  bootcamp,
   length,
   cosineLength,
   repetition,
+  tokenBleuKind,
   contradiction,
   finished,
   trigger,
