@@ -142,7 +142,7 @@ function layoutShare(input: RewardInput, tags: readonly string[], options: TagFo
     const index = tags.indexOf(tag);
     if (index >= 0) rules.push((contents?.[index] ?? "").trim() !== "");
   }
-  if (options.plain) rules.push(contents?.every((content) => !content.includes("<")));
+  if (options.plain) rules.push(contents?.every((content) => !content.includes("<")) ?? false);
   for (const required of options.strings) rules.push(count(text, required) === 1);
   return rules.length === 0 ? 1 : rules.filter(Boolean).length / rules.length;
 }
