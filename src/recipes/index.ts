@@ -6,6 +6,7 @@ import { autothink } from "./autothink.ts";
 import { clsRl } from "./cls-rl.ts";
 import { dapo } from "./dapo.ts";
 import { dump } from "./dump.ts";
+import { internbootcamp } from "./internbootcamp.ts";
 import { laser } from "./laser.ts";
 import { laserD } from "./laser-d.ts";
 import { laserDE } from "./laser-de.ts";
@@ -25,6 +26,7 @@ export const methods: readonly Method[] = [
   thinkAfterAnswer,
   adaptiveThinking,
   limr,
+  internbootcamp,
   laser,
   laserD,
   laserDE,
