@@ -1,6 +1,7 @@
 /** Every method recipe by name. A new one is a file beside this one and a line here. */
 import { adacot } from "./adacot.ts";
 import { adaptiveThinking } from "./adaptive-thinking.ts";
+import { arena } from "./arena.ts";
 import { autothink } from "./autothink.ts";
 import { clsRl } from "./cls-rl.ts";
 import { dapo } from "./dapo.ts";
@@ -34,6 +35,7 @@ export const methods: readonly Method[] = [
   r1Aqa,
   dump,
   tensorBleu,
+  arena,
 ];
 
 /** What the config loader lays beneath a file that says `recipe: name`. */

@@ -18,6 +18,17 @@ const shape = {
     .describe(
       "contains: the gold answer anywhere in the extracted text is right (CLS-RL's evaluation); equal, because a policy rewarded by contains learns to name everything",
     ),
+  normalise: z
+    .boolean()
+    .default(false)
+    .describe(
+      "compare without case, punctuation, underscores, articles (a, an, the) and double spaces, as SQuAD's exact match does (ARENA); off, as exact says",
+    ),
+  answers: z
+    .string()
+    .min(1)
+    .optional()
+    .describe("a column with a list of further answers that are right too (ARENA's data); none when absent"),
   underscores: z
     .boolean()
     .default(false)
@@ -40,12 +51,13 @@ export function exactReward(
   if (found === null)
     return { value: options.unparsed, status: "unparsed", right: false, note: "no answer found" };
   const comparable = (text: string): string => {
+    if (options.normalise) return normalised(text);
     const trimmed = options.trim ? text.trim() : text;
     return options.ignore_case ? trimmed.toLowerCase() : trimmed;
   };
   const given = comparable(found);
-  const gold = comparable(input.answer);
-  const accepted = options.underscores ? [gold, gold.replaceAll("_", " ")] : [gold];
+  const golds = [input.answer, ...furtherAnswers(input.fields, options.answers)].map(comparable);
+  const accepted = options.underscores ? golds.flatMap((gold) => [gold, gold.replaceAll("_", " ")]) : golds;
   const right = accepted.some((one) => (options.match === "contains" ? given.includes(one) : given === one));
   return {
     value: right ? options.right : options.wrong,
@@ -53,6 +65,26 @@ export function exactReward(
     right,
     note: given.slice(0, 200),
   };
+}
+
+/** Exact match's text: lower case, words and numbers alone, without articles, single spaces. */
+function normalised(text: string): string {
+  return text
+    .toLowerCase()
+    .replace(/[^\p{L}\p{N}\s]/gu, " ")
+    .split(/\s+/)
+    .filter((word) => word !== "" && word !== "a" && word !== "an" && word !== "the")
+    .join(" ");
+}
+
+/** @throws TypeError for a column that holds no list of texts */
+function furtherAnswers(fields: RewardInput["fields"], column: string | undefined): string[] {
+  if (column === undefined) return [];
+  const value = fields[column];
+  if (Array.isArray(value) && value.every((one) => typeof one === "string")) return value;
+  throw new TypeError(
+    `column ${column} holds ${JSON.stringify(value) ?? "nothing"}, and further answers are a list of texts`,
+  );
 }
 
 export const exact = defineReward({
@@ -72,6 +104,23 @@ export const exact = defineReward({
     },
     { options: { match: "contains" }, input: { completion: "it is 6.", answer: "6" }, expect: 1 },
     { options: { match: "contains" }, input: { completion: "it is 5.", answer: "6" }, expect: 0 },
+    {
+      options: { normalise: true },
+      input: { completion: "The  Eiffel-Tower!", answer: "eiffel_tower" },
+      expect: 1,
+    },
+    { options: { normalise: true }, input: { completion: "a tower", answer: "eiffel tower" }, expect: 0 },
+    {
+      options: { answers: "aliases" },
+      input: { completion: "NYC", answer: "New York", fields: { aliases: ["NYC"] } },
+      expect: 1,
+    },
+    {
+      options: { answers: "aliases" },
+      input: { completion: "NYC", answer: "New York" },
+      expect: 0,
+      status: "error",
+    },
     { options: { underscores: true }, input: { completion: "great dane", answer: "great_dane" }, expect: 1 },
     { options: {}, input: { completion: "great dane", answer: "great_dane" }, expect: 0 },
     {

@@ -5,6 +5,7 @@ import { cosineLength } from "./cosine-length.ts";
 import { exact } from "./exact.ts";
 import { file } from "./file.ts";
 import { finished } from "./finished.ts";
+import { idList } from "./id-list.ts";
 import { judge } from "./judge.ts";
 import { length } from "./length.ts";
 import { math } from "./math-answer.ts";
@@ -31,6 +32,7 @@ export const rewardKinds = [
   contradiction,
   finished,
   trigger,
+  idList,
   judge,
   file,
 ] as const;

@@ -33,6 +33,10 @@ const shape = {
     .describe(
       "tags whose content must not be blank; none: an empty think block is an answer without thinking",
     ),
+  plain: z
+    .boolean()
+    .default(false)
+    .describe("no block may hold a `<` (ARENA): a second tag inside one would pass for its content"),
   strings: z
     .array(z.string().min(1))
     .default([])
@@ -138,6 +142,7 @@ function layoutShare(input: RewardInput, tags: readonly string[], options: TagFo
     const index = tags.indexOf(tag);
     if (index >= 0) rules.push((contents?.[index] ?? "").trim() !== "");
   }
+  if (options.plain) rules.push(contents?.every((content) => !content.includes("<")) ?? false);
   for (const required of options.strings) rules.push(count(text, required) === 1);
   return rules.length === 0 ? 1 : rules.filter(Boolean).length / rules.length;
 }
@@ -176,6 +181,16 @@ export const tagFormat = defineReward({
     { options: {}, input: { completion: "" }, expect: 0 },
     { options: {}, input: { promptText: lab, completion: "3+8=1\n</think><answer>6</answer>" }, expect: 1 },
     { options: {}, input: { promptText: lab, completion: "<think></think><answer>6</answer>" }, expect: 0 },
+    {
+      options: { plain: true },
+      input: { completion: "<think>a < b</think><answer>6</answer>" },
+      expect: 0,
+    },
+    {
+      options: { plain: true },
+      input: { completion: "<think>a</think> <answer>6</answer>" },
+      expect: 1,
+    },
     {
       options: { nonempty: ["think"] },
       input: { completion: "<think> </think><answer>6</answer>" },
