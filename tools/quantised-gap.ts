@@ -13,7 +13,10 @@ export async function main([path, text]: string[]): Promise<void> {
   if (path === undefined || text === undefined) throw new Error("name a model and a text file");
   await startBackend({ kind: "wasm" });
   const files = await openModel(path);
-  const ids = [...files.tokenizer.encode(readFileSync(text, "utf8"))].slice(0, TOKENS);
+  const ids = [...files.tokenizer.encode(readFileSync(text, "utf8"), { addSpecialTokens: true })].slice(
+    0,
+    TOKENS,
+  );
   const length = ids.length;
   const at = Int32Array.from({ length: length - 1 }, (_, i) => i);
   const batch = {
