@@ -20,6 +20,7 @@ const ENTRIES = {
   cli: "cli/main.ts",
   index: "index.ts",
   "math-worker": "rewards/math/worker.ts",
+  "tracker-worker": "trackers/worker.ts",
 };
 
 function signature() {

@@ -33,6 +33,7 @@ const REQUIRED = [
   "dist/release/cli.js",
   "dist/release/index.js",
   "dist/release/math-worker.js",
+  "dist/release/tracker-worker.js",
   "dist/release/types/index.d.ts",
   "configs/quickstart.yaml",
   "models/lab-small/model.safetensors",

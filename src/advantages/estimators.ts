@@ -4,8 +4,11 @@ import { mean, standardDeviation } from "../lib/math.ts";
 export interface Baseline {
   /** For docs/config.md. */
   summary: string;
-  /** What is subtracted from the i-th reward of a group; null: nothing, and groups of one or of equal rewards learn. */
-  of: ((group: readonly number[], i: number) => number) | null;
+  /**
+   * What is subtracted from the i-th reward of a group; null: nothing, and groups of one or of equal rewards learn.
+   * @param lengths tokens of each completion of the group
+   */
+  of: ((group: readonly number[], i: number, lengths: readonly number[]) => number) | null;
 }
 
 export const baselines = {
@@ -14,8 +17,16 @@ export const baselines = {
     summary: "the mean of the group's others (RLOO, with scale none)",
     of: (group, i) => (mean(group) * group.length - group[i]!) / (group.length - 1),
   },
+  length_weighted: {
+    summary: "the group's mean with each reward weighted by its completion's tokens (OPO, with scale none)",
+    of: (group, _, lengths) => sum(group.map((r, g) => r * lengths[g]!)) / sum(lengths),
+  },
   none: { summary: "nothing", of: null },
 } satisfies Record<string, Baseline>;
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
+}
 
 export interface Scale {
   summary: string;
@@ -31,6 +42,11 @@ export const scales = {
   batch_std: {
     summary: "the batch's, which keeps rewards' relative size between groups (REINFORCE++)",
     of: (_, batch, ddof) => standardDeviation(batch.flat(), ddof),
+  },
+  group_mean: {
+    summary:
+      "the group's mean reward, the share of successes where rewards are 1 and 0 (MaxRL); no reward may be below 0",
+    of: (group) => mean(group),
   },
   none: { summary: "nothing (Dr. GRPO)", of: null },
 } satisfies Record<string, Scale>;

@@ -13,6 +13,18 @@ export const advantageOptions = z.strictObject({
     .default("sample")
     .describe("divide squares by n-1 (torch.std, TRL) or by n"),
   epsilon: z.number().min(0).default(1e-4).describe("added to the standard deviation (TRL's value)"),
+  parts: z
+    .enum(["sum", "decoupled"])
+    .default("sum")
+    .describe(
+      "sum: the weighted sum of the reward parts is compared; decoupled: each part within its group by itself, their weighted sum then scaled over the batch (GDPO)",
+    ),
+  whiten: z
+    .boolean()
+    .default(false)
+    .describe(
+      "at the end to mean 0 and standard deviation 1 over all tokens of the rollout (REINFORCE++: with baseline none and scale none; its variant for reasoning: with group_mean and none)",
+    ),
 });
 export type AdvantageOptions = z.infer<typeof advantageOptions>;
 

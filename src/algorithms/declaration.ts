@@ -6,10 +6,12 @@
 import type { z } from "zod";
 import type { DatasetOptions } from "../data/dataset-options.ts";
 import type { RuleOf } from "../lib/rules.ts";
+import type { PolicyLossOptions } from "../losses/policy-kinds.ts";
 import type { Measure, Metric } from "../metrics/define.ts";
 import type { OptimizerOptions } from "../optim/options.ts";
 import type { modelOptions } from "../policy/options.ts";
 import type { RewardSpec } from "../rewards/options.ts";
+import type { ShapingSpec } from "../rewards/shaping-options.ts";
 import type { RolloutOptions } from "../rollouts/options.ts";
 import type { Stage, StageResult } from "./stage.ts";
 
@@ -42,6 +44,7 @@ export interface RuleSections<Options> {
   data: { train: DatasetOptions; eval?: DatasetOptions | undefined };
   rollout: RolloutOptions;
   rewards: RewardSpec[];
+  shaping: ShapingSpec[];
   optimizer: OptimizerOptions;
 }
 
@@ -59,6 +62,8 @@ export interface AlgorithmDeclaration<Options extends AnyOptions> {
   readonly samples: boolean;
   /** It trains a value function of the policy's size beside the policy. */
   readonly critic: boolean;
+  /** Its policy loss, where that is a choice that a replay can compare with others; null: it is none. */
+  loss(options: Options): PolicyLossOptions | null;
   /** It needs logprobs of the policy that the stage began with. */
   usesReference(options: Options): boolean;
   batch(options: Options, rollout: RolloutOptions): StepBatch;

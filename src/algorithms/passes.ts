@@ -1,16 +1,17 @@
-/** Passes over a rollout, and the clipped step that policies make in each minibatch. */
+/** Passes over a rollout, and the step that a policy makes in each minibatch. */
 import * as tf from "@tensorflow/tfjs";
 import { createRng } from "../lib/rng.ts";
-import { clippedPolicyLoss, POLICY_LOSS_STATISTICS } from "../losses/clipped-policy.ts";
 import { entropyTerm } from "../losses/entropy.ts";
 import type { ClipOptions, KlOptions } from "../losses/options.ts";
+import { type PolicyLossOptions, policyLossOf } from "../losses/policy-kinds.ts";
+import { type FamilyLossInput, policyLoss, statisticsOf } from "../losses/policy-loss.ts";
 import type { UpdateStatistics } from "../metrics/facts.ts";
 import type { OptimizerOptions } from "../optim/options.ts";
 import { learningRate } from "../optim/schedule.ts";
 import type { ScoredCompletion } from "../types.ts";
 import type { Stage } from "./stage.ts";
 import { padRows, spread } from "./token-batch.ts";
-import { applyGradients, splitByLength } from "./update.ts";
+import { applyGradients, type MicroBatchLoss, splitByLength } from "./update.ts";
 
 export interface Passes {
   epochs: number;
@@ -56,7 +57,7 @@ export function* minibatchesOf<Sample>(
   }
 }
 
-/** One completion with all that the clipped loss needs. */
+/** One completion with all that a policy loss needs. */
 export interface PolicySample {
   promptTokens: Int32Array; // [S]
   completion: ScoredCompletion; // T tokens
@@ -68,9 +69,22 @@ export interface PolicySample {
   masked: number | null;
   /** Reference logprobs, where the loss has a KL. [T] */
   reference: Float32Array | null;
+  /** Logprobs that the ratio is taken to, where they are not those of the rollout. [T] */
+  old?: Float32Array | null;
+  /** 1 for tokens that the loss treats apart, where it selects any. [T] */
+  selected?: Uint8Array | null;
 }
 
-/** A micro-batch as the model takes it, and numbers of its scored tokens as tensors, [K]; inside tidy. @param most see padRows */
+/** Of one of its tokens. */
+export function advantageOf({ advantage }: PolicySample, t: number): number {
+  return typeof advantage === "number" ? advantage : advantage[t]!;
+}
+
+/**
+ * A micro-batch as the model takes it, and numbers of its scored tokens as tensors, [K], or with a row for each completion that
+ * there can be, [most, K]; inside tidy.
+ * @param most see padRows
+ */
 export function padSamples<Sample extends Pick<PolicySample, "promptTokens" | "completion">>(
   { policy }: Pick<Stage, "policy">,
   micro: readonly Sample[],
@@ -86,10 +100,22 @@ export function padSamples<Sample extends Pick<PolicySample, "promptTokens" | "c
     starts: padded.starts,
     perToken: (of: (sample: Sample, t: number) => number) =>
       tf.tensor1d(spread(padded, (i, t) => of(micro[i]!, t))),
+    perCompletion(of: (sample: Sample, t: number) => number) {
+      const count = padded.batch.targets.length;
+      const values = new Float32Array(most * count);
+      for (const [i, sample] of micro.entries()) {
+        values.set(
+          spread(padded, (one, t) => (one === i ? of(sample, t) : 0)),
+          i * count,
+        );
+      }
+      return tf.tensor2d(values, [most, count]);
+    },
   };
 }
 
-export interface ClippedStepOptions extends Passes {
+export interface PolicyStepOptions extends Passes {
+  loss: PolicyLossOptions;
   clip: ClipOptions;
   /** Its place is the loss, or its coefficient 0. */
   kl: KlOptions;
@@ -98,45 +124,69 @@ export interface ClippedStepOptions extends Passes {
 }
 
 /**
- * One optimizer step of the policy by the clipped surrogate.
+ * One optimizer step of the policy.
  * @param samples weights are of the whole rollout, of which this is one part in `minibatches`
  * @param most rows that such an update can have
  */
-export function clippedStep(
+export function policyStep(
   stage: Stage,
   samples: readonly PolicySample[],
-  options: ClippedStepOptions,
+  options: PolicyStepOptions,
   lr: number,
   most: number,
 ): Promise<UpdateStatistics> {
-  const { policy, settings } = stage;
-  const { temperature } = settings.rollout;
-  const klInLoss = options.kl.coef > 0 && options.kl.place === "loss";
-  const entropyBonus = options.entropy_coef > 0;
   return applyGradients(
     stage,
     splitByLength(samples, options.micro_batch_rows),
     lr,
-    (micro) => {
-      const { batch, starts, perToken } = padSamples(stage, micro, options.micro_batch_rows ?? most);
-      const oldLogprobs = perToken(({ completion }, t) => completion.logprobs[t]!);
-      const advantages = perToken(({ advantage }, t) =>
-        typeof advantage === "number" ? advantage : advantage[t]!,
-      );
-      const weights = perToken(({ weight, masked }, t) => (t === masked ? 0 : weight * options.minibatches));
-      const referenceLogprobs = klInLoss ? perToken(({ reference }, t) => reference![t]!) : null;
-      const { logprobs, entropy } = policy.score(batch, { temperature, entropyGradient: entropyBonus }); // [K]
-      const { loss: surrogate, statistics } = clippedPolicyLoss(
-        { logprobs, oldLogprobs, referenceLogprobs, advantages, weights },
-        options.clip,
-        options.kl,
-      );
-      const loss = entropyBonus
-        ? tf.sub<tf.Scalar>(surrogate, entropyTerm(entropy, weights, options.entropy_coef))
-        : surrogate;
-      const masked = micro.filter((sample) => sample.masked !== null).length;
-      return { loss, statistics, tokens: starts.at(-1)! - masked };
-    },
-    POLICY_LOSS_STATISTICS,
+    (micro) => microBatchLoss(stage, micro, options, options.micro_batch_rows ?? most),
+    statisticsOf(options.loss),
   );
+}
+
+/** The loss of some completions; inside tidy. @param most rows that a micro-batch can have */
+export function microBatchLoss(
+  stage: Stage,
+  micro: readonly PolicySample[],
+  options: Omit<PolicyStepOptions, "epochs">,
+  most: number,
+): MicroBatchLoss {
+  const { input, entropy, tokens } = lossInput(stage, micro, options, most);
+  const { loss: surrogate, statistics } = policyLoss(input, options);
+  const loss =
+    options.entropy_coef > 0
+      ? tf.sub<tf.Scalar>(surrogate, entropyTerm(entropy, input.weights, options.entropy_coef))
+      : surrogate;
+  return { loss, statistics, tokens };
+}
+
+/** What the policy loss takes, logprobs of the policy with it. @returns entropy of the tokens too, and the number that carry loss */
+export function lossInput(
+  stage: Stage,
+  micro: readonly PolicySample[],
+  options: Omit<PolicyStepOptions, "epochs">,
+  most: number,
+): { input: FamilyLossInput; entropy: tf.Tensor1D; tokens: number } {
+  const { policy, settings } = stage;
+  const { temperature } = settings.rollout;
+  const klInLoss = options.kl.coef > 0 && options.kl.place === "loss";
+  const kind = policyLossOf(options.loss);
+  const { batch, starts, perToken, perCompletion } = padSamples(stage, micro, most);
+  const oldLogprobs = perToken(({ completion, old }, t) => (old ?? completion.logprobs)[t]!);
+  const advantages = perToken(advantageOf);
+  const weights = perToken(({ weight, masked }, t) => (t === masked ? 0 : weight * options.minibatches));
+  const referenceLogprobs = klInLoss ? perToken(({ reference }, t) => reference![t]!) : null;
+  const members = kind.wholeCompletions ? perCompletion(({ masked }, t) => (t === masked ? 0 : 1)) : null;
+  const selected =
+    kind.select === undefined || kind.of === undefined ? null : perToken((sample, t) => sample.selected![t]!);
+  const { logprobs, entropy } = policy.score(batch, {
+    temperature,
+    entropyGradient: options.entropy_coef > 0,
+  }); // [K]
+  const masked = micro.filter((sample) => sample.masked !== null).length;
+  return {
+    input: { logprobs, oldLogprobs, referenceLogprobs, advantages, weights, members, selected },
+    entropy,
+    tokens: starts.at(-1)! - masked,
+  };
 }

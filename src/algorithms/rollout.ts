@@ -112,6 +112,17 @@ export function referenceLogprobs(
   });
 }
 
+/** Logprobs under the policy itself, as its updates compute them. [P][G][T] */
+export function policyLogprobs(
+  { policy, settings: { rollout } }: Stage,
+  groups: readonly Group[],
+  microBatchRows: number | undefined,
+): Promise<Float32Array[][]> {
+  return scorePerToken(policy, groups, microBatchRows, (batch) => {
+    return policy.score(batch, { temperature: rollout.temperature }).logprobs;
+  });
+}
+
 /** Steps between two measurements of what rounding of products does to logprobs. */
 const GAP_EVERY = 20;
 

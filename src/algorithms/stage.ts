@@ -19,6 +19,7 @@ import type { Progress } from "../run/progress.ts";
 import type { SamplerOptions } from "../samplers/options.ts";
 import type { Cell, PromptSource, RewardInput, RewardPartResult, RewardStatus, Tokenizer } from "../types.ts";
 import type { Evaluation } from "./evaluate.ts";
+import type { LossProbe } from "./loss-probe.ts";
 import type { Slots } from "./slots.ts";
 
 export interface Score {
@@ -47,6 +48,8 @@ export interface StageSettings<Options = unknown> {
   shaping: readonly ShapingSpec[];
   /** Names of the reward parts. */
   partNames: readonly string[];
+  /** Their weights in a completion's reward, in the same order. */
+  partWeights: readonly number[];
   /** Longest prompt, tokens. */
   maxPromptTokens: number;
   /** Steps between evaluations; 0: only at the beginning and the end. */
@@ -82,6 +85,8 @@ export interface StageServices {
    * @param name of its moments in the state
    */
   newOptimizer: (trainee: Trainee, name: string) => AdamW;
+  /** Shown what other policy losses would make of each update: for replays. */
+  probe?: LossProbe;
   /** Ends the stage early, as `until` would: for callers that want its first steps only. */
   endsEarly?: (stepsDone: number) => boolean;
 }

@@ -10,7 +10,7 @@ import type { Stage } from "./stage.ts";
 import type { UpdateSums } from "./update.ts";
 
 /** A step that is over. */
-export interface SampledStep extends Pick<StepFacts, "advantages" | "lossAdvantages" | "kl"> {
+export interface SampledStep extends Pick<StepFacts, "advantages" | "lossAdvantages" | "kl" | "samplerGap"> {
   batch: Batch;
   updates: UpdateSums;
   critic: { updates: UpdateSums; samples: NonNullable<StepFacts["critic"]>["samples"] } | null;

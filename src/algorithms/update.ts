@@ -29,33 +29,11 @@ export async function applyGradients<T>(
   names: readonly string[],
 ): Promise<UpdateStatistics> {
   const total: UpdateStatistics = { loss: 0, gradientNorm: 0, tokens: 0, statistics: {} };
-  const sum = new Map<string, tf.Tensor>();
   // read after the optimizer's step: a backend that compiles programs makes one of it all
-  const losses: tf.Scalar[] = [];
-  const statistics: tf.Tensor1D[] = [];
+  const { gradients: sum, losses, statistics, tokens } = sumGradients(policy, microBatches, lossOf);
+  total.tokens = tokens;
   let norm: tf.Scalar | null = null;
-  const accumulates = microBatches.length > 1;
   try {
-    if (accumulates) for (const [name, { shape }] of policy.trainable) sum.set(name, tf.zeros(shape));
-    for (const microBatch of microBatches) {
-      const { loss, gradients } = policy.lossAndGradients(() => {
-        const result = lossOf(microBatch);
-        if (result.statistics !== null) statistics.push(tf.keep(result.statistics));
-        total.tokens += result.tokens;
-        return result.loss;
-      });
-      losses.push(loss);
-      for (const [name, gradient] of gradients) {
-        const before = sum.get(name);
-        if (before === undefined) sum.set(name, gradient);
-        else {
-          sum.set(name, tf.add(before, gradient));
-          tf.dispose([before, gradient]);
-        }
-      }
-      // one program serves every micro-batch, and its memory is free before the next
-      if (accumulates) policy.settle();
-    }
     for (const [name, { shape }] of policy.trainable) if (!sum.has(name)) sum.set(name, tf.zeros(shape));
     norm = optimizer.step(sum, lr);
     tf.dispose([...sum.values()]);
@@ -77,7 +55,55 @@ export async function applyGradients<T>(
   return total;
 }
 
-function addStatistics(
+/** What micro-batches add up to; the caller disposes the tensors. */
+export interface SummedGradients {
+  /** A weight that no micro-batch reaches is absent. */
+  gradients: Map<string, tf.Tensor>;
+  /** One of each micro-batch, as with statistics. */
+  losses: tf.Scalar[];
+  statistics: tf.Tensor1D[];
+  tokens: number;
+}
+
+export function sumGradients<T>(
+  policy: Trainee,
+  microBatches: readonly T[],
+  lossOf: (microBatch: T) => MicroBatchLoss,
+): SummedGradients {
+  const sum = new Map<string, tf.Tensor>();
+  const losses: tf.Scalar[] = [];
+  const statistics: tf.Tensor1D[] = [];
+  let tokens = 0;
+  const accumulates = microBatches.length > 1;
+  try {
+    if (accumulates) for (const [name, { shape }] of policy.trainable) sum.set(name, tf.zeros(shape));
+    for (const microBatch of microBatches) {
+      const { loss, gradients } = policy.lossAndGradients(() => {
+        const result = lossOf(microBatch);
+        if (result.statistics !== null) statistics.push(tf.keep(result.statistics));
+        tokens += result.tokens;
+        return result.loss;
+      });
+      losses.push(loss);
+      for (const [name, gradient] of gradients) {
+        const before = sum.get(name);
+        if (before === undefined) sum.set(name, gradient);
+        else {
+          sum.set(name, tf.add(before, gradient));
+          tf.dispose([before, gradient]);
+        }
+      }
+      // one program serves every micro-batch, and its memory is free before the next
+      if (accumulates) policy.settle();
+    }
+  } catch (error) {
+    tf.dispose([...sum.values(), ...losses, ...statistics]);
+    throw error;
+  }
+  return { gradients: sum, losses, statistics, tokens };
+}
+
+export function addStatistics(
   total: Record<string, number>,
   names: readonly string[],
   values: ArrayLike<number>,

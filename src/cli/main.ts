@@ -14,6 +14,7 @@ import { register as registerBenchPeers } from "./commands/bench-peers.ts";
 import { register as registerChat } from "./commands/chat.ts";
 import { register as registerCompare } from "./commands/compare.ts";
 import { register as registerCompletion } from "./commands/completion.ts";
+import { register as registerConformance } from "./commands/conformance.ts";
 import { register as registerData } from "./commands/data.ts";
 import { register as registerDoctor } from "./commands/doctor.ts";
 import { register as registerEval } from "./commands/eval.ts";
@@ -77,6 +78,7 @@ export function createProgram(): Command {
     registerRuns,
     registerReward,
     registerDoctor,
+    registerConformance,
     registerBackend,
     registerBench,
     registerCompletion,

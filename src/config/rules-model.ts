@@ -25,6 +25,9 @@ function modelFacts(model: RecipeInput["model"]): ModelFacts {
       config = JSON.parse(
         new TextDecoder().decode(readRegularFile(join(model.path, "config.json"), 16e6)),
       ) as typeof config;
+      // of a model that sees pictures, its language part
+      const text = config["text_config"];
+      if (typeof text === "object" && text !== null) config = text as typeof config;
     } catch {
       // a Hub id, a GGUF file, or a broken file that loading will describe
     }

@@ -1,5 +1,6 @@
 import { basename } from "node:path";
 import { z } from "zod";
+import { bootcampOptions } from "./bootcamp-options.ts";
 import { chainOptions } from "./chain-options.ts";
 import { dataPaths, fileOptions } from "./file-options.ts";
 import { itemsOptions } from "./items-options.ts";
@@ -22,6 +23,7 @@ const member = {
 const memberOptions = z.discriminatedUnion("kind", [
   chainOptions.safeExtend(member),
   itemsOptions.safeExtend(member),
+  bootcampOptions.safeExtend(member),
   fileOptions.safeExtend(member),
 ]);
 export type MemberOptions = z.infer<typeof memberOptions>;

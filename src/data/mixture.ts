@@ -7,6 +7,7 @@
 import { DataError } from "../lib/errors.ts";
 import { createRng, type Rng } from "../lib/rng.ts";
 import type { Prompt, PromptSource } from "../types.ts";
+import { bootcamp } from "./bootcamp.ts";
 import { chain } from "./chain.ts";
 import { type DatasetKind, defineDataset, type OpenContext } from "./define.ts";
 import { file } from "./file.ts";
@@ -43,7 +44,7 @@ async function openMixture({ sources, size }: MixtureOptions, context: OpenConte
 }
 
 function kindOf({ kind }: MemberOptions): DatasetKind<typeof mixtureOptions, MemberOptions> {
-  return [chain, items, file].find((one) => one.kind === kind) as never;
+  return [chain, items, bootcamp, file].find((one) => one.kind === kind) as never;
 }
 
 function promptOf({ name, source }: Member, index: number): Prompt {

@@ -35,6 +35,10 @@ async function findEntry(name: string, source: URL): Promise<URL> {
     format: "esm",
     write: false,
     logLevel: "silent",
+    // packages that are CommonJS ask for Node's modules this way
+    banner: {
+      js: `import { createRequire } from "node:module"; const require = createRequire(${JSON.stringify(source.href)});`,
+    },
   });
   return dataModule(result.outputFiles[0]!.text);
 }

@@ -1,5 +1,5 @@
 import * as tf from "@tensorflow/tfjs";
-import { klEstimate } from "./kl.ts";
+import { klTerm } from "./kl.ts";
 import type { ClipOptions, KlOptions } from "./options.ts";
 
 /** One value per scored token, [K]; padding carries weight 0. */
@@ -39,36 +39,49 @@ export function clippedPolicyLoss(
   clip: ClipOptions,
   kl: KlOptions,
 ): { loss: tf.Scalar; statistics: tf.Tensor1D } {
-  const { logprobs, oldLogprobs, referenceLogprobs, advantages, weights } = input;
+  const { logprobs, oldLogprobs, advantages, weights } = input;
   const logRatio = tf.sub(logprobs, oldLogprobs); // [K]
-  const ratio = tf.exp(logRatio); // [K]
+  const ratio = tf.exp(logRatio) as tf.Tensor1D; // [K]
   const clipped = tf.minimum(tf.maximum(ratio, 1 - clip.low), 1 + clip.high); // [K]
   const surrogate = tf.minimum(tf.mul(ratio, advantages), tf.mul(clipped, advantages)); // [K]
   // the bound is 0 where A > 0, below any surrogate there
   const bounded =
     clip.dual === null ? surrogate : tf.maximum(surrogate, tf.mul(tf.minimum(advantages, 0), clip.dual)); // [K]
   let perToken: tf.Tensor = tf.neg(bounded); // [K]
-  const reference = referenceLogprobs === null ? null : klEstimate(logprobs, referenceLogprobs, kl.estimator);
-  if (kl.coef > 0 && kl.place === "loss") {
-    if (reference === null) throw new Error("kl.coef > 0 needs the reference policy's logprobs");
-    const estimate = kl.bias_correction ? tf.mul(reference, ratio) : reference; // [K]
-    perToken = tf.add(perToken, tf.mul(estimate, kl.coef));
-  }
+  const { reference, term } = klTerm(input, ratio, kl);
+  if (term !== null) perToken = tf.add(perToken, term);
   const loss = tf.sum<tf.Scalar>(tf.mul(perToken, weights));
 
-  const counted = tf.cast(tf.greater(weights, 0), "float32"); // [K]
-  const count = (values: tf.Tensor) => tf.sum(tf.mul(tf.cast(values, "float32"), counted));
-  const beyond = (bound: number, side: tf.Tensor) => count(tf.logicalAnd(tf.greater(ratio, bound), side));
+  const counted = tf.cast(tf.greater(weights, 0), "float32") as tf.Tensor1D; // [K]
+  const beyond = (bound: number, side: tf.Tensor) =>
+    countedSum(tf.logicalAnd(tf.greater(ratio, bound), side), counted);
   const above = beyond(1 + clip.high, tf.greater(advantages, 0));
   const statistics = tf.stack([
     // tokens whose gradient the clip removes: beyond the bound on the side the advantage pushes to
-    count(tf.logicalAnd(tf.less(ratio, 1 - clip.low), tf.less(advantages, 0))),
+    countedSum(tf.logicalAnd(tf.less(ratio, 1 - clip.low), tf.less(advantages, 0)), counted),
     clip.dual === null ? above : tf.add(above, beyond(clip.dual, tf.less(advantages, 0))),
-    count(ratio),
-    count(tf.sub(tf.sub(ratio, 1), logRatio)), // k3 of KL(old || new)
-    reference === null ? tf.scalar(0) : count(reference),
-    tf.max(tf.mul(ratio, counted)),
-    tf.max(tf.mul(tf.abs(logRatio), counted)),
+    ...ratioStatistics(ratio, logRatio as tf.Tensor1D, reference, counted),
   ]) as tf.Tensor1D;
   return { loss, statistics };
+}
+
+/** Sum over the counted tokens. @param counted 1 or 0, [K] */
+export function countedSum(values: tf.Tensor, counted: tf.Tensor1D): tf.Scalar {
+  return tf.sum(tf.mul(tf.cast(values, "float32"), counted));
+}
+
+/** What POLICY_LOSS_STATISTICS names after the clipped tokens. [K] each. */
+export function ratioStatistics(
+  ratio: tf.Tensor1D,
+  logRatio: tf.Tensor1D,
+  reference: tf.Tensor1D | null,
+  counted: tf.Tensor1D,
+): tf.Tensor[] {
+  return [
+    countedSum(ratio, counted),
+    countedSum(tf.sub(tf.sub(ratio, 1), logRatio), counted), // k3 of KL(old || new)
+    reference === null ? tf.scalar(0) : countedSum(reference, counted),
+    tf.max(tf.mul(ratio, counted)),
+    tf.max(tf.mul(tf.abs(logRatio), counted)),
+  ];
 }

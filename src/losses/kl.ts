@@ -21,7 +21,24 @@ export function klEstimate(
   });
 }
 
-/** The same on numbers, for KL in the reward. */
+/**
+ * What each token's loss has of a KL to the reference: coef KL_k, with bias correction coef r_k KL_k.
+ * @param ratio r of policy to sampling policy, with its gradient. [K]
+ * @returns the estimate, null without a reference; and the term, null where the KL has no place in the loss. [K]
+ */
+export function klTerm(
+  { logprobs, referenceLogprobs }: { logprobs: tf.Tensor1D; referenceLogprobs: tf.Tensor1D | null },
+  ratio: tf.Tensor1D,
+  kl: KlOptions,
+): { reference: tf.Tensor1D | null; term: tf.Tensor1D | null } {
+  const reference = referenceLogprobs === null ? null : klEstimate(logprobs, referenceLogprobs, kl.estimator);
+  if (kl.coef === 0 || kl.place !== "loss") return { reference, term: null };
+  if (reference === null) throw new Error("kl.coef > 0 needs the reference policy's logprobs");
+  const estimate = kl.bias_correction ? tf.mul<tf.Tensor1D>(reference, ratio) : reference; // [K]
+  return { reference, term: tf.mul(estimate, kl.coef) };
+}
+
+/** klEstimate on numbers, for KL in the reward. */
 export function klEstimateNumber(
   logprob: number,
   reference: number,

@@ -17,7 +17,16 @@ export interface Setting {
 }
 
 /** What not every stage has. */
-export type Measure = "reference" | "redrawing" | "critic" | "live" | "precision" | "compile" | "alarms";
+export type Measure =
+  | "reference"
+  | "redrawing"
+  | "critic"
+  | "live"
+  | "importance"
+  | "selection"
+  | "precision"
+  | "compile"
+  | "alarms";
 
 /** How a metric is shown while a run goes on and in its report. Places order what is shown, low ones first. */
 export interface Display {

@@ -10,6 +10,8 @@ export interface UpdateStatistics {
   statistics: Record<string, number>;
   /** Completions that could move the weights / completions; 1 where the algorithm leaves none out. */
   live?: number;
+  /** Tokens that the loss treats apart / tokens that carry loss, where it selects any. */
+  selected?: number;
 }
 
 /** The updates of a step, with what they ran at. */
@@ -41,6 +43,8 @@ export interface StepFacts extends UpdateFacts {
   /** Advantages as the loss had them: one a completion, or one a token. */
   lossAdvantages: readonly number[];
   precisionGap: { mean: number; largest: number } | null;
+  /** Largest |logprob recomputed - logprob while sampling|, nats, where it was recomputed on purpose; else the first update says it. */
+  samplerGap?: number | null;
   /** KL estimate of policy from reference policy, nats; null without a reference. */
   kl: { perToken: number; perCompletion?: number; coef?: number } | null;
   critic: CriticFacts | null;

@@ -98,7 +98,8 @@ export const policyMetrics: readonly Metric<Step>[] = [
   {
     name: "policy/clip_fraction",
     unit: "0..1",
-    formula: "completion tokens whose ratio was clipped / completion tokens",
+    formula:
+      "completion tokens whose ratio was clipped, or that the loss holds by another bound / completion tokens",
     note: "0 with one update a step; climbing: lower the learning rate",
     label: "clipped",
     format: percent,
@@ -109,16 +110,37 @@ export const policyMetrics: readonly Metric<Step>[] = [
   {
     name: "policy/clip_low",
     unit: "0..1",
-    formula: "share clipped at 1 - clip.low",
+    formula: "share clipped at 1 - clip.low, or at the lower bound of algorithm.loss",
     note: "",
     value: ({ updates }) => perToken(updates, "clipped_low"),
   },
   {
     name: "policy/clip_high",
     unit: "0..1",
-    formula: "share clipped at 1 + clip.high, and at clip.dual where it is set",
+    formula:
+      "share clipped at 1 + clip.high, and at clip.dual where it is set, or at the upper bound of algorithm.loss",
     note: "",
     value: ({ updates }) => perToken(updates, "clipped_high"),
+  },
+  {
+    name: "policy/ess",
+    unit: "0..1",
+    formula:
+      "(sum of w)^2 / (tokens * sum of w^2), w the weight that the loss gives a token's policy gradient: its ratio, clipped or not",
+    note: "effective sample size / tokens, with a loss beside the clipped one; 1 with one update a step; falling: a few tokens make the update",
+    when: ({ measures }) => measures.has("importance"),
+    value: ({ updates }) => {
+      const squares = perToken(updates, "importance_squared");
+      return tokensOf(updates) === 0 ? 1 : squares === 0 ? 0 : perToken(updates, "importance") ** 2 / squares;
+    },
+  },
+  {
+    name: "policy/selected",
+    unit: "0..1",
+    formula: "tokens that the loss treats apart / tokens that carry loss, mean of the step's updates",
+    note: "with loss clip-cov and kl-cov; 0: no token has a covariance between the bounds",
+    when: ({ measures }) => measures.has("selection"),
+    value: ({ updates }) => perUpdate(updates, ({ selected }) => selected ?? 0),
   },
   {
     name: "policy/update_kl",
@@ -134,7 +156,7 @@ export const policyMetrics: readonly Metric<Step>[] = [
     formula: "largest |logprob recomputed - logprob while sampling| before the first update",
     note: "above 1e-3: two engines disagree",
     // the first update of the rollout runs on the policy that sampled: any gap is the engine's
-    value: ({ updates }) => updates[0]?.statistics["largest_gap"] ?? 0,
+    value: ({ updates, samplerGap }) => samplerGap ?? updates[0]?.statistics["largest_gap"] ?? 0,
   },
   {
     name: "policy/precision_gap",

@@ -1,5 +1,6 @@
 /** From the sizes that a probe runs to the config's: which sizes, and how time and memory grow with them. Pure. */
 import type { DecoderConfig, LayerConfig } from "../policy/interfaces.ts";
+import { chunkOf } from "../policy/masks.ts";
 import type { PassShape } from "./meter.ts";
 
 /** Steps of more work than this, in floating-point operations, are probed at smaller sizes: some 20 s of one core. */
@@ -62,7 +63,14 @@ export function passWeight(config: DecoderConfig, { rows, length, shared }: Pass
   const ofLayer = ({ mixer, mlp }: LayerConfig): number => {
     const wide = (mlp.kind === "plain" ? 2 : 3) * mlp.down.inputs;
     if (mixer.kind === "short-conv") {
-      return length * ((11 + mixer.kernel) * config.hiddenSize + wide);
+      return length * ((11 + mixer.conv.kernel) * config.hiddenSize + wide);
+    }
+    if (mixer.kind === "delta-net") {
+      const { conv, valueHeads, keyDim, valueDim } = mixer;
+      const chunk = chunkOf(length);
+      const ofHead = 6 * (keyDim + valueDim) + 7 * chunk + (2 * keyDim * valueDim) / chunk;
+      const perToken = 8 * config.hiddenSize + wide + (4 + 2 * conv.kernel) * conv.channels;
+      return length * (perToken + valueHeads * ofHead);
     }
     const { heads, keyValueHeads, headDim } = mixer;
     const perToken = 8 * config.hiddenSize + wide + (2 * heads + 4 * keyValueHeads) * headDim;

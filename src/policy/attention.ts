@@ -12,9 +12,11 @@ export interface Projections {
   query: tf.Tensor4D; // [R, Nh, T, D]
   key: tf.Tensor4D; // [R, Nk, T, D]
   value: tf.Tensor4D; // [R, Nk, T, D]
+  /** sigmoid's argument, on what is attended; null: no gate. [R*T, Nh*D] */
+  gate: tf.Tensor2D | null;
 }
 
-type Flat = { query: tf.Tensor2D; key: tf.Tensor2D; value: tf.Tensor2D };
+type Flat = { query: tf.Tensor2D; key: tf.Tensor2D; value: tf.Tensor2D; gate: tf.Tensor2D | null };
 
 /** Queries, keys and values before rotation, [N, h*D] each, norms applied. @param x normed input [N, H] */
 function projectFlat(
@@ -23,21 +25,26 @@ function projectFlat(
   x: tf.Tensor2D,
   view: WeightView,
 ): Flat {
-  const { query, key, value } = projectHeads(attention, x, view);
+  const flat = projectHeads(attention, x, view);
   const { queryKeyNorm } = attention;
-  if (queryKeyNorm === null) return { query, key, value };
+  if (queryKeyNorm === null) return flat;
   const normed = (y: tf.Tensor2D, module: string) => {
     const width = queryKeyNorm.over === "head" ? attention.headDim : y.shape[1];
     return tf.reshape(norm(config.norm, module, tf.reshape(y, [-1, width]), view), y.shape) as tf.Tensor2D;
   };
-  return { query: normed(query, queryKeyNorm.query), key: normed(key, queryKeyNorm.key), value };
+  const [query, key] = [normed(flat.query, queryKeyNorm.query), normed(flat.key, queryKeyNorm.key)];
+  return { ...flat, query, key };
 }
 
 function projectHeads(attention: AttentionConfig, x: tf.Tensor2D, view: WeightView): Flat {
   const { projections, heads, keyValueHeads, headDim } = attention;
   if (projections.kind === "apart") {
     const part = (name: "query" | "key" | "value") => linear(x, projections[name], view);
-    return { query: part("query"), key: part("key"), value: part("value") };
+    const [key, value] = [part("key"), part("value")];
+    if (!projections.gated) return { query: part("query"), key, value, gate: null };
+    const both = tf.split(tf.reshape(part("query"), [-1, heads, 2 * headDim]), 2, 2);
+    const [query, gate] = both.map((y) => tf.reshape(y, [-1, heads * headDim])) as [tf.Tensor2D, tf.Tensor2D];
+    return { query, key, value, gate };
   }
   const all = linear(x, projections.all, view);
   const widths = [heads * headDim, keyValueHeads * headDim, keyValueHeads * headDim];
@@ -48,7 +55,7 @@ function projectHeads(attention: AttentionConfig, x: tf.Tensor2D, view: WeightVi
           .split(tf.reshape(all, [-1, heads, 3 * headDim]), 3, 2)
           .map((y, i) => tf.reshape(y, [-1, widths[i]!]));
   const [query, key, value] = parts as [tf.Tensor2D, tf.Tensor2D, tf.Tensor2D];
-  return { query, key, value };
+  return { query, key, value, gate: null };
 }
 
 /** Heads before tokens, queries and keys rotated. @param flat [R*T, h*D] each */
@@ -56,7 +63,7 @@ function place(
   { heads, keyValueHeads, headDim }: AttentionConfig,
   flat: { query: tf.Tensor; key: tf.Tensor; value: tf.Tensor },
   { rows, length, tables }: LayerRows,
-): Projections {
+): Omit<Projections, "gate"> {
   const split = (y: tf.Tensor, count: number) => tf.reshape(y, [rows, length, count, headDim]) as tf.Tensor4D;
   return {
     query: turned(split(flat.query, heads), tables),
@@ -84,7 +91,13 @@ export function project(
   view: WeightView,
   rows: LayerRows,
 ): Projections {
-  return place(attention, projectFlat(config, attention, x, view), rows);
+  const flat = projectFlat(config, attention, x, view);
+  return { ...place(attention, flat, rows), gate: flat.gate };
+}
+
+/** What is attended, as the gate lets it through. @param mixed [N, Nh*D] */
+export function throughGate(mixed: tf.Tensor2D, gate: tf.Tensor2D | null): tf.Tensor2D {
+  return gate === null ? mixed : tf.mul(mixed, tf.sigmoid(gate));
 }
 
 /** Softmax over keys of capped and scaled scores. @param scores [R, Nk, G*T, S] @param mask [1 or R, T, S]; null: all seen */
@@ -104,7 +117,7 @@ export function attentionWeights(
  */
 export function attend(
   attention: AttentionConfig,
-  { query, key, value }: Projections,
+  { query, key, value, gate }: Projections,
   mask: tf.Tensor3D,
 ): tf.Tensor2D {
   const { heads, keyValueHeads, headDim } = attention;
@@ -112,7 +125,7 @@ export function attend(
   const grouped = tf.reshape(query, [rows, keyValueHeads, (heads / keyValueHeads) * length, headDim]);
   const scores = tf.matMul(grouped, key, false, true) as tf.Tensor4D; // [R, Nk, G*T, S]
   const mixed = tf.matMul(attentionWeights(attention, scores, mask), value); // [R, Nk, G*T, D]
-  return mergeHeads(tf.reshape(mixed, [rows, heads, length, headDim]));
+  return throughGate(mergeHeads(tf.reshape(mixed, [rows, heads, length, headDim])), gate);
 }
 
 /**
@@ -145,10 +158,15 @@ export function attendShared(
   const before = (shared: tf.Tensor4D, mine: tf.Tensor4D) =>
     tf.concat([repeatRows(shared, times) as tf.Tensor4D, mine], 2); // [P*G, Nk, S+T, D]
   const parts = [
-    attend(attention, prompt, context.tables.mask!),
+    attend(attention, { ...prompt, gate: null }, context.tables.mask!),
     attend(
       attention,
-      { query: own.query, key: before(prompt.key, own.key), value: before(prompt.value, own.value) },
+      {
+        query: own.query,
+        key: before(prompt.key, own.key),
+        value: before(prompt.value, own.value),
+        gate: null,
+      },
       completions.tables.mask!,
     ),
   ];
@@ -157,7 +175,7 @@ export function attendShared(
     parts.map((part) => tf.reshape(part, [prompts, -1, width])),
     1,
   );
-  return tf.reshape(joined, [-1, width]);
+  return throughGate(tf.reshape(joined, [-1, width]), flat.gate);
 }
 
 /** [R, Nh, T, D] to [R*T, Nh*D] */

@@ -1,13 +1,11 @@
-/** What attention needs of a batch besides its activations: rotary tables and masks, made on the host. */
+/** What layers need of a batch besides its activations: rotary tables and masks, made on the host. */
 import * as tf from "@tensorflow/tfjs";
 import { overDevices } from "../backend/devices.ts";
 import { RlptError } from "../lib/errors.ts";
 import type { DecoderConfig, RotaryConfig, SharedPrompts, TokenBatch } from "./interfaces.ts";
+import { causalMask, prefixedMask, reachMask, segmentMask } from "./masks.ts";
 import { repeatRows } from "./repeat-rows.ts";
 import { ropeTables } from "./rope.ts";
-
-/** Added to scores of hidden keys; finite, so that a row of them is no NaN. */
-export const hiddenKey = -1e30;
 
 /** What one layer needs of a group of rows, by name: tables of its rotation (none where it turns nothing), its mask. */
 export interface LayerTables {
@@ -18,6 +16,10 @@ export interface LayerTables {
   mask?: tf.Tensor3D;
   /** Of a convolution: 1 where the token j + 1 slots before is of the same sample, [1 or R, T, K - 1]; none: all are. */
   taps?: tf.Tensor3D;
+  /** Of a memory: 1 where a token is no padding, [1 or R, T, 1]; none: no padding before the end of any row. */
+  real?: tf.Tensor3D;
+  /** Of a memory: `gatedDeltaRule`'s reach; none: a row's tokens are of one sample. */
+  reach?: tf.Tensor3D;
 }
 
 /** Rows that a layer takes together. */
@@ -60,6 +62,13 @@ export function batchContext(config: DecoderConfig, batch: TokenBatch): LayerCon
       };
       return { taps: tapsOf(rows, length, kernel, same) };
     },
+    memory: () => {
+      const { segments } = batch;
+      const real = realOf(rows, length, (row, slot) => segments[row * length + slot] !== 0);
+      if (plain || !isPacked(batch)) return { real };
+      const { values, slots, columns } = reachMask(batch);
+      return { real, reach: overDevices(() => tf.tensor3d(values, [rows, slots, columns])) };
+    },
   });
   return tables.map((own) => ({ rows, length, tables: own, completions: null }));
 }
@@ -92,6 +101,10 @@ function sharedContext(config: DecoderConfig, batch: TokenBatch, shared: SharedP
         const seen = (row: number, slot: number, before: number) => from + slot - before >= kinds[row]!;
         return { taps: each(tapsOf(kinds.length, to - from, kernel, seen)) };
       },
+      memory: () => {
+        const seen = (row: number, slot: number) => from + slot >= kinds[row]!;
+        return { real: each(realOf(kinds.length, to - from, seen)) };
+      },
     });
   const prompts = part(0, promptLength, (x) => x);
   const own = part(promptLength, span, (x) => (alike ? x : (repeatRows(x, completions) as tf.Tensor3D)));
@@ -119,21 +132,33 @@ function tapsOf(
   return overDevices(() => tf.tensor3d(values, [rows, length, kernel - 1]));
 }
 
+function realOf(rows: number, length: number, real: (row: number, slot: number) => boolean): tf.Tensor3D {
+  const values = Float32Array.from({ length: rows * length }, (_, at) =>
+    Number(real(Math.floor(at / length), at % length)),
+  );
+  return overDevices(() => tf.tensor3d(values, [rows, length, 1]));
+}
+
 /** The tables of each layer; what layers have in common is made once. */
-export function tablesOf<Turned extends object, Mask, Taps extends object>(
+export function tablesOf<Turned extends object, Mask, Taps extends object, Memory extends object>(
   config: DecoderConfig,
   make: {
     turned: (rotary: RotaryConfig) => Turned;
     mask: (window: number | null) => Mask;
     taps: (kernel: number) => Taps;
+    memory: () => Memory;
   },
-): (Partial<Turned> & Partial<Taps> & { mask?: Mask })[] {
+): (Partial<Turned> & Partial<Taps> & Partial<Memory> & { mask?: Mask })[] {
   const turned = memoized(make.turned);
   const mask = memoized(make.mask);
   const taps = memoized(make.taps);
-  type Tables = Partial<Turned> & Partial<Taps> & { mask?: Mask };
+  const memory = memoized<null, Memory>(make.memory);
+  type Tables = Partial<Turned> & Partial<Taps> & Partial<Memory> & { mask?: Mask };
   return config.layers.map(({ mixer }): Tables => {
-    if (mixer.kind === "short-conv") return { ...taps(mixer.kernel) } as Tables;
+    if (mixer.kind !== "attention") {
+      const own = mixer.kind === "delta-net" ? memory(null) : {};
+      return { ...taps(mixer.conv.kernel), ...own } as Tables;
+    }
     const rotation = mixer.rotary === null ? {} : turned(mixer.rotary);
     return { ...rotation, mask: mask(mixer.window) } as Tables;
   });
@@ -189,47 +214,11 @@ export function isPlain(batch: TokenBatch): boolean {
   return true;
 }
 
-/** [T, T]: query i sees key j for i - window < j <= i. */
-function causalMask(length: number, window: number | null): Float32Array {
-  const mask = new Float32Array(length * length).fill(hiddenKey);
-  for (let i = 0; i < length; i++) {
-    mask.fill(0, i * length + firstVisible(i, window), i * length + i + 1);
-  }
-  return mask;
-}
-
-/**
- * [to - from, to]: slots from `from` on see earlier ones and themselves, but for the first `padding`; these see
- * themselves alone.
- */
-function prefixedMask(from: number, to: number, padding: number, window: number | null): Float32Array {
-  const mask = new Float32Array((to - from) * to).fill(hiddenKey);
-  for (let i = from; i < to; i++) {
-    const at = (i - from) * to;
-    const first = i < padding ? i : Math.max(padding, firstVisible(i, window));
-    mask.fill(0, at + first, at + i + 1);
-  }
-  return mask;
-}
-
-function firstVisible(slot: number, window: number | null): number {
-  return window === null ? 0 : Math.max(0, slot - window + 1);
-}
-
-/** [R, T, T]: the causal mask within segments; padding sees itself alone. */
-function segmentMask(batch: TokenBatch, window: number | null): Float32Array {
-  const { rows, length, segments } = batch;
-  const mask = new Float32Array(rows * length * length).fill(hiddenKey);
+/** Does a row hold more than one sample? */
+function isPacked({ rows, length, segments }: TokenBatch): boolean {
   for (let row = 0; row < rows; row++) {
-    for (let i = 0; i < length; i++) {
-      const segment = segments[row * length + i]!;
-      const at = (row * length + i) * length;
-      mask[at + i] = 0;
-      if (segment === 0) continue;
-      for (let j = firstVisible(i, window); j < i; j++) {
-        if (segments[row * length + j] === segment) mask[at + j] = 0;
-      }
-    }
+    const own = segments.subarray(row * length, (row + 1) * length).filter((segment) => segment !== 0);
+    if (own.some((segment) => segment !== own[0])) return true;
   }
-  return mask;
+  return false;
 }

@@ -4,7 +4,14 @@ import { frozenTensor, halvedTensor } from "../backend/frozen.ts";
 import { ModelFileError } from "../lib/errors.ts";
 import { createRng, type Rng } from "../lib/rng.ts";
 import { frozenBase } from "./frozen-base.ts";
-import type { DecoderConfig, LinearConfig, MixerConfig, MlpConfig, WeightSource } from "./interfaces.ts";
+import type {
+  CausalConvConfig,
+  DecoderConfig,
+  LinearConfig,
+  MixerConfig,
+  MlpConfig,
+  WeightSource,
+} from "./interfaces.ts";
 import type { BaseDtype } from "./options.ts";
 
 interface Expected {
@@ -14,8 +21,8 @@ interface Expected {
   from: string;
   /** A linear layer's matrix, held [in, out]. */
   matrix: boolean;
-  /** Of an untrained model: drawn, smaller where it writes into the residual stream, or one number. */
-  initial: "normal" | "residual" | 0 | 1;
+  /** Of an untrained model: drawn, smaller where it writes into the residual stream; ln of U(0.01, 16); or one number. */
+  initial: "normal" | "residual" | "log-rate" | 0 | 1;
 }
 
 /** The linear layers of decoder layer `n` by module name, in the order of the forward pass. */
@@ -27,6 +34,9 @@ export function linearModules(config: DecoderConfig, n: number): Map<string, Lin
 
 function mixerLinears(mixer: MixerConfig): LinearConfig[] {
   if (mixer.kind === "short-conv") return [mixer.input, mixer.output];
+  if (mixer.kind === "delta-net") {
+    return [mixer.input, mixer.gate, mixer.strength, mixer.decay, mixer.output];
+  }
   const { projections, output } = mixer;
   if (projections.kind !== "apart") return [projections.all, output];
   return [projections.query, projections.key, projections.value, output];
@@ -64,6 +74,11 @@ export function expectedWeights(config: DecoderConfig): Map<string, Expected> {
     else add(`${module}.weight`, [inputs, outputs], `${columns}, ${rows}`, { matrix: true, initial });
     if (bias) add(`${module}.bias`, [outputs], rows, { initial: 0 });
   };
+  const addConv = ({ module, channels, kernel, bias, from }: CausalConvConfig) => {
+    const [width, taps] = from.split(", ") as [string, string];
+    add(`${module}.weight`, [channels, 1, kernel], `${width}, 1, ${taps}`);
+    if (bias) add(`${module}.bias`, [channels], width, { initial: 0 });
+  };
   add(`${names.embedding}.weight`, [vocabSize, hiddenSize], "vocab_size, hidden_size");
   if (names.positions !== null) {
     add(
@@ -80,10 +95,14 @@ export function expectedWeights(config: DecoderConfig): Map<string, Expected> {
     addNorm(norms.mlpInput);
     for (const linear of mlpLinears(mlp)) addLinear(linear, linear === mlp.down ? "residual" : "normal");
     addNorm(norms.mlpOutput);
-    if (mixer.kind === "short-conv") {
-      add(`${mixer.conv}.weight`, [hiddenSize, 1, mixer.kernel], "hidden_size, 1, conv_L_cache");
-      if (mixer.bias) add(`${mixer.conv}.bias`, [hiddenSize], "hidden_size", { initial: 0 });
-    } else if (mixer.queryKeyNorm !== null) {
+    if (mixer.kind !== "attention") addConv(mixer.conv);
+    if (mixer.kind === "delta-net") {
+      const { valueHeads, valueDim } = mixer;
+      add(mixer.rate, [valueHeads], "linear_num_value_heads", { initial: "log-rate" });
+      add(mixer.rateBias, [valueHeads], "linear_num_value_heads", { initial: 1 });
+      add(`${mixer.norm}.weight`, [valueDim], "linear_value_head_dim", { initial: 1 });
+    }
+    if (mixer.kind === "attention" && mixer.queryKeyNorm !== null) {
       const { query, key, over } = mixer.queryKeyNorm;
       const { heads, keyValueHeads, headDim } = mixer;
       const all = over === "projection";
@@ -260,7 +279,8 @@ function firstFew(items: readonly string[], separator = ", "): string {
 
 /**
  * Weights of an untrained model, drawn when they are read: N(0, `initializer_range`, 0.02 if absent) for
- * matrices, those that write into the residual stream scaled by 1/sqrt(2 L) (as in GPT-2), norms that change nothing, biases 0.
+ * matrices, those that write into the residual stream scaled by 1/sqrt(2 L) (as in GPT-2), norms that change nothing, biases 0,
+ * rates of a delta net as its class in transformers draws them.
  * @param rng each weight draws from its own fork, named like the weight
  */
 export function randomWeights(config: DecoderConfig, rng: Rng, deviation = 0.02): WeightSource {
@@ -278,6 +298,10 @@ export function randomWeights(config: DecoderConfig, rng: Rng, deviation = 0.02)
       const { shape, initial } = weightOf(name);
       const size = sizeOf(shape);
       if (typeof initial === "number") return new Float32Array(size).fill(initial);
+      if (initial === "log-rate") {
+        const stream = rng.fork("weights", name);
+        return Float32Array.from({ length: size }, (_, i) => Math.log(0.01 + 15.99 * stream.uniform(i)));
+      }
       const scale = initial === "residual" ? deviation / Math.sqrt(2 * config.layers.length) : deviation;
       const stream = rng.fork("weights", name);
       return Float32Array.from({ length: size }, (_, i) => scale * stream.normal(i));

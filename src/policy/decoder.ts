@@ -18,9 +18,9 @@ import type {
   TokenBatch,
 } from "./interfaces.ts";
 import { linear, norm, type WeightView, weight } from "./linear.ts";
+import { mixRows } from "./recurrence.ts";
 import { repeatRows } from "./repeat-rows.ts";
 import { scoredBehindPrompts } from "./shared-prompts.ts";
-import { shortConv } from "./short-conv.ts";
 
 /** What the mixer reads. @param x the residual stream [N, H] */
 export function mixerInput(config: DecoderConfig, layer: LayerConfig, x: tf.Tensor2D, view: WeightView) {
@@ -75,8 +75,8 @@ function decoderLayer(
     const { mixer } = layer;
     const h = mixerInput(config, layer, x, view);
     const mixed =
-      mixer.kind === "short-conv"
-        ? shortConv(mixer, h, view, context)
+      mixer.kind !== "attention"
+        ? mixRows(mixer, config.norm.epsilon, h, view, context)
         : context.completions
           ? attendShared(config, mixer, h, view, context, context.completions)
           : attend(mixer, project(config, mixer, h, view, context), context.tables.mask!);

@@ -2,13 +2,14 @@
 import * as tf from "@tensorflow/tfjs";
 import { RlptError } from "../lib/errors.ts";
 import type { GenerationSession } from "../types.ts";
-import { attend, attentionWeights, mergeHeads, type Projections, project } from "./attention.ts";
-import { batchContext, hiddenKey, tablesOf } from "./batch-context.ts";
+import { attend, attentionWeights, mergeHeads, type Projections, project, throughGate } from "./attention.ts";
+import { batchContext, tablesOf } from "./batch-context.ts";
 import { embed, finalNorm, finishLayer, logitsOf, mixerInput } from "./decoder.ts";
 import type { AttentionConfig, DecoderConfig, MixerConfig, TokenBatch } from "./interfaces.ts";
 import type { WeightView } from "./linear.ts";
+import { hiddenKey } from "./masks.ts";
+import { mixPrompts, mixStep } from "./recurrence.ts";
 import { ropeTables } from "./rope.ts";
-import { shortConvPrompt, shortConvStep } from "./short-conv.ts";
 
 /** Slots a cache grows by: within a chunk only the tail is copied at each step, the rest once a chunk. */
 const chunkSlots = 32;
@@ -17,8 +18,8 @@ const prefillScores = 2 ** 24;
 /** Rows are freed when this share of the physical rows is done: copying the cache costs more than idle rows. */
 const idleShare = 0.25;
 
-/** What a layer remembers: keys and values, or the last inputs of a convolution. */
-type LayerCache = KeyValueCache | { kind: "short-conv"; state: tf.Tensor3D };
+/** What a layer remembers: keys and values, or the states of a recurrence, [B, ...] each. */
+type LayerCache = KeyValueCache | { kind: "states"; states: tf.Tensor[] };
 
 /** Keys and values of one layer: a prefix that is copied once a chunk, and the tail that grows. */
 interface KeyValueCache {
@@ -93,7 +94,7 @@ export function checkPrompts(
 
 interface Prefilled {
   logits: tf.Tensor2D; // [P, V]
-  /** Of each layer: keys and values [P, Nk, S, D], or a convolution's last inputs [P, K - 1, H]. */
+  /** Of each layer, with as many rows as prompts. */
   caches: LayerCache[];
 }
 
@@ -128,9 +129,10 @@ function prefill(
       x = tf.tidy(() => {
         const h = mixerInput(config, layer, x, view);
         const { mixer } = layer;
-        if (mixer.kind === "short-conv") {
-          const { mixed, inputs } = shortConvPrompt(mixer, h, view, context[n]!);
-          caches.push({ kind: mixer.kind, state: tf.keep(lastReal(inputs, prompts, mixer.kernel - 1)) });
+        if (mixer.kind !== "attention") {
+          const { mixed, inputs, states } = mixPrompts(mixer, config.norm.epsilon, h, view, context[n]!);
+          const all = [lastReal(inputs, prompts, mixer.conv.kernel - 1), ...states];
+          caches.push({ kind: "states", states: all.map((state) => tf.keep(state)) });
           return finishLayer(config, layer, x, mixed, view);
         }
         const projections = project(config, mixer, h, view, context[n]!);
@@ -168,9 +170,9 @@ function joinPasses(passes: readonly Prefilled[], source: Int32Array | null): La
   };
   return passes[0]!.caches.map((first, n): LayerCache => {
     const all = passes.map(({ caches }) => caches[n]!);
-    if (first.kind === "short-conv") {
-      const states = all.flatMap((cache) => (cache.kind === first.kind ? [cache.state] : []));
-      return { kind: first.kind, state: join(states) };
+    if (first.kind === "states") {
+      const states = all.flatMap((cache) => (cache.kind === first.kind ? [cache.states] : []));
+      return { kind: first.kind, states: first.states.map((_, i) => join(states.map((own) => own[i]!))) };
     }
     const pairs = all.flatMap((cache) => (cache.kind === first.kind ? [cache] : []));
     const [key, value] = [join(pairs.map((pair) => pair.key)), join(pairs.map((pair) => pair.value))];
@@ -180,7 +182,7 @@ function joinPasses(passes: readonly Prefilled[], source: Int32Array | null): La
 
 /** Every tensor of a cache by way of `change`. */
 function changed(cache: LayerCache, change: <T extends tf.Tensor>(x: T) => T): LayerCache {
-  if (cache.kind === "short-conv") return { kind: cache.kind, state: change(cache.state) };
+  if (cache.kind === "states") return { kind: cache.kind, states: cache.states.map(change) };
   const { kind, key, value, tail } = cache;
   return {
     kind,
@@ -285,8 +287,9 @@ class CachedSession implements GenerationSession {
         return { cos: tf.tensor3d(cos, shape), sin: tf.tensor3d(sin, shape) };
       },
       mask: (window) => this.mask(window),
-      // the state holds each row's own last inputs
+      // states are each row's own
       taps: () => ({}),
+      memory: () => ({}),
     });
     let x = embed(config, tokens, Int32Array.from(this.lengths), view);
     for (const [n, layer] of config.layers.entries()) {
@@ -295,8 +298,8 @@ class CachedSession implements GenerationSession {
         const h = mixerInput(config, layer, x, view);
         const { mixer } = layer;
         const cache = this.caches[n]!;
-        if (mixer.kind === "short-conv" || cache.kind === "short-conv") {
-          return finishLayer(config, layer, x, this.convolveCached(mixer, cache, h), view);
+        if (mixer.kind !== "attention" || cache.kind === "states") {
+          return finishLayer(config, layer, x, this.mixCached(mixer, cache, h), view);
         }
         const projections = project(config, mixer, h, view, { rows, length: 1, tables: turned });
         return finishLayer(config, layer, x, this.attendCached(cache, mixer, projections, mask!), view);
@@ -315,12 +318,12 @@ class CachedSession implements GenerationSession {
     return tf.tensor3d(values, [first.length, 1, keys]);
   }
 
-  /** One more token of each row through a convolution. @param h [B, H] @returns [B, H] */
-  private convolveCached(mixer: MixerConfig, cache: LayerCache, h: tf.Tensor2D): tf.Tensor2D {
-    if (mixer.kind !== "short-conv" || cache.kind !== "short-conv") throw new TypeError("not a convolution");
-    const { mixed, state } = shortConvStep(mixer, h, this.view, cache.state);
-    cache.state.dispose();
-    cache.state = tf.keep(state);
+  /** One more token of each row through a recurrence. @param h [B, H] */
+  private mixCached(mixer: MixerConfig, cache: LayerCache, h: tf.Tensor2D): tf.Tensor2D {
+    if (mixer.kind === "attention" || cache.kind !== "states") throw new TypeError("not a recurrence");
+    const { mixed, states } = mixStep(mixer, this.config.norm.epsilon, h, this.view, cache.states);
+    tf.dispose(cache.states);
+    cache.states = states.map((state) => tf.keep(state));
     return mixed;
   }
 
@@ -328,7 +331,7 @@ class CachedSession implements GenerationSession {
   private attendCached(
     cache: KeyValueCache,
     attention: AttentionConfig,
-    { query, key, value }: Projections,
+    { query, key, value, gate }: Projections,
     mask: tf.Tensor3D | null,
   ): tf.Tensor2D {
     const { heads, keyValueHeads, headDim } = attention;
@@ -346,7 +349,7 @@ class CachedSession implements GenerationSession {
       tf.Tensor,
     ];
     const mixed = tf.add(tf.matMul(early, cache.value), tf.matMul(late, tail.value)); // [B, Nk, G, D]
-    return mergeHeads(tf.reshape(mixed, [rows, heads, 1, headDim]));
+    return throughGate(mergeHeads(tf.reshape(mixed, [rows, heads, 1, headDim])), gate);
   }
 
   private readLogits(values: Float32Array): void {

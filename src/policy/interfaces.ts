@@ -67,10 +67,11 @@ export interface AttentionConfig {
   headDim: number; // D
   /**
    * Three modules; or one whose outputs are queries, keys and values of all heads in turn ("joined"), or those of the
-   * first head, of the second and so on ("by-head").
+   * first head, of the second and so on ("by-head"). Where they are gated, the query's module gives each head's query and then
+   * its gate: what is attended is times sigmoid(gate) (Qwen3.5).
    */
   projections:
-    | { kind: "apart"; query: LinearConfig; key: LinearConfig; value: LinearConfig }
+    | { kind: "apart"; query: LinearConfig; key: LinearConfig; value: LinearConfig; gated: boolean }
     | { kind: "joined" | "by-head"; all: LinearConfig };
   output: LinearConfig;
   /** Norms of queries and keys before rotation, over each head or all of them together; null: none. */
@@ -85,21 +86,55 @@ export interface AttentionConfig {
   window: number | null;
 }
 
-/**
- * A short convolution over time between two gates (LFM2): with b, c, u the thirds of `input`, c * conv(b * u). The
- * convolution has a kernel of its own for each of the H channels and sees a token and those before it.
- */
+/** A convolution over time that has a kernel of its own for each channel and sees a token and those before it. */
+export interface CausalConvConfig {
+  /** Module of the kernels, [channels, 1, K], and their bias. */
+  module: string;
+  channels: number;
+  kernel: number; // K
+  bias: boolean;
+  /** Config keys that channels and K come from, for messages. */
+  from: string;
+}
+
+/** A short convolution between two gates (LFM2): with b, c, u the thirds of `input`, c * conv(b * u). */
 export interface ShortConvConfig {
   kind: "short-conv";
   input: LinearConfig; // H to 3 H
-  /** Module of the kernels, [H, 1, K], and their bias. */
-  conv: string;
-  kernel: number; // K
-  bias: boolean;
+  conv: CausalConvConfig;
   output: LinearConfig;
 }
 
-export type MixerConfig = AttentionConfig | ShortConvConfig;
+/**
+ * A gated delta net (arXiv:2412.06464 section 3): each value head has a memory [Dk, Dv] instead of keys and values. What is
+ * computed stands in gated-delta-net.ts. Hv / Hk value heads, one after the other, have a query and a key in common.
+ */
+export interface DeltaNetConfig {
+  kind: "delta-net";
+  keyHeads: number; // Hk
+  valueHeads: number; // Hv
+  keyDim: number; // Dk
+  valueDim: number; // Dv
+  /** All queries, all keys, all values: what the convolution sees. */
+  input: LinearConfig; // H to 2 Hk Dk + Hv Dv
+  conv: CausalConvConfig;
+  /** Gate of what a head reads, before `output`. */
+  gate: LinearConfig; // H to Hv Dv
+  /** How much of its value a token writes. */
+  strength: LinearConfig; // H to Hv
+  /** How much of the memory a token forgets, with the weights `rate` and `rateBias`, [Hv] each. */
+  decay: LinearConfig; // H to Hv
+  rate: string;
+  rateBias: string;
+  /** Module of the RMS norm over Dv of what is read, times its weight as it is. */
+  norm: string;
+  output: LinearConfig;
+}
+
+/** Mixers that remember a state of one size instead of keys and values. */
+export type RecurrentConfig = ShortConvConfig | DeltaNetConfig;
+
+export type MixerConfig = AttentionConfig | RecurrentConfig;
 
 export type Activation = "silu" | "gelu" | "gelu-tanh";
 

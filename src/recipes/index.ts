@@ -3,6 +3,7 @@ import { adacot } from "./adacot.ts";
 import { adaptiveThinking } from "./adaptive-thinking.ts";
 import { autothink } from "./autothink.ts";
 import { clsRl } from "./cls-rl.ts";
+import { internbootcamp } from "./internbootcamp.ts";
 import { limr } from "./limr.ts";
 import { type Method, settingsToRecipe } from "./method.ts";
 import { noThinking } from "./no-thinking.ts";
@@ -16,6 +17,7 @@ export const methods: readonly Method[] = [
   thinkAfterAnswer,
   adaptiveThinking,
   limr,
+  internbootcamp,
 ];
 
 /** What the config loader lays beneath a file that says `recipe: name`. */

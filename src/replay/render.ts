@@ -1,7 +1,8 @@
 /** A replay as text, and its advantage table as CSV records. */
 import type { SampleRecord } from "../run/samples.ts";
-import { colours, table, terminalWidth } from "../terminal/terminal.ts";
+import { colours, table, terminalWidth, wrapText } from "../terminal/terminal.ts";
 import type { Direction } from "./directions.ts";
+import type { ComparedLoss } from "./losses.ts";
 import type { Replay } from "./replay.ts";
 
 /** Metrics that say what an update did; all others are shown when they change. */
@@ -52,6 +53,7 @@ export function renderReplay(replay: Replay, rows: number): string {
     ),
   );
   if (changed !== null) blocks.push(directionTable(changed));
+  if (replay.losses !== null) blocks.push(lossTable(replay.losses));
   if (original.samples.length > 0) blocks.push(advantageTable(replay, rows));
   return blocks.join("\n\n");
 }
@@ -122,6 +124,44 @@ function directionTable({ gradient, update }: NonNullable<Replay["changed"]>): s
     header: ["", "norm", "changed", "cosine"],
     align: ["left", "right", "right", "right"],
   });
+}
+
+function lossTable(losses: readonly ComparedLoss[]): string {
+  const share = (value: number) => `${(100 * value).toFixed(1)}%`;
+  const body = losses.map(({ loss, own, value, gradientNorm, cosine, held, effectiveSampleSize }) => [
+    own ? `${loss} (its own)` : loss,
+    value.toPrecision(3),
+    gradientNorm.toPrecision(4),
+    cosine === null ? "-" : cosine.toFixed(4),
+    share(held),
+    effectiveSampleSize === null ? "-" : share(effectiveSampleSize),
+  ]);
+  const updates = losses[0]?.updates ?? 0;
+  const note =
+    updates === 1
+      ? "one update a step: its ratios are 1, where most losses are one; --set algorithm.minibatches=4 shows them apart"
+      : `gradients of ${updates} updates, each loss at the weights that the step had there`;
+  return [
+    table(body, {
+      indent: 2,
+      header: ["loss", "value", "gradient", "cosine", "held", "sample size"],
+      align: ["left", "right", "right", "right", "right", "right"],
+    }),
+    wrapText(note, terminalWidth() - 2)
+      .map((line) => colours.dim(`  ${line}`))
+      .join("\n"),
+  ].join("\n");
+}
+
+/** A row for each loss, for --csv. */
+export function lossRecords(losses: readonly ComparedLoss[]): Record<string, string | number>[] {
+  return losses.map(({ own, cosine, effectiveSampleSize, gradientNorm, ...rest }) => ({
+    ...rest,
+    own: own ? 1 : 0,
+    gradient_norm: gradientNorm,
+    cosine: cosine ?? "",
+    effective_sample_size: effectiveSampleSize ?? "",
+  }));
 }
 
 /** Completions whose advantage moves most first; without changes, in order. */

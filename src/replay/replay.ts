@@ -10,6 +10,7 @@ import { tmpdir } from "node:os";
 import { basename, join, resolve } from "node:path";
 import { loadRecipe, type RecipeStage } from "../config/load.ts";
 import { CheckpointError, ConfigError, InterruptedError } from "../lib/errors.ts";
+import type { PolicyLossOptions } from "../losses/policy-kinds.ts";
 import { readCsvTable } from "../run/append-log.ts";
 import {
   type Checkpoint,
@@ -28,6 +29,7 @@ import type { Steering } from "../training/run-stage.ts";
 import { train } from "../training/train.ts";
 import { changedSettings } from "./changed-settings.ts";
 import { compareDirections, createHostSum, type Direction, readWeights } from "./directions.ts";
+import { type ComparedLoss, compareLosses } from "./losses.ts";
 
 export interface ReplayRequest {
   runDir: string;
@@ -35,6 +37,8 @@ export interface ReplayRequest {
   step: number;
   /** As given to --set; may change how the batch is scored and learned from, not the batch. */
   set: readonly string[];
+  /** Policy losses to compare on the batch: their names, or null for all; absent: none. */
+  losses?: readonly PolicyLossOptions["kind"][] | null;
   note: (text: string) => void;
 }
 
@@ -71,6 +75,8 @@ export interface Replay {
     /** Compares the changes of the weights. */
     update: Direction;
   };
+  /** At the updates of the step, of the changed one where settings were changed; the own loss first. null: not asked for. */
+  losses: ComparedLoss[] | null;
 }
 
 /** @throws ConfigError for a step that the run has not made, or a setting that would make another batch */
@@ -97,6 +103,9 @@ export async function replay(request: ReplayRequest): Promise<Replay> {
       `--set changes nothing in stage ${stage.name}, which made step ${step}${original.length > 1 ? `; a stage's own settings are under stages.${index}` : ""}`,
     );
   }
+
+  const comparison =
+    request.losses === undefined ? null : compareLosses((changed ?? original)[index]!.recipe, request.losses);
 
   // its files may be others, or gone, since the run was made
   for (const stages of [original, ...(changed === null ? [] : [changed])]) {
@@ -132,7 +141,7 @@ export async function replay(request: ReplayRequest): Promise<Replay> {
       stages: original,
       stopAt: step,
       note: quiet,
-      steering: changed === null ? {} : look,
+      steering: changed === null ? { ...(comparison === null ? {} : { probe: comparison.probe }) } : look,
     });
     const recomputed = readStep(first, step);
 
@@ -146,7 +155,10 @@ export async function replay(request: ReplayRequest): Promise<Replay> {
         stages,
         stopAt: step,
         note: quiet,
-        steering: { gradients: otherGradients.add },
+        steering: {
+          gradients: otherGradients.add,
+          ...(comparison === null ? {} : { probe: comparison.probe }),
+        },
       });
       other = {
         settings,
@@ -171,6 +183,7 @@ export async function replay(request: ReplayRequest): Promise<Replay> {
       },
       original: recomputed,
       changed: other,
+      losses: comparison?.read() ?? null,
     };
   } finally {
     rmSync(scratch, { recursive: true, force: true });

@@ -1,4 +1,5 @@
 /** The reward kinds that come with rlpt, in the order of the documentation. A new one is its file and a line here. */
+import { bootcamp } from "./bootcamp.ts";
 import { contradiction } from "./contradiction.ts";
 import { cosineLength } from "./cosine-length.ts";
 import { exact } from "./exact.ts";
@@ -21,6 +22,7 @@ export const rewardKinds = [
   math,
   modeAnswer,
   ruleServer,
+  bootcamp,
   length,
   cosineLength,
   repetition,

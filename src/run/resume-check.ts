@@ -65,8 +65,8 @@ export function changedInputs(runDir: string, now: Provenance): ChangedInput[] {
     if (was !== is) changes.push({ what, was: was ?? "absent", is: is ?? "absent" });
   };
   const paths = (a: object = {}, b: object = {}) => new Set([...Object.keys(a), ...Object.keys(b)]);
-  // one that is not read any more was taken out of the recipe, which is compared above
-  for (const file of Object.keys(now.data).filter((name) => name in before.data))
+  // a pattern or a folder may name other files than it did, with the same recipe
+  for (const file of paths(before.data, now.data))
     compare(`data file ${file}`, before.data[file]?.sha256, now.data[file]?.sha256);
   if (before.inputs !== undefined && now.inputs !== undefined) {
     for (const file of paths(before.inputs, now.inputs)) {

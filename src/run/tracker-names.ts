@@ -1,3 +1,3 @@
 /** What shows a run's curves elsewhere; src/trackers has each. */
-export const trackerNames = ["tensorboard"] as const;
+export const trackerNames = ["tensorboard", "mlflow", "trackio", "wandb"] as const;
 export type TrackerName = (typeof trackerNames)[number];

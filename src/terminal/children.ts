@@ -2,12 +2,12 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { loadRecipe } from "../config/load.ts";
+import { tailCsv } from "../run/tail.ts";
 import { columnsOf, cutToWidth, padToWidth, visibleWidth } from "./layout.ts";
 import { formatRate, type ProgressStream, summarise } from "./lines-progress.ts";
 import { createPace, type Pace, seconds } from "./pace.ts";
 import { bar, formatDuration } from "./panel.ts";
 import { visible, visibleLine } from "./visible.ts";
-import { tailCsv } from "./watch/tail.ts";
 
 /** What is shown of children while they run. */
 export interface Children {

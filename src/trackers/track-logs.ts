@@ -2,13 +2,16 @@
 import type { Cell } from "../run/append-log.ts";
 import type { RunLogs } from "../run/logs.ts";
 import type { TrackerName } from "../run/tracker-names.ts";
+import { tellRun } from "./follow-run.ts";
 import { trackers } from "./kinds.ts";
-import { beganAt, evaluationRow, metricsRow, samplesText, tellRun } from "./run-rows.ts";
+import { beganAt, evaluationRow, metricsRow, runClock, samplesText } from "./run-rows.ts";
+import type { RunEnd } from "./service.ts";
+import { openThread } from "./thread.ts";
 import type { Tracker } from "./tracker.ts";
 
 export interface TrackedLogs extends RunLogs {
-  /** Closes the trackers; the logs stay open. */
-  endTracking(): void;
+  /** Closes the trackers, in bounded time; the logs stay open. */
+  endTracking(how: RunEnd): Promise<void>;
 }
 
 /**
@@ -23,6 +26,7 @@ export function trackLogs(
 ): TrackedLogs {
   const open = new Map<TrackerName, Tracker>();
   const began = beganAt(runDir);
+  const runTime = runClock(runDir);
   let wallTime = began;
   const attempt = (name: TrackerName, what: () => void): void => {
     try {
@@ -39,16 +43,17 @@ export function trackLogs(
   };
   for (const name of new Set(names)) {
     attempt(name, () => {
-      const tracker = trackers[name].open(runDir, began);
+      const kind = trackers[name];
+      const tracker = kind.kind === "files" ? kind.open(runDir, began) : openThread(name, runDir, warn);
       open.set(name, tracker);
-      tellRun(runDir, tracker);
+      if (tracker.followsFiles !== true) tellRun(runDir, tracker);
     });
   }
   return {
     ...logs,
     metrics(step, values) {
       logs.metrics(step, values);
-      const row = metricsRow(step, values as Readonly<Record<string, Cell>>, began);
+      const row = metricsRow(step, values as Readonly<Record<string, Cell>>, runTime);
       wallTime = row.wallTime;
       tell((tracker) => tracker.row(row));
     },
@@ -61,6 +66,10 @@ export function trackLogs(
       const text = samplesText(records, wallTime);
       if (text !== null) tell((tracker) => tracker.text(text));
     },
-    endTracking: () => tell((tracker) => tracker.close()),
+    async endTracking(how) {
+      const closing: (void | Promise<void>)[] = [];
+      tell((tracker) => closing.push(tracker.close(how)));
+      await Promise.all(closing);
+    },
   };
 }

@@ -1,4 +1,5 @@
 /** What shows a run's curves elsewhere. It is told rows as they are written, and asked again for none that it has. */
+import type { RunEnd } from "./service.ts";
 
 /** What a run tells at one step. */
 export interface TrackedRow {
@@ -21,8 +22,11 @@ export interface TrackedText {
 }
 
 export interface Tracker {
+  /** It reads the run's files itself, and needs no row told: those that are reached by HTTP. */
+  readonly followsFiles?: boolean;
   /** A row that is there already is written once; one that changed takes the place of it and of what followed. */
   row(row: TrackedRow): void;
   text(text: TrackedText): void;
-  close(): void;
+  /** In bounded time. */
+  close(how: RunEnd): void | Promise<void>;
 }

@@ -13,6 +13,7 @@ import { RlptError } from "../lib/errors.ts";
 import { irregularity } from "../lib/regular-file.ts";
 import { partName } from "../rewards/options.ts";
 import { runFileCases } from "../rewards/run-cases.ts";
+import { trackerFault } from "../trackers/kinds.ts";
 import { downloadNotes } from "./assemble.ts";
 import { labelledRows } from "./judges.ts";
 import { checkData } from "./preflight-data.ts";
@@ -95,7 +96,7 @@ export class Preflight {
 
   /** Stages of several runs are often one and the same; places are those of its first. */
   async #stage(loaded: ResolvedRecipe, index: number, stage: RecipeStage) {
-    const { model, data, rollout, rewards, algorithm, eval: evaluation, backend } = stage.recipe;
+    const { model, data, rollout, rewards, algorithm, eval: evaluation, backend, run } = stage.recipe;
     const key = JSON.stringify([
       loaded.file,
       stage.until,
@@ -106,6 +107,7 @@ export class Preflight {
       algorithm,
       evaluation,
       backend,
+      run.track,
     ]);
     const known = this.#stages.get(key);
     if (known !== undefined) return known;
@@ -127,6 +129,7 @@ export class Preflight {
     const { parts, absentData, fetch, progress } = this.#options;
     const dataAlone = this.#options.model === false;
     if (!dataAlone) checkLibraries(index, stage, findings);
+    if (!dataAlone && index === 0) checkTrackers(stage, findings);
     const facts = dataAlone ? null : await this.#model(index, stage, findings);
     if (!dataAlone) await this.#rewardFiles(index, stage, findings);
     const shown = progress === undefined ? {} : { onProgress: downloadNotes(progress) };
@@ -172,6 +175,14 @@ export class Preflight {
       const fix = "mend the file; `rlpt reward test` runs its cases";
       findings.fault(index, ["rewards", part, "file"], { reason, fix });
     }
+  }
+}
+
+/** What can be known of trackers without asking their servers: the environment says where they are, and who asks. */
+function checkTrackers({ recipe }: RecipeStage, findings: Findings): void {
+  for (const [at, name] of (recipe.run.track ?? []).entries()) {
+    const fault = trackerFault(name, process.env);
+    if (fault !== null) findings.fault(0, ["run", "track", at], { value: name, ...fault });
   }
 }
 

@@ -4,6 +4,7 @@ import type { Tensor } from "@tensorflow/tfjs";
 import type { Evaluation } from "../algorithms/evaluate.ts";
 import { algorithmOf } from "../algorithms/kinds.ts";
 import { saveMoments } from "../algorithms/learner-state.ts";
+import type { LossProbe } from "../algorithms/loss-probe.ts";
 import type { Slots } from "../algorithms/slots.ts";
 import type { Stage, StageResult, StageSettings } from "../algorithms/stage.ts";
 import type { RecipeStage } from "../config/load.ts";
@@ -38,6 +39,8 @@ export interface Steering {
   watch?(policy: TrainablePolicy): TrainablePolicy;
   /** Before each optimizer step of the policy: summed over micro-batches, not clipped yet. Borrowed. */
   gradients?(gradients: ReadonlyMap<string, Tensor>): void;
+  /** Told what other policy losses would make of each update. */
+  probe?: LossProbe;
 }
 
 /** What all stages of a run share. */
@@ -160,6 +163,7 @@ export async function runStage(
         },
         newOptimizer: (trainee, slot) => fitting(run.from, () => newOptimizer(trainee, slot)),
         interrupted: async () => (await session.interrupted()) || offset + stepsSoFar >= stopAt,
+        ...(steering.probe === undefined ? {} : { probe: steering.probe }),
         ...(steering.endStage === undefined
           ? {}
           : { endsEarly: (stepsDone) => steering.endStage!(index, stepsDone) }),
@@ -254,6 +258,7 @@ export function stageSettings(
     sampler,
     shaping,
     partNames: rewards.map((part) => part.name ?? part.kind),
+    partWeights: rewards.map(({ weight }) => weight),
     maxPromptTokens: algorithmOf(algorithm).samples
       ? parts.longestPrompt(recipe, policy)
       : (recipe.model.max_positions ?? policy.config.maxPositions),

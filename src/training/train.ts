@@ -10,6 +10,7 @@ import { type ProfileRow, startProfile } from "../backend/profile.ts";
 import type { RecipeStage } from "../config/load.ts";
 import { printResolved } from "../config/print.ts";
 import { openSource } from "../data/source.ts";
+import { AlarmError, InterruptedError } from "../lib/errors.ts";
 import { writeFileAtomic } from "../lib/files.ts";
 import { VERSION } from "../lib/version.ts";
 import type { ModelFiles, TrainablePolicy } from "../policy/interfaces.ts";
@@ -21,6 +22,7 @@ import { changedInputs, refuseChanges } from "../run/resume-check.ts";
 import { createRunDirectory, openRun, writeRecipe } from "../run/run-directory.ts";
 import { createUsageMeter } from "../run/usage.ts";
 import { verdictsName } from "../run/verdict-log.ts";
+import type { RunEnd } from "../trackers/service.ts";
 import { trackLogs } from "../trackers/track-logs.ts";
 import * as parts from "./assemble.ts";
 import { fitting, openSlots, trainingState, WEIGHTS } from "./checkpoint-contents.ts";
@@ -154,7 +156,8 @@ export async function train(request: TrainingRequest): Promise<TrainingResult> {
     );
   let session: Session | null = null;
   let slots: Slots | null = null;
-  let endTracking = (): void => {};
+  let endTracking = async (_how: RunEnd): Promise<void> => {};
+  let ended: RunEnd = "failed";
   try {
     if (request.plan !== undefined) writeFileAtomic(join(runDir, "plan.json"), request.plan);
     if (request.resume === null) writeProvenance(runDir, provenance);
@@ -205,6 +208,7 @@ export async function train(request: TrainingRequest): Promise<TrainingResult> {
     usage.write();
     const rows = profile?.() ?? null;
     if (rows !== null) writeFileAtomic(join(runDir, "profile.csv"), stringify(rows, { header: true }));
+    ended = "finished";
     return {
       runDir,
       profile: rows,
@@ -213,9 +217,12 @@ export async function train(request: TrainingRequest): Promise<TrainingResult> {
       first: firstEvaluation(opened).value,
       last: session.last,
     };
+  } catch (error) {
+    if (error instanceof InterruptedError || error instanceof AlarmError) ended = "interrupted";
+    throw error;
   } finally {
     interrupt.dispose();
-    endTracking();
+    await endTracking(ended);
     run.close();
     judges?.close();
     slots?.dispose();

@@ -1,10 +1,9 @@
 /** One command trains a model of the Hub on a dataset of the Hub, here from a server that speaks its protocol. */
-import { readdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { readFileSync } from "node:fs";
 import { afterAll, beforeEach, expect, it, vi } from "vitest";
 import { command } from "../helpers/command.ts";
+import { addGsm8kAndSmolLM2, GSM8K, SMOLLM2 } from "../helpers/hub-gsm8k.ts";
 import { startHubServer } from "../helpers/hub-server.ts";
-import { writeTinyChatModel } from "../helpers/tiny-chat.ts";
 import { rowsWithoutTime, workspace } from "../helpers/tiny-run.ts";
 
 const space = workspace();
@@ -14,43 +13,12 @@ afterAll(() => {
   space.remove();
 });
 
-const model = "HuggingFaceTB/SmolLM2-135M-Instruct";
-writeTinyChatModel(space.path("model"));
-const filesOf = (folder: string) =>
-  new Map(readdirSync(folder).map((name) => [name, new Uint8Array(readFileSync(join(folder, name)))]));
-const bytes = (text: string) => new TextEncoder().encode(text);
-const problems = (from: number) =>
-  bytes(
-    Array.from({ length: 8 }, (_, i) =>
-      JSON.stringify({ question: `${from + i}+1?`, answer: `One more.\n#### ${from + i + 1}` }),
-    ).join("\n"),
-  );
-const card = `---
-configs:
-- config_name: main
-  data_files:
-  - { split: train, path: main/train-* }
-  - { split: test, path: main/test-* }
-- config_name: socratic
-  data_files: socratic/train-*
----
-`;
-
 beforeEach(() => {
   vi.stubEnv("HF_TOKEN", undefined);
   vi.stubEnv("HF_HUB_OFFLINE", undefined);
   vi.stubEnv("HF_ENDPOINT", hub.url);
   vi.stubEnv("HF_HUB_CACHE", space.path("hub"));
-  hub.models.set(model, filesOf(space.path("model")));
-  hub.datasets.set(
-    "openai/gsm8k",
-    new Map([
-      ["README.md", bytes(card)],
-      ["main/train-00000-of-00001.jsonl", problems(0)],
-      ["main/test-00000-of-00001.jsonl", problems(100)],
-      ["socratic/train-00000-of-00001.jsonl", problems(200)],
-    ]),
-  );
+  addGsm8kAndSmolLM2(hub);
 });
 
 /** The shipped config, in little: the tiny model lies where the shipped one's name points. */
@@ -69,7 +37,7 @@ it("trains from nothing, then from the cache without a network", async () => {
   const prompts = readFileSync(space.path("first/samples.jsonl"), "utf8");
   expect(prompts).toContain("+1?\\nReason step by step");
   const asked = hub.requests.map(({ path }) => path);
-  expect(asked).toContain(`/${model}/resolve/0123456789abcdef0123456789abcdef01234567/config.json`);
+  expect(asked).toContain(`/${SMOLLM2}/resolve/0123456789abcdef0123456789abcdef01234567/config.json`);
   expect(asked.some((path) => path.includes("main/train-"))).toBe(true);
   expect(asked.some((path) => path.includes("main/test-"))).toBe(true);
   // only the configuration that the config names
@@ -85,16 +53,16 @@ it("trains from nothing, then from the cache without a network", async () => {
 
 it("a gated model, and a dataset that is not there, end it before a step", async () => {
   vi.stubEnv("HF_HUB_CACHE", space.path("other"));
-  hub.gated.set(model, "hf_right");
+  hub.gated.set(SMOLLM2, "hf_right");
   const gated = await train("gated");
   expect(gated.status).not.toBe(0);
   expect(gated.err).toContain("gated or misspelled; accept its terms on the site and set HF_TOKEN");
   vi.stubEnv("HF_TOKEN", "hf_right");
   vi.stubEnv("HF_HUB_CACHE", space.path("third"));
-  hub.datasets.delete("openai/gsm8k");
+  hub.datasets.delete(GSM8K);
   const missing = await train("missing");
   expect(missing.status).not.toBe(0);
-  expect(missing.err).toContain("openai/gsm8k");
+  expect(missing.err).toContain(GSM8K);
   expect(missing.err).toContain("no such dataset");
   expect(missing.err + missing.out).not.toContain("hf_right");
 });

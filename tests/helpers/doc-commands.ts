@@ -11,18 +11,20 @@ export interface DocBlock {
   needs: string | null;
   /** Commands that make what the block takes for granted. */
   before: readonly string[];
+  /** An address that answers once the block is at work, which then goes on until its page ends; null where it ends itself. */
+  background: string | null;
   /** Words added to every `rlpt` of the block, to make it shorter. */
   add: string;
 }
 
 /** Fences that hold commands. Others, such as yaml or plain output, are not run. */
 const SHELL = new Set(["sh", "bash", "shell", "console", "zsh"]);
-const MARKER = /^<!-- test: (skip|needs|before|add): (.+) -->$/;
+const MARKER = /^<!-- test: (skip|needs|before|background|add): (.+) -->$/;
 
 /**
  * A block is fenced with ```sh. Lines right above it may say, unseen by readers:
  * `<!-- test: skip: why -->`, `<!-- test: needs: VARIABLE -->`, `<!-- test: before: command -->`,
- * `<!-- test: add: words -->`.
+ * `<!-- test: background: address -->`, `<!-- test: add: words -->`.
  * @throws Error for a marker that belongs to no block, and for shell fences of another name
  */
 export function docBlocks(name: string, markdown: string): DocBlock[] {
@@ -56,6 +58,7 @@ export function docBlocks(name: string, markdown: string): DocBlock[] {
         skip: values("skip")[0] ?? null,
         needs: values("needs")[0] ?? null,
         before: values("before"),
+        background: values("background")[0] ?? null,
         add: values("add").join(" "),
       });
     } else if (markers.length > 0) throw new Error(`${at}: a marker must stand above a \`\`\`sh block`);

@@ -55,6 +55,8 @@ export const unlikeLlama: [string, Json][] = [
   "pythia",
   "lfm2",
   "lfm2-options",
+  "qwen3_5",
+  "qwen3_5-options",
 ].map((name) => [name, golden(name).config]);
 
 export function policyOf(config: Json, options: PolicyOptions): DecoderPolicy {

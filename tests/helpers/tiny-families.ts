@@ -20,6 +20,17 @@ export function tinyFamilies(llama: Json) {
     layer_types: ["conv", "full_attention", "conv"],
     block_multiple_of: 4,
   };
+  const qwen35: Json = {
+    ...base,
+    model_type: "qwen3_5_text",
+    head_dim: 8,
+    num_hidden_layers: 3,
+    layer_types: ["linear_attention", "full_attention", "linear_attention"],
+    linear_num_key_heads: 2,
+    linear_num_value_heads: 4,
+    linear_key_head_dim: 4,
+    linear_value_head_dim: 6,
+  };
   const { num_key_value_heads: __, ...rest } = base;
   return {
     gemma2: { ...base, model_type: "gemma2", head_dim: 4, sliding_window: 4, query_pre_attn_scalar: 6 },
@@ -30,6 +41,7 @@ export function tinyFamilies(llama: Json) {
     gpt2: { ...common, model_type: "gpt2" },
     pythia: { ...rest, model_type: "gpt_neox", rotary_pct: 0.5 },
     lfm2,
+    qwen35,
     "lfm2, a longer kernel, biases": { ...lfm2, conv_L_cache: 4, conv_bias: true },
   } satisfies Record<string, Json>;
 }

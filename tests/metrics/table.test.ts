@@ -256,6 +256,7 @@ describe("the table", () => {
     // what people add to these
     for (const set of [
       ["algorithm.dynamic_sampling={}"],
+      ["algorithm.loss={kind: kl-cov}"],
       ["sampler={kind: curriculum, column: level}"],
       ["sampler={kind: success-rate}", "data.train.size=64"],
       ["shaping=[{kind: laser-d, target_tokens: 8, longest_tokens: 48, interval: 8}]"],

@@ -84,6 +84,34 @@ describe("sizes of a probe", () => {
       "x",
     );
     expect(cacheBytes(lfm2, { rows: 3, length: 5 })).toBe(3 * 4 * (2 * 2 * 16 + 2 * 2 * 4 * 5));
+    // two delta nets of three layers: three inputs of 2 * 2 * 3 + 4 * 5 numbers, and four memories [3, 5]
+    const qwen35 = parseModelConfig(
+      {
+        model_type: "qwen3_5_text",
+        vocab_size: 8,
+        hidden_size: 16,
+        intermediate_size: 8,
+        num_hidden_layers: 3,
+        num_attention_heads: 4,
+        num_key_value_heads: 2,
+        head_dim: 8,
+        layer_types: ["linear_attention", "full_attention", "linear_attention"],
+        linear_num_key_heads: 2,
+        linear_num_value_heads: 4,
+        linear_key_head_dim: 3,
+        linear_value_head_dim: 5,
+      },
+      "x",
+    );
+    const remembered = 2 * (3 * 32 + 4 * 3 * 5);
+    expect(cacheBytes(qwen35, { rows: 3, length: 5 })).toBe(3 * 4 * (remembered + 2 * 2 * 8 * 5));
+    // what a delta net keeps grows with tokens alone, once a row is longer than a chunk
+    const ofDeltaNets = (length: number) => {
+      const layers = qwen35.layers.filter(({ mixer }) => mixer.kind === "delta-net");
+      return passWeight({ ...qwen35, layers }, { rows: 1, length });
+    };
+    expect(ofDeltaNets(256)).toBe(2 * ofDeltaNets(128));
+    expect(ofDeltaNets(32)).toBeGreaterThan(2 * ofDeltaNets(16));
     const pass = (rows: number, length: number) => passWeight(model, { rows, length });
     expect(pass(6, 5)).toBe(2 * pass(3, 5));
     expect(pass(3, 10)).toBeGreaterThan(2 * pass(3, 5));

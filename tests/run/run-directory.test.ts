@@ -223,6 +223,22 @@ describe("provenance", () => {
     await expect(missing).rejects.toBeInstanceOf(DataError);
   });
 
+  test("a file that a pattern names since, or no longer, is a change", async () => {
+    const runDir = join(root, "pattern");
+    mkdirSync(runDir);
+    for (const name of ["1.jsonl", "2.jsonl", "3.jsonl"]) writeFileSync(join(root, name), name);
+    const reading = (...dataFiles: string[]) => collectProvenance(input({ dataFiles }));
+    writeProvenance(runDir, await reading("1.jsonl", "2.jsonl"));
+    const now = await reading("2.jsonl", "3.jsonl");
+    const changed = changedInputs(runDir, now);
+    expect(changed.map(({ what, was, is }) => [what, was === "absent", is === "absent"])).toEqual([
+      ["data file 1.jsonl", false, true],
+      ["data file 3.jsonl", true, false],
+    ]);
+    recordResume(runDir, now, 1, changed);
+    expect(changedInputs(runDir, now)).toEqual([]);
+  });
+
   test("a resume is added, and what changed since the start is told", async () => {
     mkdirSync(join(root, "run"));
     writeFileSync(join(root, "data.jsonl"), "a");

@@ -6,8 +6,8 @@ import { afterAll, beforeEach, describe, expect, it } from "vitest";
 import { writeCheckpoint } from "../../src/run/checkpoint.ts";
 import { lockRun } from "../../src/run/lock.ts";
 import type { Progress } from "../../src/run/progress.ts";
+import { tailCsv } from "../../src/run/tail.ts";
 import { createKeys } from "../../src/terminal/watch/keys.ts";
-import { tailCsv } from "../../src/terminal/watch/tail.ts";
 import { type WatchEnd, watchRun } from "../../src/terminal/watch/watch.ts";
 import { tinyGrpo, tinyStages, workspace } from "../helpers/tiny-run.ts";
 

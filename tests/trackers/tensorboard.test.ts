@@ -64,7 +64,7 @@ describe("what is told twice", () => {
   const tell = (...rows: TrackedRow[]) => {
     const tracker = openTensorBoard(folder, 100);
     for (const one of rows) tracker.row(one);
-    tracker.close();
+    tracker.close("finished");
     return pointsOf(eventsIn(folder));
   };
 
@@ -143,7 +143,7 @@ describe("a run", () => {
     logs.startStage("grpo", ["reward/mean"]);
     logs.metrics(1, { "reward/mean": 0.5 });
     logs.metrics(2, { "reward/mean": 0.75 });
-    logs.endTracking();
+    logs.endTracking("finished");
     logs.close();
     expect(warnings).toHaveLength(1);
     expect(warnings[0]).toContain("rlpt track");

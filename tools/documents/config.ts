@@ -58,8 +58,21 @@ function rows(schema: JsonSchema, prefix: string, required: ReadonlySet<string>)
       );
       return [own, ...first!.filter((row) => others.every((other) => other.includes(row)))];
     }
+    // a choice inside of a section: what each kind has, named by it
+    if (hasKinds(child)) {
+      const parts = variants(child).flatMap((each) =>
+        rows(each, name, new Set(each.required ?? [])).map((row) => withKind(row, kindOf(each)!)),
+      );
+      return [own, ...parts];
+    }
     return inner ? [own, ...rows(inner, name, new Set(inner.required ?? []))] : [own];
   });
+}
+
+/** Its meaning begins with the kind that has it. */
+function withKind(row: string, kind: string): string {
+  const at = row.lastIndexOf(" | ") + 3;
+  return `${row.slice(0, at)}${kind}: ${row.slice(at)}`;
 }
 
 function tableOf(schema: JsonSchema, prefix: string): string {

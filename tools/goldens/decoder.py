@@ -36,6 +36,8 @@ GPT2 = dict(model_type="gpt2", vocab_size=97, n_embd=32, n_layer=2, n_head=4, n_
 NEOX = dict(model_type="gpt_neox", vocab_size=97, hidden_size=32, intermediate_size=56, num_hidden_layers=2,
             num_attention_heads=4, max_position_embeddings=128, layer_norm_eps=1e-5, rotary_pct=0.5,
             rotary_emb_base=1e4, use_parallel_residual=True, hidden_act="gelu", tie_word_embeddings=False, **IDS_NONE)
+QWEN35 = dict(model_type="qwen3_5_text", head_dim=16, rms_norm_eps=1e-6, num_hidden_layers=3, linear_num_key_heads=2,
+              linear_num_value_heads=4, linear_key_head_dim=6, linear_value_head_dim=8)
 OWN_KEYS = ("gpt2", "gpt_neox")
 CASES = {
     "llama": dict(model_type="llama"),
@@ -50,6 +52,10 @@ CASES = {
         rope_scaling=dict(rope_type="yarn", factor=4.0, original_max_position_embeddings=2048),
     ),
     "qwen3": dict(model_type="qwen3", rms_norm_eps=1e-6, rope_theta=1e6, tie_word_embeddings=True, head_dim=16),
+    "qwen3_5": dict(QWEN35, layer_types=["linear_attention", "full_attention", "linear_attention"], rope_theta=1e6,
+                    tie_word_embeddings=True),
+    "qwen3_5-options": dict(QWEN35, full_attention_interval=2, linear_num_value_heads=2, linear_conv_kernel_dim=3,
+                            attention_bias=True, partial_rotary_factor=0.5, num_hidden_layers=2),
     "smollm3": dict(model_type="smollm3", rms_norm_eps=1e-6, rope_theta=5e6, tie_word_embeddings=True,
                     num_hidden_layers=4, no_rope_layers=[1, 1, 1, 0]),
     "mistral": dict(model_type="mistral", sliding_window=4),
@@ -94,7 +100,8 @@ FULL_GRADIENTS = ("layers.0.self_attn.q_proj.weight", "layers.1.self_attn.q_norm
                   "layers.0.self_attn.k_proj.bias", "model.norm.weight", "layers.0.input_layernorm.weight",
                   "layers.0.post_feedforward_layernorm.weight", "layers.0.self_attn.qkv_proj.weight", "h.0.attn.c_attn.bias",
                   "ln_f.bias", "layers.0.attention.query_key_value.bias",
-                  "layers.0.conv.conv.weight")
+                  "layers.0.conv.conv.weight", "layers.0.linear_attn.conv1d.weight", "layers.0.linear_attn.A_log",
+                  "layers.0.linear_attn.dt_bias", "layers.0.linear_attn.norm.weight")
 VERSIONS = dict(python=platform.python_version(), torch=torch.__version__, transformers=transformers.__version__,
                 peft=peft.__version__)
 
@@ -187,9 +194,11 @@ def changed_options(config, parsed, nll):
     for key in ("rope_theta", "rope_local_base_freq", "rotary_emb_base", "rotary_pct", "partial_rotary_factor",
                 "sliding_window_pattern", "no_rope_layer_interval"):
         changes += [(key, v) for v in other_values(key, config.get(key, 0.5), config) if key not in everything]
+    changes += [(key, v) for key in ("full_attention_interval",) if key in config
+                for v in other_values(key, config[key], config)]
     kinds = everything.get("layer_types")
     if kinds:
-        other = {"full_attention": "sliding_attention"}
+        other = {"full_attention": "linear_attention" if "linear_attention" in kinds else "sliding_attention"}
         changes += [("layer_types", [other.get(k, "full_attention") for k in kinds])]
     results = []
     for key, value in changes:
@@ -212,7 +221,7 @@ def decoder_case(name, overrides):
     keep = {k: newer[k] for k in config if k in newer and k not in ("rope_theta", "rope_scaling", "torch_dtype")}
     if "rope_parameters" in newer:
         keep["rope_parameters"] = newer["rope_parameters"]
-    if "layer_types" in newer and newer["model_type"] in ("gemma3_text", "olmo3", "lfm2"):
+    if "layer_types" in newer and newer["model_type"] in ("gemma3_text", "olmo3", "lfm2", "qwen3_5_text"):
         keep["layer_types"] = newer["layer_types"]
     return dict(
         versions=VERSIONS, config=config, configNewer=keep, ids=IDS, logits=rounded(logits), nll=loss.item(),
@@ -264,6 +273,7 @@ def main():
     cases["lora-phi3"] = lambda: lora_case("phi3", ["qkv_proj", "gate_up_proj"])
     cases["lora-gpt2"] = lambda: lora_case("gpt2", ["c_attn", "c_fc"])
     cases["lora-lfm2"] = lambda: lora_case("lfm2", ["in_proj", "out_proj", "w1"])
+    cases["lora-qwen3_5"] = lambda: lora_case("qwen3_5", ["in_proj_qkv", "in_proj_a", "out_proj", "q_proj", "o_proj"])
     cases["lora-pythia"] = lambda: lora_case("pythia", ["query_key_value", "dense"])
     for name, case in cases.items():
         if wanted and name not in wanted:

@@ -142,6 +142,7 @@ async function trainSteps(
       sampler: { kind: "shuffled" },
       shaping: [],
       partNames: [],
+      partWeights: [],
       maxPromptTokens: task.promptTokens,
       everyRow: false,
     },

@@ -62,6 +62,7 @@ export const dpo: DeclaredAlgorithm<typeof dpoOptions> = {
   learnsFrom: "pairs",
   samples: false,
   critic: false,
+  loss: () => null,
   usesReference: () => true,
   batch: ({ pairs_per_step: units }) => ({
     units,

@@ -1,19 +1,34 @@
 /**
  * GRPO, group relative policy optimisation (DeepSeekMath, arXiv:2402.03300), with the later options that
  * published recipes use: asymmetric clip, token mean and dynamic sampling (DAPO, arXiv:2503.14476), no division by the
- * group's std (Dr. GRPO, arXiv:2503.20783), leave-one-out baseline (RLOO, arXiv:2402.14740), batch std.
+ * group's std (Dr. GRPO, arXiv:2503.20783), leave-one-out baseline (RLOO, arXiv:2402.14740), batch std; a family of policy
+ * losses and estimators of which docs/losses.md has the sources.
  *
  * Not here: a critic (ppo/), several turns, a reward model.
  */
+import { decoupledAdvantages } from "../../advantages/decoupled.ts";
+import { keptOfGroup } from "../../advantages/filter.ts";
 import { groupAdvantages } from "../../advantages/group.ts";
+import { whiten } from "../../advantages/whiten.ts";
+import { createRng } from "../../lib/rng.ts";
 import { maskDecision, tokenWeights } from "../../losses/aggregation.ts";
+import { truncatedWeights } from "../../losses/sampler-correction.ts";
 import type { UpdateStatistics } from "../../metrics/facts.ts";
 import type { Group, ScoredCompletion } from "../../types.ts";
 import { openCollector } from "../collect.ts";
-import { clippedStep, minibatchesOf, type PolicySample } from "../passes.ts";
-import { decisionTokens, isScored, referenceLogprobs, regroup, tokenKls, writeSamples } from "../rollout.ts";
+import { minibatchesOf, type PolicySample, policyStep } from "../passes.ts";
+import {
+  decisionTokens,
+  isScored,
+  policyLogprobs,
+  referenceLogprobs,
+  regroup,
+  tokenKls,
+  writeSamples,
+} from "../rollout.ts";
 import { runSteps, type Stage, type StageResult } from "../stage.ts";
 import { stepMetrics } from "../step-metrics.ts";
+import { selectTokens } from "../token-selection.ts";
 import { UpdateSums } from "../update.ts";
 import { grpo } from "./declaration.ts";
 import type { GrpoOptions } from "./options.ts";
@@ -37,20 +52,26 @@ export async function trainGrpo(stage: Stage<GrpoOptions>): Promise<StageResult>
       ? await referenceLogprobs(stage, groups, options.micro_batch_rows)
       : null;
 
-    // 3. shaped rewards, less a KL where it has its place there; advantages relative to the group
+    // 3. shaped rewards, less a KL where it has its place there; which completions take part, and their advantages
     const rewards = scored.map((group, p) =>
       group.map(
         (completion, g) => shaped.rewards[p]![g]! - klPenalty(options, completion, references?.[p]?.[g]),
       ),
     );
-    const advantages = advantagesOfScored(rewards, scored, options);
+    const takesPart = participants(rewards, scored, options);
+    const advantages = advantagesOf(stage, rewards, scored, takesPart);
 
     // 4. update: passes over the rollout, minibatches within a pass
-    const samples = weighSamples(stage, groups, scored, advantages, references);
+    const weighed = weighSamples(stage, groups, scored, takesPart, advantages, references);
+    const { samples, samplerGap } = await correctSampler(stage, groups, weighed);
     const sums = new UpdateSums();
+    const rng = createRng(settings.seed).fork(settings.name, "selection", step);
     for (const minibatch of minibatchesOf(stage, step, samples, options, { keepsOrder: true })) {
       const lr = minibatch.rate(settings.optimizer);
-      sums.add(await update(stage, minibatch.samples, lr), lr);
+      const draws = rng.fork(sums.updates.length);
+      await services.probe?.(stage, minibatch.samples, options, draws);
+      const { samples: chosen, share } = selectTokens(minibatch.samples, options.loss, draws);
+      sums.add({ ...(await update(stage, chosen, lr)), ...(share === null ? {} : { selected: share }) }, lr);
     }
     const updated = services.clock();
 
@@ -64,6 +85,7 @@ export async function trainGrpo(stage: Stage<GrpoOptions>): Promise<StageResult>
       updates: sums,
       critic: null,
       kl: references === null ? null : { perToken: meanKl(options, scored, references) },
+      samplerGap,
       updated,
     });
   });
@@ -79,37 +101,109 @@ function klPenalty(
   return kl.coef * sum(tokenKls(completion, reference, kl.estimator));
 }
 
-/** A failed reward is no score: such completions take no part in their group's comparison, and get 0. */
-function advantagesOfScored(
+/** A failed reward is no score: such completions take no part, and neither do those that the filter leaves out. [P][G] */
+function participants(
   rewards: readonly number[][],
   scored: readonly ScoredCompletion[][],
-  { advantage }: GrpoOptions,
-): number[][] {
-  const valid = scored.map((group) => group.flatMap((one, g) => (isScored(one) ? [g] : [])));
-  const compared = rewards.map((group, p) => valid[p]!.map((g) => group[g]!));
-  const enough = (group: readonly unknown[]) => group.length >= (advantage.baseline === "none" ? 1 : 2);
-  const advantages = groupAdvantages(compared.filter(enough), advantage);
-  let next = 0;
-  return rewards.map((group, p) => {
-    const all = group.map(() => 0);
-    if (!enough(valid[p]!)) return all;
-    const values = advantages[next++]!;
-    for (const [k, g] of valid[p]!.entries()) all[g] = values[k]!;
+  { filter }: GrpoOptions,
+): boolean[][] {
+  return scored.map((group, p) => {
+    const valid = group.flatMap((one, g) => (isScored(one) ? [g] : []));
+    const kept =
+      filter === undefined
+        ? valid.map(() => true)
+        : keptOfGroup(
+            valid.map((g) => rewards[p]![g]!),
+            valid.map((g) => group[g]!.tokens.length),
+            filter,
+          );
+    const all = group.map(() => false);
+    for (const [k, g] of valid.entries()) all[g] = kept[k]!;
     return all;
   });
+}
+
+/** Advantages of the completions that take part, each group's compared with one another; 0 of all others. [P][G] */
+function advantagesOf(
+  { settings }: Stage<GrpoOptions>,
+  rewards: readonly number[][],
+  scored: readonly ScoredCompletion[][],
+  takesPart: readonly boolean[][],
+): number[][] {
+  const { advantage } = settings.algorithm;
+  const compared = takesPart.map((group) => group.flatMap((yes, g) => (yes ? [g] : [])));
+  const enough = compared.flatMap((group, p) =>
+    group.length >= (advantage.baseline === "none" ? 1 : 2) ? [p] : [],
+  );
+  const pick = <T>(of: (p: number, g: number) => T) => enough.map((p) => compared[p]!.map((g) => of(p, g)));
+  const lengths = pick((p, g) => scored[p]![g]!.tokens.length);
+  const found =
+    advantage.parts === "decoupled"
+      ? decoupledAdvantages(
+          settings.partNames.map((name) => pick((p, g) => scored[p]![g]!.parts[name]!.value)),
+          settings.partWeights,
+          advantage,
+        )
+      : groupAdvantages(
+          pick((p, g) => rewards[p]![g]!),
+          advantage,
+          lengths,
+        );
+  const values = advantage.whiten ? whitenedByToken(found, lengths) : found;
+  const all = scored.map((group) => group.map(() => 0));
+  for (const [i, p] of enough.entries()) {
+    for (const [k, g] of compared[p]!.entries()) all[p]![g] = values[i]![k]!;
+  }
+  return all;
+}
+
+/** Whitening over tokens, each of which has the advantage of its completion. */
+function whitenedByToken(advantages: readonly number[][], lengths: readonly number[][]): number[][] {
+  const perToken = advantages.flatMap((group, p) =>
+    group.map((value, g) => new Float64Array(lengths[p]![g]!).fill(value)),
+  );
+  const whitened = whiten(perToken);
+  let next = 0;
+  return advantages.map((group) => group.map(() => whitened[next++]![0]!));
+}
+
+/** Where the recipe asks for it: the ratio is taken to logprobs computed again, and the loss weighs what these differ. */
+async function correctSampler(
+  stage: Stage<GrpoOptions>,
+  groups: readonly Group[],
+  samples: PolicySample[],
+): Promise<{ samples: PolicySample[]; samplerGap: number | null }> {
+  const { sampler_correction: correction, micro_batch_rows } = stage.settings.algorithm;
+  if (correction === undefined) return { samples, samplerGap: null };
+  const learner = (await policyLogprobs(stage, groups, micro_batch_rows)).flat();
+  const gaps = samples.map(({ completion }, i) =>
+    completion.logprobs.reduce((most, logprob, t) => Math.max(most, Math.abs(learner[i]![t]! - logprob)), 0),
+  );
+  const corrected = samples.map((sample, i): PolicySample => {
+    const weights = truncatedWeights(sample.completion.logprobs, learner[i]!, correction);
+    // losses are linear in an advantage's size
+    return {
+      ...sample,
+      old: learner[i]!,
+      advantage: weights.map((weight) => weight * Number(sample.advantage)),
+    };
+  });
+  return { samples: corrected, samplerGap: Math.max(0, ...gaps) };
 }
 
 function weighSamples(
   stage: Stage<GrpoOptions>,
   groups: readonly Group[],
   scored: readonly ScoredCompletion[][],
+  takesPart: readonly boolean[][],
   advantages: readonly number[][],
   references: Float32Array[][] | null,
 ): PolicySample[] {
   const { algorithm: options, rollout } = stage.settings;
   const decisions = options.mask_decision.enabled ? decisionTokens(stage, groups).flat() : [];
+  const parts = takesPart.flat();
   const masks = scored.flat().map((one, i) => {
-    const out = !isScored(one) || (options.mask_truncated && one.finishReason === "length");
+    const out = !parts[i] || (options.mask_truncated && one.finishReason === "length");
     return maskDecision(out ? 0 : one.tokens.length, decisions[i] ?? null, options.mask_decision);
   });
   const lengths = masks.map(({ length }) => length);
@@ -138,8 +232,10 @@ async function update(
 ): Promise<UpdateStatistics> {
   const { algorithm: options, everyRow } = stage.settings;
   const leavesOut = grpo.measuring.leavesOut(options);
-  const live = samples.filter(({ advantage, weight }) => weight > 0 && (advantage !== 0 || !leavesOut));
-  const made = await clippedStep(stage, everyRow ? samples : live, options, lr, samples.length);
+  const moves = ({ advantage }: PolicySample) =>
+    typeof advantage === "number" ? advantage !== 0 : Array.from(advantage).some((value) => value !== 0);
+  const live = samples.filter((sample) => sample.weight > 0 && (!leavesOut || moves(sample)));
+  const made = await policyStep(stage, everyRow ? samples : live, options, lr, samples.length);
   return { ...made, live: live.length / Math.max(1, samples.length) };
 }
 

@@ -40,6 +40,7 @@ export const ppo: DeclaredAlgorithm<typeof ppoOptions> = {
   learnsFrom: "rewards",
   samples: true,
   critic: true,
+  loss: () => null,
   usesReference: ({ kl }) => kl.coef > 0,
   batch,
   metrics: null,

@@ -21,11 +21,11 @@ import type { ScoredCompletion } from "../../types.ts";
 import { type Batch, openCollector } from "../collect.ts";
 import { weightsSlot } from "../learner-state.ts";
 import {
-  type ClippedStepOptions,
-  clippedStep,
   minibatchesOf,
   type PolicySample,
+  type PolicyStepOptions,
   padSamples,
+  policyStep,
 } from "../passes.ts";
 import {
   decisionTokens,
@@ -203,11 +203,12 @@ function updatePolicy(
 ): Promise<UpdateStatistics> {
   const { kl, ...options } = stage.settings.algorithm;
   const live = minibatch.filter(({ weight }) => weight > 0);
-  const clipped: ClippedStepOptions = {
+  const clipped: PolicyStepOptions = {
     ...options,
+    loss: { kind: "clipped" },
     kl: { coef: 0, estimator: kl.estimator, place: "reward", bias_correction: false },
   };
-  return clippedStep(stage, live, clipped, lr, minibatch.length);
+  return policyStep(stage, live, clipped, lr, minibatch.length);
 }
 
 /** One optimizer step of the critic; no token is masked in it. */

@@ -71,6 +71,7 @@ export const sft: DeclaredAlgorithm<typeof sftOptions> = {
   learnsFrom: "targets",
   samples: false,
   critic: false,
+  loss: () => null,
   usesReference: () => false,
   batch: ({ rows_per_step: rows, row_length: length }) => ({
     units: rows,

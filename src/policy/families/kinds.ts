@@ -10,12 +10,14 @@ import { mistral } from "./mistral.ts";
 import { olmo2, olmo3 } from "./olmo.ts";
 import { phi3 } from "./phi3.ts";
 import { qwen2, qwen3 } from "./qwen.ts";
+import { qwen35 } from "./qwen3-5.ts";
 import { smollm3 } from "./smollm3.ts";
 
 export const modelFamilies: readonly ModelFamily[] = [
   llama,
   qwen2,
   qwen3,
+  qwen35,
   smollm3,
   mistral,
   gemma2,

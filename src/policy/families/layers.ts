@@ -27,6 +27,8 @@ export interface LlamaLayerOptions {
   /** Biases of query, key and value; of the attention's output; of the MLP. Default: none. */
   biases?: { queryKeyValue: boolean; output: boolean; mlp: boolean };
   queryKeyNorm?: "head" | "projection" | null;
+  /** The query's module also gives a gate on what is attended. */
+  gated?: boolean;
   rotary: RotaryConfig | null;
   window?: number | null;
   /** Of q k^T; default 1 / sqrt(D). */
@@ -52,7 +54,8 @@ export function llamaAttention(
   options: LlamaLayerOptions,
 ): AttentionConfig {
   const biases = options.biases ?? { queryKeyValue: false, output: false };
-  const queries = [heads * headDim, hiddenSize] as const;
+  const gated = options.gated ?? false;
+  const queries = [(gated ? 2 : 1) * heads * headDim, hiddenSize] as const;
   const keys = [keyValueHeads * headDim, hiddenSize] as const;
   const fromHeads = "num_attention_heads * head_dim";
   const fromKeys = "num_key_value_heads * head_dim, hidden_size";
@@ -65,9 +68,10 @@ export function llamaAttention(
     headDim,
     projections: {
       kind: "apart",
-      query: linear(own("q_proj"), queries, `${fromHeads}, hidden_size`, bias),
+      query: linear(own("q_proj"), queries, `${gated ? "2 * " : ""}${fromHeads}, hidden_size`, bias),
       key: linear(own("k_proj"), keys, fromKeys, bias),
       value: linear(own("v_proj"), keys, fromKeys, bias),
+      gated,
     },
     output: linear(own("o_proj"), [hiddenSize, heads * headDim], `hidden_size, ${fromHeads}`, biases.output),
     queryKeyNorm: options.queryKeyNorm

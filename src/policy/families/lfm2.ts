@@ -100,9 +100,13 @@ export const lfm2: ModelFamily = {
                     "3 * hidden_size, hidden_size",
                     bias,
                   ),
-                  conv: at("conv.conv"),
-                  kernel,
-                  bias,
+                  conv: {
+                    module: at("conv.conv"),
+                    channels: hiddenSize,
+                    kernel,
+                    bias,
+                    from: "hidden_size, conv_L_cache",
+                  },
                   output: linear(at("conv.out_proj"), square, "hidden_size, hidden_size", bias),
                 },
           mlp: {

@@ -100,7 +100,7 @@ function renderedContent(
   if (content.every((part) => part.type === "text")) return content.map((part) => part.text).join("");
   if (!placesImages) {
     throw new ModelFileError(
-      `${where} holds an image, but the model's chat template places none: use a vision model`,
+      `${where} holds an image, but the model's chat template places none or only its language part is read: use a vision model`,
     );
   }
   return content.map((part) => (part.type === "text" ? { ...part } : { type: "image" }));
@@ -135,6 +135,7 @@ function checkedMessages(
  * @param path where the template came from, for messages
  * @param constants bos_token, eos_token and the like
  * @param date what strftime_now() says, YYYY-MM-DD
+ * @param seesPictures false: of a model's language part alone; messages that hold a picture are refused
  * @throws ModelFileError when the template cannot be parsed; render throws the same when it fails
  */
 export function compileChatTemplate(
@@ -142,6 +143,7 @@ export function compileChatTemplate(
   path: string,
   constants: Readonly<Record<string, unknown>> = {},
   date: string = TEMPLATE_DATE,
+  seesPictures = true,
 ): ChatTemplate {
   if (source.length > LONGEST_TEMPLATE) {
     throw new ModelFileError(
@@ -156,7 +158,7 @@ export function compileChatTemplate(
   } catch (cause) {
     throw new ModelFileError(`${path}: chat template cannot be read: ${(cause as Error).message}`, { cause });
   }
-  const placesImages = /image/.test(source);
+  const placesImages = seesPictures && /image/.test(source);
   const render = (
     chosen: JinjaTemplate,
     messages: readonly ChatMessage[],

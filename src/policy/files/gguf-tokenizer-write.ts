@@ -2,7 +2,8 @@
 import { ModelFileError } from "../../lib/errors.ts";
 import { findChatTemplate } from "./chat-template.ts";
 import { EOS_KEYS } from "./gguf-model.ts";
-import { PRE_TOKENIZERS, type PreTokenization, preTokenization, TOKEN_TYPE } from "./gguf-tokenizer.ts";
+import { TOKEN_TYPE } from "./gguf-token-types.ts";
+import { PRE_TOKENIZERS, type PreTokenization, preTokenization } from "./gguf-tokenizer.ts";
 import type { WrittenValue } from "./gguf-write.ts";
 import { isObject, type JsonObject, parseJsonObject } from "./json.ts";
 import type { ModelTokenizer } from "./tokenizer.ts";

@@ -2,6 +2,8 @@
 import { ModelFileError } from "../../lib/errors.ts";
 import type { GgufFile } from "./gguf.ts";
 import { ggufReader } from "./gguf-model.ts";
+import { sentencePiece } from "./gguf-sentencepiece.ts";
+import { TOKEN_TYPE, type TokenizerSteps } from "./gguf-token-types.ts";
 import type { JsonObject } from "./json.ts";
 import { bosTemplate } from "./tokenizer-json.ts";
 
@@ -66,27 +68,37 @@ export function preTokenization(name: string | undefined): PreTokenization | nul
   }
 }
 
-/** `tokenizer.ggml.token_type` */
-export const TOKEN_TYPE = { normal: 1, control: 3, userDefined: 4, unused: 5 } as const;
-const { control: CONTROL, userDefined: USER_DEFINED, unused: UNUSED } = TOKEN_TYPE;
+const { unknown: UNKNOWN, control: CONTROL, userDefined: USER_DEFINED, unused: UNUSED } = TOKEN_TYPE;
+
+/** @throws ModelFileError for a pre-tokenizer that is not known */
+function byteLevelSteps(path: string, pre: string | undefined, model: JsonObject): TokenizerSteps {
+  const style = preTokenization(pre);
+  if (!style) {
+    throw new ModelFileError(
+      `${path}: tokenizer.ggml.pre = ${pre ?? "(missing)"} is not a pre-tokenizer this program knows: use the model's Hugging Face directory`,
+    );
+  }
+  const { preTokenizers, normalizer, ignoreMerges, addBos } = style;
+  return {
+    normalizer,
+    preTokenizer:
+      preTokenizers.length === 1 ? preTokenizers[0]! : { type: "Sequence", pretokenizers: preTokenizers },
+    decoder: { type: "ByteLevel", add_prefix_space: true, trim_offsets: true, use_regex: true },
+    model: { ignore_merges: ignoreMerges, ...model },
+    addBos,
+  };
+}
 
 /**
  * @returns the two files' bytes by name; the chat template lies in tokenizer_config.json
- * @throws ModelFileError for tokenizers that are not byte-level BPE, and unknown pre-tokenizers
+ * @throws ModelFileError for tokenizers that are neither byte-level BPE nor SentencePiece's, and unknown pre-tokenizers
  */
 export function ggufTokenizerFiles(file: Pick<GgufFile, "path" | "metadata">): Map<string, Uint8Array> {
   const meta = ggufReader(file);
   const model = meta.string("tokenizer.ggml.model");
-  if (model !== "gpt2") {
+  if (model !== "gpt2" && model !== "llama") {
     throw new ModelFileError(
-      `${file.path}: tokenizer.ggml.model = ${model ?? "(missing)"}; only gpt2 (byte-level BPE) can be rebuilt: use the model's Hugging Face directory`,
-    );
-  }
-  const pre = meta.string("tokenizer.ggml.pre");
-  const style = preTokenization(pre);
-  if (!style) {
-    throw new ModelFileError(
-      `${file.path}: tokenizer.ggml.pre = ${pre ?? "(missing)"} is not a pre-tokenizer this program knows: use the model's Hugging Face directory`,
+      `${file.path}: tokenizer.ggml.model = ${model ?? "(missing)"}; only gpt2 (byte-level BPE) and llama (SentencePiece) can be rebuilt: use the model's Hugging Face directory`,
     );
   }
   const strings = (key: string): readonly string[] => {
@@ -111,34 +123,54 @@ export function ggufTokenizerFiles(file: Pick<GgufFile, "path" | "metadata">): M
       throw new ModelFileError(`${file.path}: ${key} = ${id}, but there are ${tokens.length} tokens`);
     return text;
   };
+  const steps =
+    model === "gpt2"
+      ? byteLevelSteps(file.path, meta.string("tokenizer.ggml.pre"), {
+          vocab: Object.fromEntries(
+            tokens.map((content, id) => [content, id] as const).filter(([, id]) => types[id] !== UNUSED),
+          ),
+          merges: strings("tokenizer.ggml.merges"),
+        })
+      : sentencePiece(
+          {
+            tokens,
+            types,
+            scores: meta.list("tokenizer.ggml.scores"),
+            spacePrefix: meta.boolean("tokenizer.ggml.add_space_prefix") ?? true,
+            unknown: token("tokenizer.ggml.unknown_token_id") ?? tokens[0]!,
+          },
+          file.path,
+        );
   const bos = token("tokenizer.ggml.bos_token_id");
-  const addBos = (meta.boolean("tokenizer.ggml.add_bos_token") ?? style.addBos) && bos !== null;
+  if (model === "llama" && bos === null) {
+    throw new ModelFileError(`${file.path} has no metadata key tokenizer.ggml.bos_token_id`);
+  }
+  // as in its tokenizer.json, which the file does not say: Phi-3's tokens swallow the white space after them
+  const swallowing = model === "llama" && meta.string("general.architecture") === "phi3";
+  const addBos = (meta.boolean("tokenizer.ggml.add_bos_token") ?? steps.addBos) && bos !== null;
   const tokenizerJson = {
     version: "1.0",
     truncation: null,
     padding: null,
     added_tokens: tokens.flatMap((content, id) =>
-      types[id] === CONTROL || types[id] === USER_DEFINED
+      types[id] === CONTROL || types[id] === USER_DEFINED || types[id] === UNKNOWN
         ? [
             {
               id,
               content,
               single_word: false,
               lstrip: false,
-              rstrip: false,
+              rstrip: swallowing && !["<unk>", "<s>", "<|endoftext|>"].includes(content),
               normalized: false,
-              special: types[id] === CONTROL,
+              special: types[id] !== USER_DEFINED,
             },
           ]
         : [],
     ),
-    normalizer: style.normalizer,
-    pre_tokenizer:
-      style.preTokenizers.length === 1
-        ? style.preTokenizers[0]
-        : { type: "Sequence", pretokenizers: style.preTokenizers },
+    normalizer: steps.normalizer,
+    pre_tokenizer: steps.preTokenizer,
     post_processor: addBos ? bosTemplate(bos, tokens.indexOf(bos)) : null,
-    decoder: { type: "ByteLevel", add_prefix_space: true, trim_offsets: true, use_regex: true },
+    decoder: steps.decoder,
     model: {
       type: "BPE",
       dropout: null,
@@ -147,11 +179,7 @@ export function ggufTokenizerFiles(file: Pick<GgufFile, "path" | "metadata">): M
       end_of_word_suffix: null,
       fuse_unk: false,
       byte_fallback: false,
-      ignore_merges: style.ignoreMerges,
-      vocab: Object.fromEntries(
-        tokens.map((content, id) => [content, id] as const).filter(([, id]) => types[id] !== UNUSED),
-      ),
-      merges: strings("tokenizer.ggml.merges"),
+      ...steps.model,
     },
   };
   const config: JsonObject = {
@@ -165,6 +193,7 @@ export function ggufTokenizerFiles(file: Pick<GgufFile, "path" | "metadata">): M
     tokenizer_class: "PreTrainedTokenizerFast",
     unk_token: token("tokenizer.ggml.unknown_token_id"),
   };
+  if (meta.boolean("tokenizer.ggml.add_eos_token") === true) config["add_eos_token"] = true;
   const template = meta.string("tokenizer.chat_template");
   if (template !== undefined) config["chat_template"] = template;
   const encode = (value: unknown, indent: number): Uint8Array =>

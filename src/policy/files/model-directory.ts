@@ -10,6 +10,7 @@ import { ggufConfig, ggufEosIds, ggufWeights } from "./gguf-model.ts";
 import { ggufTokenizerFiles } from "./gguf-tokenizer.ts";
 import type { HubOptions } from "./hub.ts";
 import { isObject, type JsonObject, readBytes, readJsonObject } from "./json.ts";
+import { languagePart } from "./language-part.ts";
 import { openSafetensorsDirectory } from "./safetensors.ts";
 import { type SavedDtype, writeSafetensorsDirectory } from "./safetensors-write.ts";
 import { createTokenizer, type ModelTokenizer, TOKENIZER_FILES } from "./tokenizer.ts";
@@ -175,28 +176,32 @@ interface Parts {
 }
 
 function assemble(parts: Parts, openWeights: () => WeightSource): OpenedModel {
-  const { path, config, generationConfig, tokenizerFiles, options } = parts;
-  const textConfig = isObject(config["text_config"]) ? config["text_config"] : config;
-  const rows = textConfig["vocab_size"];
+  const { path, generationConfig, tokenizerFiles, options } = parts;
+  const language = languagePart(parts.config, path);
+  const config = language?.config ?? parts.config;
+  const rows = config["vocab_size"];
   if (options.chatTemplate !== undefined) tokenizerFiles.set("chat_template.jinja", options.chatTemplate);
   const tokenizer = createTokenizer(tokenizerFiles, {
     path,
     ...(typeof rows === "number" ? { rows } : {}),
     config,
     generationConfig,
+    seesPictures: language?.ofWhole !== true,
     ...(options.date === undefined ? {} : { date: options.date }),
     ...(options.templateVariables === undefined ? {} : { templateVariables: options.templateVariables }),
   });
+  const weights = openWeights();
+  const own = language?.weights(weights) ?? { weights, notes: [] };
   return {
     source: path,
     path,
     commit: null,
     config,
     generationConfig,
-    weights: openWeights(),
+    weights: own.weights,
     tokenizer,
     tokenizerFiles,
-    warnings: tokenizer.warnings,
+    warnings: [...own.notes, ...tokenizer.warnings],
   };
 }
 

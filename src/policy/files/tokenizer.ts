@@ -48,6 +48,8 @@ export interface TokenizerContext {
   templateVariables?: Readonly<Record<string, unknown>>;
   /** What a template's strftime_now() sees, YYYY-MM-DD. */
   date?: string;
+  /** false: messages that hold a picture are refused, whatever the chat template places. */
+  seesPictures?: boolean;
 }
 
 /** "<s>" of "<s>" or { content: "<s>" }; null otherwise. */
@@ -236,7 +238,8 @@ export function createTokenizer(
     if (text !== null) constants[key] = text;
   }
   Object.assign(constants, context.templateVariables);
-  const template = source === null ? null : compileChatTemplate(source, path, constants, context.date);
+  const template =
+    source === null ? null : compileChatTemplate(source, path, constants, context.date, context.seesPictures);
 
   const encodePlain = (text: string): number[] =>
     encodeText(text).flatMap(({ id }) => (id === undefined || id >= rows ? [] : [id]));

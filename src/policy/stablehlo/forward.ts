@@ -4,13 +4,14 @@ import { overDevices } from "../../backend/devices.ts";
 import type { Value } from "../../backend/stablehlo/graph.ts";
 import * as hlo from "../../backend/stablehlo/hlo.ts";
 import type { LazyBackend } from "../../backend/stablehlo/lazy-backend.ts";
-import { attend, project } from "../attention.ts";
-import { batchContext, hiddenKey, tablesOf } from "../batch-context.ts";
+import { attend, project, throughGate } from "../attention.ts";
+import { batchContext, tablesOf } from "../batch-context.ts";
 import { embed, finalNorm, finishLayer, logitsOf, mixerInput } from "../decoder.ts";
 import type { AttentionConfig, DecoderConfig, MixerConfig, RotaryConfig, TokenBatch } from "../interfaces.ts";
 import type { WeightView } from "../linear.ts";
+import { hiddenKey } from "../masks.ts";
+import { mixPrompts, mixStep } from "../recurrence.ts";
 import { ropeTables } from "../rope.ts";
-import { shortConvPrompt, shortConvStep } from "../short-conv.ts";
 
 export interface ProgramShape {
   readonly backend: LazyBackend;
@@ -29,9 +30,9 @@ export const zero = () => hlo.constant("i32", 0);
 
 /** What a layer keeps of the prompts, shared by the rows of a group, and what each row has of its own. */
 export interface LayerState {
-  /** Keys and values [P, Nk, S, D]; a convolution has none. */
+  /** Keys and values [P, Nk, S, D]; a recurrence has none. */
   prompt: readonly Value[];
-  /** Keys and values [B, Nk, C, D]; or a convolution's last inputs, [B, K - 1, H]. */
+  /** Keys and values [B, Nk, C, D]; or the states of a recurrence, [B, ...] each. */
   own: readonly Value[];
 }
 
@@ -68,10 +69,10 @@ export function prefill(
   for (const [n, layer] of config.layers.entries()) {
     const { mixer } = layer;
     const h = mixerInput(config, layer, x, view);
-    if (mixer.kind === "short-conv") {
-      const { mixed, inputs } = shortConvPrompt(mixer, h, view, context[n]!);
-      const last = backend.take(lastInputs(inputs, prompts, mixer.kernel - 1));
-      states.push({ prompt: [], own: [repeated(last, groupSize)] });
+    if (mixer.kind !== "attention") {
+      const { mixed, inputs, states: after } = mixPrompts(mixer, config.norm.epsilon, h, view, context[n]!);
+      const all = [lastInputs(inputs, prompts, mixer.conv.kernel - 1), ...after];
+      states.push({ prompt: [], own: all.map((state) => repeated(backend.take(state), groupSize)) });
       x = finishLayer(config, layer, x, mixed, view);
       continue;
     }
@@ -140,6 +141,7 @@ export function forward(
     },
     mask: (window) => maskOf(program, window, slot, lengths, capacity),
     taps: () => ({}),
+    memory: () => ({}),
   });
   const next: Value[][] = [];
   let x = embed(
@@ -153,22 +155,22 @@ export function forward(
     const h = mixerInput(config, layer, x, view);
     const { mixer } = layer;
     const before = states[n]!;
-    if (mixer.kind === "short-conv") {
-      const state = backend.tensor(before.own[0]!) as tf.Tensor3D;
-      const step = shortConvStep(mixer, h, view, state);
-      next.push([backend.take(step.state)]);
+    if (mixer.kind !== "attention") {
+      const own = before.own.map((state) => backend.tensor(state));
+      const step = mixStep(mixer, config.norm.epsilon, h, view, own);
+      next.push(step.states.map((state) => backend.take(state)));
       x = finishLayer(config, layer, x, step.mixed, view);
       continue;
     }
     const rows = { rows: width, length: 1, tables: turned };
-    const { query, key, value } = project(config, mixer, h, view, rows);
+    const { query, key, value, gate } = project(config, mixer, h, view, rows);
     const at = [zero(), zero(), slot, zero()];
     const keys = hlo.dynamicUpdateSlice(before.own[0]!, backend.take(key), at);
     const values = hlo.dynamicUpdateSlice(before.own[1]!, backend.take(value), at);
     next.push([keys, values]);
     const prompt = before.prompt as [Value, Value];
     const attended = attendCaches(program, mixer, backend.take(query), prompt, [keys, values], mask!);
-    x = finishLayer(config, layer, x, backend.tensor(attended) as tf.Tensor2D, view);
+    x = finishLayer(config, layer, x, throughGate(backend.tensor(attended) as tf.Tensor2D, gate), view);
   }
   return { logits: backend.take(logitsOf(config, finalNorm(config, x, view), view)), own: next };
 }
@@ -283,9 +285,9 @@ export function positionTables(
   );
 }
 
-/** A layer's own state with room for more slots; a convolution's needs none. */
+/** A layer's own state with room for more slots; that of a recurrence needs none. */
 export function grown(mixer: MixerConfig, own: readonly Value[], capacity: number): Value[] {
-  if (mixer.kind === "short-conv") return [...own];
+  if (mixer.kind !== "attention") return [...own];
   return own.map((cache) => {
     const added = capacity - cache.shape[2]!;
     if (added === 0) return cache;

@@ -9,7 +9,7 @@ import { isFinished } from "../../run/finished.ts";
 import { lockState } from "../../run/lock.ts";
 import type { Progress } from "../../run/progress.ts";
 import { isRunDirectory } from "../../run/run-directory.ts";
-import { type TailRow, tailCsv } from "./tail.ts";
+import { type TailRow, tailCsv } from "../../run/tail.ts";
 
 export interface WatchOptions {
   /** Makes the display when the recipe is known. */

@@ -24,7 +24,8 @@ export type MetadataValue =
   | boolean
   | readonly string[]
   | readonly number[]
-  | { f32: number };
+  | { f32: number }
+  | { f32s: readonly number[] };
 
 export interface TestTensor {
   name: string;
@@ -81,6 +82,11 @@ class Writer {
       this.u32(Number.isInteger(value) ? 4 : 12);
       if (Number.isInteger(value)) this.u32(value);
       else this.number(8, (view) => view.setFloat64(0, value, true));
+    } else if ("f32s" in value) {
+      this.u32(9);
+      this.u32(6);
+      this.u64(value.f32s.length);
+      for (const item of value.f32s) this.number(4, (view) => view.setFloat32(0, item, true));
     } else if ("f32" in value) {
       this.u32(6);
       this.number(4, (view) => view.setFloat32(0, value.f32, true));
