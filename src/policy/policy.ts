@@ -48,7 +48,7 @@ import {
   importAdapter,
   initialAdapters,
 } from "./lora.ts";
-import { mergedValues } from "./merged.ts";
+import { mergedValues, ownValues } from "./merged.ts";
 import { parseModelConfig } from "./model-config.ts";
 import type { BaseDtype } from "./options.ts";
 import { programSampling } from "./stablehlo/generation.ts";
@@ -314,10 +314,10 @@ class Policy implements DecoderPolicy {
   *exportWeights(): Iterable<NamedTensor> {
     for (const [name, weight] of expectedWeights(this.config)) {
       const { shape } = weight;
-      const adapter = this.adapters.get(name.replace(/\.weight$/, ""));
-      const values = mergedValues(this.weights.get(name)!, adapter);
+      const held = this.weights.get(name)!;
+      const values = mergedValues(held, this.adapters.get(name.replace(/\.weight$/, "")));
       const transposed = isTransposed(this.config, name, weight);
-      const data = transposed ? transposeMatrix(values, shape[1]!, shape[0]!) : values.slice();
+      const data = transposed ? transposeMatrix(values, shape[1]!, shape[0]!) : ownValues(values, held);
       yield { name, shape, data };
     }
   }
