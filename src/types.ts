@@ -111,6 +111,11 @@ export interface RewardInput {
   promptText: string;
   answer: string;
   fields: Readonly<Record<string, unknown>>;
+  /**
+   * Ids without the end token: those sampled, and those of the row's target, or of its answer where it has no target (null where
+   * the tokenizer cannot write that). Absent for texts that were not sampled.
+   */
+  ids?: { completion: ArrayLike<number>; reference: ArrayLike<number> | null };
 }
 
 export interface ScoredCompletion extends Completion {
@@ -262,6 +267,8 @@ export interface GroupOutcome {
   accuracy: number;
   /** In the update; false where dynamic sampling left it out. */
   used: boolean;
+  /** Of its completions, each the mean over its tokens; empty where the group is in no update. */
+  advantages: readonly number[];
 }
 
 /** Called after every `every`-th step of a stage with the groups of that step. */

@@ -37,8 +37,11 @@ export interface Collector {
   readonly columns: readonly string[];
   readonly shaping: Shaping;
   collect(step: number): Promise<Batch>;
-  /** The step's update is made: samplers and shapings look at what became of the groups. */
-  finish(step: number): Promise<void>;
+  /**
+   * The step's update is made: samplers and shapings look at what became of the groups.
+   * @param advantages of the batch's completions, [P][G]
+   */
+  finish(step: number, advantages: readonly (readonly number[])[]): Promise<void>;
 }
 
 /**
@@ -58,7 +61,7 @@ export function openCollector(
   });
   const shaping = openShaping(settings.shaping, state.slots);
   const callbacks: readonly PeriodicCallback[] = sampler.callbacks;
-  let outcomes: GroupOutcome[] = [];
+  let present: { batch: readonly DrawnGroup[]; all: readonly DrawnGroup[] } = { batch: [], all: [] };
 
   return {
     columns: samplerColumns(settings.sampler),
@@ -89,8 +92,7 @@ export function openCollector(
       const measured = clock();
       const gap = await precisionGap(stage, groups, step, microBatchRows);
       sampling += clock() - measured;
-      const used = new Set(batch);
-      outcomes = all.map((one) => outcomeOf(one, used.has(one)));
+      present = { batch, all };
       writePrompts(stage, step, all);
       const shaped = shaping.shape(shapeable(scored));
       const rewarded = clock();
@@ -104,7 +106,9 @@ export function openCollector(
         times: { began, sampling, rewarding: rewarded - began - sampling, rewarded },
       };
     },
-    async finish(step) {
+    async finish(step, advantages) {
+      const used = new Map(present.batch.map((one, p) => [one, advantages[p]!]));
+      const outcomes = present.all.map((one) => outcomeOf(one, used.get(one) ?? null));
       for (const { every, call } of callbacks) if ((step + 1) % every === 0) call(step, outcomes);
       for (const monitor of shaping.monitors) {
         if ((step + 1) % monitor.every !== 0) continue;
@@ -179,17 +183,19 @@ async function drawUntilDifferent(
 }
 
 /** Do the rewards of its scored completions differ? */
-function hasDifference({ scored }: DrawnGroup): boolean {
+export function hasDifference({ scored }: { scored: readonly ScoredCompletion[] }): boolean {
   const valid = scored.filter(isScored);
   return valid.some(({ reward }) => reward !== valid[0]!.reward);
 }
 
-function outcomeOf({ group, scored }: DrawnGroup, used: boolean): GroupOutcome {
+/** @param advantages null: it is in no update */
+function outcomeOf({ group, scored }: DrawnGroup, advantages: readonly number[] | null): GroupOutcome {
   return {
     promptId: group.prompt.id,
     reward: mean(scored.map(({ reward }) => reward)),
     accuracy: scored.filter(({ correct }) => correct).length / scored.length,
-    used,
+    used: advantages !== null,
+    advantages: advantages ?? [],
   };
 }
 

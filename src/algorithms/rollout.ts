@@ -74,7 +74,12 @@ export function decisionTokens({ tokenizer }: Stage, groups: readonly Group[]): 
 export function rewardInputs(tokenizer: Tokenizer, groups: readonly Group[]): RewardInput[] {
   return groups.flatMap(({ prompt, completions }) => {
     const text = promptText(tokenizer, prompt);
+    const reference = idsOf(tokenizer, prompt.target ?? prompt.answer);
     return completions.map((completion) => ({
+      ids: {
+        completion: completion.finishReason === "eos" ? completion.tokens.subarray(0, -1) : completion.tokens,
+        reference,
+      },
       completion: completion.text,
       finishReason: completion.finishReason,
       tokens: completion.tokens.length,
@@ -83,6 +88,15 @@ export function rewardInputs(tokenizer: Tokenizer, groups: readonly Group[]): Re
       fields: prompt.fields,
     }));
   });
+}
+
+/** A gold answer need not be made of the model's tokens. */
+function idsOf(tokenizer: Tokenizer, text: string): number[] | null {
+  try {
+    return tokenizer.encode(text, { addSpecialTokens: false });
+  } catch {
+    return null;
+  }
 }
 
 export async function scoreGroups(stage: Stage, groups: readonly Group[]): Promise<ScoredCompletion[][]> {
@@ -94,7 +108,13 @@ export async function scoreGroups(stage: Stage, groups: readonly Group[]): Promi
 
 export function shapeable(scored: readonly ScoredCompletion[][]): Shapeable[][] {
   return scored.map((group) =>
-    group.map(({ reward, correct, tokens, thinks }) => ({ reward, correct, tokens: tokens.length, thinks })),
+    group.map(({ reward, correct, tokens, thinks, text }) => ({
+      reward,
+      correct,
+      tokens: tokens.length,
+      thinks,
+      text,
+    })),
   );
 }
 

@@ -9,7 +9,7 @@ export const arithmetic = defineBootcamp({
   about: "a sum, a difference or a product of two whole numbers",
   difficulty: z.strictObject({
     digits: range(1, 7, [1, 3]).describe("of each number"),
-    operators: z.array(z.enum(OPERATORS)).min(1).default(["+", "-"]),
+    operators: z.array(z.enum(OPERATORS)).min(1).default(["+", "-"]).describe("drawn from"),
   }),
   identity: z.strictObject({ left: z.int(), operator: z.enum(OPERATORS), right: z.int() }),
   draw(rng, { digits, operators }) {

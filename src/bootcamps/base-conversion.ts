@@ -8,7 +8,7 @@ export const baseConversion = defineBootcamp({
   about: "a whole number written in another base",
   difficulty: z.strictObject({
     digits: range(1, 8, [2, 3]).describe("decimal digits of the number"),
-    bases: z.array(base).min(2).default([2, 10]),
+    bases: z.array(base).min(2).default([2, 10]).describe("two of them are drawn"),
   }),
   identity: z.strictObject({ number: z.int().min(0).max(1e9), from: base, to: base }),
   draw(rng, { digits, bases }) {

@@ -15,11 +15,12 @@ export const bits = defineBootcamp({
   name: "bits",
   about: "a row of bits inverted, reversed, rotated, or combined with another",
   difficulty: z.strictObject({
-    length: range(2, 32, [3, 6]),
+    length: range(2, 32, [3, 6]).describe("bits of a row"),
     operations: z
       .array(z.enum(OPERATIONS))
       .min(1)
-      .default([...OPERATIONS]),
+      .default([...OPERATIONS])
+      .describe("drawn from"),
   }),
   identity,
   draw(rng, { length, operations }) {

@@ -14,7 +14,7 @@ type Statement = z.infer<typeof statement>;
 export const knightsAndKnaves = defineBootcamp({
   name: "knights-and-knaves",
   about: "who always tells the truth and who always lies, from what each says",
-  difficulty: z.strictObject({ people: range(2, 6, [2, 3]) }),
+  difficulty: z.strictObject({ people: range(2, 6, [2, 3]).describe("who each say one thing") }),
   identity: z.strictObject({ statements: z.array(statement).min(2).max(6) }),
   draw(rng, { people }) {
     const count = within(rng.fork("people"), people);

@@ -5,7 +5,7 @@ import { WORDS } from "./words.ts";
 export const letters = defineBootcamp({
   name: "letters",
   about: "how often a letter stands in some words",
-  difficulty: z.strictObject({ words: range(1, 10, [1, 2]) }),
+  difficulty: z.strictObject({ words: range(1, 10, [1, 2]).describe("to look through") }),
   identity: z.strictObject({
     words: z
       .array(z.string().regex(/^[a-z]{1,40}$/))

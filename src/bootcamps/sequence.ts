@@ -18,7 +18,8 @@ export const sequence = defineBootcamp({
     rules: z
       .array(z.enum(RULES))
       .min(1)
-      .default([...RULES]),
+      .default([...RULES])
+      .describe("drawn from"),
     terms: range(3, 12, [4, 5]).describe("numbers that are given"),
     largest: z.int().min(2).max(1000).default(9).describe("largest first number and step"),
   }),

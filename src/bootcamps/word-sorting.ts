@@ -5,7 +5,7 @@ import { WORDS } from "./words.ts";
 export const wordSorting = defineBootcamp({
   name: "word-sorting",
   about: "words in alphabetical order",
-  difficulty: z.strictObject({ words: range(2, 20, [3, 6]) }),
+  difficulty: z.strictObject({ words: range(2, 20, [3, 6]).describe("to sort") }),
   identity: z.strictObject({
     words: z
       .array(z.string().regex(/^[a-z]{1,20}$/))

@@ -16,7 +16,7 @@ type TaskOptions<One extends Declared> = One extends Declared
 const tasks = bootcamps.map(({ name, about, difficulty }) =>
   z
     .strictObject({
-      name: z.literal(name),
+      name: z.literal(name).describe("which task"),
       weight: z.number().gt(0).default(1).describe("how often, against the other tasks' weights"),
       difficulty: (difficulty as z.ZodObject).prefault({}),
     })
@@ -34,7 +34,9 @@ export const bootcampOptions = z.strictObject({
       "a task stands here twice; give it one weight and one difficulty",
     )
     .prefault(bootcamps.map(({ name }) => ({ name })) as never)
-    .describe("what is asked; every task at its usual difficulty when absent"),
+    .describe(
+      "what is asked: maps of name, weight and difficulty (docs/bootcamps.md); every task at its usual difficulty when absent",
+    ),
   wording: z
     .enum(["chat", "text", "brief"])
     .default("chat")

@@ -29,14 +29,27 @@ export const declaredMetrics: readonly MetricDefinition[] = [
   {
     name: "shaping/short",
     unit: "0..1",
-    formula: "right completions that are no longer than their band's target / right completions",
-    note: "laser-d: how many get the bonus",
+    formula: "right completions that are no longer than the target, or their band's / right completions",
+    note: "laser, laser-d: how many get the bonus",
+  },
+  {
+    name: "shaping/long_wrong",
+    unit: "0..1",
+    formula:
+      "wrong completions that get laser-d's bonus for being longer than their target / wrong completions",
+    note: "above 0 with wrong_long alone, which is LASER-DE",
   },
   {
     name: "shaping/target/{band}",
     unit: "tokens",
     formula: "target length of the prompts that are easy, medium or hard for the policy",
     note: "laser-d: falls while the policy learns to be right in fewer tokens",
+  },
+  {
+    name: "shaping/overlong",
+    unit: "0..1",
+    formula: "completions that reach into the buffer before overlong's limit / B",
+    note: "rising: what is right does not fit the limit, or the policy rambles",
   },
   {
     name: "sampler/difficulty",
@@ -55,5 +68,18 @@ export const declaredMetrics: readonly MetricDefinition[] = [
     unit: "0..1",
     formula: "mean over the step's prompts of the success rate known before the step, 0.5 where none is",
     note: "near 0.5: the sampler finds prompts of the right difficulty",
+  },
+  {
+    name: "sampler/learnability",
+    unit: "advantage",
+    formula:
+      "mean over the step's prompts of their distribution's mean |advantage| in sampler.window, before the step",
+    note: "sampler.kind ucb: falls when all distributions are learnt, or all too hard",
+  },
+  {
+    name: "sampler/largest_share",
+    unit: "0..1",
+    formula: "probability of the likeliest distribution in this step",
+    note: "sampler.kind ucb: near 1 for long, and the others wait for their bonus",
   },
 ];

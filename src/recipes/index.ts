@@ -3,10 +3,18 @@ import { adacot } from "./adacot.ts";
 import { adaptiveThinking } from "./adaptive-thinking.ts";
 import { autothink } from "./autothink.ts";
 import { clsRl } from "./cls-rl.ts";
+import { dapo } from "./dapo.ts";
+import { dump } from "./dump.ts";
 import { internbootcamp } from "./internbootcamp.ts";
+import { laser } from "./laser.ts";
+import { laserD } from "./laser-d.ts";
+import { laserDE } from "./laser-de.ts";
 import { limr } from "./limr.ts";
 import { type Method, settingsToRecipe } from "./method.ts";
 import { noThinking } from "./no-thinking.ts";
+import { openRs } from "./open-rs.ts";
+import { r1Aqa } from "./r1-aqa.ts";
+import { tensorBleu } from "./tensorbleu.ts";
 import { thinkAfterAnswer } from "./think-after-answer.ts";
 
 export const methods: readonly Method[] = [
@@ -18,6 +26,14 @@ export const methods: readonly Method[] = [
   adaptiveThinking,
   limr,
   internbootcamp,
+  laser,
+  laserD,
+  laserDE,
+  dapo,
+  openRs,
+  r1Aqa,
+  dump,
+  tensorBleu,
 ];
 
 /** What the config loader lays beneath a file that says `recipe: name`. */

@@ -13,6 +13,7 @@ import { number } from "./number.ts";
 import { repetition } from "./repetition.ts";
 import { ruleServer } from "./rule-server.ts";
 import { tagFormat } from "./tag-format.ts";
+import { tokenBleuKind } from "./token-bleu.ts";
 import { trigger } from "./trigger.ts";
 
 export const rewardKinds = [
@@ -26,6 +27,7 @@ export const rewardKinds = [
   length,
   cosineLength,
   repetition,
+  tokenBleuKind,
   contradiction,
   finished,
   trigger,

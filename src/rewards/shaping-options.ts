@@ -3,10 +3,12 @@ import { z } from "zod";
 import type { Json } from "../types.ts";
 import { groupLengthKind } from "./shaping/group-length.ts";
 import type { ShapingKind } from "./shaping/kind.ts";
+import { laser } from "./shaping/laser.ts";
 import { laserD } from "./shaping/laser-d.ts";
 import { modeBalanceKind } from "./shaping/mode-balance.ts";
+import { overlong } from "./shaping/overlong.ts";
 
-const shapings = [modeBalanceKind, groupLengthKind, laserD] as const;
+const shapings = [modeBalanceKind, groupLengthKind, laser, laserD, overlong] as const;
 
 type Schemas<List> = { -readonly [I in keyof List]: List[I] extends { options: infer S } ? S : never };
 

@@ -43,6 +43,13 @@ const shape = {
     .describe(
       "score the share of rules that hold instead of all or nothing; all or nothing cannot be half exploited",
     ),
+  mismatch: z
+    .number()
+    .max(0)
+    .default(0)
+    .describe(
+      "value of another layout, without partial; 0, as a format is rarely worth a punishment. DUMP: -1",
+    ),
 };
 export type TagFormatOptions = PartOptions<typeof shape>;
 
@@ -135,11 +142,11 @@ function layoutShare(input: RewardInput, tags: readonly string[], options: TagFo
   return rules.length === 0 ? 1 : rules.filter(Boolean).length / rules.length;
 }
 
-/** 1 when the completion is laid out as asked, else 0; with `partial` the share of rules that hold. */
+/** 1 when the completion is laid out as asked, else `mismatch`; with `partial` the share of rules that hold. */
 export function tagFormatReward(input: RewardInput, options: TagFormatOptions): RewardPartResult {
   const layouts = Array.isArray(options.tags[0]) ? (options.tags as string[][]) : [options.tags as string[]];
   const share = Math.max(...layouts.map((tags) => layoutShare(input, tags, options)));
-  return { value: options.partial || share === 1 ? share : 0, status: "ok" };
+  return { value: options.partial || share === 1 ? share : options.mismatch, status: "ok" };
 }
 
 const lab = "3+8*5-9=<think>\n";
@@ -160,6 +167,12 @@ export const tagFormat = defineReward({
       expect: 1,
     },
     { options: {}, input: { completion: "6" }, expect: 0 },
+    { options: { mismatch: -1 }, input: { completion: "<answer>6</answer>" }, expect: -1 },
+    {
+      options: { mismatch: -1 },
+      input: { completion: "<think>a</think><answer>6</answer>" },
+      expect: 1,
+    },
     { options: {}, input: { completion: "" }, expect: 0 },
     { options: {}, input: { promptText: lab, completion: "3+8=1\n</think><answer>6</answer>" }, expect: 1 },
     { options: {}, input: { promptText: lab, completion: "<think></think><answer>6</answer>" }, expect: 0 },

@@ -5,8 +5,9 @@ import { curriculum } from "./curriculum.ts";
 import type { PromptSampler, SamplerContext, SamplerKind } from "./sampler.ts";
 import { shuffled } from "./shuffled.ts";
 import { successRate } from "./success-rate.ts";
+import { ucb } from "./ucb.ts";
 
-const samplers = [shuffled, curriculum, successRate] as const;
+const samplers = [shuffled, curriculum, successRate, ucb] as const;
 
 type Schemas<List> = { -readonly [I in keyof List]: List[I] extends { options: infer S } ? S : never };
 

@@ -119,8 +119,10 @@ export function mlflowService(run: TrackedRun, settings: MlflowSettings): Servic
       if (found !== null) await post("runs/update", { run_id: runId, status: "RUNNING" });
       // a parameter never changes there: what a resume changed is in recipe.yaml
       const known = new Set(there.data?.params?.map(({ key }) => key) ?? []);
-      const params = [...run.config]
-        .map(([key, value]) => ({ key: mlflowName(key), value: String(value).slice(0, PARAM_CHARACTERS) }))
+      // two names that become one there would be refused
+      const values = new Map([...run.config].map(([key, value]) => [mlflowName(key), String(value)]));
+      const params = [...values]
+        .map(([key, value]) => ({ key, value: value.slice(0, PARAM_CHARACTERS) }))
         .filter(({ key }) => !known.has(key));
       for (const some of chunks(params, PARAMS_AT_ONCE))
         await post("runs/log-batch", { run_id: runId, params: some });
@@ -133,8 +135,8 @@ export function mlflowService(run: TrackedRun, settings: MlflowSettings): Servic
       const news: TrackedStep[] = [];
       for (const told of steps) {
         const before = fresh.length;
-        for (const [name, value] of scalarsOf(told)) {
-          const key = metricName(name);
+        const values = new Map([...scalarsOf(told)].map(([name, value]) => [metricName(name), value]));
+        for (const [key, value] of values) {
           if (told.step > (has.get(key) ?? -1))
             fresh.push({ key, value, timestamp: Math.round(1000 * told.wallTime), step: told.step });
         }

@@ -4,22 +4,25 @@ import { join } from "node:path";
 import { afterAll, expect, it } from "vitest";
 import { createRng } from "../../src/lib/rng.ts";
 import { expectSameRun } from "../helpers/same-run.ts";
-import { tinyGrpo, workspace } from "../helpers/tiny-run.ts";
+import { rowsWithoutTime, tinyGrpo, workspace } from "../helpers/tiny-run.ts";
 
 const space = workspace();
 afterAll(space.remove);
 
-const KILLS = 22;
 const STEPS = 60;
-const config = space.write(
-  "kill.yaml",
-  tinyGrpo
-    .replace("steps: 4", `steps: ${STEPS}`)
-    .replace("checkpoint_every: 2, keep_last: 9", "checkpoint_every: 1")
-    // everything that keeps a state of its own: the sampler's table, redrawn groups, targets that follow the policy
-    .replace("train: { kind: chain, levels: [1, 2] }", "train: { kind: chain, levels: [1, 2], size: 24 }")
-    .replace("algorithm: { kind: grpo }", "algorithm: { kind: grpo, dynamic_sampling: { oversampling: 3 } }")
-    .concat(`sampler: { kind: success-rate }
+const configWith = (name: string, sampler: string) =>
+  space.write(
+    name,
+    tinyGrpo
+      .replace("steps: 4", `steps: ${STEPS}`)
+      .replace("checkpoint_every: 2, keep_last: 9", "checkpoint_every: 1")
+      // everything that keeps a state of its own: the sampler's table, redrawn groups, targets that follow the policy
+      .replace("train: { kind: chain, levels: [1, 2] }", "train: { kind: chain, levels: [1, 2], size: 24 }")
+      .replace(
+        "algorithm: { kind: grpo }",
+        "algorithm: { kind: grpo, dynamic_sampling: { oversampling: 3 } }",
+      )
+      .concat(`sampler: ${sampler}
 shaping:
   - kind: laser-d
     target_tokens: 2
@@ -27,7 +30,8 @@ shaping:
     interval: 1
     monitor: { every: 3, prompts: 4, samples: 3 }
 `),
-);
+  );
+const config = configWith("kill.yaml", "{ kind: success-rate }");
 
 function start(args: readonly string[]): ChildProcess {
   return spawn(process.execPath, ["bin/rlpt.js", "train", ...args, "--quiet", "--backend", "wasm"], {
@@ -58,11 +62,12 @@ function writing(runDir: string): boolean {
   return existsSync(folder) && readdirSync(folder).some((name) => name.startsWith(".tmp-"));
 }
 
-it("ends with the same bytes as an unkilled run after 22 kills, some inside a checkpoint", async () => {
-  const calm = space.path("calm");
+/** Runs a config undisturbed and killed again and again, and compares. @returns kills inside a checkpoint */
+async function killAndCompare(config: string, name: string, most: number): Promise<number> {
+  const calm = space.path(`calm${name}`);
   expect(await ended(start([config, "--run-dir", calm]))).toBe(0);
 
-  const killed = space.path("killed");
+  const killed = space.path(`killed${name}`);
   const rng = createRng(11);
   let insideCheckpoint = 0;
   let kills = 0;
@@ -71,7 +76,7 @@ it("ends with the same bytes as an unkilled run after 22 kills, some inside a ch
     const begun = existsSync(join(killed, "recipe.yaml"));
     const child = start(begun ? ["--resume", killed] : [config, "--run-dir", killed]);
     const exit = ended(child);
-    if (kills >= KILLS) {
+    if (kills >= most) {
       expect(await exit).toBe(0);
       break;
     }
@@ -89,10 +94,20 @@ it("ends with the same bytes as an unkilled run after 22 kills, some inside a ch
     if (writing(killed)) insideCheckpoint++;
     kills++;
   }
-  expect(kills).toBeGreaterThanOrEqual(20);
-  expect(insideCheckpoint).toBeGreaterThanOrEqual(3);
-
+  expect(kills).toBeGreaterThanOrEqual(most - 2);
   expectSameRun(killed, calm, STEPS);
+  return insideCheckpoint;
+}
+
+it("ends with the same bytes as an unkilled run after 22 kills, some inside a checkpoint", async () => {
+  expect(await killAndCompare(config, "", 22)).toBeGreaterThanOrEqual(3);
+}, 300_000);
+
+it("so does a run whose prompts a bandit draws, which remembers advantages", async () => {
+  const bandit = configWith("bandit.yaml", "{ kind: ucb, column: level, window: 20, tau: 1 }");
+  await killAndCompare(bandit, "-bandit", 6);
+  const rows = rowsWithoutTime(join(space.path("killed-bandit"), "metrics.csv"));
+  expect(new Set(rows.map((row) => row["sampler/largest_share"])).size).toBeGreaterThan(10);
 }, 300_000);
 
 it("Ctrl-C writes a checkpoint, exits 130, and a resume ends as if nothing had happened", async () => {

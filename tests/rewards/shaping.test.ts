@@ -17,6 +17,7 @@ function one(code: string): Shapeable {
     correct: kind![1] === "+",
     thinks: kind![0] === "T",
     tokens: length === "" ? 10 : Number(length),
+    text: "",
   };
 }
 

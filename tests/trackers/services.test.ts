@@ -1,6 +1,6 @@
 /** MLflow's and trackio's own servers: they show every point of metrics.csv once, after a kill, and after an hour without them. */
 import { spawn } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync, rmSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, expect, it, vi } from "vitest";
@@ -205,7 +205,10 @@ for (const [name, asked] of Object.entries({ mlflow, trackio })) {
         child.kill("SIGKILL");
         await gone;
       }
-      // more than it had made when it was killed: from a checkpoint, some of it a second time
+      // steps from 21 on are made a second time, and the server has at least five of them
+      for (const name of readdirSync(space.path(`${run}/checkpoints`)))
+        if (Number.parseInt(name, 10) > 20)
+          rmSync(space.path(`${run}/checkpoints/${name}`), { recursive: true });
       const made = rowsWithoutTime(space.path(`${run}/metrics.csv`)).length;
       await runTraining(undefined, { resume: space.path(run), steps: String(made + 3) });
       await expectEveryPoint(run);

@@ -77,7 +77,7 @@ export async function trainGrpo(stage: Stage<GrpoOptions>): Promise<StageResult>
 
     // 5. what is written down, and what is learnt of these prompts for the next ones
     writeSamples(stage, step, groups, scored, advantages);
-    await collector.finish(step);
+    await collector.finish(step, advantages);
     return measured.of({
       batch,
       advantages,

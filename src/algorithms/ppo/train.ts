@@ -110,7 +110,7 @@ export async function trainPpo(stage: Stage<PpoOptions>): Promise<StageResult> {
       groups,
     );
     writeSamples(stage, step, groups, scored, advantages);
-    await collector.finish(step);
+    await collector.finish(step, advantages);
     return measured.of({
       batch,
       advantages,

@@ -13,6 +13,7 @@ export interface Shapeable {
   thinks: boolean | null;
   /** Completion tokens, the end token included. */
   tokens: number;
+  text: string;
 }
 
 export interface Shaped {

@@ -1,16 +1,20 @@
 import { z } from "zod";
+import { degenerateDefaults, isDegenerate } from "../../lib/degenerate.ts";
 import type { Shapeable, ShapingKind } from "./kind.ts";
+import { laserStep, lengthStep } from "./laser.ts";
 
 const BANDS = ["easy", "medium", "hard"] as const;
 type Band = (typeof BANDS)[number];
 
 const options = z.strictObject({
   kind: z.literal("laser-d"),
-  alpha: z
-    .number()
-    .min(0)
-    .default(0.5)
-    .describe("bonus of a right completion that is short enough; LASER's code: 0.5"),
+  ...laserStep,
+  wrong_long: z
+    .boolean()
+    .default(false)
+    .describe(
+      "LASER-DE: a wrong completion that is longer than its target gets alpha too, so that a wrong answer may think on; none whose text runs in circles",
+    ),
   target_tokens: z
     .int()
     .min(1)
@@ -68,29 +72,35 @@ export function bandTarget(
 /**
  * LASER-D (arXiv:2505.15612, sections 4 to 6): r <- r + alpha [right and L <= L_A(d)], d the difficulty of the prompt by its
  * own group, L_A(d) a target for each band of difficulty that follows what the policy can do, looked at every so many steps.
+ * LASER-DE (`wrong_long`): r <- r + alpha [wrong and L > L_A(d)] besides, unless the text loops; what counts as a loop is
+ * AutoThink's rule, for the paper's detector was not read.
  */
 export const laserD: ShapingKind<typeof options, LaserDState> = {
   kind: "laser-d",
   options,
-  columns: ["shaping/short", ...BANDS.map((band) => `shaping/target/${band}`)],
-  shape(groups, { alpha, target_tokens }, targets) {
-    const targetOf = (band: Band) => targets[band] ?? target_tokens;
-    let right = 0;
-    let short = 0;
+  columns: ["shaping/short", "shaping/long_wrong", ...BANDS.map((band) => `shaping/target/${band}`)],
+  shape(groups, spec, targets) {
+    const targetOf = (band: Band) => targets[band] ?? spec.target_tokens;
+    const seen = { right: 0, short: 0, wrong: 0, long: 0 };
     const rewards = groups.map((group) => {
       const target = targetOf(bandOf(group));
-      return group.map(({ reward, correct, tokens }) => {
-        if (!correct) return reward;
-        right++;
-        if (tokens > target) return reward;
-        short++;
-        return reward + alpha;
+      return group.map(({ reward, correct, tokens, text }) => {
+        if (correct) {
+          seen.right++;
+          if (tokens <= target) seen.short++;
+          return reward + lengthStep(tokens, target, spec);
+        }
+        seen.wrong++;
+        if (!spec.wrong_long || tokens <= target || isDegenerate(text, degenerateDefaults)) return reward;
+        seen.long++;
+        return reward + spec.alpha;
       });
     });
     return {
       rewards,
       metrics: {
-        "shaping/short": right === 0 ? 0 : short / right,
+        "shaping/short": seen.right === 0 ? 0 : seen.short / seen.right,
+        "shaping/long_wrong": seen.wrong === 0 ? 0 : seen.long / seen.wrong,
         ...Object.fromEntries(BANDS.map((band) => [`shaping/target/${band}`, targetOf(band)])),
       },
     };
