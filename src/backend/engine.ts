@@ -3,6 +3,7 @@
  * engine it is. An engine that registers nothing computes operation by operation, on one device, in float32.
  */
 import * as tf from "@tensorflow/tfjs";
+import type { QuantisedMatrix } from "./quantised.ts";
 
 /** How operands of matrix products are rounded. */
 export type ProductPrecision = "f32" | "tf32" | "bf16";
@@ -19,6 +20,8 @@ export interface Engine {
   withExactProducts<T>(fn: () => T): T;
   /** Tensors that lie on the device as bf16; null where there are none. */
   readonly halves: HalvedTensors | null;
+  /** Tensors that lie on the device as codes and scales; null where there are none. */
+  readonly quantised: QuantisedTensors | null;
   /** What engines have that gather operations and compile them; null where each operation is computed at once. */
   readonly programs: Programs | null;
 }
@@ -30,6 +33,13 @@ export interface HalvedTensors {
   /** @param bits of bf16 */
   make(bits: Uint16Array, shape: readonly number[]): tf.Tensor;
   has(tensor: tf.Tensor): boolean;
+}
+
+/** To tfjs they are float32 (quantised.ts). */
+export interface QuantisedTensors {
+  make(matrix: QuantisedMatrix, transposed: boolean): tf.Tensor;
+  /** Of codes and scales; null for a tensor that is none. */
+  bytes(tensor: tf.Tensor): number | null;
 }
 
 export interface Programs {
@@ -91,6 +101,7 @@ export const plainEngine: Engine = {
   precision: "f32",
   withExactProducts: (fn) => fn(),
   halves: null,
+  quantised: null,
   programs: null,
 };
 

@@ -2,6 +2,7 @@
 import * as tf from "@tensorflow/tfjs";
 import { upperHalves } from "../lib/bfloat16.ts";
 import { currentEngine } from "./engine.ts";
+import { quantisedBytes } from "./quantised.ts";
 
 /** Smaller ones (norms, biases) are not worth it, and not operands of products. */
 const HALVED_FROM = 2 ** 12;
@@ -27,6 +28,11 @@ export function halvedTensor(values: Float32Array, shape: readonly number[]): tf
 /** Does the tensor lie on the device as bf16? */
 export function isHalved(tensor: tf.Tensor): boolean {
   return currentEngine().halves?.has(tensor) ?? false;
+}
+
+/** Bytes of a tensor's numbers where they lie. */
+export function heldBytes(tensor: tf.Tensor): number {
+  return quantisedBytes(tensor) ?? tensor.size * (isHalved(tensor) ? 2 : 4);
 }
 
 /** A tensor that nothing will change. */

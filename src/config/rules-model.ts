@@ -133,6 +133,18 @@ const lora: Rule = ({ model }, { report }) => {
   }
 };
 
+const baseDtype: Rule = ({ model }, { report }) => {
+  if (model?.base_dtype === undefined || model.lora) return;
+  report({
+    rule: "base_dtype",
+    path: "model.base_dtype",
+    uses: ["model.lora"],
+    reason:
+      "without lora every weight is trained, and steps of training are smaller than steps between codes",
+    fix: "add model.lora, or remove base_dtype",
+  });
+};
+
 /** Most tokens of a row, and that in words; null where nothing says. */
 export function modelPositions(model: RecipeInput["model"]): { count: number; limit: string } | null {
   const { positions, source } = modelFacts(model);
@@ -184,4 +196,4 @@ const topK: Rule = ({ model, rollout, eval: evaluation }, { report }) => {
   }
 };
 
-export const modelRules: readonly Rule[] = [oneSource, tokenizer, lora, lengths, topK];
+export const modelRules: readonly Rule[] = [oneSource, tokenizer, lora, baseDtype, lengths, topK];

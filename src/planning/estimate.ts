@@ -48,7 +48,7 @@ export function estimate(
     parameters: {
       total: counts.parameters,
       trainable: counts.trainable,
-      frozen: Math.max(0, counts.weights / 4 - counts.trainable),
+      frozen: counts.frozen,
     },
     memory: {
       parts: memoryParts(heaviest, peak),
@@ -125,7 +125,13 @@ function memoryParts(cost: StageCost, peak: number): MemoryPart[] {
   const fixed = (name: MemoryPart["name"], bytes: number, note = ""): MemoryPart[] =>
     bytes === 0 ? [] : [{ name, bytes, basis: "shapes", note }];
   return [
-    ...fixed("weights", counts.weights, "float32"),
+    ...fixed(
+      "weights",
+      counts.weights,
+      counts.weights < 4 * (counts.trainable + counts.frozen)
+        ? "frozen ones held in less than float32"
+        : "float32",
+    ),
     ...fixed("optimizer moments", counts.moments),
     ...fixed("reference policy", counts.reference),
     ...fixed("critic", counts.critic, "weights, moments, gradients"),

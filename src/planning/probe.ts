@@ -211,7 +211,8 @@ function countStage(policy: TrainablePolicy, config: DecoderConfig, recipe: Reci
   return {
     parameters: policy.parameterCount,
     trainable,
-    weights: 4 * (policy.parameterCount + adapters),
+    frozen: model.lora === undefined ? 0 : policy.parameterCount,
+    weights: policy.weightBytes + 4 * adapters,
     gradients: 4 * trainable,
     moments: 8 * trainable,
     reference: 4 * reference,

@@ -27,6 +27,7 @@ export interface MemoryPart {
 export interface StageCounts {
   parameters: number;
   trainable: number;
+  frozen: number;
   /** Bytes that stay for the whole stage. */
   weights: number;
   gradients: number;

@@ -3,6 +3,7 @@ import * as tf from "@tensorflow/tfjs";
 import { frozenTensor, halvedTensor } from "../backend/frozen.ts";
 import { ModelFileError } from "../lib/errors.ts";
 import { createRng, type Rng } from "../lib/rng.ts";
+import { frozenBase } from "./frozen-base.ts";
 import type {
   CausalConvConfig,
   DecoderConfig,
@@ -11,6 +12,7 @@ import type {
   MlpConfig,
   WeightSource,
 } from "./interfaces.ts";
+import type { BaseDtype } from "./options.ts";
 
 interface Expected {
   /** As in files. */
@@ -143,6 +145,7 @@ export const embeddingWeight = ({ names }: Pick<DecoderConfig, "names">): string
  * Reads every weight onto the current backend, one tensor at a time.
  * @param source what the user named, for messages
  * @param options.frozen nothing will train them: they may be held in less memory
+ * @param options.baseDtype the form of frozen matrices; absent: float32
  * @returns tensors by Hugging Face name, linear layers [in, out]; `notes` for what was accepted with a remark
  * @throws ModelFileError listing missing, unexpected or misshapen tensors
  */
@@ -150,7 +153,7 @@ export function loadDecoderWeights(
   config: DecoderConfig,
   weights: WeightSource,
   source: string,
-  { frozen = false }: { frozen?: boolean } = {},
+  { frozen = false, baseDtype }: { frozen?: boolean; baseDtype?: BaseDtype | undefined } = {},
 ): { tensors: Map<string, tf.Tensor>; notes: string[] } {
   const notes: string[] = [];
   const expected = expectedWeights(config);
@@ -176,16 +179,26 @@ export function loadDecoderWeights(
   if (misshapen.length > 0) throw new ModelFileError(`${source}: ${firstFew(misshapen, "; ")}`);
 
   const tensors = new Map<string, tf.Tensor>();
+  const base = frozen && baseDtype !== undefined ? frozenBase(baseDtype, weights) : null;
   for (const [name, weight] of expected) {
+    const { shape, matrix } = weight;
     const transposed = isTransposed(config, name, weight);
-    const held = transposed ? [...weight.shape].reverse() : weight.shape;
+    const held = transposed ? [...shape].reverse() : shape;
+    const own = inFile.get(name)!;
+    const overTokens = [embeddingWeight(config), headWeight(config)].includes(name);
+    const rows = matrix && !transposed ? "in-out" : "out-in";
+    const quantised =
+      base !== null && (matrix || overTokens)
+        ? base.tensorOf({ name, inFile: own, shape, rows, transposed: matrix, overTokens })
+        : null;
     tensors.set(
       name,
-      weights.tensor?.(held, frozen) ??
-        weightTensor(transposed, weight.shape, weights.read(inFile.get(name)!), frozen),
+      quantised ??
+        weights.tensor?.(held, frozen) ??
+        weightTensor(transposed, shape, weights.read(own), frozen),
     );
   }
-  return { tensors, notes };
+  return { tensors, notes: [...notes, ...(base?.notes() ?? [])] };
 }
 
 /** A tensor in the layout it is held in. @param shape as in the file */

@@ -1,5 +1,6 @@
 /** What flows between model files, the decoder and the algorithms. */
 import type { Scalar, Tensor, Tensor1D, Tensor2D, Variable } from "@tensorflow/tfjs";
+import type { QuantisedForm, QuantisedMatrix } from "../backend/quantised.ts";
 import type { GenerativePolicy, Tokenizer } from "../types.ts";
 
 /** Weights as they lie on disk, under their Hugging Face names, matrices [out, in] row-major. */
@@ -10,6 +11,11 @@ export interface WeightSource {
   dtype(name: string): string;
   /** Decoded to float32. Reads one tensor at a time, so that a model never stands in memory twice. */
   read(name: string): Float32Array;
+  /**
+   * A matrix [out, in] as codes and scales, as the file has them, to be read when they are wanted; null: it has none of a form
+   * that can be held.
+   */
+  quantised?(name: string): { form: QuantisedForm; read(): QuantisedMatrix } | null;
   /** Makes the tensor itself, of the shape that it is held in; only where its numbers do not matter. */
   tensor?(shape: readonly number[], frozen: boolean): Tensor;
   close(): void;
@@ -258,6 +264,8 @@ export interface FewShapes {
 export interface TrainablePolicy extends GenerativePolicy, Trainee {
   readonly config: DecoderConfig;
   readonly parameterCount: number;
+  /** Bytes of its weights where they lie, adapters apart. */
+  readonly weightBytes: number;
   /** Rounding of operands of matrix products. */
   readonly precision: "f32" | "tf32" | "bf16";
   /** Programs compiled so far and the seconds that took; null on backends that compile nothing. */

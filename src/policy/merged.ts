@@ -1,4 +1,5 @@
 import * as tf from "@tensorflow/tfjs";
+import { quantisedBytes } from "../backend/quantised.ts";
 import { readsSynchronously } from "../backend/read.ts";
 import type { Adapter } from "./linear.ts";
 
@@ -30,4 +31,9 @@ function mergedOnHost(weight: tf.Tensor, adapter: Adapter | undefined): Float32A
     }
   }
   return merged;
+}
+
+/** Values of `mergedValues` that nothing else holds: those of a quantised matrix were made for this reading. */
+export function ownValues(values: Float32Array, weight: tf.Tensor): Float32Array {
+  return quantisedBytes(weight) === null ? values.slice() : values;
 }

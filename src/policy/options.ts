@@ -11,6 +11,10 @@ export const linearTargets = [
   "down_proj",
 ] as const;
 
+/** keep: as the file has them, where it has codes. */
+export const baseDtypes = ["keep", "q8_0", "q4_0", "nf4"] as const;
+export type BaseDtype = (typeof baseDtypes)[number];
+
 export const loraOptions = z.strictObject({
   rank: z.int().min(1).default(16).describe("rank r of the update B A; TRL's usual start for RL"),
   alpha: z
@@ -70,6 +74,12 @@ export const modelOptions = z.strictObject({
   lora: loraOptions
     .optional()
     .describe("train low-rank adapters and keep the weights frozen; all weights are trained when absent"),
+  base_dtype: z
+    .enum(baseDtypes)
+    .optional()
+    .describe(
+      "with lora: how the frozen matrices are held. q8_0 (8.5 bits a weight), q4_0 (4.5; embedding and output q8_0) and nf4 (4.5; embedding and output q8_0) are made when the model is loaded, or taken from the file where it has them; keep takes what the file has and makes none; float32 when absent. Backends that compile programs compute with the codes, others with the float32 that they stand for",
+    ),
   rematerialise: z
     .boolean()
     .default(false)

@@ -1,7 +1,7 @@
 /** A policy: weights on the backend, what of them is trained, its reference, and the ways in and out. */
 import * as tf from "@tensorflow/tfjs";
 import { deviceCount, overDevices } from "../backend/devices.ts";
-import { frozenTensor, halvedTensor, holdsHalves, isHalved } from "../backend/frozen.ts";
+import { frozenTensor, halvedTensor, heldBytes, holdsHalves } from "../backend/frozen.ts";
 import { tokenLogprobs } from "../backend/ops.ts";
 import { mark } from "../backend/profile.ts";
 import {
@@ -25,6 +25,7 @@ import {
   randomWeights,
   transposeMatrix,
 } from "./decoder-weights.ts";
+import { halvedNote } from "./frozen-base.ts";
 import { startSession } from "./generation.ts";
 import { lossAndGradients } from "./gradients.ts";
 import type {
@@ -47,8 +48,9 @@ import {
   importAdapter,
   initialAdapters,
 } from "./lora.ts";
-import { mergedValues } from "./merged.ts";
+import { mergedValues, ownValues } from "./merged.ts";
 import { parseModelConfig } from "./model-config.ts";
+import type { BaseDtype } from "./options.ts";
 import { programSampling } from "./stablehlo/generation.ts";
 
 export interface PolicyOptions {
@@ -64,6 +66,8 @@ export interface PolicyOptions {
   rematerialise?: boolean;
   /** Rows longer than this are refused; the model's max_position_embeddings when absent. */
   maxPositions?: number;
+  /** With "lora" or "none": the form of frozen matrices; float32 when absent. */
+  baseDtype?: BaseDtype;
   /** Draws new adapters. */
   rng?: Rng;
 }
@@ -91,13 +95,12 @@ export interface DecoderPolicy extends TrainablePolicy {
  */
 export function createPolicy(files: PolicySource, options: PolicyOptions): DecoderPolicy {
   const parsed = parseModelConfig(files.config, `${files.source}: config.json`);
-  const config =
-    options.maxPositions === undefined
-      ? parsed
-      : { ...parsed, maxPositions: Math.min(parsed.maxPositions, options.maxPositions) };
+  const maxPositions = Math.min(parsed.maxPositions, options.maxPositions ?? parsed.maxPositions);
+  const config = { ...parsed, maxPositions };
   const lora = adaptersFor(config, options);
   const frozen = options.trainable !== "full";
-  const { tensors, notes } = loadDecoderWeights(config, files.weights, files.source, { frozen });
+  const { baseDtype } = options;
+  const { tensors, notes } = loadDecoderWeights(config, files.weights, files.source, { frozen, baseDtype });
   return new Policy(config, tensors, lora, { ...options, source: files.source, notes });
 }
 
@@ -111,16 +114,6 @@ export function initPolicy(
   const deviation = json["initializer_range"];
   const weights = randomWeights(config, rng, typeof deviation === "number" ? deviation : undefined);
   return createPolicy({ config: json, weights, source: "model.init" }, { rng, ...options });
-}
-
-/** What weights that are held as bf16 save; nothing where none are. */
-function halvedNote(tensors: ReadonlyMap<string, tf.Tensor>): string[] {
-  const halved = [...tensors.values()].filter(isHalved);
-  if (halved.length === 0) return [];
-  const gigabytes = halved.reduce((sum, { size }) => sum + 2 * size, 0) / 1e9;
-  return [
-    `frozen weights stay bf16, which they are in the file: ${gigabytes.toFixed(2)} GB instead of ${(2 * gigabytes).toFixed(2)}`,
-  ];
 }
 
 interface Adapters {
@@ -200,6 +193,10 @@ class Policy implements DecoderPolicy {
 
   get vocabSize(): number {
     return this.config.vocabSize;
+  }
+
+  get weightBytes(): number {
+    return [...this.weights.values()].reduce((sum, tensor) => sum + heldBytes(tensor), 0);
   }
 
   get precision(): "f32" | "tf32" | "bf16" {
@@ -317,10 +314,10 @@ class Policy implements DecoderPolicy {
   *exportWeights(): Iterable<NamedTensor> {
     for (const [name, weight] of expectedWeights(this.config)) {
       const { shape } = weight;
-      const adapter = this.adapters.get(name.replace(/\.weight$/, ""));
-      const values = mergedValues(this.weights.get(name)!, adapter);
+      const held = this.weights.get(name)!;
+      const values = mergedValues(held, this.adapters.get(name.replace(/\.weight$/, "")));
       const transposed = isTransposed(this.config, name, weight);
-      const data = transposed ? transposeMatrix(values, shape[1]!, shape[0]!) : values.slice();
+      const data = transposed ? transposeMatrix(values, shape[1]!, shape[0]!) : ownValues(values, held);
       yield { name, shape, data };
     }
   }

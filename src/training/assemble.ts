@@ -143,7 +143,7 @@ export function assemblePolicy(
   files: ModelFiles,
   options: { trainable: boolean; reference: boolean },
 ): DecoderPolicy {
-  const { lora, rematerialise, max_positions } = recipe.model;
+  const { lora, rematerialise, max_positions, base_dtype } = recipe.model;
   return createPolicy(files, {
     trainable: options.trainable ? (lora ? "lora" : "full") : "none",
     ...(lora && options.trainable
@@ -153,6 +153,7 @@ export function assemblePolicy(
       : {}),
     ...(lora?.adapter === undefined ? {} : { adapter: readAdapter(lora.adapter) }),
     ...(max_positions === undefined ? {} : { maxPositions: max_positions }),
+    ...(base_dtype === undefined ? {} : { baseDtype: base_dtype }),
     reference: options.reference,
     rematerialise,
     rng: createRng(recipe.seed).fork("lora"),

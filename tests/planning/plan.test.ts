@@ -127,6 +127,7 @@ function cost(stage: string, over: Partial<StageCost> = {}): StageCost {
     counts: {
       parameters: 1e6,
       trainable: 1e6,
+      frozen: 0,
       weights: 4 * MB,
       gradients: 4 * MB,
       moments: 8 * MB,

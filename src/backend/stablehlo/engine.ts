@@ -1,6 +1,6 @@
 /** What the rest of the program asks of a backend that is traced (engine.ts). */
 import type * as tf from "@tensorflow/tfjs";
-import type { Engine, HalvedTensors, Programs } from "../engine.ts";
+import type { Engine, HalvedTensors, Programs, QuantisedTensors } from "../engine.ts";
 import { differentiable } from "../fused.ts";
 import type { LazyBackend } from "./lazy-backend.ts";
 import { gradientsApart, loopOverRows } from "./loops.ts";
@@ -12,6 +12,10 @@ export function tracedEngine(backend: LazyBackend): Engine {
     },
     make: (bits, shape) => backend.halves(bits, shape),
     has: (tensor) => backend.typeOf(tensor) === "bf16",
+  };
+  const quantised: QuantisedTensors = {
+    make: (matrix, transposed) => backend.quantised(matrix, transposed),
+    bytes: (tensor) => backend.quantisedBytes(tensor),
   };
   const programs: Programs = {
     get statistics() {
@@ -37,6 +41,7 @@ export function tracedEngine(backend: LazyBackend): Engine {
     },
     withExactProducts: (fn) => backend.withPrecision("f32", fn),
     halves,
+    quantised,
     programs,
   };
 }

@@ -4,9 +4,9 @@
  * by then never exist, and buffers without a holder lend their memory to the program's results.
  */
 import * as tf from "@tensorflow/tfjs";
-import { widened } from "../../lib/bfloat16.ts";
 import { BackendError } from "../../lib/errors.ts";
 import type { ProductPrecision, ProgramStatistics, ProgramTimes } from "../engine.ts";
+import type { QuantisedMatrix } from "../quantised.ts";
 import { calledFrom } from "./caller.ts";
 import { cutByRows } from "./data-parallel.ts";
 import {
@@ -14,13 +14,14 @@ import {
   type DeviceBuffer,
   type ElementType,
   type Executor,
-  elementTypes,
   type HostArray,
   type Sharding,
 } from "./executor.ts";
 import { hostValue, insideLoop, Value } from "./graph.ts";
 import { convert, forgetConstants, narrowOf, reshape } from "./hlo.ts";
+import { asTfjs, dataType, elementType, hostArray, numbersOf } from "./host-arrays.ts";
 import { type CompiledCall, ProgramCache } from "./programs.ts";
+import { dense, partsOf, quantisedOf, standFor } from "./quantised.ts";
 
 export const xlaBackendName = "xla";
 
@@ -31,19 +32,6 @@ interface Entry {
   value: Value;
   dtype: tf.DataType;
   references: number;
-}
-
-const TYPES: Partial<Record<tf.DataType, ElementType>> = { float32: "f32", int32: "i32", bool: "i1" };
-
-export function elementType(dtype: tf.DataType): ElementType {
-  const type = TYPES[dtype];
-  if (type === undefined) throw new BackendError(`tensors of dtype ${dtype} cannot be compiled`);
-  return type;
-}
-
-function dataType(type: ElementType): tf.DataType {
-  if (type === "i1") return "bool";
-  return type === "f32" || type === "bf16" || type === "f16" ? "float32" : "int32";
 }
 
 export class LazyBackend extends tf.KernelBackend {
@@ -107,6 +95,26 @@ export class LazyBackend extends tf.KernelBackend {
     const value = hostValue("bf16", shape, bits);
     this.upload(value);
     return this.tensor(value);
+  }
+
+  /** A tensor of float32 whose numbers lie on the device as codes and scales. @param transposed it is [C, R] */
+  quantised(matrix: QuantisedMatrix, transposed: boolean): tf.Tensor {
+    const { form, rows, columns, block } = matrix;
+    const lies = (type: ElementType, width: number, data: HostArray) => {
+      const value = hostValue(type, [data.length / width, width], data);
+      this.upload(value);
+      return value;
+    };
+    const codes = lies(matrix.codes instanceof Int8Array ? "i8" : "u8", columns, matrix.codes);
+    const type = matrix.scales instanceof Uint16Array ? "f16" : "f32";
+    const scales = lies(type, columns / block, matrix.scales);
+    return this.tensor(standFor({ form, rows, columns, block, transposed, codes, scales }));
+  }
+
+  /** Bytes of a tensor's codes and scales; null where it has none. */
+  quantisedBytes({ dataId }: tf.TensorInfo): number | null {
+    const parts = partsOf(this.entry(dataId).value);
+    return parts.length === 1 ? null : parts.reduce((sum, part) => sum + bytesOf(part), 0);
   }
 
   /** A tensor for a value. */
@@ -204,13 +212,29 @@ export class LazyBackend extends tf.KernelBackend {
   }
 
   override async read(dataId: object): Promise<tf.backend_util.BackendValues> {
-    const buffer = this.computed(this.entry(dataId).value);
+    const { value } = this.entry(dataId);
+    const matrix = quantisedOf(value);
+    if (matrix !== null) return this.once(dense(matrix), (own) => this.read(own));
+    const buffer = this.computed(value);
     return buffer instanceof Value ? numbersOf(buffer) : asTfjs(await this.executor.read(buffer));
   }
 
   override readSync(dataId: object): tf.backend_util.BackendValues {
-    const buffer = this.computed(this.entry(dataId).value);
+    const { value } = this.entry(dataId);
+    const matrix = quantisedOf(value);
+    if (matrix !== null) return this.once(dense(matrix), (own) => this.readSync(own));
+    const buffer = this.computed(value);
     return buffer instanceof Value ? numbersOf(buffer) : asTfjs(this.executor.download(buffer));
+  }
+
+  /** `read` of a value that is held no longer than that. */
+  private once<T>(value: Value, read: (dataId: object) => T): T {
+    const { dataId } = this.give(value);
+    const done = () => this.disposeData(dataId);
+    const result = read(dataId);
+    if (result instanceof Promise) void result.then(done, done);
+    else done();
+    return result;
   }
 
   /** The buffer of a value, computed now if need be; the value itself where its numbers lie on the host. */
@@ -288,8 +312,11 @@ export class LazyBackend extends tf.KernelBackend {
   private hold(dataId: object, value: Value, dtype: tf.DataType): void {
     this.entries.set(dataId, { value, dtype, references: 1 });
     this.entryCount++;
-    value.holders++;
-    if (value.pending) this.wanted.add(value);
+    const parts = partsOf(value);
+    for (const part of parts) {
+      part.holders++;
+      if (part.pending) this.wanted.add(part);
+    }
   }
 
   private entry(dataId: object): Entry {
@@ -305,14 +332,16 @@ export class LazyBackend extends tf.KernelBackend {
     if (!force && entry.references > 0) return false;
     this.entries.delete(dataId);
     this.entryCount--;
-    const { value } = entry;
-    if (--value.holders > 0) return true;
-    this.wanted.delete(value);
-    if (value.definition.kind === "buffer") {
-      this.orphans.push(value);
-      if (this.wanted.size === 0) this.freeOrphans();
-    }
+    for (const part of partsOf(entry.value)) this.letGo(part);
     return true;
+  }
+
+  private letGo(value: Value): void {
+    if (--value.holders > 0) return;
+    this.wanted.delete(value);
+    if (value.definition.kind !== "buffer") return;
+    this.orphans.push(value);
+    if (this.wanted.size === 0) this.freeOrphans();
   }
 
   override refCount(dataId: object): number {
@@ -355,36 +384,6 @@ export class LazyBackend extends tf.KernelBackend {
     this.programs.dispose();
     this.executor.close();
   }
-}
-
-function hostArray(
-  values: tf.backend_util.BackendValues | null,
-  type: ElementType,
-  shape: readonly number[],
-): HostArray {
-  if (values === null) throw new BackendError("a tensor without numbers cannot be moved to xla");
-  const { array } = elementTypes[type];
-  if (values instanceof array) return values as HostArray;
-  const numbers = Array.from(values as ArrayLike<number>, Number);
-  const size = shape.reduce((product, n) => product * n, 1);
-  if (numbers.length !== size) throw new BackendError(`${numbers.length} numbers for a tensor of ${size}`);
-  return type === "f32"
-    ? Float32Array.from(numbers)
-    : type === "i32"
-      ? Int32Array.from(numbers)
-      : Uint8Array.from(numbers);
-}
-
-function numbersOf({ definition }: Value): tf.backend_util.BackendValues {
-  if (definition.kind !== "host") throw new BackendError("numbers of the host were expected");
-  return asTfjs(definition.data);
-}
-
-function asTfjs(data: HostArray): tf.backend_util.BackendValues {
-  if (data instanceof Float32Array || data instanceof Int32Array || data instanceof Uint8Array) return data;
-  // bf16 is the only type of 16 bits that tensors are held in
-  if (data instanceof Uint16Array) return widened(data);
-  return Float32Array.from(data as ArrayLike<number>);
 }
 
 /** Nobody holds it any more. Scalars stay: the next program may want them too. */

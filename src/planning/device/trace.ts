@@ -7,7 +7,6 @@ import * as tf from "@tensorflow/tfjs";
 import { algorithmOf } from "../../algorithms/kinds.ts";
 import { sampleGroups } from "../../algorithms/rollout.ts";
 import type { Stage } from "../../algorithms/stage.ts";
-import { isHalved } from "../../backend/frozen.ts";
 import type { Platform } from "../../backend/stablehlo/executor.ts";
 import { AheadExecutor, type RecordedProgram, type RecordedRun } from "../../backend/xla/ahead-executor.ts";
 import { startLazyBackend } from "../../backend/xla/start.ts";
@@ -100,16 +99,9 @@ export async function traceStage(
   backend.precision = recipe.backend.precision;
   const dtype = files.config["torch_dtype"] ?? files.config["dtype"];
   const zeros = zeroWeights(config, dtype === "bfloat16" ? "BF16" : "F32");
-  let weightBytes = 0;
-  const weights: WeightSource = {
-    ...zeros,
-    tensor: (shape, frozen) => {
-      const tensor = zeros.tensor!(shape, frozen);
-      weightBytes += tensor.size * (isHalved(tensor) ? 2 : 4);
-      return tensor;
-    },
-  };
+  const weights: WeightSource = { ...zeros, quantised: (name) => files.weights.quantised?.(name) ?? null };
   const policy = parts.assemblePolicy(traced, { ...files, weights }, { trainable: true, reference: false });
+  const { weightBytes } = policy;
   const optimizer = createAdamW(policy.trainable, traced.optimizer);
   const critic = declared.critic ? createCritic(policy) : null;
   const criticOptimizer = critic === null ? null : createAdamW(critic.trainable, traced.optimizer);

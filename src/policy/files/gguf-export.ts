@@ -165,6 +165,7 @@ function asFile(plan: Omit<GgufPlan, "notes">, source: string): GgufFile {
     metadata: new Map([...plan.metadata].map(([key, value]) => [key, plainValue(value)])),
     tensors: new Map(tensors),
     read: () => plan.ropeFactors!,
+    bytes: () => new Uint8Array(0),
     close() {},
   };
 }

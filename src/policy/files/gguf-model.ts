@@ -2,6 +2,7 @@
 import { ModelFileError } from "../../lib/errors.ts";
 import { transposeMatrix } from "../decoder-weights.ts";
 import type { WeightSource } from "../interfaces.ts";
+import { fitsForm, fromBlocks } from "../quantised.ts";
 import type { GgufFile, GgufValue } from "./gguf.ts";
 import { GGUF_ARCHITECTURES, type GgufArchitecture } from "./gguf-architectures.ts";
 import type { JsonObject } from "./json.ts";
@@ -219,9 +220,12 @@ export function writtenArchitecture(modelType: string): [name: string, GgufArchi
   return found ?? null;
 }
 
+/** Numbers, or blocks as they lie. */
+type Rows = Float32Array | Uint8Array;
+
 /** The converter's row order for interleaved RoPE: within each head, row 2i is row i, row 2i + 1 is row i + D/2. */
-export function permuteRows(data: Float32Array, heads: number, width: number): Float32Array {
-  const out = new Float32Array(data.length);
+export function permuteRows<T extends Rows>(data: T, heads: number, width: number): T {
+  const out = data.slice() as T;
   const headDim = data.length / heads / width;
   for (let head = 0; head < heads; head++) {
     for (let i = 0; i < headDim; i++) {
@@ -238,8 +242,8 @@ export function permuteRows(data: Float32Array, heads: number, width: number): F
  * and from row 2(i - D/2) + 1 otherwise.
  * @param data [heads * D, width] row-major; a bias has width 1
  */
-export function unpermuteRows(data: Float32Array, heads: number, width: number): Float32Array {
-  const out = new Float32Array(data.length);
+export function unpermuteRows<T extends Rows>(data: T, heads: number, width: number): T {
+  const out = data.slice() as T;
   const headDim = data.length / heads / width;
   for (let head = 0; head < heads; head++) {
     for (let i = 0; i < headDim; i++) {
@@ -269,6 +273,7 @@ export function ggufWeights(file: GgufFile, config: Readonly<JsonObject>): Weigh
   const heads = config["num_attention_heads"] as number;
   const keyValueHeads = config["num_key_value_heads"] as number;
   const conversionOf = (name: string) => architecture.conversion?.(name) ?? null;
+  const headsOf = (name: string) => (name.includes(".q_proj.") ? heads : keyValueHeads);
   return {
     names: [...names.keys()],
     shape: (name) => {
@@ -288,7 +293,7 @@ export function ggufWeights(file: GgufFile, config: Readonly<JsonObject>): Weigh
       const data = file.read(stored);
       switch (conversionOf(name)) {
         case "interleaved":
-          return unpermuteRows(data, name.includes(".q_proj.") ? heads : keyValueHeads, shape[1] ?? 1);
+          return unpermuteRows(data, headsOf(name), shape[1] ?? 1);
         case "one-added":
           return data.map((value) => value - 1);
         case "transposed":
@@ -299,6 +304,23 @@ export function ggufWeights(file: GgufFile, config: Readonly<JsonObject>): Weigh
           return data;
       }
     },
+    quantised: (name) => {
+      const { name: stored, shape, type, bytes } = find(name);
+      const form = type.name.toLowerCase();
+      const [rows, columns] = shape as [number, number];
+      if ((form !== "q8_0" && form !== "q4_0") || shape.length !== 2 || !fitsForm(form, rows, columns))
+        return null;
+      const conversion = conversionOf(name);
+      // rows are moved whole; blocks of a transposed one lie as the others' do, and it is read as [out, in] as they are
+      const moved: Readonly<Record<string, (data: Uint8Array) => Uint8Array>> = {
+        interleaved: (data) => unpermuteRows(data, headsOf(name), bytes / rows),
+        joined: (data) => rowsByHead(data, heads),
+        transposed: (data) => data,
+      };
+      const inOrder = conversion === null ? (data: Uint8Array) => data : moved[conversion];
+      if (inOrder === undefined) return null;
+      return { form, read: () => fromBlocks(form, inOrder(file.bytes(stored)), rows, columns) };
+    },
     close: () => file.close(),
   };
 }
@@ -307,8 +329,8 @@ export function ggufWeights(file: GgufFile, config: Readonly<JsonObject>): Weigh
 const IN_CONFIG = /^rope_(freqs|factors_long|factors_short)\.weight$/;
 
 /** All queries, all keys, all values to those of head 0, of head 1 and so on. @param data [3 * heads * D, width] */
-function rowsByHead(data: Float32Array, heads: number): Float32Array {
-  const out = new Float32Array(data.length);
+function rowsByHead<T extends Rows>(data: T, heads: number): T {
+  const out = data.slice() as T;
   const size = data.length / 3 / heads; // D rows
   for (let part = 0; part < 3; part++) {
     for (let head = 0; head < heads; head++) {

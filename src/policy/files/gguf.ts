@@ -24,6 +24,8 @@ export interface GgufFile {
   readonly tensors: ReadonlyMap<string, GgufTensor>;
   /** Decoded to float32, in the file's own row order. */
   read(name: string): Float32Array;
+  /** As the tensor lies in the file. */
+  bytes(name: string): Uint8Array;
   close(): void;
 }
 
@@ -223,14 +225,21 @@ export function openGguf(path: string): GgufFile {
   const file = openPositioned(path);
   try {
     const { metadata, tensors } = readTable(new Cursor(file), file.size);
+    const find = (name: string) => {
+      const tensor = tensors.get(name);
+      if (!tensor) throw new ModelFileError(`${path} has no tensor ${name}`);
+      return tensor;
+    };
     return {
       path,
       metadata,
       tensors,
-      read: (name) => {
-        const tensor = tensors.get(name);
-        if (!tensor) throw new ModelFileError(`${path} has no tensor ${name}`);
-        return readTensor(file, tensor);
+      read: (name) => readTensor(file, find(name)),
+      bytes: (name) => {
+        const { offset, bytes } = find(name);
+        const all = new Uint8Array(bytes);
+        file.readInto(all, offset);
+        return all;
       },
       close: () => file.close(),
     };

@@ -22,7 +22,7 @@ import {
   type UnaryName,
   unary,
 } from "../hlo.ts";
-import { elementType } from "../lazy-backend.ts";
+import { elementType } from "../host-arrays.ts";
 import { defineKernel, type KernelInputs, numeric } from "./define.ts";
 
 const ORDER: readonly ElementType[] = ["i1", "i32", "bf16", "f32"];

@@ -21,6 +21,7 @@ import {
   unary,
 } from "../hlo.ts";
 import type { LazyBackend } from "../lazy-backend.ts";
+import { quantisedOf, quantisedProduct } from "../quantised.ts";
 import { axesOf, defineKernel, numeric } from "./define.ts";
 
 /** softmax over the last axis */
@@ -39,8 +40,12 @@ export function matmul(
   y: Value,
   transposeX: boolean,
   transposeY: boolean,
-  { products }: LazyBackend,
+  backend: LazyBackend,
 ): Value {
+  const matrix = quantisedOf(y);
+  if (matrix !== null && x.shape.length === 2)
+    return quantisedProduct(x, matrix, transposeX, transposeY, backend);
+  const { products } = backend;
   const leading = broadcastShape(x.shape.slice(0, -2), y.shape.slice(0, -2));
   const rank = leading.length;
   const whole = x.type === "i32" && y.type === "i32";

@@ -20,8 +20,9 @@ import {
   subtract,
   transpose,
 } from "../hlo.ts";
-import { elementType } from "../lazy-backend.ts";
+import { elementType } from "../host-arrays.ts";
 import { sumByIndex } from "../ordered-sums.ts";
+import { gatherQuantised, quantisedOf } from "../quantised.ts";
 import { axesOf, defineKernel } from "./define.ts";
 
 function split(x: Value, sizes: readonly number[], axis: number): Value[] {
@@ -137,7 +138,9 @@ export function registerShapes(): void {
     const x = input("x");
     const indices = input("indices");
     const at = axesOf(axis, x.shape.length)[0]!;
-    const rows = gather(x, reshape(indices, [indices.size]), at);
+    const places = reshape(indices, [indices.size]);
+    const matrix = at === 0 ? quantisedOf(x) : null;
+    const rows = matrix?.transposed === false ? gatherQuantised(matrix, places) : gather(x, places, at);
     return reshape(rows, [...x.shape.slice(0, at), ...indices.shape, ...x.shape.slice(at + 1)]);
   });
   defineKernel("UnsortedSegmentSum", (input, { numSegments }, backend) => {
