@@ -38,6 +38,7 @@ describe("a probe", () => {
     expect(costs.stages[0]!.counts).toEqual({
       parameters,
       trainable: parameters,
+      frozen: 0,
       weights: 4 * parameters,
       gradients: 4 * parameters,
       moments: 8 * parameters,
