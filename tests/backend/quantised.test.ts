@@ -123,7 +123,7 @@ optionalPart(
     tf.dispose([held, whole, x]);
   });
 
-  // 512: a matrix is one tile, whose loop turns once; 1024: several
+  // 512: a matrix would fit into one tile, and a loop of one turn is none; 1024: it would not
   it.each([
     ["q8_0", 512, 3],
     ["nf4", 512, 3],

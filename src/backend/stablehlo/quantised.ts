@@ -162,10 +162,11 @@ function overTiles(
 ): Value {
   const lanes = lanesOf(form);
   const span = rows / lanes;
-  const turns = Math.ceil(span / Math.max(1, Math.floor(TILE / (lanes * columns))));
-  const size = Math.ceil(span / turns);
+  const needed = Math.ceil(span / Math.max(1, Math.floor(TILE / (lanes * columns))));
   // a loop that is known to turn once is none, and XLA would move its tile out of any loop around it
-  const bound = turns === 1 ? backend.changing(1, "tiles") : constant("f32", turns);
+  const turns = Math.min(span, Math.max(2, needed));
+  const size = Math.ceil(span / turns);
+  const bound = constant("f32", turns);
   const whole = size * turns === span;
   const [, result] = whileLoop(
     [constant("f32", 0), backend.byRows(initial)],
