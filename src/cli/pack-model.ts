@@ -5,6 +5,7 @@ import { basename, join, resolve } from "node:path";
 import { CheckpointError, ConfigError } from "../lib/errors.ts";
 import { parseHubId } from "../lib/hub/repository.ts";
 import type { UploadFile } from "../lib/hub/upload.ts";
+import { isFolder } from "../lib/regular-file.ts";
 import { VERSION } from "../lib/version.ts";
 import { modelCard } from "../report/model-card.ts";
 import { type RunFiles, readRun } from "../report/read-run.ts";
@@ -67,7 +68,7 @@ export async function packModel(
 }
 
 function packDirectory(path: string, name: string, type: string | undefined): Packed {
-  const names = statSync(path, { throwIfNoEntry: false })?.isDirectory() ? readdirSync(path) : [];
+  const names = isFolder(path) ? readdirSync(path) : [];
   if (!names.includes("config.json") || !names.some((each) => each.endsWith(".safetensors"))) {
     throw new ConfigError(
       `${path}: is no run, and no model directory with config.json and .safetensors: give one of them, or write one by rlpt export`,

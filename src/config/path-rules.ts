@@ -3,13 +3,13 @@ import { extname } from "node:path";
 import { fileSets } from "../data/dataset-options.ts";
 import { dataPaths, formatOf, isHubPath } from "../data/file-options.ts";
 import { filesBelow, isDynamicPattern } from "../lib/find-files.ts";
+import { isFolder } from "../lib/regular-file.ts";
 import type { Fault, KeyPath } from "./faults.ts";
 import {
   displayPath,
   expandHome,
   findData,
   findPath,
-  isDirectory,
   looksLikePath,
   nearestFile,
   pathCandidates,
@@ -136,11 +136,11 @@ export function resolvePaths(recipe: Partial<RecipeInput>, tree: MapNode): Fault
       continue;
     }
     const wantsDirectory = field.what === "tokenizer" || field.what === "adapter";
-    if (wantsDirectory && !isDirectory(found)) {
+    if (wantsDirectory && !isFolder(found)) {
       refuse("it is a file", `name the folder of the ${field.what}`);
       continue;
     }
-    if (field.what === "data file" && isDirectory(found)) {
+    if (field.what === "data file" && isFolder(found)) {
       if (filesBelow(found).some((file) => formatOf(file) !== null)) field.set(found);
       else
         refuse(
@@ -150,11 +150,11 @@ export function resolvePaths(recipe: Partial<RecipeInput>, tree: MapNode): Fault
       continue;
     }
     const mayBeDirectory = wantsDirectory || field.what === "model";
-    if (!mayBeDirectory && isDirectory(found)) {
+    if (!mayBeDirectory && isFolder(found)) {
       refuse("it is a directory", `name the ${field.what} inside it`);
       continue;
     }
-    if (field.what === "model" && !isDirectory(found) && extname(found) !== ".gguf") {
+    if (field.what === "model" && !isFolder(found) && extname(found) !== ".gguf") {
       refuse(
         "a model is a directory with config.json, a .gguf file or a Hub id",
         `name the folder that holds ${displayPath(found)}`,

@@ -1,8 +1,9 @@
 /** Paths in a config: relative to the file they stand in, then the working directory, then the package. */
-import { existsSync, readdirSync, statSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { homedir } from "node:os";
 import { basename, dirname, isAbsolute, join, relative, resolve } from "node:path";
 import { isPattern, matchingFiles } from "../lib/find-files.ts";
+import { isFolder } from "../lib/regular-file.ts";
 import { packageRoot } from "../lib/version.ts";
 import { nearest } from "./suggest.ts";
 
@@ -40,15 +41,11 @@ export function findData(path: string, base: string | null): string | null {
   return pathCandidates(path, base).find(matches) ?? null;
 }
 
-export function isDirectory(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
-}
-
 /** A name in the folder that the path points into which is close to the one asked for. */
 export function nearestFile(path: string, base: string | null): string | null {
   for (const candidate of pathCandidates(path, base)) {
     const folder = dirname(candidate);
-    if (!isDirectory(folder)) continue;
+    if (!isFolder(folder)) continue;
     const name = nearest(basename(candidate), readdirSync(folder));
     if (name !== null) return join(dirname(path), name);
   }
@@ -63,5 +60,5 @@ export function looksLikePath(model: string, base: string | null): boolean {
   if (!/^[\w.-]+\/[\w.-]+(@[\w./-]+)?$/.test(model) || /^\.{1,2}\//.test(model)) return true;
   if (/\.(gguf|safetensors)$/.test(model)) return true;
   if (findPath(model, base) !== null) return true;
-  return pathCandidates(dirname(model), base).some(isDirectory);
+  return pathCandidates(dirname(model), base).some(isFolder);
 }

@@ -5,6 +5,7 @@ import { resolve } from "node:path";
 import { DataError } from "../lib/errors.ts";
 import { filesBelow, isPattern, matchingFiles } from "../lib/find-files.ts";
 import type { HubOptions } from "../lib/hub/repository.ts";
+import { isFolder } from "../lib/regular-file.ts";
 import type { Prompt } from "../types.ts";
 import { compileAnswerPattern } from "./answer-pattern.ts";
 import { RowFault } from "./columns.ts";
@@ -98,7 +99,7 @@ export async function datasetFiles(
       const found = matchingFiles(path);
       if (found.length === 0) throw new DataError(`${path}: no file matches this pattern.`);
       files.push(...found);
-    } else if (statSync(path, { throwIfNoEntry: false })?.isDirectory() !== true) files.push(path);
+    } else if (!isFolder(path)) files.push(path);
     else files.push(...filesOfFolder(path, options.format));
   }
   return [...new Set(files)];

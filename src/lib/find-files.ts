@@ -1,7 +1,8 @@
 /** Files that a person names by a pattern such as `data/train-*.parquet`. */
-import { existsSync, statSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { dirname, join, parse } from "node:path";
 import { globSync, isDynamicPattern } from "tinyglobby";
+import { isFolder } from "./regular-file.ts";
 
 export { isDynamicPattern };
 
@@ -34,8 +35,4 @@ export function filesBelow(folder: string): string[] {
   return globSync("**", { cwd: folder, expandDirectories: false })
     .map((name) => join(folder, name))
     .sort();
-}
-
-function isFolder(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
 }

@@ -23,6 +23,15 @@ export function irregularity(path: string, largestBytes = Number.POSITIVE_INFINI
   return null;
 }
 
+/** Is there a folder? A path that no file can have (too long, a NUL character, below a file) is none. */
+export function isFolder(path: string): boolean {
+  try {
+    return statSync(path).isDirectory();
+  } catch {
+    return false;
+  }
+}
+
 /** Thrown by {@link readRegularFile}; the message is a reason without a path. */
 export class FileReadError extends Error {}
 

@@ -1,7 +1,8 @@
 /** AutoThink's E-F1: what a policy gains in accuracy and saves in tokens, against its base with two prompts. */
-import { existsSync, statSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { ConfigError } from "../lib/errors.ts";
+import { isFolder } from "../lib/regular-file.ts";
 import { number, percent, type Section } from "./document.ts";
 import { numberCell, type Row, type RunFiles, readTable } from "./read-run.ts";
 import { stageStarts } from "./series.ts";
@@ -54,7 +55,7 @@ export function readEfficiencyReference(standard: string, direct: string): Effic
 }
 
 function readOperating(path: string): Operating {
-  const file = statSync(path, { throwIfNoEntry: false })?.isDirectory() ? join(path, "eval.csv") : path;
+  const file = isFolder(path) ? join(path, "eval.csv") : path;
   if (!existsSync(file)) throw new ConfigError(`${file}: does not exist; write it with rlpt eval --csv`);
   const row = readTable(file).rows.findLast(({ slice }) => slice === "all");
   const [accuracy, tokens] = [numberCell(row, "accuracy"), numberCell(row, "tokens_mean")];

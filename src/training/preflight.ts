@@ -2,7 +2,7 @@
  * What can be wrong with a run's files, found before a run directory exists: data, rewards, templates, lengths, model,
  * tokenizer and adapter. Reads no weights. Every fault at once, in the form of a config's faults.
  */
-import { closeSync, openSync, readSync, statSync } from "node:fs";
+import { closeSync, openSync, readSync } from "node:fs";
 import { unknownColumn } from "../algorithms/known-metrics.ts";
 import { findTensorFlow } from "../backend/xla/tensorflow/find.ts";
 import { ConfigFaultsError, type Fault, type KeyPath, type Origin } from "../config/faults.ts";
@@ -10,7 +10,7 @@ import { RecipeFaultsError, type RecipeStage, type ResolvedRecipe } from "../con
 import { overlap } from "../config/rules.ts";
 import { faultWords, sortFaults } from "../config/words.ts";
 import { RlptError } from "../lib/errors.ts";
-import { irregularity } from "../lib/regular-file.ts";
+import { irregularity, isFolder } from "../lib/regular-file.ts";
 import { partName } from "../rewards/options.ts";
 import { runFileCases } from "../rewards/run-cases.ts";
 import { trackerFault } from "../trackers/kinds.ts";
@@ -272,10 +272,6 @@ function checkLibraries(index: number, { recipe }: RecipeStage, findings: Findin
 
 /** Beginnings of ELF, Mach-O (either byte order, or several machines in one) and PE files. */
 const LIBRARY_STARTS = ["7f454c46", "feedface", "feedfacf", "cefaedfe", "cffaedfe", "cafebabe", "4d5a"];
-
-function isFolder(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
-}
 
 function isLibrary(path: string): boolean {
   const start = Buffer.alloc(4);

@@ -1,7 +1,8 @@
-import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import type { Command } from "commander";
 import { ConfigError, describeSystemError } from "../../lib/errors.ts";
+import { isFolder } from "../../lib/regular-file.ts";
 import { packageRoot } from "../../lib/version.ts";
 import type { Method } from "../../recipes/method.ts";
 import { colours, print, printJson, table, terminalWidth, wrapText } from "../../terminal/terminal.ts";
@@ -41,8 +42,7 @@ export async function findRecipe(name: string, all = shippedRecipes()): Promise<
 /** @param target a file that must not exist, or a folder. @returns the path written */
 export async function copyRecipe(name: string, target: string, all = shippedRecipes()): Promise<string> {
   const recipe = await findRecipe(name, all);
-  const isFolder = statSync(target, { throwIfNoEntry: false })?.isDirectory() === true;
-  const path = isFolder ? join(target, `${recipe.name}.yaml`) : target;
+  const path = isFolder(target) ? join(target, `${recipe.name}.yaml`) : target;
   try {
     writeFileSync(path, recipe.text, { flag: "wx" });
   } catch (error) {
