@@ -22,7 +22,8 @@ export interface Score {
 export function answerOf(completion: string): string | null {
   const end = completion.lastIndexOf("[/answer]");
   const start = end < 0 ? -1 : completion.lastIndexOf("[answer]", end);
-  return start < 0 ? null : completion.slice(start + "[answer]".length, end).trim();
+  if (start < 0) return null;
+  return completion.slice(start + "[answer]".length, completion.indexOf("[/answer]", start)).trim();
 }
 
 /**
