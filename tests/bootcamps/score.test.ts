@@ -48,7 +48,9 @@ describe("verify_score", () => {
   it("reads the last answer", () => {
     const text = `${long}</think>[answer]6[/answer] no, [answer] 7 [/answer]`;
     expect(verifyScore(text, sayIs("7"), rules).value).toBe(1);
-    expect(verifyScore(`${long}</think>[answer]7[/answer] and so [/answer]`, sayIs("7"), rules).value).toBe(1);
+    expect(verifyScore(`${long}</think>[answer]7[/answer] and so [/answer]`, sayIs("7"), rules).value).toBe(
+      1,
+    );
     expect(verifyScore(`${long}</think>[answer]7`, sayIs("7"), rules).value).toBe(0);
     expect(verifyScore(`${long}</think>7[/answer]`, sayIs("7"), rules).value).toBe(0);
   });
