@@ -5,7 +5,55 @@
  *   H hidden width, L layers, D head dimension, Nh query heads, Nk key/value heads
  */
 
-export type ContentPart = { type: "text"; text: string } | { type: "image"; path: string };
+/** Colours of a picture, 8 bits each. */
+export interface RgbPixels {
+  width: number;
+  height: number;
+  /** Row by row from the top, red, green and blue of each pixel. [height, width, 3] */
+  data: Uint8Array;
+}
+
+/** A picture as data has it. It is read and decoded when a model looks at it, not before. */
+export interface Picture {
+  /** The same for the same picture across runs; decoded pictures are kept by it. */
+  id: string;
+  /** What people know it by: its path, or the file, line and column that it stands in. For messages and records. */
+  name: string;
+  /** The bytes of an image file, or pixels as they are. @throws DataError naming the file that cannot be read */
+  load(): Uint8Array | RgbPixels;
+}
+
+/** One input of a vision tower: what its patches show, after resizing and normalisation. */
+export interface PictureTile {
+  /** In the order in which the tower's output becomes image tokens. [rows * columns, K] */
+  patches: Float32Array;
+  /** Grid of patches. */
+  rows: number;
+  columns: number;
+  /** Image tokens that the tower makes of it. */
+  tokens: number;
+}
+
+/** A picture as one model reads it. */
+export interface ProcessedPicture {
+  /** What stands in the prompt where the chat template places a picture: image tokens, and what the model has around them. */
+  text: string;
+  /** In the order of their image tokens in `text`. */
+  tiles: readonly PictureTile[];
+}
+
+/** How a model reads pictures, as its processor's files say. */
+export interface PictureProcessor {
+  /** What a chat template writes for a picture, and `ProcessedPicture.text` for each image token. */
+  readonly placeholder: string;
+  /** Its id: the embeddings there are the tower's; it is never sampled. */
+  readonly imageTokenId: number;
+  /** @param size of the picture @returns image tokens and the text that stands for it, without looking at its pixels */
+  measure(size: { width: number; height: number }): { tokens: number; text: string };
+  process(pixels: RgbPixels): ProcessedPicture;
+}
+
+export type ContentPart = { type: "text"; text: string } | { type: "image"; picture: Picture };
 
 export interface ChatMessage {
   role: "system" | "user" | "assistant" | "tool";
@@ -25,7 +73,12 @@ export interface Prompt {
   id: string;
   /** What the policy reads: text taken as it is, or messages that the chat template renders. */
   input:
-    | { kind: "text"; text: string }
+    | {
+        kind: "text";
+        text: string;
+        /** One for each placeholder in the text, in order. */
+        pictures?: readonly Picture[];
+      }
     | { kind: "chat"; messages: readonly ChatMessage[]; tools?: readonly unknown[] };
   /** Gold answer, what rewards compare with. Empty when the data has none. */
   answer: string;
@@ -157,6 +210,8 @@ export interface Tokenizer {
     options: { tools?: readonly unknown[] },
   ): { text: string; spans: [number, number][] } | null;
   readonly hasChatTemplate: boolean;
+  /** How pictures are read; absent: the model sees none. */
+  readonly pictures?: PictureProcessor;
   /**
    * Ids that end an assistant's message after these messages, as the chat template writes them; null or without such
    * a template: the tokenizer's eos_token. Empty: there is none. Absent: the first of `eosIds`.

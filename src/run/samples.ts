@@ -26,7 +26,9 @@ export function promptText(prompt: Prompt): string {
       const text =
         typeof content === "string"
           ? content
-          : content.map((part) => (part.type === "text" ? part.text : `[image ${part.path}]`)).join("");
+          : content
+              .map((part) => (part.type === "text" ? part.text : `[image ${part.picture.name}]`))
+              .join("");
       return `${role}: ${text}`;
     })
     .join("\n");

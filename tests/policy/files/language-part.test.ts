@@ -85,7 +85,8 @@ it("a picture in a message is refused, though the chat template places it", () =
   const directory = directoryOf();
   const template = "{% for m in messages %}{% for c in m.content %}t1<|image_pad|>{% endfor %}{% endfor %}";
   writeFileSync(join(directory, "chat_template.jinja"), template);
-  const content = [{ type: "image" as const, path: "x.png" }];
+  const picture = { id: "x", name: "x.png", load: () => new Uint8Array() };
+  const content = [{ type: "image" as const, picture }];
   const render = () => {
     const { tokenizer, weights } = openModelDirectory(directory);
     weights.close();
