@@ -42,6 +42,13 @@ export interface ProcessedPicture {
   tiles: readonly PictureTile[];
 }
 
+/** The pictures of one prompt, beside its ids. */
+export interface PromptPictures {
+  tiles: readonly PictureTile[];
+  /** Indices of the image tokens in the prompt's ids, those of the first tile first. */
+  at: Int32Array;
+}
+
 /** How a model reads pictures, as its processor's files say. */
 export interface PictureProcessor {
   /** What a chat template writes for a picture, and `ProcessedPicture.text` for each image token. */
@@ -116,6 +123,7 @@ export interface Completion {
 export interface Group {
   prompt: Prompt;
   promptTokens: Int32Array; // [S]
+  pictures: PromptPictures | null;
   completions: Completion[]; // [G]
 }
 
@@ -233,6 +241,8 @@ export interface GenerationSession {
 
 /** How a policy that samples inside its own program does it, row by row; rows of one prompt are consecutive. */
 export interface SamplingRequest {
+  /** Of each prompt; absent: none has any. */
+  pictures?: readonly (PromptPictures | null)[];
   /** Rows per prompt. */
   repeats: number;
   maxNewTokens: number;
@@ -262,6 +272,16 @@ export interface SampledRow {
   entropies: number[];
 }
 
+/** How a session of decoding begins. */
+export interface GenerationOptions {
+  /** Rows per prompt. */
+  repeats: number;
+  /** The most `step` calls there will be. */
+  maxNewTokens: number;
+  /** Of each prompt; absent: none has any. */
+  pictures?: readonly (PromptPictures | null)[];
+}
+
 /** What a sampler needs of a policy. */
 export interface GenerativePolicy {
   readonly vocabSize: number;
@@ -275,12 +295,8 @@ export interface GenerativePolicy {
   /**
    * Starts decoding. Each prompt is prefilled once and its cache shared by `repeats` consecutive rows.
    * @param prompts P id lists, none empty
-   * @param maxNewTokens the most `step` calls there will be
    */
-  startGeneration(
-    prompts: readonly Int32Array[],
-    options: { repeats: number; maxNewTokens: number },
-  ): Promise<GenerationSession>;
+  startGeneration(prompts: readonly Int32Array[], options: GenerationOptions): Promise<GenerationSession>;
 }
 
 /** Where prompts come from. `at` is a pure function of its index. */

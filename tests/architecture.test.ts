@@ -13,10 +13,12 @@ const ALLOWED: Record<string, readonly string[]> = {
   // tasks with a verifier, which data draw from and rewards ask
   bootcamps: ["lib"],
   data: ["types.ts", "lib", "bootcamps"],
+  // files of pictures to pixels, pixels to what a tower reads
+  pictures: ["types.ts", "lib"],
   backend: ["types.ts", "lib"],
-  policy: ["types.ts", "lib", "backend"],
+  policy: ["types.ts", "lib", "backend", "pictures"],
   samplers: ["types.ts", "lib"],
-  rollouts: ["types.ts", "lib"],
+  rollouts: ["types.ts", "lib", "pictures"],
   rewards: ["types.ts", "lib", "bootcamps"],
   advantages: ["types.ts", "lib"],
   losses: ["types.ts", "lib", "backend"],

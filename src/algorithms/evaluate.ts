@@ -54,7 +54,7 @@ export async function evaluate(
   if (!Number.isFinite(size)) throw new RangeError(`${source.name} is endless: an evaluation needs a limit`);
   const encoded = Array.from({ length: size }, (_, i) => {
     const prompt = source.at(i);
-    return { prompt, tokens: encodePrompt(tokenizer, prompt, options.maxPromptTokens) };
+    return { prompt, ...encodePrompt(tokenizer, prompt, options.maxPromptTokens) };
   });
   const groups = await generate(policy, tokenizer, encoded, options, stream);
   const scores = await score(rewardInputs(tokenizer, groups));

@@ -8,7 +8,7 @@ import { type FamilyLossInput, policyLoss, statisticsOf } from "../losses/policy
 import type { UpdateStatistics } from "../metrics/facts.ts";
 import type { OptimizerOptions } from "../optim/options.ts";
 import { learningRate } from "../optim/schedule.ts";
-import type { ScoredCompletion } from "../types.ts";
+import type { PromptPictures, ScoredCompletion } from "../types.ts";
 import type { Stage } from "./stage.ts";
 import { padRows, spread } from "./token-batch.ts";
 import { applyGradients, type MicroBatchLoss, splitByLength } from "./update.ts";
@@ -60,6 +60,7 @@ export function* minibatchesOf<Sample>(
 /** One completion with all that a policy loss needs. */
 export interface PolicySample {
   promptTokens: Int32Array; // [S]
+  pictures: PromptPictures | null;
   completion: ScoredCompletion; // T tokens
   /** One for all its tokens, or one for each. [T] */
   advantage: number | ArrayLike<number>;
@@ -85,13 +86,17 @@ export function advantageOf({ advantage }: PolicySample, t: number): number {
  * there can be, [most, K]; inside tidy.
  * @param most see padRows
  */
-export function padSamples<Sample extends Pick<PolicySample, "promptTokens" | "completion">>(
+export function padSamples<Sample extends Pick<PolicySample, "promptTokens" | "pictures" | "completion">>(
   { policy }: Pick<Stage, "policy">,
   micro: readonly Sample[],
   most: number,
 ) {
   const padded = padRows(
-    micro.map(({ promptTokens, completion }) => ({ prompt: promptTokens, completion: completion.tokens })),
+    micro.map(({ promptTokens, pictures, completion }) => ({
+      prompt: promptTokens,
+      pictures,
+      completion: completion.tokens,
+    })),
     policy.fewShapes,
     most,
   );

@@ -10,7 +10,7 @@ import { encodePrompt, promptText } from "../rollouts/encode.ts";
 import { generate } from "../rollouts/generate.ts";
 import { decisionToken, forcedModes } from "../rollouts/modes.ts";
 import { sampleRecord } from "../run/samples.ts";
-import type { Group, Prompt, RewardInput, ScoredCompletion, Tokenizer } from "../types.ts";
+import type { Group, Prompt, PromptPictures, RewardInput, ScoredCompletion, Tokenizer } from "../types.ts";
 import type { Stage } from "./stage.ts";
 import { padRows } from "./token-batch.ts";
 
@@ -26,7 +26,7 @@ export async function sampleGroups(
   const { rollout, maxPromptTokens, seed, name } = settings;
   const encoded = prompts.map((prompt) => ({
     prompt,
-    tokens: encodePrompt(tokenizer, prompt, maxPromptTokens),
+    ...encodePrompt(tokenizer, prompt, maxPromptTokens),
   }));
   return generate(
     policy,
@@ -172,6 +172,7 @@ export async function precisionGap(
 /** A prompt and texts after it, as far as scoring looks at them. */
 export interface Scored {
   promptTokens: Int32Array; // [S]
+  pictures: PromptPictures | null;
   completions: readonly { tokens: Int32Array }[]; // [G]
 }
 
@@ -185,8 +186,8 @@ export async function scorePerToken(
   microBatchRows: number | undefined,
   of: (batch: TokenBatch) => tf.Tensor1D,
 ): Promise<Float32Array[][]> {
-  const rows = groups.flatMap(({ promptTokens, completions }) =>
-    completions.map(({ tokens }) => ({ prompt: promptTokens, completion: tokens })),
+  const rows = groups.flatMap(({ promptTokens, pictures, completions }) =>
+    completions.map(({ tokens }) => ({ prompt: promptTokens, pictures, completion: tokens })),
   );
   const size = microBatchRows ?? rows.length;
   const flat: Float32Array[] = [];

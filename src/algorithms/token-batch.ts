@@ -1,10 +1,14 @@
 /** Rows of tokens to the fixed-shape arrays of one forward pass. */
+import { batchPictures, type PlacedPictures } from "../policy/batch-pictures.ts";
 import type { FewShapes, SharedPrompts, TokenBatch } from "../policy/interfaces.ts";
 import { scoredBehindPrompts } from "../policy/shared-prompts.ts";
+import type { PromptPictures } from "../types.ts";
 
 /** Tokens a row holds, and which of them carry loss. */
 export interface TokenRow {
   prompt: ArrayLike<number>; // [S]
+  /** Shown in the prompt, or behind its first learnt token in the completion; `at` counts from the row's first token. */
+  pictures?: PromptPictures | null;
   completion: ArrayLike<number>; // [T], every token is scored
   /** Tokens that carry loss, where not all do. [T] */
   learnt?: readonly boolean[];
@@ -51,7 +55,7 @@ export function batchShape(
   return shapeOf(rows, byPrompt(rows), few, most);
 }
 
-type RowLengths = { [part in keyof TokenRow]: { readonly length: number } };
+type RowLengths = Record<"prompt" | "completion", { readonly length: number }>;
 
 /** Indices of rows by their prompt's array, in the order of appearance. */
 export function byPrompt(rows: readonly Pick<RowLengths, "prompt">[]): number[][] {
@@ -124,7 +128,15 @@ function sharePrompts(
   const starts = [0];
   for (const { completion } of rows) starts.push(starts.at(-1)! + completion.length);
   const count = starts.at(-1)!;
-  const common = { rows: prompts, length, tokens, segments, positions, shared };
+  const pictures = batchPictures(
+    [...groups.entries()].map(([p, group]) => {
+      const { prompt, pictures } = rows[group[0]!]!;
+      return { start: p * length + promptLength - prompt.length, pictures };
+    }),
+    size,
+    fillTiles(rows, prompts, few),
+  );
+  const common = { rows: prompts, length, tokens, segments, positions, shared, pictures };
   const all = prompts * completions * (completionLength + 1);
   if (few !== null && (few.scoreAll || count > Math.ceil(all / 2))) {
     const targets = new Int32Array(all);
@@ -163,6 +175,17 @@ function rowsOf(count: number, most: number, { devices }: FewShapes): number {
   return multiple(rows, devices);
 }
 
+/** Tiles that a tower is given where each new number of them costs a compilation: in steps, as many on each device. */
+function fillTiles(
+  rows: readonly Pick<TokenRow, "pictures">[],
+  batchRows: number,
+  few: FewShapes | null,
+): ((tiles: number) => number) | undefined {
+  if (few === null) return undefined;
+  const each = Math.max(0, ...rows.map(({ pictures }) => pictures?.tiles.length ?? 0));
+  return (tiles) => rowsOf(tiles, batchRows * each, few);
+}
+
 function multiple(count: number, of: number): number {
   return Math.ceil(count / of) * of;
 }
@@ -196,9 +219,11 @@ export function packRows(
   const scoredAt: number[] = [];
   const targets: number[] = [];
   const starts = [0];
+  const placed: PlacedPictures[] = [];
   for (const [r, row] of packed.entries()) {
     let at = r * length;
-    for (const [s, { prompt, completion }] of row.entries()) {
+    for (const [s, { prompt, pictures, completion }] of row.entries()) {
+      placed.push({ start: at, pictures });
       if (prompt.length === 0) throw new RangeError("a segment needs at least one prompt token");
       for (let i = 0; i < prompt.length + completion.length; i++, at++) {
         const token = i < prompt.length ? prompt[i]! : completion[i - prompt.length]!;
@@ -213,7 +238,8 @@ export function packRows(
       starts.push(scoredAt.length);
     }
   }
-  const common = { rows, length, tokens, segments, positions };
+  const pictures = batchPictures(placed, rows * length, fillTiles(packed.flat(), rows, few));
+  const common = { rows, length, tokens, segments, positions, pictures };
   const first = starts.slice(0, -1);
   if (few?.scoreAll) {
     // every position is scored, in order: nothing is gathered

@@ -3,7 +3,7 @@ import * as tf from "@tensorflow/tfjs";
 import { softcap } from "../backend/activations.ts";
 import { maskedSoftmax, rope } from "../backend/ops.ts";
 import type { LayerContext, LayerRows, LayerTables } from "./batch-context.ts";
-import type { AttentionConfig, DecoderConfig } from "./interfaces.ts";
+import type { AttentionConfig, LayerStack } from "./interfaces.ts";
 import { linear, norm, type WeightView } from "./linear.ts";
 import { repeatRows } from "./repeat-rows.ts";
 
@@ -20,7 +20,7 @@ type Flat = { query: tf.Tensor2D; key: tf.Tensor2D; value: tf.Tensor2D; gate: tf
 
 /** Queries, keys and values before rotation, [N, h*D] each, norms applied. @param x normed input [N, H] */
 function projectFlat(
-  config: DecoderConfig,
+  { norm: kind }: Pick<LayerStack, "norm">,
   attention: AttentionConfig,
   x: tf.Tensor2D,
   view: WeightView,
@@ -30,7 +30,7 @@ function projectFlat(
   if (queryKeyNorm === null) return flat;
   const normed = (y: tf.Tensor2D, module: string) => {
     const width = queryKeyNorm.over === "head" ? attention.headDim : y.shape[1];
-    return tf.reshape(norm(config.norm, module, tf.reshape(y, [-1, width]), view), y.shape) as tf.Tensor2D;
+    return tf.reshape(norm(kind, module, tf.reshape(y, [-1, width]), view), y.shape) as tf.Tensor2D;
   };
   const [query, key] = [normed(flat.query, queryKeyNorm.query), normed(flat.key, queryKeyNorm.key)];
   return { ...flat, query, key };
@@ -85,13 +85,13 @@ function turned(y: tf.Tensor4D, { cos, sin }: LayerTables): tf.Tensor4D {
 
 /** @param x the layer's normed input [R*T, H] */
 export function project(
-  config: DecoderConfig,
+  stack: Pick<LayerStack, "norm">,
   attention: AttentionConfig,
   x: tf.Tensor2D,
   view: WeightView,
   rows: LayerRows,
 ): Projections {
-  const flat = projectFlat(config, attention, x, view);
+  const flat = projectFlat(stack, attention, x, view);
   return { ...place(attention, flat, rows), gate: flat.gate };
 }
 
@@ -112,13 +112,13 @@ export function attentionWeights(
 
 /**
  * Softmax(scale q k^T + mask) v. Query heads of one key/value head are laid one after the other, so keys are never tiled.
- * @param mask [1 or R, T, S]
+ * @param mask [1 or R, T, S]; null: all seen
  * @returns [R*T, Nh*D]
  */
 export function attend(
   attention: AttentionConfig,
   { query, key, value, gate }: Projections,
-  mask: tf.Tensor3D,
+  mask: tf.Tensor3D | null,
 ): tf.Tensor2D {
   const { heads, keyValueHeads, headDim } = attention;
   const [rows, , length] = query.shape;
@@ -135,7 +135,7 @@ export function attend(
  * @returns [P * (S + G*T), Nh*D]
  */
 export function attendShared(
-  config: DecoderConfig,
+  stack: Pick<LayerStack, "norm">,
   attention: AttentionConfig,
   x: tf.Tensor2D,
   view: WeightView,
@@ -144,7 +144,7 @@ export function attendShared(
 ): tf.Tensor2D {
   const { rows: prompts, length: promptLength } = context;
   const behind = (completions.rows / prompts) * completions.length; // G*T
-  const flat = projectFlat(config, attention, x, view);
+  const flat = projectFlat(stack, attention, x, view);
   const cut = (y: tf.Tensor2D) =>
     tf.split(
       tf.reshape(y, [prompts, promptLength + behind, y.shape[1]]) as tf.Tensor3D,

@@ -10,6 +10,8 @@ import type {
   LinearConfig,
   MixerConfig,
   MlpConfig,
+  ModelPart,
+  VisionConfig,
   WeightSource,
 } from "./interfaces.ts";
 import type { BaseDtype } from "./options.ts";
@@ -21,8 +23,11 @@ interface Expected {
   from: string;
   /** A linear layer's matrix, held [in, out]. */
   matrix: boolean;
-  /** Of an untrained model: drawn, smaller where it writes into the residual stream; ln of U(0.01, 16); or one number. */
-  initial: "normal" | "residual" | "log-rate" | 0 | 1;
+  /**
+   * Of an untrained model: drawn, smaller where it writes into the residual stream, or by the number of inputs (a tower's);
+   * ln of U(0.01, 16); or one number.
+   */
+  initial: "normal" | "residual" | "fan-in" | "log-rate" | 0 | 1;
 }
 
 /** The linear layers of decoder layer `n` by module name, in the order of the forward pass. */
@@ -30,6 +35,21 @@ export function linearModules(config: DecoderConfig, n: number): Map<string, Lin
   const layer = config.layers[n]!;
   const all = [...mixerLinears(layer.mixer), ...mlpLinears(layer.mlp)];
   return new Map(all.map((linear) => [linear.module, linear]));
+}
+
+/** The linear layers of the tower's layer `n`. */
+export function towerModules({ layers }: VisionConfig, n: number): Map<string, LinearConfig> {
+  const { mixer, mlp } = layers[n]!;
+  return new Map([...mixerLinears(mixer), ...mlpLinears(mlp)].map((linear) => [linear.module, linear]));
+}
+
+/** Which part of the model a weight or module belongs to. */
+export function partOf({ vision }: Pick<DecoderConfig, "vision">, name: string): ModelPart {
+  if (vision === null) return "decoder";
+  if (name.startsWith(vision.connector.projection.module)) return "projector";
+  const { patch, positions, layerPrefix, finalNorm } = vision;
+  const tower = [`${patch.module}.`, `${positions.module}.`, layerPrefix, `${finalNorm}.`];
+  return tower.some((prefix) => name.startsWith(prefix)) ? "tower" : "decoder";
 }
 
 function mixerLinears(mixer: MixerConfig): LinearConfig[] {
@@ -59,14 +79,19 @@ export function expectedWeights(config: DecoderConfig): Map<string, Expected> {
   const expected = new Map<string, Expected>();
   const add = (name: string, shape: readonly number[], from: string, rest: Partial<Expected> = {}) =>
     expected.set(name, { shape, from, matrix: false, initial: "normal", ...rest });
-  const addNorm = (module: string | null, width = hiddenSize, from = "hidden_size") => {
+  const addNorm = (
+    module: string | null,
+    width = hiddenSize,
+    from = "hidden_size",
+    { kind } = config.norm,
+  ) => {
     if (module === null) return;
-    add(`${module}.weight`, [width], from, { initial: config.norm.kind === "rms-one-plus" ? 0 : 1 });
-    if (config.norm.kind === "layer") add(`${module}.bias`, [width], from, { initial: 0 });
+    add(`${module}.weight`, [width], from, { initial: kind === "rms-one-plus" ? 0 : 1 });
+    if (kind === "layer") add(`${module}.bias`, [width], from, { initial: 0 });
   };
   const addLinear = (
     { module, outputs, inputs, from, bias }: LinearConfig,
-    initial: "normal" | "residual",
+    initial: "normal" | "residual" | "fan-in",
   ) => {
     const [rows, columns] = from.split(", ") as [string, string];
     if (config.matrices === "out-in")
@@ -79,6 +104,21 @@ export function expectedWeights(config: DecoderConfig): Map<string, Expected> {
     add(`${module}.weight`, [channels, 1, kernel], `${width}, 1, ${taps}`);
     if (bias) add(`${module}.bias`, [channels], width, { initial: 0 });
   };
+  const addTower = ({ hiddenSize: width, patch, positions, layers, norm, ...tower }: VisionConfig) => {
+    const [first] = patch.from.split(", ") as [string];
+    add(`${patch.module}.weight`, patch.shape, patch.from, { initial: "fan-in" });
+    if (patch.bias) add(`${patch.module}.bias`, [width], first, { initial: 0 });
+    add(`${positions.module}.weight`, [positions.count, width], "(image_size / patch_size)^2, hidden_size");
+    for (const { mixer, mlp, norms } of layers) {
+      addNorm(norms.mixerInput, width, first, norm);
+      for (const linear of mixerLinears(mixer)) addLinear(linear, "fan-in");
+      addNorm(norms.mlpInput, width, first, norm);
+      for (const linear of mlpLinears(mlp)) addLinear(linear, "fan-in");
+    }
+    addNorm(tower.finalNorm, width, first, norm);
+    addLinear(tower.connector.projection, "fan-in");
+  };
+  if (config.vision !== null) addTower(config.vision);
   add(`${names.embedding}.weight`, [vocabSize, hiddenSize], "vocab_size, hidden_size");
   if (names.positions !== null) {
     add(
@@ -144,7 +184,7 @@ export const embeddingWeight = ({ names }: Pick<DecoderConfig, "names">): string
 /**
  * Reads every weight onto the current backend, one tensor at a time.
  * @param source what the user named, for messages
- * @param options.frozen nothing will train them: they may be held in less memory
+ * @param options.frozen which of them nothing will train: they may be held in less memory
  * @param options.baseDtype the form of frozen matrices; absent: float32
  * @returns tensors by Hugging Face name, linear layers [in, out]; `notes` for what was accepted with a remark
  * @throws ModelFileError listing missing, unexpected or misshapen tensors
@@ -153,7 +193,10 @@ export function loadDecoderWeights(
   config: DecoderConfig,
   weights: WeightSource,
   source: string,
-  { frozen = false, baseDtype }: { frozen?: boolean; baseDtype?: BaseDtype | undefined } = {},
+  {
+    frozen = () => false,
+    baseDtype,
+  }: { frozen?: (name: string) => boolean; baseDtype?: BaseDtype | undefined } = {},
 ): { tensors: Map<string, tf.Tensor>; notes: string[] } {
   const notes: string[] = [];
   const expected = expectedWeights(config);
@@ -179,7 +222,7 @@ export function loadDecoderWeights(
   if (misshapen.length > 0) throw new ModelFileError(`${source}: ${firstFew(misshapen, "; ")}`);
 
   const tensors = new Map<string, tf.Tensor>();
-  const base = frozen && baseDtype !== undefined ? frozenBase(baseDtype, weights) : null;
+  const base = baseDtype === undefined ? null : frozenBase(baseDtype, weights);
   for (const [name, weight] of expected) {
     const { shape, matrix } = weight;
     const transposed = isTransposed(config, name, weight);
@@ -187,15 +230,16 @@ export function loadDecoderWeights(
     const own = inFile.get(name)!;
     const overTokens = [embeddingWeight(config), headWeight(config)].includes(name);
     const rows = matrix && !transposed ? "in-out" : "out-in";
+    const isFrozen = frozen(name);
     const quantised =
-      base !== null && (matrix || overTokens)
+      base !== null && isFrozen && (matrix || overTokens)
         ? base.tensorOf({ name, inFile: own, shape, rows, transposed: matrix, overTokens })
         : null;
     tensors.set(
       name,
       quantised ??
-        weights.tensor?.(held, frozen) ??
-        weightTensor(transposed, shape, weights.read(own), frozen),
+        weights.tensor?.(held, isFrozen) ??
+        weightTensor(transposed, shape, weights.read(own), isFrozen),
     );
   }
   return { tensors, notes: [...notes, ...(base?.notes() ?? [])] };
@@ -277,10 +321,17 @@ function firstFew(items: readonly string[], separator = ", "): string {
   return items.slice(0, 5).join(separator) + more;
 }
 
+/** `initializer_range` of config.json, or of its `text_config`. */
+export function initializerRange(json: Readonly<Record<string, unknown>>): number | undefined {
+  const { text_config: text } = json as { text_config?: Record<string, unknown> };
+  const found = json["initializer_range"] ?? text?.["initializer_range"];
+  return typeof found === "number" ? found : undefined;
+}
+
 /**
  * Weights of an untrained model, drawn when they are read: N(0, `initializer_range`, 0.02 if absent) for
  * matrices, those that write into the residual stream scaled by 1/sqrt(2 L) (as in GPT-2), norms that change nothing, biases 0,
- * rates of a delta net as its class in transformers draws them.
+ * rates of a delta net as its class in transformers draws them, matrices of a tower from N(0, 1/sqrt(inputs)).
  * @param rng each weight draws from its own fork, named like the weight
  */
 export function randomWeights(config: DecoderConfig, rng: Rng, deviation = 0.02): WeightSource {
@@ -302,7 +353,12 @@ export function randomWeights(config: DecoderConfig, rng: Rng, deviation = 0.02)
         const stream = rng.fork("weights", name);
         return Float32Array.from({ length: size }, (_, i) => Math.log(0.01 + 15.99 * stream.uniform(i)));
       }
-      const scale = initial === "residual" ? deviation / Math.sqrt(2 * config.layers.length) : deviation;
+      const scale =
+        initial === "residual"
+          ? deviation / Math.sqrt(2 * config.layers.length)
+          : initial === "fan-in"
+            ? 1 / Math.sqrt(sizeOf(shape.slice(1)))
+            : deviation;
       const stream = rng.fork("weights", name);
       return Float32Array.from({ length: size }, (_, i) => scale * stream.normal(i));
     },

@@ -1,11 +1,13 @@
 /** Batched decoding with a key-value cache. Keys are cached after norm and rotation, so nothing is rotated twice. */
 import * as tf from "@tensorflow/tfjs";
 import { RlptError } from "../lib/errors.ts";
-import type { GenerationSession } from "../types.ts";
+import type { GenerationOptions, GenerationSession, PromptPictures } from "../types.ts";
 import { attend, attentionWeights, mergeHeads, type Projections, project, throughGate } from "./attention.ts";
 import { batchContext, tablesOf } from "./batch-context.ts";
-import { embed, finalNorm, finishLayer, logitsOf, mixerInput } from "./decoder.ts";
+import { batchPictures } from "./batch-pictures.ts";
+import { embed, embedBatch, finalNorm, logitsOf } from "./decoder.ts";
 import type { AttentionConfig, DecoderConfig, MixerConfig, TokenBatch } from "./interfaces.ts";
+import { finishLayer, mixerInput } from "./layer.ts";
 import type { WeightView } from "./linear.ts";
 import { hiddenKey } from "./masks.ts";
 import { mixPrompts, mixStep } from "./recurrence.ts";
@@ -38,9 +40,10 @@ export async function startSession(
   config: DecoderConfig,
   view: WeightView,
   prompts: readonly Int32Array[],
-  options: { repeats: number; maxNewTokens: number },
+  options: GenerationOptions,
 ): Promise<GenerationSession> {
   checkPrompts(config, prompts, options.maxNewTokens);
+  const { pictures = [] } = options;
   const slots = Math.max(...prompts.map((prompt) => prompt.length));
   const heads = Math.max(
     1,
@@ -49,7 +52,8 @@ export async function startSession(
   const perPass = Math.max(1, Math.floor(prefillScores / (heads * slots * slots)));
   const passes: Prefilled[] = [];
   for (let start = 0; start < prompts.length; start += perPass) {
-    passes.push(prefill(config, view, prompts.slice(start, start + perPass), slots));
+    const end = start + perPass;
+    passes.push(prefill(config, view, prompts.slice(start, end), pictures.slice(start, end), slots));
   }
   const repeats = options.repeats;
   const source = Int32Array.from({ length: prompts.length * repeats }, (_, row) => Math.floor(row / repeats));
@@ -103,6 +107,7 @@ function prefill(
   config: DecoderConfig,
   view: WeightView,
   prompts: readonly Int32Array[],
+  pictures: readonly (PromptPictures | null)[],
   slots: number,
 ): Prefilled {
   const rows = prompts.length;
@@ -121,10 +126,15 @@ function prefill(
     batch.segments.fill(1, start, start + prompt.length);
     for (let i = 0; i < prompt.length; i++) batch.positions[start + i] = i;
   }
+  const starts = prompts.map((prompt, row) => (row + 1) * slots - prompt.length);
+  batch.pictures = batchPictures(
+    pictures.map((own, row) => ({ start: starts[row]!, pictures: own })),
+    rows * slots,
+  );
   const caches: LayerCache[] = [];
   const logits = tf.tidy(() => {
     const context = batchContext(config, batch);
-    let x = embed(config, batch.tokens, batch.positions, view);
+    let x = embedBatch(config, batch, view);
     for (const [n, layer] of config.layers.entries()) {
       x = tf.tidy(() => {
         const h = mixerInput(config, layer, x, view);

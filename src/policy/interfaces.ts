@@ -1,7 +1,7 @@
 /** What flows between model files, the decoder and the algorithms. */
 import type { Scalar, Tensor, Tensor1D, Tensor2D, Variable } from "@tensorflow/tfjs";
 import type { QuantisedForm, QuantisedMatrix } from "../backend/quantised.ts";
-import type { GenerativePolicy, Tokenizer } from "../types.ts";
+import type { GenerativePolicy, PictureTile, Tokenizer } from "../types.ts";
 
 /** Weights as they lie on disk, under their Hugging Face names, matrices [out, in] row-major. */
 export interface WeightSource {
@@ -138,6 +138,14 @@ export type MixerConfig = AttentionConfig | RecurrentConfig;
 
 export type Activation = "silu" | "gelu" | "gelu-tanh";
 
+/** Layers one after the other on a residual stream: a decoder's, or those of a tower that sees pictures. */
+export interface LayerStack {
+  layers: readonly LayerConfig[];
+  norm: NormConfig;
+  /** Factor on what a layer adds. */
+  residualScale: number;
+}
+
 /** down(activation(gate x) * up x), gate and up in one module or two; or down(activation(up x)). */
 export type MlpConfig = { activation: Activation; down: LinearConfig } & (
   | { kind: "gated"; gate: LinearConfig; up: LinearConfig }
@@ -165,14 +173,37 @@ export interface NormConfig {
   epsilon: number;
 }
 
+/**
+ * What makes rows of width H of a picture's patches, which stand in the place of embedded image tokens: a product with each
+ * patch, positions, layers in which all patches of a tile see each other, and a connector.
+ */
+export interface VisionConfig extends LayerStack {
+  hiddenSize: number; // E
+  /** The product with a patch. `shape` is that of its weight in files, [E, ...], of which all but the first make K. */
+  patch: { module: string; shape: readonly number[]; bias: boolean; from: string };
+  /** Module of learned positions, [count, E]: one for each patch of a tile. */
+  positions: { module: string; count: number };
+  finalNorm: string;
+  /** scale x scale patches become one row of width scale^2 E, then H (Idefics3's pixel shuffle). */
+  connector: { scale: number; projection: LinearConfig };
+  /** Names of layer n's weights begin with this and `n.`. */
+  layerPrefix: string;
+  /** Its embedding is never looked at: the tower's rows stand there. */
+  imageTokenId: number;
+}
+
+/** Parts of a model that can be trained or left as they are. */
+export const MODEL_PARTS = ["decoder", "projector", "tower"] as const;
+export type ModelPart = (typeof MODEL_PARTS)[number];
+
 /** A decoder as data: what a family's declaration makes of config.json. */
-export interface DecoderConfig {
+export interface DecoderConfig extends LayerStack {
   /** `model_type` */
   family: string;
   vocabSize: number; // V
   hiddenSize: number; // H
-  layers: readonly LayerConfig[]; // L
-  norm: NormConfig;
+  /** null: it sees no pictures. */
+  vision: VisionConfig | null;
   /** Names of weights outside of the layers; `positions` is null where positions are not learned. */
   names: { embedding: string; positions: string | null; finalNorm: string; head: string };
   /** Names of layer n's weights begin with this and `n.`. */
@@ -180,9 +211,8 @@ export interface DecoderConfig {
   /** How matrices of the layers lie in files. */
   matrices: "out-in" | "in-out";
   tiedEmbeddings: boolean;
-  /** Factors on embedded tokens, on what a layer adds, and on logits. */
+  /** Factors on embedded tokens, and on logits. */
   embeddingScale: number;
-  residualScale: number;
   logitScale: number;
   /** c: logits z become c tanh(z / c); null: they stay. */
   logitSoftcap: number | null;
@@ -218,10 +248,20 @@ export interface TokenBatch {
   segments: Int32Array; // [R * length]
   /** Position ids, restarted at each segment. */
   positions: Int32Array; // [R * length]
+  /** null or absent: no row holds a picture. */
+  pictures?: BatchPictures | null;
   /** Flat index (row * length + slot) of the token *before* each scored one. */
   scoredAt: Int32Array; // [K]
   /** The scored token's id. */
   targets: Int32Array; // [K]
+}
+
+/** Pictures of a batch: what the tower reads, and where its rows stand. */
+export interface BatchPictures {
+  /** Each once; null fills them up to a number that comes again. [n] */
+  tiles: readonly (PictureTile | null)[];
+  /** Of each token, which of the tower's rows (tile by tile) stands in its place; -1: its own embedding. [R * length] */
+  rows: Int32Array;
 }
 
 export interface TokenScores {

@@ -11,8 +11,8 @@ import {
   parseAdapterConfig,
   unmatchedTargets,
 } from "./adapter-config.ts";
-import { linearModules, transposeMatrix } from "./decoder-weights.ts";
-import type { DecoderConfig, LoraOptions, NamedTensor } from "./interfaces.ts";
+import { linearModules, partOf, towerModules, transposeMatrix } from "./decoder-weights.ts";
+import type { DecoderConfig, LinearConfig, LoraOptions, ModelPart, NamedTensor } from "./interfaces.ts";
 
 /** One adapter as numbers, in the layout of PEFT files. */
 export interface AdapterValues {
@@ -31,27 +31,36 @@ export function adapterTensorName(module: string, matrix: "A" | "B"): string {
   return `${prefix}${module}.lora_${matrix}.weight`;
 }
 
-/** Every linear layer of the decoder by module name, with [out, in]. */
+/** Every linear layer by module name, with [out, in]: those of the tower and its connector, then the decoder's. */
 export function allLinear(config: DecoderConfig): Map<string, readonly [number, number]> {
   const all = new Map<string, readonly [number, number]>();
-  for (const n of config.layers.keys()) {
-    for (const [module, { outputs, inputs }] of linearModules(config, n)) all.set(module, [outputs, inputs]);
+  const add = (modules: ReadonlyMap<string, LinearConfig>) => {
+    for (const [module, { outputs, inputs }] of modules) all.set(module, [outputs, inputs]);
+  };
+  const { vision } = config;
+  if (vision !== null) {
+    for (const n of vision.layers.keys()) add(towerModules(vision, n));
+    const { projection } = vision.connector;
+    add(new Map([[projection.module, projection]]));
   }
+  for (const n of config.layers.keys()) add(linearModules(config, n));
   return all;
 }
 
 /**
- * New adapters on the targets, in the order of the layers: A from U(-1/sqrt(in), 1/sqrt(in)) (PEFT's Kaiming
+ * New adapters on the targets of the decoder, and on every linear layer of the other parts that are trained, in order: A from U(-1/sqrt(in), 1/sqrt(in)) (PEFT's Kaiming
  * uniform with a = sqrt 5), B zero, so that training starts at the base model.
  * @throws ModelFileError for a target that names no linear layer
  */
 export function initialAdapters(
   config: DecoderConfig,
   options: LoraOptions,
+  parts: readonly ModelPart[],
   rng: Rng,
 ): Map<string, AdapterValues> {
-  const linear = allLinear(config);
-  for (const target of options.targets) {
+  const all = [...allLinear(config)].filter(([module]) => parts.includes(partOf(config, module)));
+  const linear = new Map(all);
+  for (const target of parts.includes("decoder") ? options.targets : []) {
     if (![...linear.keys()].some((module) => namesModule([target], module))) {
       const known = [...new Set([...linear.keys()].map((module) => module.split(".").at(-1)!))];
       throw new ModelFileError(
@@ -61,7 +70,8 @@ export function initialAdapters(
   }
   const adapters = new Map<string, AdapterValues>();
   for (const [module, [outputs, inputs]] of linear) {
-    if (!options.targets.some((target) => namesModule([target], module))) continue;
+    const isOfDecoder = partOf(config, module) === "decoder";
+    if (isOfDecoder && !options.targets.some((target) => namesModule([target], module))) continue;
     const { rank, alpha } = options;
     const stream = rng.fork("lora", module);
     const bound = 1 / Math.sqrt(inputs);
@@ -171,7 +181,8 @@ export function adapterConfigJson(
     r: options.rank,
     lora_alpha: options.alpha,
     use_rslora: options.useRslora,
-    target_modules: uniform(options.targets, covered) ? [...options.targets] : covered,
+    target_modules:
+      config.vision === null && uniform(options.targets, covered) ? [...options.targets] : covered,
     rank_pattern: deviating("rank"),
     alpha_pattern: deviating("alpha"),
     lora_dropout: 0,

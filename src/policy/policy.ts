@@ -14,14 +14,18 @@ import {
 } from "../backend/read.ts";
 import { RlptError } from "../lib/errors.ts";
 import { createRng, type Rng } from "../lib/rng.ts";
-import type { GenerationSession } from "../types.ts";
+import type { GenerationOptions, GenerationSession } from "../types.ts";
 import { loraScale } from "./adapter-config.ts";
-import { hiddenStates, logitsOf, outputWeight, type Rematerialisation, scaledForOutput } from "./decoder.ts";
+import { hiddenStates, logitsOf, outputWeight, scaledForOutput } from "./decoder.ts";
 import {
+  embeddingWeight,
   expectedWeights,
+  headWeight,
+  initializerRange,
   isTransposed,
   loadDecoderWeights,
   parameterCount,
+  partOf,
   randomWeights,
   transposeMatrix,
 } from "./decoder-weights.ts";
@@ -32,6 +36,7 @@ import type {
   DecoderConfig,
   FewShapes,
   LoraOptions,
+  ModelPart,
   NamedTensor,
   ScoreOptions,
   TokenBatch,
@@ -39,6 +44,8 @@ import type {
   TrainablePolicy,
   WeightSource,
 } from "./interfaces.ts";
+import { MODEL_PARTS } from "./interfaces.ts";
+import type { Rematerialisation } from "./layer.ts";
 import type { Adapter, WeightView } from "./linear.ts";
 import {
   type AdapterValues,
@@ -56,6 +63,8 @@ import { programSampling } from "./stablehlo/generation.ts";
 export interface PolicyOptions {
   /** All weights, low-rank adapters on frozen weights, or nothing (evaluation, sampling). */
   trainable: "full" | "lora" | "none";
+  /** What of a model that sees pictures is trained; all of it with "full", the decoder with "lora" when absent. */
+  parts?: readonly ModelPart[];
   /** With "lora": what new adapters look like. */
   lora?: LoraOptions;
   /** With "lora" or "none": an adapter to go on from, in PEFT's form; its own options replace `lora`. */
@@ -98,8 +107,8 @@ export function createPolicy(files: PolicySource, options: PolicyOptions): Decod
   const maxPositions = Math.min(parsed.maxPositions, options.maxPositions ?? parsed.maxPositions);
   const config = { ...parsed, maxPositions };
   const lora = adaptersFor(config, options);
-  const frozen = options.trainable !== "full";
   const { baseDtype } = options;
+  const frozen = (name: string) => !trainsWeight(config, options, name);
   const { tensors, notes } = loadDecoderWeights(config, files.weights, files.source, { frozen, baseDtype });
   return new Policy(config, tensors, lora, { ...options, source: files.source, notes });
 }
@@ -111,9 +120,17 @@ export function initPolicy(
   options: PolicyOptions = { trainable: "full" },
 ): DecoderPolicy {
   const config = parseModelConfig(json, "model.init");
-  const deviation = json["initializer_range"];
-  const weights = randomWeights(config, rng, typeof deviation === "number" ? deviation : undefined);
+  const weights = randomWeights(config, rng, initializerRange(json));
   return createPolicy({ config: json, weights, source: "model.init" }, { rng, ...options });
+}
+
+/** Is the weight itself trained, not an adapter on it? */
+function trainsWeight(
+  config: DecoderConfig,
+  { trainable, parts = MODEL_PARTS }: PolicyOptions,
+  name: string,
+) {
+  return trainable === "full" && parts.includes(partOf(config, name));
 }
 
 interface Adapters {
@@ -132,7 +149,10 @@ function adaptersFor(config: DecoderConfig, options: PolicyOptions): Adapters | 
   if (options.trainable !== "lora") return null;
   if (!options.lora) throw new RlptError('trainable "lora" needs lora options or an adapter');
   const rng = options.rng ?? createRng(0);
-  return { values: initialAdapters(config, options.lora, rng), options: options.lora };
+  return {
+    values: initialAdapters(config, options.lora, options.parts ?? ["decoder"], rng),
+    options: options.lora,
+  };
 }
 
 class Policy implements DecoderPolicy {
@@ -145,7 +165,7 @@ class Policy implements DecoderPolicy {
   private readonly loraOptions: LoraOptions | null;
   private readonly source: string;
   private readonly view: WeightView;
-  private readonly rematerialisation: Rematerialisation | null;
+  private readonly rematerialisation: Rematerialisations | null;
   /** null: nothing frozen yet. With adapters the base weights are the reference. */
   private reference: Map<string, tf.Tensor> | null = null;
   private readonly trainsWeights: boolean;
@@ -165,8 +185,14 @@ class Policy implements DecoderPolicy {
     this.borrowsWeights = options.borrowsWeights ?? false;
     this.loraOptions = lora?.options ?? null;
     const trainable = new Map<string, tf.Variable>();
-    if (this.trainsWeights) for (const [name, tensor] of tensors) trainable.set(name, asVariable(tensor));
-    this.weights = this.trainsWeights ? new Map(trainable) : tensors;
+    const held = [...tensors].map(([name, tensor]): [string, tf.Tensor] => {
+      if (!trainsWeight(config, options, name)) return [name, tensor];
+      const variable = asVariable(tensor);
+      trainable.set(name, variable);
+      return [name, variable];
+    });
+    // an adapted copy borrows the map, and frees nothing
+    this.weights = trainable.size === 0 ? tensors : new Map(held);
     for (const [module, values] of lora?.values ?? []) {
       const { a, b } = adapterTensors(values);
       const held = options.trainable === "lora" ? { a: asVariable(a), b: asVariable(b) } : { a, b };
@@ -191,6 +217,11 @@ class Policy implements DecoderPolicy {
     return new Policy(config, this.weights, lora, { ...options, source, notes: [], borrowsWeights: true });
   }
 
+  private get trainsOutput(): boolean {
+    const { config } = this;
+    return this.trainable.has(config.tiedEmbeddings ? embeddingWeight(config) : headWeight(config));
+  }
+
   get vocabSize(): number {
     return this.config.vocabSize;
   }
@@ -208,7 +239,7 @@ class Policy implements DecoderPolicy {
     mark(options.reference ? "reference logprobs" : "logprobs");
     const view = options.reference ? this.referenceView() : this.view;
     const rematerialise = options.reference ? null : this.rematerialisation;
-    const hidden = hiddenStates(this.config, batch, batch.scoredAt, view, { rematerialise });
+    const hidden = hiddenStates(this.config, batch, batch.scoredAt, view, rematerialise);
     const { matrix, layout } = outputWeight(this.config, view);
     return tokenLogprobs(
       scaledForOutput(this.config, hidden),
@@ -218,7 +249,7 @@ class Policy implements DecoderPolicy {
         layout,
         temperature: options.temperature,
         softcap: this.config.logitSoftcap,
-        weightGradient: this.trainsWeights && !options.reference,
+        weightGradient: this.trainsOutput && !options.reference,
         entropyGradient: options.entropyGradient ?? false,
       },
     );
@@ -226,13 +257,13 @@ class Policy implements DecoderPolicy {
 
   hidden(batch: TokenBatch, own: ReadonlyMap<string, tf.Variable>): tf.Tensor2D {
     const rematerialise = this.rematerialisation === null ? null : this.planRematerialisation(own);
-    return hiddenStates(this.config, batch, batch.scoredAt, this.viewWith(own), { rematerialise });
+    return hiddenStates(this.config, batch, batch.scoredAt, this.viewWith(own), rematerialise);
   }
 
   logits(batch: TokenBatch, at: Int32Array, options: { reference?: boolean } = {}): tf.Tensor2D {
     return tf.tidy(() => {
       const view = options.reference ? this.referenceView() : this.view;
-      const hidden = hiddenStates(this.config, batch, at, view, { rematerialise: null });
+      const hidden = hiddenStates(this.config, batch, at, view, null);
       return logitsOf(this.config, hidden, view);
     });
   }
@@ -263,7 +294,9 @@ class Policy implements DecoderPolicy {
     const frozen = (tensor: tf.Tensor) =>
       (holdsHalves() ? halvedTensor(tensor.dataSync() as Float32Array, tensor.shape) : null) ??
       tf.clone(tensor);
-    this.reference = new Map([...this.weights].map(([name, tensor]) => [name, tf.keep(frozen(tensor))]));
+    this.reference = new Map(
+      [...this.trainedWeights()].map(([name, tensor]) => [name, tf.keep(frozen(tensor))]),
+    );
   }
 
   dropReference(): void {
@@ -283,7 +316,7 @@ class Policy implements DecoderPolicy {
   importReference(tensors: readonly NamedTensor[]): void {
     if (!this.trainsWeights) return;
     const given = new Map(tensors.map((tensor) => [tensor.name, tensor]));
-    for (const [name, weight] of this.weights) {
+    for (const [name, weight] of this.trainedWeights()) {
       const shape = given.get(name)?.shape;
       if (shape?.join() !== weight.shape.join()) {
         throw new Error(`the reference's ${name} is [${shape ?? "missing"}], the policy's [${weight.shape}]`);
@@ -299,10 +332,7 @@ class Policy implements DecoderPolicy {
     return programSampling(this.config, this.view);
   }
 
-  startGeneration(
-    prompts: readonly Int32Array[],
-    options: { repeats: number; maxNewTokens: number },
-  ): Promise<GenerationSession> {
+  startGeneration(prompts: readonly Int32Array[], options: GenerationOptions): Promise<GenerationSession> {
     return startSession(this.config, this.view, prompts, options);
   }
 
@@ -349,7 +379,12 @@ class Policy implements DecoderPolicy {
     if (!this.trainsWeights) return { find: (name) => this.weights.get(name), adapter: () => undefined };
     const reference = this.reference;
     if (!reference) throw new RlptError("there is no reference policy: freezeReference was not called");
-    return { find: (name) => reference.get(name), adapter: () => undefined };
+    // what is not trained is its own reference
+    return { find: (name) => reference.get(name) ?? this.weights.get(name), adapter: () => undefined };
+  }
+
+  private trainedWeights(): Map<string, tf.Tensor> {
+    return new Map([...this.weights].filter(([name]) => this.trainable.has(name)));
   }
 
   /** The policy's weights, with others in the place of those that it trains. */
@@ -366,11 +401,30 @@ class Policy implements DecoderPolicy {
     };
   }
 
-  private planRematerialisation(own: ReadonlyMap<string, tf.Tensor> = new Map()): Rematerialisation | null {
+  private planRematerialisation(own: ReadonlyMap<string, tf.Tensor> = new Map()): Rematerialisations | null {
     if (this.trainable.size === 0) return null;
+    const { config } = this;
+    const { vision } = config;
+    const partTrained = (part: ModelPart) =>
+      [...this.trainable.keys()].some((name) => partOf(config, ownerOf(name)) === part);
+    const seesTrained = vision !== null && (partTrained("tower") || partTrained("projector"));
+    const embeds = this.trainsWeights && this.trainable.has(embeddingWeight(config));
+    return {
+      decoder: this.planOf(config, embeds || seesTrained, own),
+      tower:
+        vision === null
+          ? null
+          : this.planOf(vision, this.trainable.has(`${vision.patch.module}.weight`), own),
+    };
+  }
+
+  private planOf(
+    { layers, layerPrefix }: Pick<DecoderConfig, "layers" | "layerPrefix">,
+    inputTrained: boolean,
+    own: ReadonlyMap<string, tf.Tensor>,
+  ): Rematerialisation {
     const view = this.viewWith(own);
-    const byLayer = this.config.layers.map(() => [] as string[]);
-    const { layerPrefix } = this.config;
+    const byLayer = layers.map(() => [] as string[]);
     const tensors = new Map<string, tf.Tensor>();
     const note = (owner: string, name: string, tensor: tf.Tensor) => {
       if (!owner.startsWith(layerPrefix)) return;
@@ -378,7 +432,7 @@ class Policy implements DecoderPolicy {
       byLayer[n]!.push(name);
       tensors.set(name, tensor);
     };
-    if (this.trainsWeights) for (const name of this.weights.keys()) note(name, name, view.find(name)!);
+    for (const name of this.trainedWeights().keys()) note(name, name, view.find(name)!);
     for (const module of this.adapters.keys()) {
       const { a, b } = view.adapter(module)!;
       note(module, `${module}.lora_A`, a);
@@ -387,9 +441,20 @@ class Policy implements DecoderPolicy {
     return {
       trainedNames: (n) => byLayer[n]!,
       trained: (name) => tensors.get(name)!,
-      embeddingTrained: this.trainsWeights,
+      inputTrained,
     };
   }
+}
+
+/** What is computed again in the backward pass, of the decoder's layers and of the tower's. */
+interface Rematerialisations {
+  decoder: Rematerialisation;
+  tower: Rematerialisation | null;
+}
+
+/** The module that a trained tensor belongs to, be it a weight or an adapter's matrix. */
+function ownerOf(name: string): string {
+  return name.replace(/^base_model\.model\./, "").replace(/\.lora_[AB]\.weight$/, ".weight");
 }
 
 /** Unnamed: tfjs keeps one registry of names for the whole process, and there may be several policies. */

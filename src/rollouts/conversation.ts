@@ -1,11 +1,15 @@
 /** A conversation as supervised training reads it: ids, and which of them are learnt. */
 import { DataError } from "../lib/errors.ts";
-import type { ChatMessage, Prompt, Tokenizer } from "../types.ts";
+import { processedPicture } from "../pictures/processed.ts";
+import type { ChatMessage, Prompt, PromptPictures, Tokenizer } from "../types.ts";
+import { expanded, messagePictures, placed, processorOf } from "./pictures.ts";
 
 export interface LearntTokens {
   ids: number[]; // [S]
   /** Carries loss. [S] */
   learnt: boolean[];
+  /** Of the whole conversation; `at` counts from its first token. */
+  pictures: PromptPictures | null;
 }
 
 /**
@@ -18,31 +22,46 @@ export function encodeConversation(tokenizer: Tokenizer, prompt: Prompt): Learnt
   const { messages, learn } = prompt.conversation!;
   const tools = prompt.input.kind === "chat" ? prompt.input.tools : undefined;
   const given = tools === undefined ? {} : { tools };
+  const shown = messagePictures(messages);
+  const reader = shown.length === 0 ? null : processorOf(tokenizer, prompt.id);
+  const seen = reader === null ? [] : shown.map((picture) => processedPicture(reader, picture));
+  const inPlace = (text: string): string =>
+    reader === null
+      ? text
+      : expanded(
+          text,
+          seen.map((picture) => picture.text),
+          reader,
+          prompt.id,
+          false,
+        );
   const render = (part: readonly ChatMessage[], addGenerationPrompt = false) =>
-    tokenizer.renderChat(part, { addGenerationPrompt, ...given });
+    inPlace(tokenizer.renderChat(part, { addGenerationPrompt, ...given }));
   const encode = (text: string) => tokenizer.encode(text, { addSpecialTokens: false });
   const text = render(messages);
   refuseDropped(messages, text, render);
   const ids = encode(text);
+  const tiles = seen.flatMap((picture) => picture.tiles);
+  const pictures = reader === null ? null : placed(ids, tiles, reader, prompt.id);
   const learnt = ids.map(() => false);
   const turns = messages.flatMap(({ role }, index) => (role === "assistant" ? [index] : []));
   const wanted = learn === "last" ? turns.slice(-1) : turns;
 
   const marked = tokenizer.renderMarked?.(messages, given) ?? null;
   if (marked !== null) {
-    if (marked.text !== text || marked.spans.length < turns.length)
+    if (inPlace(marked.text) !== text || marked.spans.length < turns.length)
       throw new DataError(
         `the chat template marks ${marked.spans.length} of ${turns.length} assistant turns by {% generation %}; mend it, or name another by model.chat_template`,
       );
     const spans = learn === "last" ? marked.spans.slice(-1) : marked.spans;
     for (const [start, end] of spans) {
       // a token that crosses a border belongs to the block
-      const first = commonLength(encode(text.slice(0, start)), ids);
-      const before = encode(text.slice(0, end));
+      const first = commonLength(encode(inPlace(marked.text.slice(0, start))), ids);
+      const before = encode(inPlace(marked.text.slice(0, end)));
       const whole = commonLength(before, ids);
       for (let i = first; i < (whole === before.length ? whole : whole + 1); i++) learnt[i] = true;
     }
-    return { ids, learnt };
+    return { ids, learnt, pictures };
   }
 
   for (const index of wanted) {
@@ -63,7 +82,7 @@ export function encodeConversation(tokenizer: Tokenizer, prompt: Prompt): Learnt
     const end = turnEnd(tokenizer, messages.slice(0, index), ids, before.length, encode(until).length);
     for (let i = before.length; i < end; i++) learnt[i] = true;
   }
-  return { ids, learnt };
+  return { ids, learnt, pictures };
 }
 
 /** The turn ends with the ids that the template writes after an assistant's message; without such, with the text. */

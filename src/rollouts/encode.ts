@@ -1,16 +1,38 @@
 import { ConfigError, DataError } from "../lib/errors.ts";
-import type { Prompt, Tokenizer } from "../types.ts";
+import { processedPicture } from "../pictures/processed.ts";
+import type { Prompt, PromptPictures, Tokenizer } from "../types.ts";
 import { encodeConversation } from "./conversation.ts";
+import { expanded, picturesOf, placed, processorOf } from "./pictures.ts";
+
+/** A prompt as the policy takes it. */
+export interface PromptIds {
+  tokens: Int32Array; // [S]
+  pictures: PromptPictures | null;
+}
 
 /**
  * A prompt's ids: plain text with the tokenizer's special tokens, messages through the chat template
- * (which writes them itself, so none are added).
- * @throws DataError when it is empty or longer than `maxTokens`; a prompt is never cut
+ * (which writes them itself, so none are added); and its pictures, decoded and cut into what the model's tower reads.
+ * @throws DataError when it is empty or longer than `maxTokens`, or a picture cannot be read; a prompt is never cut
  */
-export function encodePrompt(tokenizer: Tokenizer, prompt: Prompt, maxTokens: number): Int32Array {
-  const ids = tokenizer.encode(promptText(tokenizer, prompt), {
-    addSpecialTokens: prompt.input.kind === "text",
-  });
+export function encodePrompt(tokenizer: Tokenizer, prompt: Prompt, maxTokens: number): PromptIds {
+  const shown = picturesOf(prompt);
+  const reader = shown.length === 0 ? null : processorOf(tokenizer, prompt.id);
+  const seen = reader === null ? [] : shown.map((picture) => processedPicture(reader, picture));
+  const texts = seen.map(({ text }) => text);
+  const rendered = promptText(tokenizer, prompt);
+  const tokens = idsOf(
+    tokenizer,
+    prompt,
+    reader === null ? rendered : expanded(rendered, texts, reader, prompt.id),
+    maxTokens,
+  );
+  const tiles = seen.flatMap((picture) => picture.tiles);
+  return { tokens, pictures: reader === null ? null : placed(tokens, tiles, reader, prompt.id) };
+}
+
+function idsOf(tokenizer: Tokenizer, prompt: Prompt, text: string, maxTokens: number): Int32Array {
+  const ids = tokenizer.encode(text, { addSpecialTokens: prompt.input.kind === "text" });
   if (ids.length === 0) throw new DataError(`prompt ${prompt.id} is empty after tokenization`);
   if (ids.length > maxTokens) {
     throw new DataError(
@@ -42,6 +64,7 @@ export function encodeTarget(
 /** A row of supervised training; its tokens in order are prompt, then completion. */
 export interface Example {
   prompt: Int32Array; // [S]
+  pictures: PromptPictures | null;
   completion: number[]; // [T]
   /** Which tokens of the completion carry loss; absent: all. [T] */
   learnt?: boolean[];
@@ -59,18 +82,21 @@ export function encodeExample(
 ): Example {
   if (prompt.conversation === undefined) {
     if (prompt.target === undefined) throw new DataError(`prompt ${prompt.id} has no target`);
+    const { tokens, pictures } = encodePrompt(tokenizer, prompt, maxPromptTokens);
     return {
-      prompt: encodePrompt(tokenizer, prompt, maxPromptTokens),
+      prompt: tokens,
+      pictures,
       completion: encodeTarget(tokenizer, prompt, prompt.target, endToken),
     };
   }
-  const { ids, learnt } = encodeConversation(tokenizer, prompt);
+  const { ids, learnt, pictures } = encodeConversation(tokenizer, prompt);
   const first = learnt.indexOf(true);
   if (first < 1) throw new DataError(`prompt ${prompt.id} has no token to learn`);
   // nothing follows the last token that is learnt
   const last = learnt.lastIndexOf(true);
   return {
     prompt: Int32Array.from(ids.slice(0, first)),
+    pictures,
     completion: ids.slice(first, last + 1),
     learnt: learnt.slice(first, last + 1),
   };

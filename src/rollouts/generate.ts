@@ -4,7 +4,15 @@
  * depend on what else is in the batch.
  */
 import type { Rng } from "../lib/rng.ts";
-import type { Completion, FinishReason, GenerativePolicy, Group, Prompt, Tokenizer } from "../types.ts";
+import type {
+  Completion,
+  FinishReason,
+  GenerativePolicy,
+  Group,
+  Prompt,
+  PromptPictures,
+  Tokenizer,
+} from "../types.ts";
 import { type ForcedModes, modeConstraint } from "./modes.ts";
 import { type SamplingOptions, sampleToken, undrawnIds } from "./sample-token.ts";
 
@@ -25,6 +33,8 @@ export interface GenerateOptions extends SamplingOptions {
 export interface EncodedPrompt {
   prompt: Prompt;
   tokens: Int32Array; // [S]
+  /** null or absent: it shows none. */
+  pictures?: PromptPictures | null;
 }
 
 interface Row {
@@ -80,6 +90,7 @@ export async function generate(
   return rows.map((group, i) => ({
     prompt: prompts[i]!.prompt,
     promptTokens: prompts[i]!.tokens,
+    pictures: prompts[i]!.pictures ?? null,
     completions: group.map((row) => toCompletion(row, tokenizer)),
   }));
 }
@@ -95,7 +106,7 @@ async function decodeBatch(
   }
   const session = await policy.startGeneration(
     groups.map((group) => group[0]!.prompt.tokens),
-    { repeats: options.groupSize, maxNewTokens: options.maxNewTokens },
+    { repeats: options.groupSize, maxNewTokens: options.maxNewTokens, ...shownTo(groups) },
   );
   const eos = new Set(tokenizer.eosIds);
   const tail = stopTail(options);
@@ -164,6 +175,7 @@ async function sampleInProgram(
   const sampled = await sampleRows(
     groups.map((group) => group[0]!.prompt.tokens),
     {
+      ...shownTo(groups),
       repeats: options.groupSize,
       maxNewTokens: options.maxNewTokens,
       temperature: options.temperature,
@@ -189,6 +201,12 @@ async function sampleInProgram(
     row.entropies = entropies.slice(0, row.tokens.length);
   }
   options.onTokens?.(rows.reduce((sum, row) => sum + row.tokens.length, 0));
+}
+
+/** Pictures of each group's prompt, where any has one. */
+function shownTo(groups: readonly Row[][]): { pictures?: (PromptPictures | null)[] } {
+  const pictures = groups.map((group) => group[0]!.prompt.pictures ?? null);
+  return pictures.every((own) => own === null) ? {} : { pictures };
 }
 
 /** Tokens that a stop string can span at most: the longest one in bytes bounds it. */

@@ -9,7 +9,7 @@ import type { Recipe } from "../config/schema.ts";
 import { ConfigError } from "../lib/errors.ts";
 import { readRegularFile } from "../lib/regular-file.ts";
 import { createRng } from "../lib/rng.ts";
-import { randomWeights } from "../policy/decoder-weights.ts";
+import { initializerRange, randomWeights } from "../policy/decoder-weights.ts";
 import { openAdapter } from "../policy/files/adapter-files.ts";
 import { openModel, type TemplateOptions } from "../policy/files/model-directory.ts";
 import { createTokenizer } from "../policy/files/tokenizer.ts";
@@ -78,7 +78,7 @@ export async function openRecipeModel(
     source: "model.init",
     config,
     generationConfig: { _from_model_config: true, ...special },
-    weights: randomWeights(parseModelConfig(config, "model.init"), rng),
+    weights: randomWeights(parseModelConfig(config, "model.init"), rng, initializerRange(config)),
     tokenizer: opened,
     tokenizerFiles,
   };

@@ -16,7 +16,7 @@ import type { JudgeReply, JudgeServices } from "../rewards/judge/ask.ts";
 import type { JudgeSpec } from "../rewards/judge/options.ts";
 import { partName, type RewardSpec } from "../rewards/options.ts";
 import { encodePrompt } from "../rollouts/encode.ts";
-import { generate } from "../rollouts/generate.ts";
+import { type EncodedPrompt, generate } from "../rollouts/generate.ts";
 import { openVerdicts, type VerdictLog } from "../run/verdict-log.ts";
 import type { ChatMessage, Tokenizer } from "../types.ts";
 
@@ -136,11 +136,11 @@ async function askLocal(
   told: (index: number, reply: JudgeReply) => void,
 ): Promise<void> {
   const most = policy.config.maxPositions - judge.max_tokens;
-  const rows: { index: number; encoded: { prompt: ReturnType<typeof promptOf>; tokens: Int32Array } }[] = [];
+  const rows: { index: number; encoded: EncodedPrompt }[] = [];
   for (const [index, messages] of questions.entries()) {
     const prompt = promptOf(index, messages);
     try {
-      rows.push({ index, encoded: { prompt, tokens: encodePrompt(tokenizer, prompt, most) } });
+      rows.push({ index, encoded: { prompt, ...encodePrompt(tokenizer, prompt, most) } });
     } catch (error) {
       if (!(error instanceof RlptError)) throw error;
       told(index, { kind: "refused", reason: error.message });

@@ -16,7 +16,7 @@ import { openTable, tableFormat } from "../data/tables/open-table.ts";
 import { ConfigError, DataError } from "../lib/errors.ts";
 import { createRng } from "../lib/rng.ts";
 import type { TrainablePolicy } from "../policy/interfaces.ts";
-import { encodePrompt } from "../rollouts/encode.ts";
+import { encodePrompt, type PromptIds } from "../rollouts/encode.ts";
 import { generate } from "../rollouts/generate.ts";
 import type { Prompt, Tokenizer } from "../types.ts";
 
@@ -221,7 +221,7 @@ async function written(
   const { maxPositions } = policy.config;
   const encoded = prompts.map((prompt) => ({
     prompt,
-    tokens: encode(name, prompt, tokenizer, maxPositions - 1),
+    ...encode(name, prompt, tokenizer, maxPositions - 1),
   }));
   const replies: string[] = [];
   let cut = 0;
@@ -257,7 +257,7 @@ async function written(
   return { replies, cut };
 }
 
-function encode(benchmark: string, prompt: Prompt, tokenizer: Tokenizer, most: number): Int32Array {
+function encode(benchmark: string, prompt: Prompt, tokenizer: Tokenizer, most: number): PromptIds {
   try {
     return encodePrompt(tokenizer, prompt, most);
   } catch (error) {
@@ -276,7 +276,7 @@ async function likelihoodsOf(
 ): Promise<number[][]> {
   const { maxPositions } = policy.config;
   const groups = prompts.map((prompt, i): Scored => {
-    const promptTokens = encode(benchmark.name, prompt, tokenizer, maxPositions - 8);
+    const { tokens: promptTokens, pictures } = encode(benchmark.name, prompt, tokenizer, maxPositions - 8);
     const completions = benchmark.choices(rows[i]!).map((choice) => {
       // tokens of both together, since the first of the choice may be joined with the last of the input
       const { input } = prompt;
@@ -286,7 +286,7 @@ async function likelihoodsOf(
           : tokenizer.encode(choice, { addSpecialTokens: false });
       return { tokens: Int32Array.from(ids) };
     });
-    return { promptTokens, completions };
+    return { promptTokens, pictures, completions };
   });
   const sums: number[][] = [];
   for (const [i, group] of groups.entries()) {

@@ -59,16 +59,16 @@ export async function sampleFrom(
     fields: {},
   };
   const { maxPositions } = policy.config;
-  const tokens = encodePrompt(
+  const encoded = encodePrompt(
     files.tokenizer,
     prompt,
     asked === null ? maxPositions - 1 : Math.max(1, maxPositions - asked),
   );
-  const maxNewTokens = asked ?? Math.min(128, maxPositions - tokens.length);
+  const maxNewTokens = asked ?? Math.min(128, maxPositions - encoded.tokens.length);
   const [group] = await generate(
     policy,
     files.tokenizer,
-    [{ prompt, tokens }],
+    [{ prompt, ...encoded }],
     {
       temperature,
       top_p: topP,

@@ -2,12 +2,14 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import * as tf from "@tensorflow/tfjs";
+import { batchPictures } from "../../src/policy/batch-pictures.ts";
 import { expectedWeights, isTransposed } from "../../src/policy/decoder-weights.ts";
-import type { NamedTensor } from "../../src/policy/interfaces.ts";
+import type { NamedTensor, TokenBatch } from "../../src/policy/interfaces.ts";
 import { adapterTensorName, allLinear } from "../../src/policy/lora.ts";
 import { parseModelConfig } from "../../src/policy/model-config.ts";
 import { createPolicy, type DecoderPolicy, type PolicyOptions } from "../../src/policy/policy.ts";
 import { closedForm, closedFormTensors, memoryWeights, plainBatch } from "./closed-form.ts";
+import { goldenPictures } from "./golden-pictures.ts";
 import { expectClose } from "./tensors.ts";
 
 export type Json = Record<string, unknown>;
@@ -95,16 +97,25 @@ const read = async (x: tf.Tensor): Promise<ArrayLike<number>> => {
   return values;
 };
 
+/** A golden's ids as one row, with its pictures. */
+export function batchOf({ config, ids }: Pick<Golden, "config" | "ids">): TokenBatch {
+  const pictures = batchPictures([{ start: 0, pictures: goldenPictures(config, ids) }], ids.length);
+  return { ...plainBatch([ids]), pictures };
+}
+
 /** Mean negative logprob of a golden's tokens, each given those before it. */
-export async function meanNll(policy: DecoderPolicy, ids: readonly number[]): Promise<number> {
-  const batch = plainBatch([ids]);
+export async function meanNll(
+  policy: DecoderPolicy,
+  expected: Pick<Golden, "config" | "ids">,
+): Promise<number> {
+  const batch = batchOf(expected);
   const nll = tf.tidy(() => tf.neg(tf.mean(policy.score(batch, { temperature: 1 }).logprobs)));
   return (await read(nll))[0]!;
 }
 
 /** Logits, loss and gradients of a policy against those of transformers or peft. */
 export async function checkAgainst(expected: Golden, policy: DecoderPolicy): Promise<void> {
-  const batch = plainBatch([expected.ids]);
+  const batch = batchOf(expected);
   const every = Int32Array.from(expected.ids, (_, i) => i);
   const logits = await read(policy.logits(batch, every));
   expectClose(logits, expected.logits, { atol: 1e-4, rtol: 0, what: "logits" });
@@ -129,9 +140,15 @@ export async function checkAgainst(expected: Golden, policy: DecoderPolicy): Pro
 }
 
 /** Most likely tokens, from the cache, as many as the golden has. */
-export async function greedyTokens(policy: DecoderPolicy, { ids, greedy }: Golden): Promise<number[]> {
-  const prompt = Int32Array.from(ids);
-  const session = await policy.startGeneration([prompt], { repeats: 1, maxNewTokens: greedy.length });
+export async function greedyTokens(
+  policy: DecoderPolicy,
+  { config, ids, greedy }: Golden,
+): Promise<number[]> {
+  const session = await policy.startGeneration([Int32Array.from(ids)], {
+    repeats: 1,
+    maxNewTokens: greedy.length,
+    pictures: [goldenPictures(config, ids)],
+  });
   const found: number[] = [];
   while (found.length < greedy.length) {
     found.push(session.logits.indexOf(Math.max(...session.logits)));

@@ -30,7 +30,7 @@ describe.each(decoderGoldens)("%s", (name) => {
     }
     if (expected === undefined) return;
     const policy = policyOf(changed, { trainable: "none" });
-    const found = await meanNll(policy, ids);
+    const found = await meanNll(policy, { config: changed, ids });
     policy.dispose();
     expect(Math.abs(found - expected), `${found}, transformers ${expected}, unchanged ${nll}`).toBeLessThan(
       1e-4,

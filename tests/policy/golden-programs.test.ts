@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Executor } from "../../src/backend/stablehlo/executor.ts";
 import { startLazyBackend } from "../../src/backend/xla/start.ts";
 import { modelFamilies } from "../../src/policy/families/kinds.ts";
+import { goldenPictures } from "../helpers/golden-pictures.ts";
 import {
   adapterOf,
   checkAgainst,
@@ -33,6 +34,7 @@ optionalPart(
   async function greedyRow({ config, ids, greedy }: Golden): Promise<number[]> {
     const policy = policyOf(config, { trainable: "none" });
     const rows = await policy.sampleRows!([Int32Array.from(ids)], {
+      pictures: [goldenPictures(config, ids)],
       repeats: 1,
       maxNewTokens: greedy.length,
       temperature: 0,

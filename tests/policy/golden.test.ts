@@ -2,9 +2,10 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { configText, olderSpelling } from "../../src/policy/files/model-directory.ts";
 import { parseModelConfig } from "../../src/policy/model-config.ts";
 import { createPolicy } from "../../src/policy/policy.ts";
-import { closedFormTensors, memoryWeights, plainBatch } from "../helpers/closed-form.ts";
+import { closedFormTensors, memoryWeights } from "../helpers/closed-form.ts";
 import {
   adapterOf,
+  batchOf,
   checkAgainst,
   decoderGoldens,
   golden,
@@ -92,7 +93,7 @@ describe.each(testBackends)("decoders against transformers on %s", (backend) => 
         { trainable: "none" },
       );
       const every = Int32Array.from(expected.ids, (_, i) => i);
-      const logits = merged.logits(plainBatch([expected.ids]), every).dataSync();
+      const logits = merged.logits(batchOf(expected), every).dataSync();
       expectClose(logits, expected.mergedLogits, { atol: 1e-4, rtol: 0, what: "merged logits" });
 
       const exported = policy.exportAdapter()!;
@@ -110,7 +111,7 @@ describe.each(testBackends)("decoders against transformers on %s", (backend) => 
       }
       // names of modules where a target is not in every layer
       const targets = (config: Record<string, unknown>) =>
-        [...new Set((config["target_modules"] as string[]).map((name) => name.split(".").at(-1)))].sort();
+        [...new Set((config["target_modules"] as string[]).map((name) => name.split(".").at(-1)!))].sort();
       expect(targets(exported.config)).toEqual(targets(expected.adapterConfig));
       merged.dispose();
       policy.dispose();

@@ -18,7 +18,7 @@ import torch
 import transformers
 from safetensors import safe_open
 from safetensors.numpy import save_file
-from transformers import AutoConfig, AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
 
 OUT = Path(__file__).resolve().parents[2] / "tests" / "golden" / "decoder"
 IDS = [(7 * i + 3) % 97 for i in range(12)]
@@ -38,7 +38,21 @@ NEOX = dict(model_type="gpt_neox", vocab_size=97, hidden_size=32, intermediate_s
             rotary_emb_base=1e4, use_parallel_residual=True, hidden_act="gelu", tie_word_embeddings=False, **IDS_NONE)
 QWEN35 = dict(model_type="qwen3_5_text", head_dim=16, rms_norm_eps=1e-6, num_hidden_layers=3, linear_num_key_heads=2,
               linear_num_value_heads=4, linear_key_head_dim=6, linear_value_head_dim=8)
-OWN_KEYS = ("gpt2", "gpt_neox")
+# Two pictures among the words; what they show follows from `closed_form` too.
+IMAGE = 90
+IDEFICS3 = dict(
+    model_type="idefics3", image_token_id=IMAGE, scale_factor=2, tie_word_embeddings=False, pad_token_id=0,
+    torch_dtype="float32",
+    text_config={**COMMON, "model_type": "llama"},
+    vision_config=dict(model_type="idefics3_vision", hidden_size=24, intermediate_size=40, num_hidden_layers=2,
+                       num_attention_heads=3, num_channels=3, image_size=24, patch_size=4,
+                       hidden_act="gelu_pytorch_tanh", layer_norm_eps=1e-6))
+SMOLVLM = dict(
+    IDEFICS3, model_type="smolvlm", tie_word_embeddings=True, scale_factor=3,
+    text_config={**COMMON, "model_type": "llama", "tie_word_embeddings": True},
+    vision_config=dict(IDEFICS3["vision_config"], model_type="smolvlm_vision", num_hidden_layers=1))
+VISION = ("idefics3", "smolvlm")
+OWN_KEYS = ("gpt2", "gpt_neox", *VISION)
 CASES = {
     "llama": dict(model_type="llama"),
     "llama3-rope": dict(
@@ -92,6 +106,8 @@ CASES = {
     "gpt2-options": dict(GPT2, n_inner=40, activation_function="gelu", scale_attn_by_inverse_layer_idx=True,
                          scale_attn_weights=False),
     "pythia": NEOX,
+    "idefics3": IDEFICS3,
+    "smolvlm": SMOLVLM,
     "neox-sequential": dict(NEOX, use_parallel_residual=False, attention_bias=False, rotary_pct=1.0,
                             hidden_act="gelu_new", tie_word_embeddings=True),
 }
@@ -101,7 +117,9 @@ FULL_GRADIENTS = ("layers.0.self_attn.q_proj.weight", "layers.1.self_attn.q_norm
                   "layers.0.post_feedforward_layernorm.weight", "layers.0.self_attn.qkv_proj.weight", "h.0.attn.c_attn.bias",
                   "ln_f.bias", "layers.0.attention.query_key_value.bias",
                   "layers.0.conv.conv.weight", "layers.0.linear_attn.conv1d.weight", "layers.0.linear_attn.A_log",
-                  "layers.0.linear_attn.dt_bias", "layers.0.linear_attn.norm.weight")
+                  "layers.0.linear_attn.dt_bias", "layers.0.linear_attn.norm.weight",
+                  "patch_embedding.weight", "position_embedding.weight", "layers.1.self_attn.out_proj.weight",
+                  "modality_projection.proj.weight", "post_layernorm.weight")
 VERSIONS = dict(python=platform.python_version(), torch=torch.__version__, transformers=transformers.__version__,
                 peft=peft.__version__)
 
@@ -133,17 +151,32 @@ def whole(overrides):
     return {k: v for k, v in config.items() if not (k in absent and v is None)}
 
 
+def auto_class(config):
+    return AutoModelForImageTextToText if config["model_type"] in VISION else AutoModelForCausalLM
+
+
+def pictures(config):
+    """Of a model that sees them: ids with two, and their pixels [1, 2, 3, size, size]; else ids alone."""
+    if config["model_type"] not in VISION:
+        return IDS, None
+    tower = config["vision_config"]
+    size, patch = tower["image_size"], tower["patch_size"]
+    tokens = (size // patch // config["scale_factor"]) ** 2
+    ids = IDS[:4] + [IMAGE] * tokens + IDS[4:7] + [IMAGE] * tokens + IDS[7:]
+    return ids, torch.from_numpy(closed_form("pixels", (1, 2, 3, size, size)))
+
+
 def build(config):
     """A model of the config with closed-form weights, and the names that its file has (lm_head and embed_out differ)."""
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
         (folder / "config.json").write_text(json.dumps(config))
         parsed = AutoConfig.from_pretrained(folder)
-        AutoModelForCausalLM.from_config(parsed).save_pretrained(folder / "names")
+        auto_class(config).from_config(parsed).save_pretrained(folder / "names")
         with safe_open(folder / "names" / "model.safetensors", "pt") as saved:
             shapes = {k: tuple(saved.get_slice(k).get_shape()) for k in saved.keys()}
         save_file({k: closed_form(k, s) for k, s in shapes.items()}, folder / "model.safetensors", {"format": "pt"})
-        model, report = AutoModelForCausalLM.from_pretrained(
+        model, report = auto_class(config).from_pretrained(
             folder, attn_implementation="eager", dtype=torch.float32, output_loading_info=True)
         assert not any(report[k] for k in ("missing_keys", "unexpected_keys", "mismatched_keys")), report
     return model.eval().float(), parsed, list(shapes)
@@ -153,15 +186,20 @@ def rounded(tensor, digits=8):
     return [float(f"{v:.{digits}g}") for v in tensor.detach().flatten().tolist()]
 
 
-def score(model):
-    ids = torch.tensor([IDS])
-    logits = model(ids, use_cache=False).logits[0]
+def score(model, config):
+    listed, pixels = pictures(config)
+    ids = torch.tensor([listed])
+    shown = {} if pixels is None else dict(pixel_values=pixels)
+    logits = model(ids, use_cache=False, **shown).logits[0]
     loss = -torch.log_softmax(logits[:-1], -1).gather(1, ids[0, 1:, None]).mean()
     return logits, loss
 
 
-def greedy(model, steps=6):
-    return model.generate(torch.tensor([IDS]), max_new_tokens=steps, do_sample=False)[0, len(IDS):].tolist()
+def greedy(model, config, steps=6):
+    listed, pixels = pictures(config)
+    shown = {} if pixels is None else dict(pixel_values=pixels)
+    found = model.generate(torch.tensor([listed]), max_new_tokens=steps, do_sample=False, **shown)
+    return found[0, len(listed):].tolist()
 
 
 def other_values(key, value, config):
@@ -181,6 +219,13 @@ def other_values(key, value, config):
     return []
 
 
+def nested_options(config, part, everything):
+    """The whole of a nested config with one of its keys said otherwise."""
+    skipped = ("vocab_size", "image_size", "patch_size", "pad_token_id")
+    return [(part, {**config[part], k: v}) for k, value in everything[part].items() if k not in skipped
+            for v in other_values(k, config[part].get(k, value), config[part])]
+
+
 def changed_options(config, parsed, nll):
     """Mean NLL with each key of the class's config changed by itself: whoever reads the config must follow or refuse."""
     everything = json.loads(parsed.to_json_string(use_diff=False))
@@ -196,6 +241,9 @@ def changed_options(config, parsed, nll):
         changes += [(key, v) for v in other_values(key, config.get(key, 0.5), config) if key not in everything]
     changes += [(key, v) for key in ("full_attention_interval",) if key in config
                 for v in other_values(key, config[key], config)]
+    if config["model_type"] in VISION:
+        changes = [(k, v) for k, v in changes if k in ("tie_word_embeddings", "use_cache")]
+        changes += [c for part in ("text_config", "vision_config") for c in nested_options(config, part, everything)]
     kinds = everything.get("layer_types")
     if kinds:
         other = {"full_attention": "linear_attention" if "linear_attention" in kinds else "sliding_attention"}
@@ -203,7 +251,7 @@ def changed_options(config, parsed, nll):
     results = []
     for key, value in changes:
         try:
-            found = score(build({**config, key: value})[0])[1].item()
+            found = score(build({**config, key: value})[0], {**config, key: value})[1].item()
         except Exception as error:  # a value that the class refuses itself
             results.append(dict(key=key, value=value, refused=type(error).__name__))
             continue
@@ -214,7 +262,7 @@ def changed_options(config, parsed, nll):
 def decoder_case(name, overrides):
     config = whole(overrides)
     model, parsed, names = build(config)
-    logits, loss = score(model)
+    logits, loss = score(model, config)
     loss.backward()
     gradients = {rename(k, names): p.grad for k, p in model.named_parameters()}
     newer = json.loads(parsed.to_json_string(use_diff=False))
@@ -223,11 +271,14 @@ def decoder_case(name, overrides):
         keep["rope_parameters"] = newer["rope_parameters"]
     if "layer_types" in newer and newer["model_type"] in ("gemma3_text", "olmo3", "lfm2", "qwen3_5_text"):
         keep["layer_types"] = newer["layer_types"]
+    for part in ("text_config", "vision_config") if config["model_type"] in VISION else ():
+        own = {k: v for k, v in newer[part].items() if v is not None and k in (*config[part], "rope_parameters")}
+        keep[part] = {k: v for k, v in own.items() if k not in ("rope_theta", "torch_dtype")}
     return dict(
-        versions=VERSIONS, config=config, configNewer=keep, ids=IDS, logits=rounded(logits), nll=loss.item(),
+        versions=VERSIONS, config=config, configNewer=keep, ids=pictures(config)[0], logits=rounded(logits), nll=loss.item(),
         gradientNorms={k: float(f"{g.double().norm().item():.8g}") for k, g in gradients.items()},
         gradients={k: rounded(g, 7) for k, g in gradients.items() if k.endswith(FULL_GRADIENTS)},
-        greedy=greedy(model), options=changed_options(config, parsed, loss.item()),
+        greedy=greedy(model, config), options=changed_options(config, parsed, loss.item()),
     )
 
 
@@ -247,15 +298,15 @@ def lora_case(base, targets, rslora=False):
         for k, p in model.named_parameters():
             if "lora_" in k:
                 p.copy_(torch.from_numpy(closed_form(k.replace(".default.", "."), tuple(p.shape))))
-    logits, loss = score(model)
+    logits, loss = score(model, base_config)
     loss.backward()
     norms = {k.replace(".default.", "."): float(f"{p.grad.double().norm().item():.8g}")
              for k, p in model.named_parameters() if p.requires_grad}
     written = json.loads(json.dumps(config.to_dict(), default=lambda v: sorted(v) if isinstance(v, set) else str(v)))
     written["base_model_name_or_path"] = base
-    merged = score(model.merge_and_unload())[0]
+    merged = score(model.merge_and_unload(), base_config)[0]
     return dict(
-        versions=VERSIONS, config=base_config, adapterConfig=written, ids=IDS,
+        versions=VERSIONS, config=base_config, adapterConfig=written, ids=pictures(base_config)[0],
         logits=rounded(logits), mergedLogits=rounded(merged), nll=loss.item(), gradientNorms=norms,
     )
 
@@ -275,6 +326,7 @@ def main():
     cases["lora-lfm2"] = lambda: lora_case("lfm2", ["in_proj", "out_proj", "w1"])
     cases["lora-qwen3_5"] = lambda: lora_case("qwen3_5", ["in_proj_qkv", "in_proj_a", "out_proj", "q_proj", "o_proj"])
     cases["lora-pythia"] = lambda: lora_case("pythia", ["query_key_value", "dense"])
+    cases["lora-idefics3"] = lambda: lora_case("idefics3", ["q_proj", "fc1", "modality_projection.proj"])
     for name, case in cases.items():
         if wanted and name not in wanted:
             continue

@@ -176,7 +176,7 @@ async function trainSteps(
       update: column("time/update_s"),
     },
     firstSeconds,
-    promptTokens: encodePrompt(tokenizer, prompts[0]!, task.promptTokens).length,
+    promptTokens: encodePrompt(tokenizer, prompts[0]!, task.promptTokens).tokens.length,
     check: null,
   };
 }
@@ -184,7 +184,7 @@ async function trainSteps(
 /** The prompts' tokens, a row each. */
 function rowsOf(task: PeerTask, tokenizer: Tokenizer, prompts: readonly Prompt[]): TokenBatch {
   const length = task.promptTokens;
-  const rows = prompts.slice(0, task.prompts).map((prompt) => encodePrompt(tokenizer, prompt, length));
+  const rows = prompts.slice(0, task.prompts).map((prompt) => encodePrompt(tokenizer, prompt, length).tokens);
   const tokens = new Int32Array(rows.length * length);
   for (const [r, row] of rows.entries()) tokens.set(row, r * length);
   return fullRows(tokens, length);
@@ -236,7 +236,7 @@ async function generations(
 ): Promise<Timed> {
   const encoded = prompts
     .slice(0, task.prompts)
-    .map((prompt) => ({ prompt, tokens: encodePrompt(tokenizer, prompt, task.promptTokens) }));
+    .map((prompt) => ({ prompt, ...encodePrompt(tokenizer, prompt, task.promptTokens) }));
   const { groupSize, newTokens: maxNewTokens } = task;
   const options = { temperature: 1, top_p: 1, top_k: 0, min_p: 0, stop: [], groupSize, maxNewTokens };
   let run = 0;

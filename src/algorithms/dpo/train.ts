@@ -86,7 +86,7 @@ function encodePair({ settings, tokenizer, train }: Stage<DpoOptions>, prompt: P
     throw new DataError(`prompt ${prompt.id} of ${train.name} has no pair: DPO needs one (data.train.pair)`);
   }
   // one array for both, so that the prompt is computed once
-  const promptTokens = encodePrompt(tokenizer, prompt, settings.maxPromptTokens);
+  const { tokens: promptTokens, pictures } = encodePrompt(tokenizer, prompt, settings.maxPromptTokens);
   const row = (text: string): TokenRow => {
     const completion = encodeTarget(tokenizer, prompt, text, settings.algorithm.end_token);
     const length = promptTokens.length + completion.length;
@@ -95,7 +95,7 @@ function encodePair({ settings, tokenizer, train }: Stage<DpoOptions>, prompt: P
         `pair ${prompt.id} of ${train.name} has a text of ${length} tokens with its prompt, the model takes ${settings.maxPromptTokens}`,
       );
     }
-    return { prompt: promptTokens, completion };
+    return { prompt: promptTokens, pictures, completion };
   };
   return [row(pair.chosen), row(pair.rejected)];
 }

@@ -209,9 +209,10 @@ function weighSamples(
   const lengths = masks.map(({ length }) => length);
   const weights = regroup(tokenWeights(lengths, options.aggregation, rollout.max_new_tokens), groups);
   const masked = regroup(masks, groups);
-  return groups.flatMap(({ promptTokens }, p) =>
+  return groups.flatMap(({ promptTokens, pictures }, p) =>
     scored[p]!.map((completion, g) => ({
       promptTokens,
+      pictures,
       completion,
       advantage: advantages[p]![g]!,
       weight: weights[p]![g]!,

@@ -162,7 +162,7 @@ function estimate(
 ): PpoSample[] {
   const { algorithm: options, rollout } = stage.settings;
   const decisions = options.mask_decision.enabled ? decisionTokens(stage, groups) : null;
-  const samples = groups.flatMap(({ promptTokens }, p) =>
+  const samples = groups.flatMap(({ promptTokens, pictures }, p) =>
     scored[p]!.map((completion, g) => {
       const reference = references?.[p]?.[g] ?? null;
       const rewards = tokenRewards(
@@ -175,7 +175,8 @@ function estimate(
       const length = isScored(completion) ? completion.tokens.length : 0;
       const mask = maskDecision(length, decisions?.[p]?.[g] ?? null, options.mask_decision);
       const { advantages, returns } = generalizedAdvantages(rewards, values[p]![g]!, options.gae);
-      return { promptTokens, completion, values: values[p]![g]!, length, mask, advantages, returns };
+      const own = { promptTokens, pictures, completion, values: values[p]![g]! };
+      return { ...own, length, mask, advantages, returns };
     }),
   );
   const weigh = (lengths: readonly number[]) =>

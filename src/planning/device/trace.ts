@@ -261,7 +261,10 @@ function longestExample(source: PromptSource, tokenizer: Tokenizer): LongestExam
     const example = source.at(i);
     const learns = example.target !== undefined || example.conversation !== undefined;
     const row = learns ? encodeExample(tokenizer, example, Number.POSITIVE_INFINITY) : null;
-    const prompt = (row?.prompt ?? encodePrompt(tokenizer, example, Number.POSITIVE_INFINITY)).length;
+    const { prompt: ids } = row ?? {
+      prompt: encodePrompt(tokenizer, example, Number.POSITIVE_INFINITY).tokens,
+    };
+    const prompt = ids.length;
     const target = row?.completion.length ?? 0;
     if (longest === null || prompt + target > longest.prompt + longest.target)
       longest = { example, prompt, target };

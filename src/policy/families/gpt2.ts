@@ -55,6 +55,7 @@ export const gpt2: ModelFamily = {
       tiedEmbeddings: reader.flag("tie_word_embeddings", true),
       embeddingScale: 1,
       residualScale: 1,
+      vision: null,
       logitScale: 1,
       logitSoftcap: null,
       maxPositions: positions,

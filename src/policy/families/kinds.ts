@@ -4,6 +4,7 @@ import { gemma2, gemma3 } from "./gemma.ts";
 import { gptNeox } from "./gpt-neox.ts";
 import { gpt2 } from "./gpt2.ts";
 import { granite, granite4 } from "./granite.ts";
+import { idefics3, smolvlm } from "./idefics3.ts";
 import { lfm2 } from "./lfm2.ts";
 import { llama } from "./llama.ts";
 import { mistral } from "./mistral.ts";
@@ -30,4 +31,6 @@ export const modelFamilies: readonly ModelFamily[] = [
   lfm2,
   gpt2,
   gptNeox,
+  idefics3,
+  smolvlm,
 ];

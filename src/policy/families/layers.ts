@@ -129,6 +129,7 @@ export function residualNorms(at: (part: string) => string, placement: NormPlace
 
 /** The plain parts of a decoder: Llama's names, no factors, no caps. */
 export const plainDecoder = {
+  vision: null,
   names: {
     embedding: "model.embed_tokens",
     positions: null,

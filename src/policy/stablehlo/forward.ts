@@ -4,10 +4,13 @@ import { overDevices } from "../../backend/devices.ts";
 import type { Value } from "../../backend/stablehlo/graph.ts";
 import * as hlo from "../../backend/stablehlo/hlo.ts";
 import type { LazyBackend } from "../../backend/stablehlo/lazy-backend.ts";
+import type { PromptPictures } from "../../types.ts";
 import { attend, project, throughGate } from "../attention.ts";
 import { batchContext, tablesOf } from "../batch-context.ts";
-import { embed, finalNorm, finishLayer, logitsOf, mixerInput } from "../decoder.ts";
+import { batchPictures } from "../batch-pictures.ts";
+import { embed, embedBatch, finalNorm, logitsOf } from "../decoder.ts";
 import type { AttentionConfig, DecoderConfig, MixerConfig, RotaryConfig, TokenBatch } from "../interfaces.ts";
+import { finishLayer, mixerInput } from "../layer.ts";
 import type { WeightView } from "../linear.ts";
 import { hiddenKey } from "../masks.ts";
 import { mixPrompts, mixStep } from "../recurrence.ts";
@@ -43,6 +46,7 @@ export interface LayerState {
 export function prefill(
   program: ProgramShape,
   prompts: readonly Int32Array[],
+  pictures: readonly (PromptPictures | null)[],
   capacity: number,
 ): { logits: Value; states: LayerState[] } {
   const { backend, config, view, slots, groups, groupSize } = program;
@@ -62,10 +66,19 @@ export function prefill(
     for (let i = 0; i < prompt.length; i++) batch.positions[p * slots + i] = i;
     batch.scoredAt[p] = p * slots + prompt.length - 1;
   }
+  batch.pictures = batchPictures(
+    Array.from({ length: groups }, (_, p) => ({
+      start: p * slots,
+      pictures: pictures[p < prompts.length ? p : 0],
+    })),
+    groups * slots,
+    // as many as there can be: each number is a program of its own
+    () => groups * Math.max(...pictures.map((own) => own?.tiles.length ?? 0)),
+  );
   const context = batchContext(config, batch);
   const width = rowsOf(program);
   const states: LayerState[] = [];
-  let x = embed(config, batch.tokens, batch.positions, view);
+  let x = embedBatch(config, batch, view);
   for (const [n, layer] of config.layers.entries()) {
     const { mixer } = layer;
     const h = mixerInput(config, layer, x, view);

@@ -8,7 +8,7 @@ import type { Value } from "../../backend/stablehlo/graph.ts";
 import * as hlo from "../../backend/stablehlo/hlo.ts";
 import { currentLazyBackend, type LazyBackend } from "../../backend/stablehlo/lazy-backend.ts";
 import { DivergedError } from "../../lib/errors.ts";
-import type { SampledRow, SamplingRequest } from "../../types.ts";
+import type { PromptPictures, SampledRow, SamplingRequest } from "../../types.ts";
 import { checkPrompts } from "../generation.ts";
 import type { DecoderConfig } from "../interfaces.ts";
 import type { WeightView } from "../linear.ts";
@@ -75,6 +75,7 @@ class ProgramRun implements ProgramShape {
   private readonly request: SamplingRequest;
   /** Of each group. */
   private readonly prompts: readonly Int32Array[];
+  private readonly pictures: readonly (PromptPictures | null)[];
   private readonly sampled: SampledRow[];
   readonly slots: number;
   groups: number;
@@ -102,7 +103,9 @@ class ProgramRun implements ProgramShape {
     this.sampled = sampled;
     this.slots = slotsFor(Math.max(...prompts.map((prompt) => prompt.length)));
     const parts = partsFor(prompts.length, request.repeats, backend.devices);
-    this.prompts = prompts.flatMap((prompt) => new Array<Int32Array>(parts).fill(prompt));
+    const times = <T>(each: readonly T[]): T[] => each.flatMap((one) => new Array<T>(parts).fill(one));
+    this.prompts = times(prompts);
+    this.pictures = times(request.pictures ?? []);
     this.groups = ladder(this.prompts.length, backend.devices);
     this.groupSize = request.repeats / parts;
     this.rows = Array.from({ length: this.groups * this.groupSize }, (_, i) => {
@@ -216,7 +219,7 @@ class ProgramRun implements ProgramShape {
     };
     let prompt = this.layers.map((layer) => layer.prompt.map(value));
     if (first) {
-      const filled = prefill(this, this.prompts, capacity);
+      const filled = prefill(this, this.prompts, this.pictures, capacity);
       prompt = filled.states.map((layer) => layer.prompt.map((x) => backend.byRows(x)));
       state = this.record(state, draw(filled.logits, zero()), zero());
       state.own = filled.states.map((layer) => layer.own.map((x) => backend.byRows(x)));
