@@ -10,10 +10,10 @@ import type {
   LinearConfig,
   MixerConfig,
   MlpConfig,
-  ModelPart,
   VisionConfig,
   WeightSource,
 } from "./interfaces.ts";
+import type { ModelPart } from "./model-parts.ts";
 import type { BaseDtype } from "./options.ts";
 
 interface Expected {

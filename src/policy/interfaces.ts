@@ -192,10 +192,6 @@ export interface VisionConfig extends LayerStack {
   imageTokenId: number;
 }
 
-/** Parts of a model that can be trained or left as they are. */
-export const MODEL_PARTS = ["decoder", "projector", "tower"] as const;
-export type ModelPart = (typeof MODEL_PARTS)[number];
-
 /** A decoder as data: what a family's declaration makes of config.json. */
 export interface DecoderConfig extends LayerStack {
   /** `model_type` */

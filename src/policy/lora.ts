@@ -12,7 +12,8 @@ import {
   unmatchedTargets,
 } from "./adapter-config.ts";
 import { linearModules, partOf, towerModules, transposeMatrix } from "./decoder-weights.ts";
-import type { DecoderConfig, LinearConfig, LoraOptions, ModelPart, NamedTensor } from "./interfaces.ts";
+import type { DecoderConfig, LinearConfig, LoraOptions, NamedTensor } from "./interfaces.ts";
+import type { ModelPart } from "./model-parts.ts";
 
 /** One adapter as numbers, in the layout of PEFT files. */
 export interface AdapterValues {

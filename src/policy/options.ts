@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { MODEL_PARTS } from "./model-parts.ts";
 
 /** The seven linear layers of a decoder layer, by the last part of their module name. */
 export const linearTargets = [
@@ -74,6 +75,13 @@ export const modelOptions = z.strictObject({
   lora: loraOptions
     .optional()
     .describe("train low-rank adapters and keep the weights frozen; all weights are trained when absent"),
+  trained_parts: z
+    .array(z.enum(MODEL_PARTS))
+    .min(1)
+    .optional()
+    .describe(
+      "of a model that sees pictures: what is trained of decoder, projector and tower. With lora their linear layers get adapters (all of projector and tower, lora.targets of the decoder), and decoder alone is the default; without, all three are",
+    ),
   base_dtype: z
     .enum(baseDtypes)
     .optional()

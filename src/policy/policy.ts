@@ -36,7 +36,6 @@ import type {
   DecoderConfig,
   FewShapes,
   LoraOptions,
-  ModelPart,
   NamedTensor,
   ScoreOptions,
   TokenBatch,
@@ -44,7 +43,6 @@ import type {
   TrainablePolicy,
   WeightSource,
 } from "./interfaces.ts";
-import { MODEL_PARTS } from "./interfaces.ts";
 import type { Rematerialisation } from "./layer.ts";
 import type { Adapter, WeightView } from "./linear.ts";
 import {
@@ -57,6 +55,7 @@ import {
 } from "./lora.ts";
 import { mergedValues, ownValues } from "./merged.ts";
 import { parseModelConfig } from "./model-config.ts";
+import { MODEL_PARTS, type ModelPart } from "./model-parts.ts";
 import type { BaseDtype } from "./options.ts";
 import { programSampling } from "./stablehlo/generation.ts";
 

@@ -1,5 +1,6 @@
 /** Sampling one token from logits, on the host. */
 import { DivergedError } from "../lib/errors.ts";
+import type { Tokenizer } from "../types.ts";
 
 export interface SamplingOptions {
   /** Logits are divided by it; 0 is greedy. */
@@ -20,17 +21,21 @@ export interface SampledToken {
   entropy: number;
 }
 
+type DrawnFrom = Pick<Tokenizer, "size" | "eosIds"> & Partial<Pick<Tokenizer, "gaps" | "pictures">>;
+
 /**
  * Ids that an embedding has rows for and the tokenizer no tokens, as vocabularies that were padded have: drawn, they
- * would vanish from the text. End tokens are none of them.
+ * would vanish from the text; and the image token. End tokens are none of them.
  * @returns 1 for each such id, [V]; null where there are none
  */
 export function undrawnIds(
-  { size, gaps = [], eosIds }: { size: number; gaps?: readonly number[]; eosIds: readonly number[] },
+  { size, gaps = [], eosIds, pictures }: DrawnFrom,
   vocabSize: number,
 ): Uint8Array | null {
   const mask = new Uint8Array(vocabSize).fill(1, Math.min(size, vocabSize));
   for (const id of gaps) if (id < vocabSize) mask[id] = 1;
+  // an image token stands for what only a picture has
+  if (pictures !== undefined) mask[pictures.imageTokenId] = 1;
   for (const id of eosIds) if (id < vocabSize) mask[id] = 0;
   return mask.includes(1) ? mask : null;
 }

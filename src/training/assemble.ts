@@ -143,7 +143,7 @@ export function assemblePolicy(
   files: ModelFiles,
   options: { trainable: boolean; reference: boolean },
 ): DecoderPolicy {
-  const { lora, rematerialise, max_positions, base_dtype } = recipe.model;
+  const { lora, rematerialise, max_positions, base_dtype, trained_parts } = recipe.model;
   return createPolicy(files, {
     trainable: options.trainable ? (lora ? "lora" : "full") : "none",
     ...(lora && options.trainable
@@ -152,6 +152,7 @@ export function assemblePolicy(
         }
       : {}),
     ...(lora?.adapter === undefined ? {} : { adapter: readAdapter(lora.adapter) }),
+    ...(trained_parts === undefined ? {} : { parts: trained_parts }),
     ...(max_positions === undefined ? {} : { maxPositions: max_positions }),
     ...(base_dtype === undefined ? {} : { baseDtype: base_dtype }),
     reference: options.reference,

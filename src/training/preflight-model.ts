@@ -39,7 +39,7 @@ export async function inspectModel(
   recipe: Pick<Recipe, "model" | "seed">,
   { fetch, weights }: { fetch: boolean; weights: boolean },
 ): Promise<ModelFacts | RlptError | null> {
-  const { path, init, lora, max_positions } = recipe.model;
+  const { path, init, lora, max_positions, trained_parts } = recipe.model;
   try {
     if (lora?.adapter !== undefined) {
       checkFolder(lora.adapter, () => true);
@@ -54,6 +54,11 @@ export async function inspectModel(
     const files = await openRecipeModel(recipe, () => {}, { weights: weights && local });
     files.weights.close();
     const config = parseModelConfig(files.config, files.source);
+    if (trained_parts !== undefined && config.vision === null) {
+      return new ConfigError(
+        `model.trained_parts = ${JSON.stringify(trained_parts)}: ${files.source} sees no pictures and has one part alone, the decoder; leave the key out`,
+      );
+    }
     return {
       tokenizer: files.tokenizer,
       positions: max_positions ?? config.maxPositions,
@@ -91,7 +96,10 @@ function checkInit(init: Readonly<Record<string, unknown>>): void {
   }
   const count = weightsOf(
     init["num_hidden_layers"],
-    parseModelConfig({ ...init, num_hidden_layers: 1 }, "model.init"),
+    parseModelConfig(
+      init["num_hidden_layers"] === undefined ? init : { ...init, num_hidden_layers: 1 },
+      "model.init",
+    ),
   );
   if (count <= MOST_RANDOM_WEIGHTS) {
     parseModelConfig(init, "model.init");
