@@ -175,15 +175,15 @@ function rowsOf(count: number, most: number, { devices }: FewShapes): number {
   return multiple(rows, devices);
 }
 
-/** Tiles that a tower is given where each new number of them costs a compilation: in steps, as many on each device. */
+/** What a tower is given where each new shape costs a compilation: tiles in steps, as many on each device; rows of a tile. */
 function fillTiles(
   rows: readonly Pick<TokenRow, "pictures">[],
   batchRows: number,
   few: FewShapes | null,
-): ((tiles: number) => number) | undefined {
-  if (few === null) return undefined;
+): Parameters<typeof batchPictures>[2] {
+  if (few === null) return {};
   const each = Math.max(0, ...rows.map(({ pictures }) => pictures?.tiles.length ?? 0));
-  return (tiles) => rowsOf(tiles, batchRows * each, few);
+  return { tiles: (count) => rowsOf(count, batchRows * each, few), tileTokens: few.tileTokens };
 }
 
 function multiple(count: number, of: number): number {

@@ -55,6 +55,11 @@ export function silu<T extends tf.Tensor>(x: T): T {
   return tf.mul(x, tf.sigmoid(x)) as T;
 }
 
+/** x sigmoid(1.702 x), arXiv:1606.08415 section 2. */
+export function quickGelu<T extends tf.Tensor>(x: T): T {
+  return tf.mul(x, tf.sigmoid(tf.mul(x, 1.702))) as T;
+}
+
 /** c tanh(x / c): x near zero, never beyond c (arXiv:2408.00118 section 2). */
 export function softcap<T extends tf.Tensor>(x: T, c: number): T {
   return differentiable(

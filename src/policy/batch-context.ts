@@ -2,6 +2,7 @@
 import * as tf from "@tensorflow/tfjs";
 import { overDevices } from "../backend/devices.ts";
 import { RlptError } from "../lib/errors.ts";
+import { axisPositionsOf, axisTables, sliced } from "./axis-positions.ts";
 import type { DecoderConfig, RotaryConfig, SharedPrompts, TokenBatch } from "./interfaces.ts";
 import { causalMask, prefixedMask, reachMask, segmentMask } from "./masks.ts";
 import { repeatRows } from "./repeat-rows.ts";
@@ -46,8 +47,12 @@ export function batchContext(config: DecoderConfig, batch: TokenBatch): LayerCon
   const plain = isPlain(batch);
   const tableRows = plain ? 1 : rows;
   const positions = plain ? Int32Array.from({ length }, (_, i) => i) : batch.positions;
+  const axes = axisPositionsOf(batch);
   const tables = tablesOf(config, {
-    turned: (rotary) => rotaryTables(rotary, positions, tableRows, length),
+    turned: (rotary) =>
+      turnsByAxis(rotary, batch)
+        ? placedTables(axisTables(axes(), rotary), rows, length, rotary)
+        : rotaryTables(rotary, positions, tableRows, length),
     mask: (window) => {
       const values = plain ? causalMask(length, window) : segmentMask(batch, window);
       return overDevices(() => tf.tensor3d(values, [tableRows, length, length]));
@@ -84,9 +89,21 @@ function sharedContext(config: DecoderConfig, batch: TokenBatch, shared: SharedP
   const alike = padding.every((n) => n === padding[0]);
   const kinds = alike ? padding.slice(0, 1) : padding;
   const span = promptLength + completionLength;
-  const part = (from: number, to: number, each: (x: tf.Tensor3D) => tf.Tensor3D) =>
+  const axes = axisPositionsOf(batch);
+  const part = (
+    from: number,
+    to: number,
+    each: (x: tf.Tensor3D) => tf.Tensor3D,
+    eachRow: (x: tf.Tensor3D) => tf.Tensor3D,
+  ) =>
     tablesOf(config, {
       turned: (rotary) => {
+        if (turnsByAxis(rotary, batch)) {
+          // completions of a prompt have the same positions
+          const there = sliced(axes(), rows, length, from, to);
+          const { cos, sin } = placedTables(axisTables(there, rotary), rows, to - from, rotary);
+          return { cos: eachRow(cos), sin: eachRow(sin) };
+        }
         const positions = kinds.flatMap((pad) =>
           Array.from({ length: to - from }, (_, i) => Math.max(0, from + i - pad)),
         );
@@ -106,8 +123,10 @@ function sharedContext(config: DecoderConfig, batch: TokenBatch, shared: SharedP
         return { real: each(realOf(kinds.length, to - from, seen)) };
       },
     });
-  const prompts = part(0, promptLength, (x) => x);
-  const own = part(promptLength, span, (x) => (alike ? x : (repeatRows(x, completions) as tf.Tensor3D)));
+  const same = (x: tf.Tensor3D) => x;
+  const forCompletions = (x: tf.Tensor3D) => repeatRows(x, completions) as tf.Tensor3D;
+  const prompts = part(0, promptLength, same, same);
+  const own = part(promptLength, span, alike ? same : forCompletions, forCompletions);
   return prompts.map((tables, n) => ({
     rows,
     length: promptLength,
@@ -173,7 +192,20 @@ function memoized<Key, Value>(make: (key: Key) => Value): (key: Key) => Value {
 }
 
 function rotaryTables(rotary: RotaryConfig, positions: ArrayLike<number>, rows: number, length: number) {
-  const { cos, sin } = ropeTables(positions, rotary);
+  return placedTables(ropeTables(positions, rotary), rows, length, rotary);
+}
+
+/** Do pictures give the batch's tokens positions of their own in this table? */
+function turnsByAxis({ sections }: RotaryConfig, { pictures }: TokenBatch): boolean {
+  return sections !== undefined && pictures != null;
+}
+
+function placedTables(
+  { cos, sin }: { cos: Float32Array; sin: Float32Array },
+  rows: number,
+  length: number,
+  rotary: RotaryConfig,
+) {
   const shape: [number, number, number] = [rows, length, rotary.inverse.length];
   return { cos: overDevices(() => tf.tensor3d(cos, shape)), sin: overDevices(() => tf.tensor3d(sin, shape)) };
 }

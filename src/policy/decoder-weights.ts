@@ -6,6 +6,7 @@ import { createRng, type Rng } from "../lib/rng.ts";
 import { frozenBase } from "./frozen-base.ts";
 import type {
   CausalConvConfig,
+  ConnectorConfig,
   DecoderConfig,
   LinearConfig,
   MixerConfig,
@@ -43,13 +44,16 @@ export function towerModules({ layers }: VisionConfig, n: number): Map<string, L
   return new Map([...mixerLinears(mixer), ...mlpLinears(mlp)].map((linear) => [linear.module, linear]));
 }
 
+/** In the order of the forward pass. */
+export function connectorLinears(connector: ConnectorConfig): LinearConfig[] {
+  return connector.kind === "shuffle" ? [connector.projection] : [connector.up, connector.down];
+}
+
 /** Which part of the model a weight or module belongs to. */
 export function partOf({ vision }: Pick<DecoderConfig, "vision">, name: string): ModelPart {
   if (vision === null) return "decoder";
-  if (name.startsWith(vision.connector.projection.module)) return "projector";
-  const { patch, positions, layerPrefix, finalNorm } = vision;
-  const tower = [`${patch.module}.`, `${positions.module}.`, layerPrefix, `${finalNorm}.`];
-  return tower.some((prefix) => name.startsWith(prefix)) ? "tower" : "decoder";
+  if (name.startsWith(vision.connector.prefix)) return "projector";
+  return name.startsWith(vision.prefix) ? "tower" : "decoder";
 }
 
 function mixerLinears(mixer: MixerConfig): LinearConfig[] {
@@ -108,7 +112,9 @@ export function expectedWeights(config: DecoderConfig): Map<string, Expected> {
     const [first] = patch.from.split(", ") as [string];
     add(`${patch.module}.weight`, patch.shape, patch.from, { initial: "fan-in" });
     if (patch.bias) add(`${patch.module}.bias`, [width], first, { initial: 0 });
-    add(`${positions.module}.weight`, [positions.count, width], "(image_size / patch_size)^2, hidden_size");
+    if (positions.kind === "learned") {
+      add(`${positions.module}.weight`, [positions.count, width], "(image_size / patch_size)^2, hidden_size");
+    }
     for (const { mixer, mlp, norms } of layers) {
       addNorm(norms.mixerInput, width, first, norm);
       for (const linear of mixerLinears(mixer)) addLinear(linear, "fan-in");
@@ -116,7 +122,8 @@ export function expectedWeights(config: DecoderConfig): Map<string, Expected> {
       for (const linear of mlpLinears(mlp)) addLinear(linear, "fan-in");
     }
     addNorm(tower.finalNorm, width, first, norm);
-    addLinear(tower.connector.projection, "fan-in");
+    if (tower.connector.kind === "merger") addNorm(tower.connector.norm, width, first, norm);
+    for (const linear of connectorLinears(tower.connector)) addLinear(linear, "fan-in");
   };
   if (config.vision !== null) addTower(config.vision);
   add(`${names.embedding}.weight`, [vocabSize, hiddenSize], "vocab_size, hidden_size");
@@ -281,12 +288,19 @@ const BUFFER = /\.(rotary_emb\.inv_freq|(self_attn|attn|attention)\.(masked_)?bi
 
 /** Canonical name to name in the file, buffers of old files dropped, a missing prefix (`model.`) added. */
 function fileNames(config: DecoderConfig, weights: WeightSource, notes: string[]): Map<string, string> {
-  const names = weights.names.filter((name) => !BUFFER.test(name));
+  const aliasOf = (name: string): string => {
+    const alias = config.aliases?.find(([there]) => name.startsWith(there));
+    return alias === undefined ? name : alias[1] + name.slice(alias[0].length);
+  };
+  const files = new Map(
+    weights.names.filter((name) => !BUFFER.test(name)).map((name) => [aliasOf(name), name]),
+  );
+  const names = [...files.keys()];
   const prefix = config.layerPrefix.slice(0, config.layerPrefix.indexOf(".") + 1);
   const bare = names.length > 0 && !names.some((name) => name.startsWith(prefix));
   if (bare) notes.push(`the tensors have no \`${prefix}\` prefix: read as a base model without it`);
   const head = headWeight(config);
-  return new Map(names.map((name) => [bare && name !== head ? `${prefix}${name}` : name, name]));
+  return new Map([...files].map(([name, own]) => [bare && name !== head ? `${prefix}${name}` : name, own]));
 }
 
 function checkTiedHead(

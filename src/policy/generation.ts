@@ -3,6 +3,7 @@ import * as tf from "@tensorflow/tfjs";
 import { RlptError } from "../lib/errors.ts";
 import type { GenerationOptions, GenerationSession, PromptPictures } from "../types.ts";
 import { attend, attentionWeights, mergeHeads, type Projections, project, throughGate } from "./attention.ts";
+import { positionShift } from "./axis-positions.ts";
 import { batchContext, tablesOf } from "./batch-context.ts";
 import { batchPictures } from "./batch-pictures.ts";
 import { embed, embedBatch, finalNorm, logitsOf } from "./decoder.ts";
@@ -70,7 +71,9 @@ export async function startSession(
     );
   }
   const lengths = Array.from(source, (prompt) => prompts[prompt]!.length);
-  return new CachedSession(config, view, caches, { slots, lengths, logits, steps: options.maxNewTokens });
+  const shifts = Array.from(source, (prompt) => positionShift(pictures[prompt]));
+  const start = { slots, lengths, shifts, logits, steps: options.maxNewTokens };
+  return new CachedSession(config, view, caches, start);
 }
 
 export function checkPrompts(
@@ -208,9 +211,13 @@ class CachedSession implements GenerationSession {
   private caches: LayerCache[];
   /** Physical row of each live row. */
   private live: number[];
-  /** Of each physical row: real tokens so far, and the first slot that is not left padding. */
+  /**
+   * Of each physical row: real tokens so far, the first slot that is not left padding, and how far the next position is behind the
+   * number of tokens.
+   */
   private lengths: number[];
   private starts: number[];
+  private shifts: number[];
   private slots: number;
   private buffer: Float32Array;
   private stepsLeft: number;
@@ -219,13 +226,14 @@ class CachedSession implements GenerationSession {
     config: DecoderConfig,
     view: WeightView,
     caches: LayerCache[],
-    start: { slots: number; lengths: number[]; logits: Float32Array; steps: number },
+    start: { slots: number; lengths: number[]; shifts: number[]; logits: Float32Array; steps: number },
   ) {
     this.config = config;
     this.view = view;
     this.caches = caches;
     this.slots = start.slots;
     this.lengths = start.lengths;
+    this.shifts = start.shifts;
     this.starts = start.lengths.map((length) => start.slots - length);
     this.live = start.lengths.map((_, row) => row);
     this.buffer = start.logits;
@@ -292,7 +300,8 @@ class CachedSession implements GenerationSession {
     const rows = tokens.length;
     const tables = tablesOf(config, {
       turned: (rotary) => {
-        const { cos, sin } = ropeTables(this.lengths, rotary);
+        const shifted = this.lengths.map((length, row) => length + this.shifts[row]!);
+        const { cos, sin } = ropeTables(rotary.sections === undefined ? this.lengths : shifted, rotary);
         const shape: [number, number, number] = [rows, 1, rotary.inverse.length];
         return { cos: tf.tensor3d(cos, shape), sin: tf.tensor3d(sin, shape) };
       },
@@ -385,6 +394,7 @@ class CachedSession implements GenerationSession {
     );
     this.lengths = this.live.map((row) => this.lengths[row]!);
     this.starts = this.live.map((row) => this.starts[row]!);
+    this.shifts = this.live.map((row) => this.shifts[row]!);
     this.live = this.live.map((_, i) => i);
   }
 }

@@ -58,6 +58,8 @@ export interface RotaryConfig {
   inverse: Float64Array;
   /** Factor on cos and sin (yarn, longrope), 1 otherwise. */
   attentionFactor: number;
+  /** Frequencies that turn with a token's time, its row and its column; absent: all with its position. */
+  sections?: readonly [number, number, number];
 }
 
 export interface AttentionConfig {
@@ -136,7 +138,7 @@ export type RecurrentConfig = ShortConvConfig | DeltaNetConfig;
 
 export type MixerConfig = AttentionConfig | RecurrentConfig;
 
-export type Activation = "silu" | "gelu" | "gelu-tanh";
+export type Activation = "silu" | "gelu" | "gelu-tanh" | "quick-gelu";
 
 /** Layers one after the other on a residual stream: a decoder's, or those of a tower that sees pictures. */
 export interface LayerStack {
@@ -174,6 +176,15 @@ export interface NormConfig {
 }
 
 /**
+ * Idefics3's pixel shuffle and one product, patches of a tile row by row; or Qwen2-VL's merger, a norm of each patch and two
+ * products with GELU between them, patches of a cell one after the other. Names of its weights begin with `prefix`.
+ */
+export type ConnectorConfig = { scale: number; prefix: string } & (
+  | { kind: "shuffle"; projection: LinearConfig }
+  | { kind: "merger"; norm: string; up: LinearConfig; down: LinearConfig }
+);
+
+/**
  * What makes rows of width H of a picture's patches, which stand in the place of embedded image tokens: a product with each
  * patch, positions, layers in which all patches of a tile see each other, and a connector.
  */
@@ -181,12 +192,18 @@ export interface VisionConfig extends LayerStack {
   hiddenSize: number; // E
   /** The product with a patch. `shape` is that of its weight in files, [E, ...], of which all but the first make K. */
   patch: { module: string; shape: readonly number[]; bias: boolean; from: string };
-  /** Module of learned positions, [count, E]: one for each patch of a tile. */
-  positions: { module: string; count: number };
-  finalNorm: string;
-  /** scale x scale patches become one row of width scale^2 E, then H (Idefics3's pixel shuffle). */
-  connector: { scale: number; projection: LinearConfig };
-  /** Names of layer n's weights begin with this and `n.`. */
+  /**
+   * A learned vector for each patch of a tile, [count, E], so that all tiles have one size; or rotation by row and column: of a
+   * head's frequencies the first half turns with the row, the others with the column.
+   */
+  positions: { kind: "learned"; module: string; count: number } | { kind: "axial"; inverse: Float64Array }; // [Dv/4]
+  finalNorm: string | null;
+  /** scale x scale patches become one row of width scale^2 E, then H. */
+  connector: ConnectorConfig;
+  /** Layers but those of `full` see windows of `side` x `side` connected rows (Qwen2.5-VL); null: all see all. */
+  windows: { side: number; full: readonly number[] } | null;
+  /** Names of its weights begin with this, those of layer n with `layerPrefix` and `n.`. */
+  prefix: string;
   layerPrefix: string;
   /** Its embedding is never looked at: the tower's rows stand there. */
   imageTokenId: number;
@@ -200,6 +217,8 @@ export interface DecoderConfig extends LayerStack {
   hiddenSize: number; // H
   /** null: it sees no pictures. */
   vision: VisionConfig | null;
+  /** Beginnings of names in other spellings of the family's files, and what they are here; the first that fits. */
+  aliases?: readonly (readonly [string, string])[];
   /** Names of weights outside of the layers; `positions` is null where positions are not learned. */
   names: { embedding: string; positions: string | null; finalNorm: string; head: string };
   /** Names of layer n's weights begin with this and `n.`. */
@@ -256,7 +275,9 @@ export interface TokenBatch {
 export interface BatchPictures {
   /** Each once; null fills them up to a number that comes again. [n] */
   tiles: readonly (PictureTile | null)[];
-  /** Of each token, which of the tower's rows (tile by tile) stands in its place; -1: its own embedding. [R * length] */
+  /** Rows that the tower makes of a tile, padding after its own. */
+  tileTokens: number;
+  /** Of each token, which of the tower's n * tileTokens rows stands in its place; -1: its own embedding. [R * length] */
   rows: Int32Array;
 }
 
@@ -294,6 +315,8 @@ export interface FewShapes {
   scoreAll: boolean;
   /** Rows, and scored tokens, are a multiple of this: each device has as many. */
   devices: number;
+  /** Rows of a tile after padding, for tiles of so many at most; absent: so many. */
+  tileTokens?: ((most: number) => number) | undefined;
 }
 
 /** A policy that can be trained. Weights are [in, out] inside, [out, in] in files. */

@@ -1,6 +1,6 @@
 /** One layer of a stack, as data describe it; and the same computed again in the backward pass. */
 import * as tf from "@tensorflow/tfjs";
-import { gelu, geluTanh, silu } from "../backend/activations.ts";
+import { gelu, geluTanh, quickGelu, silu } from "../backend/activations.ts";
 import { rematerialise, swiglu } from "../backend/ops.ts";
 import { attend, attendShared, project } from "./attention.ts";
 import type { LayerContext, LayerRows, LayerTables } from "./batch-context.ts";
@@ -33,6 +33,7 @@ const ACTIVATIONS: Readonly<Record<Activation, (x: tf.Tensor2D) => tf.Tensor2D>>
   silu,
   gelu,
   "gelu-tanh": geluTanh,
+  "quick-gelu": quickGelu,
 };
 
 /** @param x [N, H] @returns [N, H] */

@@ -11,7 +11,7 @@ import {
   parseAdapterConfig,
   unmatchedTargets,
 } from "./adapter-config.ts";
-import { linearModules, partOf, towerModules, transposeMatrix } from "./decoder-weights.ts";
+import { connectorLinears, linearModules, partOf, towerModules, transposeMatrix } from "./decoder-weights.ts";
 import type { DecoderConfig, LinearConfig, LoraOptions, NamedTensor } from "./interfaces.ts";
 import type { ModelPart } from "./model-parts.ts";
 
@@ -32,6 +32,12 @@ export function adapterTensorName(module: string, matrix: "A" | "B"): string {
   return `${prefix}${module}.lora_${matrix}.weight`;
 }
 
+/** A module as the class in transformers calls it, and so PEFT, where files of the family call it otherwise. */
+export function classModule({ aliases = [] }: DecoderConfig, module: string): string {
+  const alias = aliases.find(([, here]) => module.startsWith(here));
+  return alias === undefined ? module : alias[0] + module.slice(alias[1].length);
+}
+
 /** Every linear layer by module name, with [out, in]: those of the tower and its connector, then the decoder's. */
 export function allLinear(config: DecoderConfig): Map<string, readonly [number, number]> {
   const all = new Map<string, readonly [number, number]>();
@@ -41,8 +47,7 @@ export function allLinear(config: DecoderConfig): Map<string, readonly [number, 
   const { vision } = config;
   if (vision !== null) {
     for (const n of vision.layers.keys()) add(towerModules(vision, n));
-    const { projection } = vision.connector;
-    add(new Map([[projection.module, projection]]));
+    add(new Map(connectorLinears(vision.connector).map((linear) => [linear.module, linear])));
   }
   for (const n of config.layers.keys()) add(linearModules(config, n));
   return all;
@@ -107,10 +112,11 @@ export function importAdapter(
   }
 
   const linear = allLinear(config);
+  const ownNames = new Map([...linear.keys()].map((module) => [classModule(config, module), module]));
   const pairs = new Map<string, { A?: NamedTensor; B?: NamedTensor }>();
   for (const tensor of tensors) {
     const match = /^base_model\.model\.(.+)\.lora_([AB])(?:\.default)?\.weight$/.exec(tensor.name);
-    const module = match?.[1];
+    const module = ownNames.get(match?.[1] ?? "") ?? match?.[1];
     if (module === undefined || !linear.has(module))
       return fail(`tensor ${tensor.name} fits no linear layer that can have an adapter here; ${MERGE_FIRST}`);
     pairs.set(module, { ...pairs.get(module), [match![2]!]: tensor });
@@ -121,12 +127,14 @@ export function importAdapter(
     if (!pair) continue;
     if (!pair.A || !pair.B)
       return fail(`${module} has lora_${pair.A ? "A" : "B"} but no lora_${pair.A ? "B" : "A"}`);
-    const { rank, alpha } = moduleRank(parsed, module);
+    const { rank, alpha } = moduleRank(parsed, classModule(config, module));
     checkShape(pair.A, [rank, inputs], fail);
     checkShape(pair.B, [outputs, rank], fail);
     adapters.set(module, { rank, alpha, a: pair.A.data, b: pair.B.data, inputs, outputs });
   }
-  const targets = checkTargets(parsed, [...linear.keys()], adapters, fail);
+  // expressions are written for the names of the class
+  const named = new Map([...adapters].map(([module, own]) => [classModule(config, module), own]));
+  const targets = checkTargets(parsed, [...ownNames.keys()], named, fail);
   const { rank, alpha, useRslora } = parsed;
   return { adapters, options: { rank, alpha, targets, useRslora } };
 }
@@ -171,10 +179,12 @@ export function adapterConfigJson(
 ): Record<string, unknown> {
   const deviating = (key: "rank" | "alpha") =>
     Object.fromEntries(
-      [...adapters].filter(([, own]) => own[key] !== options[key]).map(([module, own]) => [module, own[key]]),
+      [...adapters]
+        .filter(([, own]) => own[key] !== options[key])
+        .map(([module, own]) => [classModule(config, module), own[key]]),
     );
   // a list of last names would cover modules that have no adapter; then every module is named
-  const covered = [...adapters.keys()];
+  const covered = [...adapters.keys()].map((module) => classModule(config, module));
   return {
     peft_type: "LORA",
     task_type: "CAUSAL_LM",

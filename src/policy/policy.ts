@@ -50,6 +50,7 @@ import {
   adapterConfigJson,
   adapterTensorName,
   adapterTensors,
+  classModule,
   importAdapter,
   initialAdapters,
 } from "./lora.ts";
@@ -58,6 +59,7 @@ import { parseModelConfig } from "./model-config.ts";
 import { MODEL_PARTS, type ModelPart } from "./model-parts.ts";
 import type { BaseDtype } from "./options.ts";
 import { programSampling } from "./stablehlo/generation.ts";
+import { fewTileTokens } from "./vision.ts";
 
 export interface PolicyOptions {
   /** All weights, low-rank adapters on frozen weights, or nothing (evaluation, sampling). */
@@ -283,7 +285,8 @@ class Policy implements DecoderPolicy {
   get fewShapes(): FewShapes | null {
     if (!compilesPrograms()) return null;
     // the output matrix is then a small part of a token's work
-    return { scoreAll: this.config.vocabSize <= 8 * this.config.hiddenSize, devices: deviceCount() };
+    const scoreAll = this.config.vocabSize <= 8 * this.config.hiddenSize;
+    return { scoreAll, devices: deviceCount(), tileTokens: fewTileTokens(this.config) };
   }
 
   freezeReference(): void {
@@ -358,7 +361,8 @@ class Policy implements DecoderPolicy {
       for (const [matrix, tensor] of [["A", a] as const, ["B", b] as const]) {
         const [rows, columns] = tensor.shape;
         const data = transposeMatrix(tensor.dataSync() as Float32Array, rows, columns);
-        tensors.push({ name: adapterTensorName(module, matrix), shape: [columns, rows], data });
+        const name = adapterTensorName(classModule(this.config, module), matrix);
+        tensors.push({ name, shape: [columns, rows], data });
       }
     }
     return { tensors, config: adapterConfigJson(this.config, this.loraOptions, this.adapters, this.source) };

@@ -1,11 +1,13 @@
 /** A tower that sees pictures: rows that stand in the place of embedded image tokens. */
 import * as tf from "@tensorflow/tfjs";
+import { gelu } from "../backend/activations.ts";
 import { overDevices } from "../backend/devices.ts";
 import { embedding } from "../backend/ops.ts";
 import type { PictureTile } from "../types.ts";
 import type { BatchPictures, DecoderConfig, VisionConfig } from "./interfaces.ts";
 import { type Rematerialisation, throughLayer } from "./layer.ts";
 import { linear, norm, type WeightView, weight } from "./linear.ts";
+import { towerTables } from "./vision-tables.ts";
 
 /**
  * Embedded tokens with the tower's rows in the places of image tokens, whose own embeddings get no gradient.
@@ -15,70 +17,91 @@ import { linear, norm, type WeightView, weight } from "./linear.ts";
 export function withPictures(
   { vision }: DecoderConfig,
   words: tf.Tensor2D,
-  { tiles, rows }: BatchPictures,
+  pictures: BatchPictures,
   view: WeightView,
   plan: Rematerialisation | null,
 ): tf.Tensor2D {
   if (vision === null) throw new RangeError("a batch has pictures, and the model sees none");
-  const seen = tileRows(vision, tiles, view, plan);
+  const seen = tileRows(vision, pictures, view, plan);
   const count = words.shape[0];
-  const index = Int32Array.from(rows, (row, token) => (row < 0 ? token : count + row));
+  const index = Int32Array.from(pictures.rows, (row, token) => (row < 0 ? token : count + row));
   const both = tf.concat([words, seen], 0) as tf.Tensor2D;
   return overDevices(embedding(both, overDevices(tf.tensor1d(index, "int32"))));
 }
 
-/** Rows that the tower makes of a tile. */
-export function tokensPerTile({ positions, connector }: VisionConfig): number {
-  return positions.count / connector.scale ** 2;
+/** Steps of a tile's rows where each new number costs a compilation; undefined: all tiles have one size anyway. */
+export function fewTileTokens({ vision }: DecoderConfig): ((most: number) => number) | undefined {
+  if (vision?.positions.kind !== "axial") return undefined;
+  // an eighth of padding at most, in the area of a tile
+  return (most) => {
+    const step = Math.max(4, 2 ** (Math.floor(Math.log2(most)) - 2));
+    return Math.ceil(most / step) * step;
+  };
 }
 
-/** @param tiles null: one that nobody looks at @returns rows of all tiles, one after the other [n * tokens, H] */
+/** @returns rows of all tiles, one after the other [n * tileTokens, H] */
 function tileRows(
   vision: VisionConfig,
-  tiles: readonly (PictureTile | null)[],
+  { tiles, tileTokens }: BatchPictures,
   view: WeightView,
   plan: Rematerialisation | null,
 ): tf.Tensor2D {
   const { patch, positions, hiddenSize, connector } = vision;
-  const [count, patches] = [tiles.length, positions.count];
+  const count = tiles.length;
+  const patches = tileTokens * connector.scale ** 2;
   const inputs = patch.shape.slice(1).reduce((product, size) => product * size, 1); // K
+  if (positions.kind === "learned" && positions.count !== patches) {
+    throw new RangeError(`tiles have ${patches} patches, the tower's have ${positions.count}`);
+  }
   const values = overDevices(() =>
     tf.tensor2d(patchValues(tiles, patches, inputs), [count * patches, inputs]),
   );
   const matrix = tf.reshape(weight(view, `${patch.module}.weight`), [hiddenSize, inputs]) as tf.Tensor2D;
   let x = tf.matMul(values, matrix, false, true) as tf.Tensor2D;
   if (patch.bias) x = tf.add(x, weight(view, `${patch.module}.bias`));
-  const table = weight<tf.Tensor2D>(view, `${positions.module}.weight`);
-  x = tf.reshape(tf.add(tf.reshape(x, [count, patches, hiddenSize]), table), [count * patches, hiddenSize]);
-  const context = { rows: count, length: patches, tables: {}, completions: null };
-  for (const n of vision.layers.keys()) x = throughLayer(vision, n, x, view, context, plan);
-  x = norm(vision.norm, vision.finalNorm, x, view);
-  return linear(shuffled(x, count, Math.sqrt(patches), connector.scale), connector.projection, view);
+  if (positions.kind === "learned") {
+    const table = weight<tf.Tensor2D>(view, `${positions.module}.weight`);
+    x = tf.reshape(tf.add(tf.reshape(x, [count, patches, hiddenSize]), table), [count * patches, hiddenSize]);
+  }
+  const tables = towerTables(vision, tiles, patches);
+  for (const n of vision.layers.keys()) {
+    const context = { rows: count, length: patches, tables: tables(n), completions: null };
+    x = throughLayer(vision, n, x, view, context, plan);
+  }
+  return connected(vision, norm(vision.norm, vision.finalNorm, x, view), count, view);
 }
 
-/**
- * Idefics3's pixel shuffle: patches of a block, row by row, become one row.
- * @param x [n * side * side, E]
- * @returns [n * (side / scale)^2, scale^2 E]
- */
-function shuffled(x: tf.Tensor2D, count: number, side: number, scale: number): tf.Tensor2D {
-  const width = x.shape[1];
+/** @param x [n * patches, E] @returns [n * patches / scale^2, H] */
+function connected(
+  { connector, norm: kind }: VisionConfig,
+  x: tf.Tensor2D,
+  count: number,
+  view: WeightView,
+): tf.Tensor2D {
+  const { scale } = connector;
+  const [rows, width] = x.shape;
+  if (connector.kind === "merger") {
+    const cells = tf.reshape(norm(kind, connector.norm, x, view), [rows / scale ** 2, scale ** 2 * width]);
+    return linear(gelu(linear(cells as tf.Tensor2D, connector.up, view)), connector.down, view);
+  }
+  const side = Math.sqrt(rows / count);
   const across = side / scale;
   const blocks = tf.reshape(x, [count * across, scale, across, scale * width]) as tf.Tensor4D;
-  return tf.reshape(tf.transpose(blocks, [0, 2, 1, 3]), [count * across * across, scale * scale * width]);
+  const cells = tf.reshape(tf.transpose(blocks, [0, 2, 1, 3]), [rows / scale ** 2, scale ** 2 * width]);
+  return linear(cells as tf.Tensor2D, connector.projection, view);
 }
 
 function patchValues(tiles: readonly (PictureTile | null)[], patches: number, inputs: number): Float32Array {
-  const size = patches * inputs;
-  const values = new Float32Array(tiles.length * size);
+  const values = new Float32Array(tiles.length * patches * inputs);
   for (const [i, tile] of tiles.entries()) {
     if (tile === null) continue;
-    if (tile.patches.length !== size) {
+    const { rows, columns, patches: own } = tile;
+    if (own.length !== rows * columns * inputs || rows * columns > patches) {
       throw new RangeError(
-        `a tile has ${tile.patches.length} values, the tower takes ${patches} x ${inputs}`,
+        `a tile of ${rows} x ${columns} patches has ${own.length} values, the tower takes ${patches} x ${inputs}`,
       );
     }
-    values.set(tile.patches, i * size);
+    values.set(own, i * patches * inputs);
   }
   return values;
 }

@@ -1,7 +1,13 @@
-/** The pictures of a golden that shows some: pixels by formula, cut into patches as the processor does. */
+/** The pictures of a golden that shows some: pixels by formula, as tools/goldens/decoder.py has them. */
 import { parseModelConfig } from "../../src/policy/model-config.ts";
 import type { PictureTile, PromptPictures } from "../../src/types.ts";
 import { closedForm } from "./closed-form.ts";
+
+/** Grids of the two pictures where tiles have any size, in patches. */
+const GRIDS = [
+  [6, 10],
+  [4, 4],
+] as const;
 
 /** @returns null for a model that sees none */
 export function goldenPictures(
@@ -10,11 +16,28 @@ export function goldenPictures(
 ): PromptPictures | null {
   const { vision } = parseModelConfig(config, "golden");
   if (vision === null) return null;
-  const [, channels, patch] = vision.patch.shape as [number, number, number];
-  const side = Math.sqrt(vision.positions.count);
+  const at = ids.flatMap((id, i) => (id === vision.imageTokenId ? [i] : []));
+  const { scale } = vision.connector;
+  const { positions } = vision;
+  const tiles =
+    positions.kind === "learned"
+      ? squareTiles(vision.patch.shape, positions.count)
+      : gridTiles(vision.patch.shape);
+  return {
+    tiles: tiles.map((tile) => ({ ...tile, tokens: (tile.rows * tile.columns) / scale ** 2 })),
+    at: Int32Array.from(at),
+  };
+}
+
+type Tile = Omit<PictureTile, "tokens">;
+
+/** Pixels [1, 2, 3, size, size], cut into patches row by row. */
+function squareTiles(shape: readonly number[], count: number): Tile[] {
+  const [, channels, patch] = shape as [number, number, number];
+  const side = Math.sqrt(count);
   const size = side * patch;
   const pixels = closedForm("pixels", [1, 2, channels, size, size]);
-  const tiles = [0, 1].map((picture): PictureTile => {
+  return [0, 1].map((picture) => {
     const patches: number[] = [];
     for (let row = 0; row < side; row++) {
       for (let column = 0; column < side; column++) {
@@ -26,9 +49,17 @@ export function goldenPictures(
         }
       }
     }
-    const tokens = side ** 2 / vision.connector.scale ** 2;
-    return { patches: Float32Array.from(patches), rows: side, columns: side, tokens };
+    return { patches: Float32Array.from(patches), rows: side, columns: side };
   });
-  const at = ids.flatMap((id, i) => (id === vision.imageTokenId ? [i] : []));
-  return { tiles, at: Int32Array.from(at) };
+}
+
+/** Patches of all pictures, one after the other, as the processor gives them. */
+function gridTiles(shape: readonly number[]): Tile[] {
+  const inputs = shape.slice(1).reduce((product, size) => product * size, 1);
+  const counts = GRIDS.map(([rows, columns]) => rows * columns);
+  const pixels = closedForm("pixels", [counts[0]! + counts[1]!, inputs]);
+  return GRIDS.map(([rows, columns], i) => {
+    const begin = i === 0 ? 0 : counts[0]! * inputs;
+    return { patches: pixels.slice(begin, begin + counts[i]! * inputs), rows, columns };
+  });
 }

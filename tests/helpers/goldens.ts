@@ -5,7 +5,7 @@ import * as tf from "@tensorflow/tfjs";
 import { batchPictures } from "../../src/policy/batch-pictures.ts";
 import { expectedWeights, isTransposed } from "../../src/policy/decoder-weights.ts";
 import type { NamedTensor, TokenBatch } from "../../src/policy/interfaces.ts";
-import { adapterTensorName, allLinear } from "../../src/policy/lora.ts";
+import { adapterTensorName, allLinear, classModule } from "../../src/policy/lora.ts";
 import { parseModelConfig } from "../../src/policy/model-config.ts";
 import { createPolicy, type DecoderPolicy, type PolicyOptions } from "../../src/policy/policy.ts";
 import { closedForm, closedFormTensors, memoryWeights, plainBatch } from "./closed-form.ts";
@@ -35,6 +35,7 @@ export interface Golden {
   greedy: number[];
   options: ChangedOption[];
   adapterConfig: Json;
+  adapterNames?: string[];
   mergedLogits: number[];
 }
 
@@ -71,11 +72,12 @@ export function adapterOf({ config, adapterConfig }: Golden, source: string) {
   const targets = adapterConfig["target_modules"] as string[];
   const rank = adapterConfig["r"] as number;
   const tensors: NamedTensor[] = [];
-  for (const [module, [outputs, inputs]] of allLinear(parseModelConfig(config, source))) {
+  const parsed = parseModelConfig(config, source);
+  for (const [module, [outputs, inputs]] of allLinear(parsed)) {
     if (!targets.some((target) => module.endsWith(`.${target}`))) continue;
     for (const [matrix, shape] of [["A", [rank, inputs]] as const, ["B", [outputs, rank]] as const]) {
-      const name = adapterTensorName(module, matrix);
-      tensors.push({ name, shape, data: closedForm(name, shape) });
+      const data = closedForm(adapterTensorName(module, matrix), shape);
+      tensors.push({ name: adapterTensorName(classModule(parsed, module), matrix), shape, data });
     }
   }
   return { tensors, config: adapterConfig, source };

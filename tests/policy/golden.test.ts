@@ -98,6 +98,8 @@ describe.each(testBackends)("decoders against transformers on %s", (backend) => 
 
       const exported = policy.exportAdapter()!;
       expect(exported.tensors).toEqual(adapter.tensors);
+      const names = exported.tensors.map(({ name }) => name).sort();
+      if (expected.adapterNames !== undefined) expect(names).toEqual(expected.adapterNames);
       for (const key of [
         "r",
         "lora_alpha",

@@ -51,7 +51,20 @@ SMOLVLM = dict(
     IDEFICS3, model_type="smolvlm", tie_word_embeddings=True, scale_factor=3,
     text_config={**COMMON, "model_type": "llama", "tie_word_embeddings": True},
     vision_config=dict(IDEFICS3["vision_config"], model_type="smolvlm_vision", num_hidden_layers=1))
-VISION = ("idefics3", "smolvlm")
+QWEN2VL = dict(
+    {k: v for k, v in COMMON.items() if k not in ("head_dim", "rope_theta")}, model_type="qwen2_vl", image_token_id=IMAGE,
+    video_token_id=91, vision_start_token_id=92, vision_end_token_id=93, rope_theta=1e4, tie_word_embeddings=True,
+    rms_norm_eps=1e-6, rope_scaling=dict(type="mrope", mrope_section=[1, 1, 2]),
+    vision_config=dict(depth=2, embed_dim=24, hidden_size=32, num_heads=3, mlp_ratio=2, hidden_act="quick_gelu",
+                       in_channels=3, patch_size=3, spatial_merge_size=2, temporal_patch_size=2))
+QWEN25VL = dict(
+    QWEN2VL, model_type="qwen2_5_vl", tie_word_embeddings=False,
+    vision_config=dict(depth=3, hidden_size=24, out_hidden_size=32, intermediate_size=40, num_heads=3, hidden_act="silu",
+                       in_channels=3, patch_size=3, spatial_merge_size=2, temporal_patch_size=2, window_size=12,
+                       fullatt_block_indexes=[1], tokens_per_second=2))
+# grids of the two pictures, in patches: of unlike sizes, one with windows that are cut
+GRIDS = [(1, 6, 10), (1, 4, 4)]
+VISION = ("idefics3", "smolvlm", "qwen2_vl", "qwen2_5_vl")
 OWN_KEYS = ("gpt2", "gpt_neox", *VISION)
 CASES = {
     "llama": dict(model_type="llama"),
@@ -108,6 +121,8 @@ CASES = {
     "pythia": NEOX,
     "idefics3": IDEFICS3,
     "smolvlm": SMOLVLM,
+    "qwen2_vl": QWEN2VL,
+    "qwen2_5_vl": QWEN25VL,
     "neox-sequential": dict(NEOX, use_parallel_residual=False, attention_bias=False, rotary_pct=1.0,
                             hidden_act="gelu_new", tie_word_embeddings=True),
 }
@@ -119,7 +134,8 @@ FULL_GRADIENTS = ("layers.0.self_attn.q_proj.weight", "layers.1.self_attn.q_norm
                   "layers.0.conv.conv.weight", "layers.0.linear_attn.conv1d.weight", "layers.0.linear_attn.A_log",
                   "layers.0.linear_attn.dt_bias", "layers.0.linear_attn.norm.weight",
                   "patch_embedding.weight", "position_embedding.weight", "layers.1.self_attn.out_proj.weight",
-                  "modality_projection.proj.weight", "post_layernorm.weight")
+                  "modality_projection.proj.weight", "post_layernorm.weight", "patch_embed.proj.weight",
+                  "blocks.1.attn.qkv.weight", "merger.ln_q.weight", "merger.mlp.0.weight")
 VERSIONS = dict(python=platform.python_version(), torch=torch.__version__, transformers=transformers.__version__,
                 peft=peft.__version__)
 
@@ -160,6 +176,12 @@ def pictures(config):
     if config["model_type"] not in VISION:
         return IDS, None
     tower = config["vision_config"]
+    if config["model_type"].startswith("qwen2"):
+        counts = [rows * columns for _, rows, columns in GRIDS]
+        tokens = [count // tower["spatial_merge_size"] ** 2 for count in counts]
+        ids = IDS[:4] + [IMAGE] * tokens[0] + IDS[4:7] + [IMAGE] * tokens[1] + IDS[7:]
+        width = 3 * tower["temporal_patch_size"] * tower["patch_size"] ** 2
+        return ids, torch.from_numpy(closed_form("pixels", (sum(counts), width)))
     size, patch = tower["image_size"], tower["patch_size"]
     tokens = (size // patch // config["scale_factor"]) ** 2
     ids = IDS[:4] + [IMAGE] * tokens + IDS[4:7] + [IMAGE] * tokens + IDS[7:]
@@ -186,18 +208,29 @@ def rounded(tensor, digits=8):
     return [float(f"{v:.{digits}g}") for v in tensor.detach().flatten().tolist()]
 
 
+def shown_to(config):
+    """What the model is given beside ids."""
+    ids, pixels = pictures(config)
+    if pixels is None:
+        return {}
+    if config["model_type"].startswith("qwen2"):
+        kinds = torch.tensor([[int(i == IMAGE) for i in ids]])
+        return dict(pixel_values=pixels, image_grid_thw=torch.tensor(GRIDS), mm_token_type_ids=kinds)
+    return dict(pixel_values=pixels)
+
+
 def score(model, config):
-    listed, pixels = pictures(config)
+    listed, _ = pictures(config)
     ids = torch.tensor([listed])
-    shown = {} if pixels is None else dict(pixel_values=pixels)
+    shown = shown_to(config)
     logits = model(ids, use_cache=False, **shown).logits[0]
     loss = -torch.log_softmax(logits[:-1], -1).gather(1, ids[0, 1:, None]).mean()
     return logits, loss
 
 
 def greedy(model, config, steps=6):
-    listed, pixels = pictures(config)
-    shown = {} if pixels is None else dict(pixel_values=pixels)
+    listed, _ = pictures(config)
+    shown = shown_to(config)
     found = model.generate(torch.tensor([listed]), max_new_tokens=steps, do_sample=False, **shown)
     return found[0, len(listed):].tolist()
 
@@ -221,7 +254,9 @@ def other_values(key, value, config):
 
 def nested_options(config, part, everything):
     """The whole of a nested config with one of its keys said otherwise."""
-    skipped = ("vocab_size", "image_size", "patch_size", "pad_token_id")
+    skipped = ("vocab_size", "image_size", "patch_size", "pad_token_id", "spatial_merge_size", "temporal_patch_size")
+    if part not in config:
+        return []
     return [(part, {**config[part], k: v}) for k, value in everything[part].items() if k not in skipped
             for v in other_values(k, config[part].get(k, value), config[part])]
 
@@ -243,6 +278,9 @@ def changed_options(config, parsed, nll):
                 for v in other_values(key, config[key], config)]
     if config["model_type"] in VISION:
         changes = [(k, v) for k, v in changes if k in ("tie_word_embeddings", "use_cache")]
+        flat = ("hidden_size intermediate_size num_hidden_layers num_attention_heads num_key_value_heads rms_norm_eps "
+                "rope_theta max_position_embeddings hidden_act").split() if "text_config" not in config else ()
+        changes += [(k, v) for k in flat for v in other_values(k, config[k], config)]
         changes += [c for part in ("text_config", "vision_config") for c in nested_options(config, part, everything)]
     kinds = everything.get("layer_types")
     if kinds:
@@ -272,8 +310,12 @@ def decoder_case(name, overrides):
     if "layer_types" in newer and newer["model_type"] in ("gemma3_text", "olmo3", "lfm2", "qwen3_5_text"):
         keep["layer_types"] = newer["layer_types"]
     for part in ("text_config", "vision_config") if config["model_type"] in VISION else ():
-        own = {k: v for k, v in newer[part].items() if v is not None and k in (*config[part], "rope_parameters")}
+        known = config.get(part, config)
+        own = {k: v for k, v in newer[part].items() if v is not None and k in (*known, "rope_parameters", "layer_types")}
         keep[part] = {k: v for k, v in own.items() if k not in ("rope_theta", "torch_dtype")}
+    if config["model_type"].startswith("qwen2_"):  # qwen2 has no underscore
+        keep = {k: v for k, v in keep.items() if k not in keep["text_config"] or k in ("model_type", "tie_word_embeddings")}
+        keep["text_config"]["model_type"] = newer["text_config"]["model_type"]
     return dict(
         versions=VERSIONS, config=config, configNewer=keep, ids=pictures(config)[0], logits=rounded(logits), nll=loss.item(),
         gradientNorms={k: float(f"{g.double().norm().item():.8g}") for k, g in gradients.items()},
@@ -282,8 +324,14 @@ def decoder_case(name, overrides):
     )
 
 
+def published(name):
+    """Qwen2-VL's class calls its parts otherwise than its files do."""
+    return name.replace("model.visual.", "visual.").replace("model.language_model.", "model.")
+
+
 def rename(parameter, names):
     """A parameter by its name in the file."""
+    parameter = published(parameter)
     return parameter if parameter in names else {"lm_head.weight": "embed_out.weight"}[parameter]
 
 
@@ -297,16 +345,17 @@ def lora_case(base, targets, rslora=False):
     with torch.no_grad():
         for k, p in model.named_parameters():
             if "lora_" in k:
-                p.copy_(torch.from_numpy(closed_form(k.replace(".default.", "."), tuple(p.shape))))
+                p.copy_(torch.from_numpy(closed_form(published(k.replace(".default.", ".")), tuple(p.shape))))
     logits, loss = score(model, base_config)
     loss.backward()
-    norms = {k.replace(".default.", "."): float(f"{p.grad.double().norm().item():.8g}")
+    norms = {published(k.replace(".default.", ".")): float(f"{p.grad.double().norm().item():.8g}")
              for k, p in model.named_parameters() if p.requires_grad}
+    names = [k.replace(".default.", ".") for k, p in model.named_parameters() if p.requires_grad]
     written = json.loads(json.dumps(config.to_dict(), default=lambda v: sorted(v) if isinstance(v, set) else str(v)))
     written["base_model_name_or_path"] = base
     merged = score(model.merge_and_unload(), base_config)[0]
     return dict(
-        versions=VERSIONS, config=base_config, adapterConfig=written, ids=pictures(base_config)[0],
+        versions=VERSIONS, config=base_config, adapterConfig=written, adapterNames=sorted(names), ids=pictures(base_config)[0],
         logits=rounded(logits), mergedLogits=rounded(merged), nll=loss.item(), gradientNorms=norms,
     )
 
@@ -326,6 +375,7 @@ def main():
     cases["lora-lfm2"] = lambda: lora_case("lfm2", ["in_proj", "out_proj", "w1"])
     cases["lora-qwen3_5"] = lambda: lora_case("qwen3_5", ["in_proj_qkv", "in_proj_a", "out_proj", "q_proj", "o_proj"])
     cases["lora-pythia"] = lambda: lora_case("pythia", ["query_key_value", "dense"])
+    cases["lora-qwen2_vl"] = lambda: lora_case("qwen2_vl", ["q_proj", "attn.qkv", "mlp.2"])
     cases["lora-idefics3"] = lambda: lora_case("idefics3", ["q_proj", "fc1", "modality_projection.proj"])
     for name, case in cases.items():
         if wanted and name not in wanted:

@@ -99,7 +99,7 @@ function readTower(whole: ConfigReader, { hiddenSize: width, vocabSize }: Decode
       bias: true,
       from: "vision_config: hidden_size, num_channels, patch_size, patch_size",
     },
-    positions: { module: at("embeddings.position_embedding"), count: side * side },
+    positions: { kind: "learned", module: at("embeddings.position_embedding"), count: side * side },
     norm: { kind: "layer", epsilon },
     residualScale: 1,
     layers: Array.from({ length: layers }, (_, n) => {
@@ -140,14 +140,18 @@ function readTower(whole: ConfigReader, { hiddenSize: width, vocabSize }: Decode
       };
     }),
     finalNorm: at("post_layernorm"),
+    windows: null,
     connector: {
+      kind: "shuffle",
       scale,
+      prefix: "model.connector.",
       projection: linear(
         "model.connector.modality_projection.proj",
         [width, hiddenSize * scale * scale],
         "text_config.hidden_size, vision_config.hidden_size * scale_factor^2",
       ),
     },
+    prefix: at(""),
     layerPrefix: at("encoder.layers."),
     imageTokenId: Number(imageTokenId),
   };

@@ -11,6 +11,7 @@ import { mistral } from "./mistral.ts";
 import { olmo2, olmo3 } from "./olmo.ts";
 import { phi3 } from "./phi3.ts";
 import { qwen2, qwen3 } from "./qwen.ts";
+import { qwen2Vl, qwen25Vl } from "./qwen2-vl.ts";
 import { qwen35 } from "./qwen3-5.ts";
 import { smollm3 } from "./smollm3.ts";
 
@@ -33,4 +34,6 @@ export const modelFamilies: readonly ModelFamily[] = [
   gptNeox,
   idefics3,
   smolvlm,
+  qwen2Vl,
+  qwen25Vl,
 ];

@@ -15,6 +15,7 @@ import type { WeightView } from "../linear.ts";
 import { hiddenKey } from "../masks.ts";
 import { mixPrompts, mixStep } from "../recurrence.ts";
 import { ropeTables } from "../rope.ts";
+import { fewTileTokens } from "../vision.ts";
 
 export interface ProgramShape {
   readonly backend: LazyBackend;
@@ -72,8 +73,11 @@ export function prefill(
       pictures: pictures[p < prompts.length ? p : 0],
     })),
     groups * slots,
-    // as many as there can be: each number is a program of its own
-    () => groups * Math.max(...pictures.map((own) => own?.tiles.length ?? 0)),
+    {
+      // as many as there can be: each number is a program of its own
+      tiles: () => groups * Math.max(...pictures.map((own) => own?.tiles.length ?? 0)),
+      tileTokens: fewTileTokens(config),
+    },
   );
   const context = batchContext(config, batch);
   const width = rowsOf(program);
@@ -137,17 +141,21 @@ export function forward(
   states: readonly LayerState[],
   slot: Value,
   lengths: Value,
+  /** Of the position that the next token has, behind the number of those before it. [B] */
+  shifts: Value,
   tables: ReadonlyMap<RotaryConfig, { cos: Value; sin: Value }>,
   capacity: number,
 ): { logits: Value; own: Value[][] } {
   const { backend, config, view } = program;
   const width = rowsOf(program);
   const positions = hlo.add(lengths, slot); // [B]
+  const turnedBy = (rotary: RotaryConfig) =>
+    rotary.sections === undefined ? positions : hlo.add(positions, shifts);
   const own = tablesOf(config, {
     turned: (rotary) => {
       const row = (x: Value) =>
         backend.tensor(
-          hlo.reshape(hlo.gather(x, positions, 0), [width, 1, rotary.inverse.length]),
+          hlo.reshape(hlo.gather(x, turnedBy(rotary), 0), [width, 1, rotary.inverse.length]),
         ) as tf.Tensor3D;
       const { cos, sin } = tables.get(rotary)!;
       return { cos: row(cos), sin: row(sin) };

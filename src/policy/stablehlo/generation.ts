@@ -9,6 +9,7 @@ import * as hlo from "../../backend/stablehlo/hlo.ts";
 import { currentLazyBackend, type LazyBackend } from "../../backend/stablehlo/lazy-backend.ts";
 import { DivergedError } from "../../lib/errors.ts";
 import type { PromptPictures, SampledRow, SamplingRequest } from "../../types.ts";
+import { positionShift } from "../axis-positions.ts";
 import { checkPrompts } from "../generation.ts";
 import type { DecoderConfig } from "../interfaces.ts";
 import type { WeightView } from "../linear.ts";
@@ -188,6 +189,12 @@ class ProgramRun implements ProgramShape {
         "int32",
       ),
     );
+    const shifts = value(
+      tf.tensor1d(
+        this.rows.map(({ prompt }) => positionShift(this.pictures[prompt])),
+        "int32",
+      ),
+    );
     const uniforms = this.table("f32", steps, (row, t) => request.uniform(row, start + t));
     const constrained = request.constrainedTokens > start;
     const force = constrained ? this.constraints("force", steps, start) : null;
@@ -242,7 +249,16 @@ class ProgramRun implements ProgramShape {
         // slot of the token that is fed: the one before the next
         const slot = hlo.shift(before.count, -1);
         const states = before.own.map((own, n) => ({ prompt: prompt[n]!, own }));
-        const { logits, own } = forward(this, before.current, states, slot, lengths, tables, capacity);
+        const { logits, own } = forward(
+          this,
+          before.current,
+          states,
+          slot,
+          lengths,
+          shifts,
+          tables,
+          capacity,
+        );
         const at = hlo.subtract(before.count, offset);
         return flatten({ ...this.record(before, draw(logits, at), at), own });
       },
