@@ -13,6 +13,8 @@ const ALLOWED: Record<string, readonly string[]> = {
   // tasks with a verifier, which data draw from and rewards ask
   bootcamps: ["lib"],
   data: ["types.ts", "lib", "bootcamps"],
+  // image files to pixels, and pixels to what a model's tower reads
+  pictures: ["types.ts", "lib"],
   backend: ["types.ts", "lib"],
   policy: ["types.ts", "lib", "backend"],
   samplers: ["types.ts", "lib"],
