@@ -12,7 +12,7 @@ export const PICTURE_MODELS: readonly string[] = FAMILIES.flatMap(({ modelTypes 
 
 /**
  * How a model reads pictures, of its own files. Equal to the Hugging Face processor of the same files (its Pillow backend) to the bit;
- * tests/golden/pictures.py says of which version.
+ * tools/goldens/pictures.py and the golden file say of which version.
  * @throws ModelFileError naming the file and the key that is wrong or that means something not done here
  */
 export function pictureProcessor(files: ProcessorFiles): PictureProcessor {
