@@ -57,6 +57,7 @@ function firstFrame(bytes: Uint8Array): FirstFrame {
         reader.u16le(),
         reader.u16le(),
       ];
+      if (frameWidth === 0 || frameHeight === 0) throw damaged("its first frame has no pixels");
       const local = reader.u8();
       const own = reader.take(paletteLength(local));
       const palette = own.length > 0 ? own : common;
