@@ -165,10 +165,12 @@ function unpack(rows: Uint8Array, header: PngHeader): Uint8Array | Uint16Array {
       const row = rows.subarray(at + 1, at + 1 + length);
       unfilter(filter, row, above, step);
       const target = (y0 + y * dy) * width;
-      for (let x = 0, sample = 0; x < columns; x++) {
-        const to = (target + x0 + x * dx) * samples;
-        for (let s = 0; s < samples; s++, sample++) out[to + s] = sampleAt(row, sample, depth);
-      }
+      if (depth === 8 && dx === 1) out.set(row, target * samples);
+      else
+        for (let x = 0, sample = 0; x < columns; x++) {
+          const to = (target + x0 + x * dx) * samples;
+          for (let s = 0; s < samples; s++, sample++) out[to + s] = sampleAt(row, sample, depth);
+        }
       above = row;
       at += 1 + length;
     }
@@ -220,13 +222,17 @@ function toRgb(
   const pixels = header.width * header.height;
   const count = header.samples;
   const transparent = transparency === undefined ? null : transparentSample(transparency, header);
+  // most files: nothing is left to do
+  if (depth === 8 && colourType === RGB && transparent === null) return samples as Uint8Array;
+  if (depth === 8 && count === 4) return overWhite(samples as Uint8Array);
   const hasAlpha = count === 2 || count === 4 || (colourType === PALETTE && transparency !== undefined);
   const rgba = new Uint8Array(pixels * 4);
   const scale = depth < 8 && colourType === GREY ? 255 / ((1 << depth) - 1) : 1;
   const clip = depth === 16 && colourType === GREY;
   const eight = (value: number) => (depth !== 16 ? value * scale : clip ? Math.min(255, value) : value >> 8);
   for (let i = 0; i < pixels; i++) {
-    const [from, to] = [i * count, i * 4];
+    const from = i * count;
+    const to = i * 4;
     if (colourType === PALETTE) {
       const index = samples[from]!;
       for (let c = 0; c < 3; c++) rgba[to + c] = palette![3 * index + c] ?? 0;

@@ -19,17 +19,23 @@ const workspace = new Int32Array(64);
 
 /** One pass over 8 numbers: in integers of 13 bits after the point, rounded to `shift` fewer. */
 function pass(from: Int32Array, at: number, step: number, to: Int32Array, shift: number): void {
-  const [v0, v1, v2, v3] = [from[at]!, from[at + step]!, from[at + 2 * step]!, from[at + 3 * step]!];
-  const [v4, v5, v6, v7] = [
-    from[at + 4 * step]!,
-    from[at + 5 * step]!,
-    from[at + 6 * step]!,
-    from[at + 7 * step]!,
-  ];
+  const v0 = from[at]!;
+  const v1 = from[at + step]!;
+  const v2 = from[at + 2 * step]!;
+  const v3 = from[at + 3 * step]!;
+  const v4 = from[at + 4 * step]!;
+  const v5 = from[at + 5 * step]!;
+  const v6 = from[at + 6 * step]!;
+  const v7 = from[at + 7 * step]!;
   const even = (v2 + v6) * F0_541;
-  const [e2, e3] = [even - v6 * F1_847, even + v2 * F0_765];
-  const [e0, e1] = [(v0 + v4) * (1 << BITS), (v0 - v4) * (1 << BITS)];
-  const [s0, s3, s1, s2] = [e0 + e3, e0 - e3, e1 + e2, e1 - e2];
+  const e2 = even - v6 * F1_847;
+  const e3 = even + v2 * F0_765;
+  const e0 = (v0 + v4) * (1 << BITS);
+  const e1 = (v0 - v4) * (1 << BITS);
+  const s0 = e0 + e3;
+  const s3 = e0 - e3;
+  const s1 = e1 + e2;
+  const s2 = e1 - e2;
   const odd = (v7 + v3 + v5 + v1) * F1_175;
   const z1 = -(v7 + v1) * F0_899;
   const z2 = -(v5 + v3) * F2_562;
@@ -53,13 +59,13 @@ function pass(from: Int32Array, at: number, step: number, to: Int32Array, shift:
 /**
  * 64 coefficients to 64 samples. In the integers of libjpeg's accurate transform (Loeffler, Ligtenberg and Moschytz 1989, columns
  * before rows), so that samples are those of libjpeg-turbo to the bit.
- * @param samples where the block's first sample goes is `to`, rows are `stride` apart
+ * @param samples where the block's first sample goes is `to`, rows are `stride` apart; what is written is clamped
  */
 export function inverseDct(
   coefficients: Int16Array,
   at: number,
   quantisation: Uint16Array,
-  samples: Uint8Array,
+  samples: Uint8ClampedArray,
   to: number,
   stride: number,
 ): void {
@@ -70,15 +76,13 @@ export function inverseDct(
   }
   if (rest === 0) {
     // both passes of a lone DC come to this
-    const flat = clamp(128 + ((workspace[0]! * 4 + 16) >> 5));
+    const flat = Math.min(255, Math.max(0, 128 + ((workspace[0]! * 4 + 16) >> 5)));
     for (let y = 0; y < 8; y++) samples.fill(flat, to + y * stride, to + y * stride + 8);
     return;
   }
   for (let x = 0; x < 8; x++) pass(workspace, x, 8, workspace, BITS - PASS_BITS);
   for (let y = 0; y < 8; y++) {
     pass(workspace, 8 * y, 1, workspace, BITS + PASS_BITS + 3);
-    for (let x = 0; x < 8; x++) samples[to + y * stride + x] = clamp(128 + workspace[8 * y + x]!);
+    for (let x = 0; x < 8; x++) samples[to + y * stride + x] = 128 + workspace[8 * y + x]!;
   }
 }
-
-const clamp = (value: number) => (value < 0 ? 0 : value > 255 ? 255 : value);

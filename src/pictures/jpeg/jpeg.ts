@@ -62,7 +62,7 @@ interface BlockStore {
 }
 
 const planeOf = (component: Component): Plane =>
-  new Uint8Array(strideOf(component) * 8 * component.paddedDown);
+  new Uint8ClampedArray(strideOf(component) * 8 * component.paddedDown);
 
 function quantisationOf(segments: JpegSegments, { id, quantisation }: Component): Uint16Array {
   const table = segments.quantisation[quantisation];

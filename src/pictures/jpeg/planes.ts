@@ -2,7 +2,7 @@ import { inkToLight } from "../colour.ts";
 import type { Component, Frame } from "./frame.ts";
 
 /** Samples of a component. [8 * paddedDown, 8 * paddedAcross] */
-export type Plane = Uint8Array;
+export type Plane = Uint8ClampedArray;
 
 export const strideOf = ({ paddedAcross }: Component) => 8 * paddedAcross;
 
@@ -85,41 +85,62 @@ export function planesToRgb(planes: readonly Plane[], frame: Frame, space: Colou
   const readers = frame.components.map((component, i) => rowReader(planes[i]!, component, frame));
   const rows = readers.map(() => new Uint8Array(width + 8 * frame.across));
   const [a, b, c, d] = rows as [Uint8Array, Uint8Array, Uint8Array, Uint8Array];
-  const rgb = new Uint8Array(width * height * 3);
-  // conversions of libjpeg: 16 bits after the point
-  const clamped = new Uint8ClampedArray(3);
-  const luma = space === "YCbCr" || space === "YCCK";
-  for (let y = 0, to = 0; y < height; y++) {
+  const rgb = new Uint8ClampedArray(width * height * 3);
+  for (let y = 0, to = 0; y < height; y++, to += 3 * width) {
     readers.forEach((read, i) => {
       read(y, rows[i]!);
     });
-    for (let x = 0; x < width; x++, to += 3) {
-      if (space === "grey") {
-        rgb[to] = rgb[to + 1] = rgb[to + 2] = a[x]!;
-        continue;
-      }
-      if (luma) {
-        const [cb, cr] = [b[x]! - 128, c[x]! - 128];
-        clamped[0] = a[x]! + ((RED_OF_CR * cr + HALF) >> 16);
-        clamped[1] = a[x]! + ((HALF - GREEN_OF_CB * cb - GREEN_OF_CR * cr) >> 16);
-        clamped[2] = a[x]! + ((BLUE_OF_CB * cb + HALF) >> 16);
-      } else {
-        clamped[0] = a[x]!;
-        clamped[1] = b[x]!;
-        clamped[2] = c[x]!;
-      }
-      if (rows.length === 3) {
-        rgb[to] = clamped[0]!;
-        rgb[to + 1] = clamped[1]!;
-        rgb[to + 2] = clamped[2]!;
-        continue;
-      }
-      // Adobe's files have inks the wrong way round, and Pillow takes every file to be one: 255 is no ink
-      for (let i = 0; i < 3; i++) {
-        const ink = space === "YCCK" ? clamped[i]! : 255 - clamped[i]!;
-        rgb[to + i] = inkToLight(ink, 255 - d[x]!);
-      }
-    }
+    if (space === "grey") interleave(a, a, a, width, rgb, to);
+    else if (space === "YCbCr" || space === "YCCK") fromLuma(a, b, c, width, rgb, to);
+    else interleave(a, b, c, width, rgb, to);
+    if (rows.length === 4) inksToLight(d, space === "YCCK", width, rgb, to);
   }
-  return rgb;
+  return new Uint8Array(rgb.buffer);
+}
+
+function interleave(
+  a: Uint8Array,
+  b: Uint8Array,
+  c: Uint8Array,
+  width: number,
+  rgb: Uint8ClampedArray,
+  to: number,
+) {
+  for (let x = 0, at = to; x < width; x++, at += 3) {
+    rgb[at] = a[x]!;
+    rgb[at + 1] = b[x]!;
+    rgb[at + 2] = c[x]!;
+  }
+}
+
+/** In libjpeg's integers, 16 bits after the point. */
+function fromLuma(
+  luma: Uint8Array,
+  blue: Uint8Array,
+  red: Uint8Array,
+  width: number,
+  rgb: Uint8ClampedArray,
+  to: number,
+) {
+  for (let x = 0, at = to; x < width; x++, at += 3) {
+    const cb = blue[x]! - 128;
+    const cr = red[x]! - 128;
+    rgb[at] = luma[x]! + ((RED_OF_CR * cr + HALF) >> 16);
+    rgb[at + 1] = luma[x]! + ((HALF - GREEN_OF_CB * cb - GREEN_OF_CR * cr) >> 16);
+    rgb[at + 2] = luma[x]! + ((BLUE_OF_CB * cb + HALF) >> 16);
+  }
+}
+
+/** In place. Adobe's files have inks the wrong way round, and Pillow takes every file to be one: 255 is no ink. */
+function inksToLight(
+  black: Uint8Array,
+  inverted: boolean,
+  width: number,
+  rgb: Uint8ClampedArray,
+  to: number,
+) {
+  for (let i = 0; i < 3 * width; i++) {
+    const value = rgb[to + i]!;
+    rgb[to + i] = inkToLight(inverted ? value : 255 - value, 255 - black[Math.floor(i / 3)]!);
+  }
 }

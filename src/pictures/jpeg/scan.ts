@@ -39,7 +39,8 @@ export function readScan(
       state.endOfBand = 0;
       state.predictions.fill(0);
     }
-    const [x, y] = [mcu % across, Math.floor(mcu / across)];
+    const x = mcu % across;
+    const y = Math.floor(mcu / across);
     if (single !== null) block(0, x, y);
     else
       for (let i = 0; i < scan.components.length; i++) {
@@ -122,7 +123,8 @@ function firstPass(bits: BitReader, scan: Scan, ac: HuffmanTable, state: ScanSta
     }
     for (let k = scan.first; k <= scan.last; k++) {
       const symbol = bits.symbol(ac);
-      const [run, size] = [symbol >> 4, symbol & 15];
+      const run = symbol >> 4;
+      const size = symbol & 15;
       if (size === 0) {
         if (run < 15) {
           state.endOfBand = (1 << run) - 1 + bits.receive(run);
