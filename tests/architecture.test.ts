@@ -13,7 +13,7 @@ const ALLOWED: Record<string, readonly string[]> = {
   // tasks with a verifier, which data draw from and rewards ask
   bootcamps: ["lib"],
   data: ["types.ts", "lib", "bootcamps"],
-  // files of pictures to pixels, pixels to what a tower reads
+  // image files to pixels, and pixels to what a model's tower reads
   pictures: ["types.ts", "lib"],
   backend: ["types.ts", "lib"],
   policy: ["types.ts", "lib", "backend", "pictures"],

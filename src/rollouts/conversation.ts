@@ -1,8 +1,7 @@
 /** A conversation as supervised training reads it: ids, and which of them are learnt. */
 import { DataError } from "../lib/errors.ts";
-import { processedPicture } from "../pictures/processed.ts";
 import type { ChatMessage, Prompt, PromptPictures, Tokenizer } from "../types.ts";
-import { expanded, messagePictures, placed, processorOf } from "./pictures.ts";
+import { expanded, messagePictures, placed, processedPicture, processorOf } from "./pictures.ts";
 
 export interface LearntTokens {
   ids: number[]; // [S]

@@ -1,8 +1,7 @@
 import { ConfigError, DataError } from "../lib/errors.ts";
-import { processedPicture } from "../pictures/processed.ts";
 import type { Prompt, PromptPictures, Tokenizer } from "../types.ts";
 import { encodeConversation } from "./conversation.ts";
-import { expanded, picturesOf, placed, processorOf } from "./pictures.ts";
+import { expanded, picturesOf, placed, processedPicture, processorOf } from "./pictures.ts";
 
 /** A prompt as the policy takes it. */
 export interface PromptIds {

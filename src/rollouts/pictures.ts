@@ -1,6 +1,23 @@
 /** Pictures of a prompt: what stands for them in its text, and where their image tokens are among its ids. */
 import { DataError } from "../lib/errors.ts";
-import type { ChatMessage, Picture, PictureProcessor, Prompt, PromptPictures, Tokenizer } from "../types.ts";
+import { PictureCache } from "../pictures/cache.ts";
+import type {
+  ChatMessage,
+  Picture,
+  PictureProcessor,
+  ProcessedPicture,
+  Prompt,
+  PromptPictures,
+  Tokenizer,
+} from "../types.ts";
+
+/** Pictures come again from step to step and from stage to stage. */
+const cache = new PictureCache();
+
+/** A picture as the model reads it. @throws DataError naming a picture that cannot be read */
+export function processedPicture(reader: PictureProcessor, picture: Picture): ProcessedPicture {
+  return cache.processed(reader, picture);
+}
 
 /** In the order in which the prompt shows them. */
 export function picturesOf({ input }: Pick<Prompt, "input">): readonly Picture[] {

@@ -11,7 +11,7 @@ import { readRegularFile } from "../lib/regular-file.ts";
 import { createRng } from "../lib/rng.ts";
 import { initializerRange, randomWeights } from "../policy/decoder-weights.ts";
 import { openAdapter } from "../policy/files/adapter-files.ts";
-import { openModel, type TemplateOptions } from "../policy/files/model-directory.ts";
+import { openModel, picturesOf, type TemplateOptions } from "../policy/files/model-directory.ts";
 import { createTokenizer } from "../policy/files/tokenizer.ts";
 import { wordLevelTokenizerFiles } from "../policy/files/word-level.ts";
 import type { ModelFiles, TrainablePolicy } from "../policy/interfaces.ts";
@@ -70,7 +70,11 @@ export async function openRecipeModel(
   const tokenizerFiles = initTokenizerFiles(tokenizer);
   const { chatTemplate, ...variables } = templateOptions(recipe);
   if (chatTemplate !== undefined) tokenizerFiles.set("chat_template.jinja", chatTemplate);
-  const opened = createTokenizer(tokenizerFiles, { path: "model.tokenizer", ...variables });
+  const opened = createTokenizer(tokenizerFiles, {
+    path: "model.tokenizer",
+    ...picturesOf(init, tokenizerFiles, typeof tokenizer === "string" ? tokenizer : "model.tokenizer"),
+    ...variables,
+  });
   const special = { bos_token_id: opened.bosId, eos_token_id: opened.eosIds[0], pad_token_id: opened.padId };
   const config = { ...special, ...init };
   const rng = createRng(recipe.seed).fork("init");
@@ -117,6 +121,8 @@ function initTokenizerFiles(tokenizer: Recipe["model"]["tokenizer"]): Map<string
       "tokenizer_config.json",
       "chat_template.jinja",
       "special_tokens_map.json",
+      "preprocessor_config.json",
+      "processor_config.json",
     ];
     return new Map(
       names.flatMap((name) => {

@@ -3,17 +3,18 @@ import { existsSync, mkdirSync, readdirSync, realpathSync, statSync } from "node
 import { basename, dirname, join, sep } from "node:path";
 import { describeSystemError, ModelFileError } from "../../lib/errors.ts";
 import { syncDirectory, writeFileSynced } from "../../lib/files.ts";
+import { PICTURE_MODELS, pictureProcessor } from "../../pictures/processor.ts";
 import { modelFamilies } from "../families/kinds.ts";
 import type { ModelFiles, NamedTensor, WeightSource } from "../interfaces.ts";
 import { openGguf } from "./gguf.ts";
 import { ggufConfig, ggufEosIds, ggufWeights } from "./gguf-model.ts";
 import { ggufTokenizerFiles } from "./gguf-tokenizer.ts";
 import type { HubOptions } from "./hub.ts";
-import { isObject, type JsonObject, readBytes, readJsonObject } from "./json.ts";
+import { isObject, type JsonObject, parseJsonObject, readBytes, readJsonObject } from "./json.ts";
 import { languagePart } from "./language-part.ts";
 import { openSafetensorsDirectory } from "./safetensors.ts";
 import { type SavedDtype, writeSafetensorsDirectory } from "./safetensors-write.ts";
-import { createTokenizer, type ModelTokenizer, TOKENIZER_FILES } from "./tokenizer.ts";
+import { createTokenizer, type ModelTokenizer, TOKENIZER_FILES, type TokenizerContext } from "./tokenizer.ts";
 
 export interface OpenModelOptions extends HubOptions, TemplateOptions {
   /** What a chat template's strftime_now() sees, YYYY-MM-DD. Default: a fixed day. */
@@ -179,14 +180,15 @@ function assemble(parts: Parts, openWeights: () => WeightSource): OpenedModel {
   const { path, generationConfig, tokenizerFiles, options } = parts;
   const language = languagePart(parts.config, path);
   const config = language?.config ?? parts.config;
-  const rows = config["vocab_size"];
+  const text = isObject(config["text_config"]) ? config["text_config"] : {};
+  const rows = config["vocab_size"] ?? text["vocab_size"];
   if (options.chatTemplate !== undefined) tokenizerFiles.set("chat_template.jinja", options.chatTemplate);
   const tokenizer = createTokenizer(tokenizerFiles, {
     path,
     ...(typeof rows === "number" ? { rows } : {}),
-    config,
+    config: { ...text, ...config },
     generationConfig,
-    seesPictures: language?.ofWhole !== true,
+    ...(language?.ofWhole ? { pictures: false as const } : picturesOf(config, tokenizerFiles, path)),
     ...(options.date === undefined ? {} : { date: options.date }),
     ...(options.templateVariables === undefined ? {} : { templateVariables: options.templateVariables }),
   });
@@ -202,6 +204,28 @@ function assemble(parts: Parts, openWeights: () => WeightSource): OpenedModel {
     tokenizer,
     tokenizerFiles,
     warnings: [...own.notes, ...tokenizer.warnings],
+  };
+}
+
+/**
+ * How a model that sees pictures reads them; nothing where it sees none, or its files do not say how: then prompts that show one
+ * are refused.
+ * @param path messages start with it
+ */
+export function picturesOf(
+  config: Readonly<JsonObject>,
+  files: ReadonlyMap<string, Uint8Array>,
+  path: string,
+): Pick<TokenizerContext, "pictures"> {
+  if (!PICTURE_MODELS.includes(String(config["model_type"]))) return {};
+  const json = (name: string): JsonObject | null => {
+    const bytes = files.get(name);
+    return bytes === undefined ? null : parseJsonObject(bytes, join(path, name));
+  };
+  const [preprocessor, processor] = [json("preprocessor_config.json"), json("processor_config.json")];
+  if (preprocessor === null && processor === null) return {};
+  return {
+    pictures: (tokenIdOf) => pictureProcessor({ preprocessor, processor, config, tokenIdOf, path }),
   };
 }
 

@@ -1,7 +1,7 @@
 /** Text to ids and back, on @huggingface/tokenizers, with what that package leaves to its caller. */
 import { Tokenizer as PackageTokenizer } from "@huggingface/tokenizers";
 import { ModelFileError } from "../../lib/errors.ts";
-import type { ChatMessage, Tokenizer } from "../../types.ts";
+import type { ChatMessage, PictureProcessor, Tokenizer } from "../../types.ts";
 import { compileChatTemplate, findChatTemplate, type RenderOptions } from "./chat-template.ts";
 import { type TokenizerParts, textEncoder } from "./encode-text.ts";
 import { inTime } from "./in-time.ts";
@@ -11,7 +11,7 @@ import { createNormalizer } from "./normalizer.ts";
 import { missingBytes, prepareTokenizerJson, withoutBytes } from "./tokenizer-json.ts";
 import { templateTurnEnd } from "./turn-end.ts";
 
-/** Files that make up a tokenizer; every checkpoint gets a byte-equal copy of those that exist. */
+/** Files that make up a tokenizer, and the processor of pictures where there is one; every checkpoint gets a byte-equal copy of those that exist. */
 export const TOKENIZER_FILES: readonly string[] = [
   "tokenizer.json",
   "tokenizer_config.json",
@@ -23,6 +23,8 @@ export const TOKENIZER_FILES: readonly string[] = [
   "merges.txt",
   "vocab.txt",
   "tokenizer.model",
+  "preprocessor_config.json",
+  "processor_config.json",
 ];
 
 /** Seconds for a text, and for each 100,000 characters more. */
@@ -48,8 +50,8 @@ export interface TokenizerContext {
   templateVariables?: Readonly<Record<string, unknown>>;
   /** What a template's strftime_now() sees, YYYY-MM-DD. */
   date?: string;
-  /** false: messages that hold a picture are refused, whatever the chat template places. */
-  seesPictures?: boolean;
+  /** How pictures are read, given the ids of texts; false: messages that hold one are refused, whatever the chat template places. */
+  pictures?: ((tokenIdOf: (text: string) => number | undefined) => PictureProcessor) | false;
 }
 
 /** "<s>" of "<s>" or { content: "<s>" }; null otherwise. */
@@ -239,7 +241,9 @@ export function createTokenizer(
   }
   Object.assign(constants, context.templateVariables);
   const template =
-    source === null ? null : compileChatTemplate(source, path, constants, context.date, context.seesPictures);
+    source === null
+      ? null
+      : compileChatTemplate(source, path, constants, context.date, context.pictures !== false);
 
   const encodePlain = (text: string): number[] =>
     encodeText(text).flatMap(({ id }) => (id === undefined || id >= rows ? [] : [id]));
@@ -264,7 +268,11 @@ export function createTokenizer(
   }
 
   const missingSymbols = new Set(missing);
+  const pictures = context.pictures
+    ? context.pictures((text) => tokenizer.token_to_id(text) ?? undefined)
+    : undefined;
   return {
+    ...(pictures === undefined ? {} : { pictures }),
     size,
     gaps,
     ...ids,
