@@ -1,6 +1,6 @@
 /** Makes every path of a recipe absolute, and says which do not exist. */
 import { extname } from "node:path";
-import { fileSets } from "../data/dataset-options.ts";
+import { fileSets, leafSets } from "../data/dataset-options.ts";
 import { dataPaths, formatOf, isHubPath } from "../data/file-options.ts";
 import { filesBelow, isDynamicPattern } from "../lib/find-files.ts";
 import { isFolder } from "../lib/regular-file.ts";
@@ -23,7 +23,15 @@ interface PathField {
   set(absolute: string): void;
   /** How to get what is not there yet: the path stays as the first place it may be at. */
   get?: string;
-  what: "data file" | "model" | "chat template" | "tokenizer" | "adapter" | "reward file" | "library";
+  what:
+    | "data file"
+    | "model"
+    | "chat template"
+    | "tokenizer"
+    | "adapter"
+    | "reward file"
+    | "library"
+    | "picture folder";
 }
 
 /** Every path that stands in a recipe and must exist. */
@@ -63,6 +71,12 @@ function pathFields(recipe: Partial<RecipeInput>): PathField[] {
         ...(set.get === undefined ? {} : { get: set.get }),
       });
     }
+  }
+  for (const { at, set } of leafSets(data)) {
+    if (set.kind !== "pictures") continue;
+    add([...at, "fashion"], set.fashion, "picture folder", (to) => {
+      set.fashion = to;
+    });
   }
   for (const [index, reward] of (rewards ?? []).entries()) {
     if (reward.kind === "judge") {
@@ -135,9 +149,14 @@ export function resolvePaths(recipe: Partial<RecipeInput>, tree: MapNode): Fault
       );
       continue;
     }
-    const wantsDirectory = field.what === "tokenizer" || field.what === "adapter";
+    const wantsDirectory = ["tokenizer", "adapter", "picture folder"].includes(field.what);
     if (wantsDirectory && !isFolder(found)) {
-      refuse("it is a file", `name the folder of the ${field.what}`);
+      refuse(
+        "it is a file",
+        field.what === "picture folder"
+          ? "name the folder that holds it"
+          : `name the folder of the ${field.what}`,
+      );
       continue;
     }
     if (field.what === "data file" && isFolder(found)) {

@@ -1,7 +1,7 @@
 /** Rules about prompts and where they come from. */
 import { isDeepStrictEqual } from "node:util";
 import { algorithmOf } from "../algorithms/kinds.ts";
-import { datasetKindOf, fileSets, type PlacedSet } from "../data/dataset-options.ts";
+import { datasetKindOf, fileSets, leafSets, type PlacedSet } from "../data/dataset-options.ts";
 import { answerColumnShown, dataPaths, type FileOptions, isHubPath } from "../data/file-options.ts";
 import type { RuleContext } from "../lib/rules.ts";
 import { dotted } from "./faults.ts";
@@ -56,15 +56,37 @@ const chainLevels: Rule = ({ data }, { report }) => {
   }
 };
 
-/** The uses of task `items`: what is trained on is not what is tested. */
-const itemsUse: Rule = ({ data }, { report }) => {
-  if (data?.train.kind === "items" && data.train.use === "test") {
-    const reason = "training on the test items would make the evaluation a memory test";
-    report({ rule: "items_use", path: "data.train.use", reason, fix: "use few_shot or pretraining" });
+/** The laboratory's tasks with uses: what is trained on is not what is tested, and an evaluation has an end. */
+const separateUses: Rule = ({ data }, { report }) => {
+  if (data === undefined) return;
+  for (const { part, at, set } of leafSets(data)) {
+    if (set.kind !== "items" && set.kind !== "pictures" && set.kind !== "scenes") continue;
+    const path = `${dotted(at)}.use`;
+    const rule = `${set.kind}_use`;
+    if (part === "train" && set.use === "test") {
+      const reason = "training on the test items would make the evaluation a memory test";
+      const fix = `use ${set.kind === "scenes" ? "train" : "few_shot"} or pretraining`;
+      report({ rule, path, reason, fix });
+    }
+    if (part === "eval" && (set.use === "pretraining" || set.use === "train")) {
+      const wrong = set.use === "train" ? "" : ", and its direct targets are wrong on purpose";
+      report({ rule, path, reason: `the mixture is endless${wrong}`, fix: "use test" });
+    }
   }
-  if (data?.eval?.kind === "items" && data.eval.use === "pretraining") {
-    const reason = "the mixture is endless, and its direct targets are wrong on purpose";
-    report({ rule: "items_use", path: "data.eval.use", reason, fix: "use test" });
+};
+
+/** Fashion-MNIST does not come with rlpt. */
+const fashionFolder: Rule = ({ data }, { report }) => {
+  for (const { at, set } of leafSets(data)) {
+    if (set.kind !== "pictures" || set.use === "pretraining") continue;
+    if (set.dataset !== 2 || set.fashion !== undefined) continue;
+    report({
+      rule: "fashion",
+      path: `${dotted(at)}.dataset`,
+      uses: [`${dotted(at)}.fashion`],
+      reason: "it is Fashion-MNIST, which does not come with rlpt",
+      fix: "set fashion to the folder with its four files, such as /usr/share/datasets/fashion-mnist of Debian's package dataset-fashion-mnist",
+    });
   }
 };
 
@@ -192,7 +214,8 @@ const goldAnswer: Rule = ({ prompt, data }, { report }) => {
 
 export const dataRules: readonly Rule[] = [
   chainLevels,
-  itemsUse,
+  separateUses,
+  fashionFolder,
   enoughPrompts,
   separateParts,
   mixtureEnds,

@@ -12,6 +12,7 @@ import type { Prompt, PromptSource } from "../types.ts";
 import { defineDataset } from "./define.ts";
 import { type ItemsOptions, itemsOptions } from "./items-options.ts";
 import { ATTRIBUTES, DATASETS, type ItemClass, itemsWorld, VALUES } from "./items-world.ts";
+import { answerFirstTarget, bestFit, directTarget, shuffled, thinkingTarget } from "./named-targets.ts";
 
 const GLIMPSES = 2;
 /** Probability that a glimpse is missing. */
@@ -26,10 +27,6 @@ export interface Glimpse {
 }
 
 const glimpseWord = ({ attribute, value }: Glimpse): string => `${ATTRIBUTES[attribute]}${value}`;
-
-function shuffled<T>(items: readonly T[], rng: Rng): T[] {
-  return rng.permutation(items.length).map((i) => items[i]!);
-}
 
 /** @param readable false: every glimpse is uniform, and the item shows nothing of its class */
 export function drawGlimpses(item: ItemClass, readable: boolean, rng: Rng): Glimpse[] {
@@ -60,66 +57,6 @@ function restate(seen: readonly Glimpse[], rng: Rng): Glimpse[] {
     .filter((views) => views.length > 0)
     .slice(0, count)
     .map((views, place) => views[rng.fork("view").integer(views.length, place)]!);
-}
-
-/** Restates what it saw, and answers by what was restated. */
-function thinkingTarget(
-  seen: readonly Glimpse[],
-  candidates: readonly ItemClass[],
-  faults: ItemsOptions["imperfections"],
-  rng: Rng,
-): string {
-  const restated = restate(seen, rng);
-  const best = Math.max(...candidates.map((one) => fitOf(restated, one)));
-  const tied = candidates.filter((one) => fitOf(restated, one) === best);
-  const answer = tied[rng.integer(tied.length, 1)]!.name;
-  const fault = rng.fork("faults");
-  return [
-    "<think>",
-    ...restated.map(glimpseWord),
-    ...(fault.uniform(0) < faults.no_think_end ? [] : ["</think>"]),
-    ...(fault.uniform(1) < faults.no_answer_tags ? [answer] : ["<answer>", answer, "</answer>"]),
-  ].join(" ");
-}
-
-/** The item's name, or now and then a candidate's. */
-function answerName(
-  item: ItemClass,
-  candidates: readonly ItemClass[],
-  faults: ItemsOptions["imperfections"],
-  rng: Rng,
-): string {
-  const wrong = rng.uniform(0) < faults.wrong_label;
-  return (wrong ? candidates[rng.integer(candidates.length, 1)]! : item).name;
-}
-
-function directTarget(
-  item: ItemClass,
-  candidates: readonly ItemClass[],
-  faults: ItemsOptions["imperfections"],
-  rng: Rng,
-): string {
-  const name = answerName(item, candidates, faults, rng);
-  return rng.uniform(9) < faults.preamble ? `its ${name}` : name;
-}
-
-/** Answers as if asked directly, then restates what it saw: a reason that the answer does not depend on. */
-function answerFirstTarget(
-  item: ItemClass,
-  seen: readonly Glimpse[],
-  candidates: readonly ItemClass[],
-  faults: ItemsOptions["imperfections"],
-  rng: Rng,
-): string {
-  const name = answerName(item, candidates, faults, rng);
-  const reason = restate(seen, rng.fork("reason")).map(glimpseWord);
-  const fault = rng.fork("faults");
-  return [
-    ...(fault.uniform(1) < faults.no_answer_tags ? [name] : ["<answer>", name, "</answer>"]),
-    "<think>",
-    ...reason,
-    ...(fault.uniform(0) < faults.no_think_end ? [] : ["</think>"]),
-  ].join(" ");
 }
 
 interface Question {
@@ -181,13 +118,15 @@ function pretrainingPrompt(index: number, options: ItemsOptions, rng: Rng): Prom
   });
   const { imperfections: faults, mode } = options;
   const draw = rng.fork("target");
-  const target =
-    mode === "answer_first"
-      ? answerFirstTarget(item, glimpses, candidates, faults, draw)
-      : thinks
-        ? thinkingTarget(glimpses, candidates, faults, draw)
-        : directTarget(item, candidates, faults, draw);
-  return { ...prompt, target };
+  const names = candidates.map(({ name }) => name);
+  if (mode === "answer_first") {
+    const reason = restate(glimpses, draw.fork("reason")).map(glimpseWord);
+    return { ...prompt, target: answerFirstTarget(item.name, reason, names, faults, draw) };
+  }
+  if (!thinks) return { ...prompt, target: directTarget(item.name, names, faults, draw) };
+  const said = restate(glimpses, draw);
+  const answer = bestFit(candidates, (one) => fitOf(said, one), draw);
+  return { ...prompt, target: thinkingTarget(said.map(glimpseWord), answer.name, faults, draw) };
 }
 
 /** Item `index` of the training set: class by class, `shots` each. Its target is the bare label. */

@@ -4,5 +4,7 @@ import { chain } from "./chain.ts";
 import { file } from "./file.ts";
 import { items } from "./items.ts";
 import { mixture } from "./mixture.ts";
+import { pictures } from "./pictures.ts";
+import { scenes } from "./scenes.ts";
 
-export const datasetKinds = [chain, items, bootcamp, file, mixture] as const;
+export const datasetKinds = [chain, items, pictures, scenes, bootcamp, file, mixture] as const;

@@ -55,9 +55,10 @@ export async function heapWarnings(stages: readonly RecipeStage[], files: ModelF
     const lengths = Array.from({ length: count }, (_, index) => {
       const prompt = source.at(index);
       const target = algorithmOf(recipe.algorithm).samples ? "" : (prompt.target ?? "");
-      return files.tokenizer.encode(`${promptText(files.tokenizer, prompt)}${target}`, {
-        addSpecialTokens: true,
-      }).length;
+      // apart, as rows are made: a tokenizer of words may have none for the two joined without a blank
+      const encode = (text: string, addSpecialTokens: boolean) =>
+        files.tokenizer.encode(text, { addSpecialTokens }).length;
+      return encode(promptText(files.tokenizer, prompt), true) + encode(target, false);
     });
     const bytes = updateBytes(recipe, config, parameters, Math.max(1, ...lengths));
     if (bytes <= WASM_HEAP) continue;

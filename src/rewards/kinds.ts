@@ -1,5 +1,9 @@
 /** The reward kinds that come with rlpt, in the order of the documentation. A new one is its file and a line here. */
 import { bootcamp } from "./bootcamp.ts";
+import { boxFormatKind } from "./box-format.ts";
+import { boxIouKind } from "./box-iou.ts";
+import { boxMapKind } from "./box-map.ts";
+import { boxPrecisionRecallKind } from "./box-precision-recall.ts";
 import { contradiction } from "./contradiction.ts";
 import { cosineLength } from "./cosine-length.ts";
 import { exact } from "./exact.ts";
@@ -8,6 +12,7 @@ import { finished } from "./finished.ts";
 import { idList } from "./id-list.ts";
 import { judge } from "./judge.ts";
 import { length } from "./length.ts";
+import { lookUncertaintyKind } from "./look-uncertainty.ts";
 import { math } from "./math-answer.ts";
 import { modeAnswer } from "./mode-answer.ts";
 import { number } from "./number.ts";
@@ -33,6 +38,11 @@ export const rewardKinds = [
   finished,
   trigger,
   idList,
+  boxIouKind,
+  boxFormatKind,
+  boxMapKind,
+  boxPrecisionRecallKind,
+  lookUncertaintyKind,
   judge,
   file,
 ] as const;

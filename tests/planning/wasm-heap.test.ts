@@ -45,3 +45,11 @@ it("names the stage and what takes less, and is silent where all fits", async ()
   ]);
   files.weights.close();
 });
+
+it("counts prompts and targets apart, as a tokenizer of words asks for", async () => {
+  // `[direct]G2` is no word
+  const { stages } = loadRecipe("configs/lab-base-items.yaml");
+  const files = await openRecipeModel(stages[0]!.recipe, () => {});
+  expect(await heapWarnings(stages, files)).toEqual([]);
+  files.weights.close();
+});

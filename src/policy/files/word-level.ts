@@ -17,6 +17,8 @@ export interface WordLevelSpecials {
   pad: string;
   bos: string;
   eos: string;
+  /** Further tokens that are cut out of text wherever they stand, and left out of plain text. */
+  others?: readonly string[];
 }
 
 function escapeRegex(text: string): string {
@@ -40,7 +42,7 @@ export function wordLevelTokenizerFiles(
   if (options.separator === "space" && spaced !== undefined) {
     throw new RangeError(`the word ${JSON.stringify(spaced)} has white space in it`);
   }
-  const special = [...new Set([specials.pad, specials.bos, specials.eos])];
+  const special = [...new Set([specials.pad, specials.bos, specials.eos, ...(specials.others ?? [])])];
   for (const token of special) {
     if (!tokens.includes(token)) throw new RangeError(`${token} is not in the vocabulary`);
   }
@@ -90,6 +92,7 @@ export function wordLevelTokenizerFiles(
     pad_token: specials.pad,
     padding_side: "left",
     tokenizer_class: "PreTrainedTokenizerFast",
+    ...(specials.others === undefined ? {} : { additional_special_tokens: [...specials.others] }),
     ...(options.chatTemplate === undefined ? {} : { chat_template: options.chatTemplate }),
   };
   const encode = (value: unknown): Uint8Array =>
