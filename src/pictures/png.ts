@@ -248,7 +248,8 @@ function toRgb(
 
 /** The colour that tRNS makes transparent, as three samples; null where it has none, or an alpha for each palette entry. */
 function transparentSample(chunk: Uint8Array, { colourType, depth }: PngHeader): number[] | null {
-  const sample = (i: number) => ((chunk[2 * i] ?? 0) << 8) | (chunk[2 * i + 1] ?? 0);
+  // Pillow compares the lower byte
+  const sample = (i: number) => chunk[2 * i + 1] ?? 0;
   if (colourType === RGB) return [sample(0), sample(1), sample(2)];
   if (colourType !== GREY || depth === 16) return null;
   const grey = depth === 1 && sample(0) > 0 ? 255 : sample(0);

@@ -121,6 +121,8 @@ for depth, value in ((1, 0), (1, 1), (2, 85), (2, 1), (4, 17), (8, 27)):
     golden(f"l-{depth}-transparent-{value}.png", png(8, 1, depth, 0, b"\0" + bytes([27, 17, 200, 27, 1, 2, 3, 255])[:depth], grey(value)))
 golden("i16-transparent.png", png(8, 1, 16, 0, row(8), grey(int(words[2]))))
 golden("rgb-transparent.png", png(3, 1, 8, 2, b"\0\1\2\3\4\5\6\1\2\3", [(b"tRNS", struct.pack(">HHH", 1, 2, 3))]))
+golden("l-8-transparent-257.png", png(3, 1, 8, 0, b"\0\0\1\xff", grey(257)))
+golden("rgb-48-bits-transparent.png", png(4, 2, 16, 2, row(12) + row(12), [(b"tRNS", struct.pack(">HHH", 0, 1, 2))]))
 golden("palette-short.png", png(4, 1, 8, 3, b"\0\0\1\2\3", [(b"PLTE", bytes([10, 20, 30, 40, 50, 60]))]))
 
 
