@@ -46,6 +46,17 @@ it("reads a picture once, keeps what was used last, and stays within its bytes",
   expect([a.reads, b.reads, c.reads]).toEqual([1, 2, 1]);
 });
 
+it("does not let others go for a picture that has no room anyway", () => {
+  const cache = new PictureCache(2 * ONE);
+  const [a, large] = [picture("a"), picture("large")];
+  cache.processed(small, a);
+  const wide = processor(100_000);
+  const grown = { ...large, load: () => formula(112, 112, 4) };
+  expect(cache.processed(wide, grown).tiles[0]!.patches.byteLength).toBeGreaterThan(2 * ONE);
+  cache.processed(small, a);
+  expect([a.reads, cache.bytes]).toEqual([1, ONE]);
+});
+
 it("gives the same with and without room, and each processor its own", () => {
   const [roomy, none] = [new PictureCache(), new PictureCache(0)];
   const large = processor(3136);

@@ -85,6 +85,8 @@ function flipped(name: string, draw: number): Uint8Array {
 function made(): [string, Uint8Array][] {
   const jpeg = goldenFile("444-progressive-67x50.jpg");
   const scan = Buffer.from(jpeg).indexOf(Buffer.from([0xff, 0xda]));
+  // the first scan and its data, up to the table that comes next: the same again changes nothing
+  const first = jpeg.subarray(scan, Buffer.from(jpeg).indexOf(Buffer.from([0xff, 0xc4]), scan));
   const refine = segment(0xda, [1, 1, 0, 1, 63, 0]);
   const noise = (name: string, length: number) =>
     Uint8Array.from({ length }, (_, i) => rng.fork("noise", name).integer(256, i));
@@ -132,7 +134,10 @@ function made(): [string, Uint8Array][] {
         ...new Array(20_000).fill(chunk("tEXt", new Uint8Array())),
       ),
     ],
-    ["JPEG with 2,000 scans", bytesOf(jpeg.subarray(0, -2), ...new Array(2000).fill(refine))],
+    [
+      "JPEG with 300 scans, each of them right",
+      bytesOf(jpeg.subarray(0, scan), ...new Array(300).fill(first), jpeg.subarray(scan)),
+    ],
     ["JPEG with a scan before its frame", bytesOf([0xff, 0xd8], refine, jpeg.subarray(scan))],
     [
       "JPEG with two frames",
@@ -291,6 +296,11 @@ it.each(made())("made: %s", (what, bytes) => {
     /of text|text that|empty chunks$|segments of|EXIF that|orientation 99/.test(what) &&
     !what.startsWith("WebP");
   expect(pixels !== null, what).toBe(harmless);
+});
+
+it("a progressive JPEG that repeats its scans is refused for that", () => {
+  const [, bytes] = made().find(([what]) => what.startsWith("JPEG with 300 scans"))!;
+  expect(() => decodePicture(bytes, "x")).toThrow("it has more than 200 scans");
 });
 
 it("memory does not grow with what a header promises", () => {
