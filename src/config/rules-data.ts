@@ -68,9 +68,11 @@ const separateUses: Rule = ({ data }, { report }) => {
       const fix = `use ${set.kind === "scenes" ? "train" : "few_shot"} or pretraining`;
       report({ rule, path, reason, fix });
     }
-    if (part === "eval" && (set.use === "pretraining" || set.use === "train")) {
+    // a mixture has an end of its own
+    if (set === data.eval && (set.use === "pretraining" || set.use === "train")) {
       const wrong = set.use === "train" ? "" : ", and its direct targets are wrong on purpose";
-      report({ rule, path, reason: `the mixture is endless${wrong}`, fix: "use test" });
+      const what = set.kind === "scenes" ? "stream" : "mixture";
+      report({ rule, path, reason: `the ${what} is endless${wrong}`, fix: "use test" });
     }
   }
 };

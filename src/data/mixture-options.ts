@@ -4,6 +4,7 @@ import { bootcampOptions } from "./bootcamp-options.ts";
 import { chainOptions } from "./chain-options.ts";
 import { dataPaths, fileOptions } from "./file-options.ts";
 import { itemsOptions } from "./items-options.ts";
+import { picturesOptions, scenesOptions } from "./pictures-options.ts";
 
 const member = {
   name: z
@@ -23,6 +24,8 @@ const member = {
 const memberOptions = z.discriminatedUnion("kind", [
   chainOptions.safeExtend(member),
   itemsOptions.safeExtend(member),
+  picturesOptions.safeExtend(member),
+  scenesOptions.safeExtend(member),
   bootcampOptions.safeExtend(member),
   fileOptions.safeExtend(member),
 ]);

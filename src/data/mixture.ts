@@ -13,6 +13,8 @@ import { type DatasetKind, defineDataset, type OpenContext } from "./define.ts";
 import { file } from "./file.ts";
 import { items } from "./items.ts";
 import { type MemberOptions, type MixtureOptions, memberName, mixtureOptions } from "./mixture-options.ts";
+import { pictures } from "./pictures.ts";
+import { scenes } from "./scenes.ts";
 
 interface Member {
   name: string;
@@ -44,7 +46,7 @@ async function openMixture({ sources, size }: MixtureOptions, context: OpenConte
 }
 
 function kindOf({ kind }: MemberOptions): DatasetKind<typeof mixtureOptions, MemberOptions> {
-  return [chain, items, bootcamp, file].find((one) => one.kind === kind) as never;
+  return [chain, items, pictures, scenes, bootcamp, file].find((one) => one.kind === kind) as never;
 }
 
 function promptOf({ name, source }: Member, index: number): Prompt {
