@@ -250,9 +250,9 @@ async function readPool(
     const lines = new Map(
       paths.map((path) => [path, (data.format ?? tableFormat(path)) === "jsonl" ? plainLines(path) : null]),
     );
-    const rows = prompts.map(({ id, fields, slices }, i) => {
+    const rows = prompts.map(({ id, slices }, i) => {
       const { path, line } = dataset.placeOf(i);
-      return { id, slices, text: lines.get(path)?.[line - 1]?.trim() ?? JSON.stringify(fields) };
+      return { id, slices, text: lines.get(path)?.[line - 1]?.trim() ?? JSON.stringify(dataset.fieldsOf(i)) };
     });
     const format = formats.size === 1 && formats.has("json") ? "json" : "jsonl";
     return { prompts, rows, format, inputs: paths };
