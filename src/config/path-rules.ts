@@ -1,6 +1,6 @@
 /** Makes every path of a recipe absolute, and says which do not exist. */
 import { extname } from "node:path";
-import { fileSets } from "../data/dataset-options.ts";
+import { fileSets, isPictures, leafSets } from "../data/dataset-options.ts";
 import { dataPaths, formatOf, isHubPath } from "../data/file-options.ts";
 import { filesBelow, isDynamicPattern } from "../lib/find-files.ts";
 import { isFolder } from "../lib/regular-file.ts";
@@ -23,7 +23,15 @@ interface PathField {
   set(absolute: string): void;
   /** How to get what is not there yet: the path stays as the first place it may be at. */
   get?: string;
-  what: "data file" | "model" | "chat template" | "tokenizer" | "adapter" | "reward file" | "library";
+  what:
+    | "data file"
+    | "folder of pictures"
+    | "model"
+    | "chat template"
+    | "tokenizer"
+    | "adapter"
+    | "reward file"
+    | "library";
 }
 
 /** Every path that stands in a recipe and must exist. */
@@ -31,6 +39,19 @@ function pathFields(recipe: Partial<RecipeInput>): PathField[] {
   const fields: PathField[] = [];
   const add = (path: KeyPath, value: string | undefined, what: PathField["what"], set: PathField["set"]) => {
     if (value !== undefined) fields.push({ path, value, what, set });
+  };
+  const addFolder = <Key extends string>(
+    at: KeyPath,
+    set: Partial<Record<Key | "get", unknown>>,
+    key: Key,
+  ) => {
+    const value = set[key];
+    if (typeof value !== "string") return;
+    const get = typeof set.get === "string" ? { get: set.get } : {};
+    const put = (to: string) => {
+      (set as Record<string, unknown>)[key] = to;
+    };
+    fields.push({ path: [...at, key], value, what: "folder of pictures", set: put, ...get });
   };
   const { model, data, rewards, backend } = recipe;
   if (model) {
@@ -63,7 +84,9 @@ function pathFields(recipe: Partial<RecipeInput>): PathField[] {
         ...(set.get === undefined ? {} : { get: set.get }),
       });
     }
+    addFolder(at, set, "pictures_root");
   }
+  for (const { at, set } of leafSets(data)) if (isPictures(set)) addFolder(at, set, "path");
   for (const [index, reward] of (rewards ?? []).entries()) {
     if (reward.kind === "judge") {
       add(["rewards", index, "judge", "path"], reward.judge.path, "model", (to) => {
@@ -135,9 +158,13 @@ export function resolvePaths(recipe: Partial<RecipeInput>, tree: MapNode): Fault
       );
       continue;
     }
-    const wantsDirectory = field.what === "tokenizer" || field.what === "adapter";
+    const isPictureFolder = field.what === "folder of pictures";
+    const wantsDirectory = field.what === "tokenizer" || field.what === "adapter" || isPictureFolder;
     if (wantsDirectory && !isFolder(found)) {
-      refuse("it is a file", `name the folder of the ${field.what}`);
+      refuse(
+        "it is a file",
+        isPictureFolder ? "name the folder that it is in" : `name the folder of the ${field.what}`,
+      );
       continue;
     }
     if (field.what === "data file" && isFolder(found)) {
@@ -145,7 +172,7 @@ export function resolvePaths(recipe: Partial<RecipeInput>, tree: MapNode): Fault
       else
         refuse(
           "it is a folder without .jsonl, .json, .csv or .parquet files",
-          "name the data file, or its folder",
+          "name the data file, or its folder; a folder of pictures for each class is kind: image-folder",
         );
       continue;
     }

@@ -1,5 +1,4 @@
 /** Prompts from files: a row of JSONL, JSON, CSV or Parquet becomes a Prompt by templates. */
-import { createHash } from "node:crypto";
 import { statSync } from "node:fs";
 import { resolve } from "node:path";
 import { DataError } from "../lib/errors.ts";
@@ -9,6 +8,7 @@ import { isFolder } from "../lib/regular-file.ts";
 import type { Prompt } from "../types.ts";
 import { compileAnswerPattern } from "./answer-pattern.ts";
 import { RowFault } from "./columns.ts";
+import { isEvalPart } from "./eval-part.ts";
 import { dataPaths, type FileOptions, formatOf, isHubPath } from "./file-options.ts";
 import { rowFilter } from "./filter.ts";
 import { PromptIds } from "./prompt-ids.ts";
@@ -37,17 +37,6 @@ export interface FileDataset {
 
 /** Megabytes of text whose rows are held in memory; what exceeds them is read again for each prompt. */
 const HELD_MEGABYTES = 64;
-
-/**
- * Whether an id falls into the eval part: a function of salt and id alone, so it stays when rows come, go
- * or move. @param share of ids in the eval part, 0..1
- */
-export function isEvalPart(id: string, salt: string, share: number): boolean {
-  const digest = createHash("sha256")
-    .update(JSON.stringify([salt, id]))
-    .digest();
-  return digest.readUIntBE(0, 6) / 2 ** 48 < share;
-}
 
 /**
  * Files that options name: themselves, those of folders, and those that match patterns.

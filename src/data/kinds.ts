@@ -1,8 +1,10 @@
 /** The kinds of datasets, in the order of the documentation. A new one is its file and a line here. */
 import { bootcamp } from "./bootcamp.ts";
 import { chain } from "./chain.ts";
+import { coop } from "./coop.ts";
 import { file } from "./file.ts";
+import { imageFolder } from "./image-folder.ts";
 import { items } from "./items.ts";
 import { mixture } from "./mixture.ts";
 
-export const datasetKinds = [chain, items, bootcamp, file, mixture] as const;
+export const datasetKinds = [chain, items, bootcamp, file, imageFolder, coop, mixture] as const;

@@ -9,8 +9,10 @@ import { createRng, type Rng } from "../lib/rng.ts";
 import type { Prompt, PromptSource } from "../types.ts";
 import { bootcamp } from "./bootcamp.ts";
 import { chain } from "./chain.ts";
+import { coop } from "./coop.ts";
 import { type DatasetKind, defineDataset, type OpenContext } from "./define.ts";
 import { file } from "./file.ts";
+import { imageFolder } from "./image-folder.ts";
 import { items } from "./items.ts";
 import { type MemberOptions, type MixtureOptions, memberName, mixtureOptions } from "./mixture-options.ts";
 
@@ -44,7 +46,7 @@ async function openMixture({ sources, size }: MixtureOptions, context: OpenConte
 }
 
 function kindOf({ kind }: MemberOptions): DatasetKind<typeof mixtureOptions, MemberOptions> {
-  return [chain, items, bootcamp, file].find((one) => one.kind === kind) as never;
+  return [chain, items, bootcamp, file, imageFolder, coop].find((one) => one.kind === kind) as never;
 }
 
 function promptOf({ name, source }: Member, index: number): Prompt {

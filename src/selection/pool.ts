@@ -4,7 +4,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { loadRecipe } from "../config/load.ts";
 import type { Recipe } from "../config/schema.ts";
-import type { DatasetOptions } from "../data/dataset-options.ts";
+import { type DatasetOptions, isPictures } from "../data/dataset-options.ts";
 import { openFileDataset } from "../data/file-dataset.ts";
 import { buildCurves, type Curve, type EpochValue, measure, seenCounts } from "../data/selection/curves.ts";
 import { type DumpRecord, dumpEpoch, dumpStep, dumpValues, type Signal } from "../data/selection/dumps.ts";
@@ -258,6 +258,10 @@ async function readPool(
     return { prompts, rows, format, inputs: paths };
   }
   const source = await openSource(data, recipe.seed, "train", () => {});
+  if (isPictures(data))
+    throw new ConfigError(
+      `data.train.kind ${data.kind}: a subset is written as rows of a file, and these pictures have none. List them in a file with a column of paths (kind: file, pictures).`,
+    );
   if (source.size === null) {
     throw new ConfigError(
       `data.train is an endless task: every prompt occurs once, so no curve can be drawn. Set data.train.size and train for several epochs.`,

@@ -1,6 +1,7 @@
 /** The data of a stage as its model can take it: rows that are too long are found, left out or cut, by `on_long`. */
 import { algorithmOf } from "../algorithms/kinds.ts";
 import type { Recipe } from "../config/schema.ts";
+import { picturesOfPrompt } from "../data/pictures/of-prompt.ts";
 import { openSource } from "../data/source.ts";
 import { encodeExample, promptText } from "../rollouts/encode.ts";
 import type { ChatMessage, Prompt, PromptSource, Tokenizer } from "../types.ts";
@@ -58,8 +59,8 @@ export function excess(
  * @returns null where nothing of it fits
  */
 export function truncated(tokenizer: Tokenizer, prompt: Prompt, limits: RowLimits): Prompt | null {
-  // a conversation has no text of its own that could lose its beginning
-  if (prompt.conversation !== undefined) return null;
+  // a conversation has no text of its own that could lose its beginning, and beside pictures it is they that are long
+  if (prompt.conversation !== undefined || picturesOfPrompt(prompt).length > 0) return null;
   const text = ownText(prompt);
   const fits = (kept: number): boolean =>
     excess(tokenizer, withText(prompt, text.slice(text.length - kept).join("")), limits) === null;
