@@ -288,7 +288,9 @@ describe("what is refused, with line, column and value", () => {
   test("a path of 5,000 characters is shortened where it is named", async () => {
     const said = await refused(`images/${"x".repeat(5000)}.png`);
     expect(said.length).toBeLessThan(400);
-    expect(said).toMatch(/"images\/x+\.\.\.x+\.png" \(column image\) cannot be read: the path, or a name in it, is too long/);
+    expect(said).toMatch(
+      /"images\/x+\.\.\.x+\.png" \(column image\) cannot be read: the path, or a name in it, is too long/,
+    );
   });
 
   test("links inside are fine, and those that lead out where they are trusted", async () => {
