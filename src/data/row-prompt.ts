@@ -46,6 +46,7 @@ export function toPrompts(
     root: {
       folder: resolve(options.pictures_root ?? dirname(at.path)),
       followLinks: options.follow_links ?? false,
+      option: "pictures_root",
     },
     ...at,
   };

@@ -150,7 +150,7 @@ function distinct(path: string, part: Part, entries: readonly Entry[]): Labelled
   });
 }
 
-/** Lines at which entries of a split file begin, by their paths. */
+/** Lines of a split file at which its pictures' paths stand. */
 function linesOf(text: string): Map<string, number> {
   const lines = new Map<string, number>();
   let line = 1;

@@ -20,6 +20,8 @@ export interface PictureRoot {
   folder: string;
   /** May links lead out of it? */
   followLinks: boolean;
+  /** Key that names another folder. */
+  option?: string;
 }
 
 /** Why a picture cannot be had, as the rest of a sentence that begins with it. */
@@ -43,7 +45,7 @@ export function filePicture(value: string, root: PictureRoot): DataPicture {
   const scheme = /^([a-z][a-z0-9+.-]+):\/\//i.exec(value)?.[1];
   if (scheme !== undefined)
     throw new PictureFault(`is an address (${scheme}:), not a path: give the path of a file on this machine`);
-  const path = locate(value, root.folder);
+  const path = locate(value, root);
   const real = realPath(path);
   if (real !== null && !root.followLinks && outside(realPath(root.folder) ?? root.folder, real))
     throw new PictureFault(
@@ -66,18 +68,18 @@ export function filePicture(value: string, root: PictureRoot): DataPicture {
 }
 
 /** The absolute path. Data made on Windows write \ between folders; a file whose name holds one comes first. */
-function locate(value: string, folder: string): string {
+function locate(value: string, { folder, option }: PictureRoot): string {
   const inside = (path: string): string => {
     if (outside(folder, path))
       throw new PictureFault(
-        `leads out of ${folder}: give a path below it, or name the folder that holds all pictures with pictures_root`,
+        `leads out of ${folder}: give a path below it${option === undefined ? "" : `, or name the folder that holds all pictures with ${option}`}`,
       );
     return path;
   };
   const path = resolve(folder, value);
   if (!value.includes("\\") || lstatOf(path) !== null) return inside(path);
   if (/^[a-z]:\\/i.test(value))
-    throw new PictureFault("is a path on another machine: give one below pictures_root");
+    throw new PictureFault(`is a path on another machine: give one below ${folder}`);
   return inside(resolve(folder, value.replaceAll("\\", "/")));
 }
 
