@@ -204,14 +204,15 @@ const sharedPrompt: Rule = ({ prompt, data }, { report }) => {
     const reason = "prompts of the chain task are fed as they are";
     report({ rule: "prompt_unused", path: "prompt", uses: ["data"], reason, fix: "remove it" });
   }
+  const pictures = asking.find(([, set]) => set.kind !== "file")?.[0];
+  const unknown =
+    pictures === undefined || prompt.template === undefined ? null : sharedColumn(prompt.template);
+  if (unknown !== null) {
+    const reason = `{${unknown}} is no column of labelled pictures (${pictures})`;
+    const fix = "use {prompt}, {question} and {choices}, and {{ }} for braces";
+    report({ rule: "template", path: "prompt.template", uses: ["data"], reason, fix });
+  }
   for (const [at, set] of asking) {
-    const unknown =
-      set.kind === "file" || prompt.template === undefined ? null : sharedColumn(prompt.template);
-    if (unknown !== null) {
-      const reason = `{${unknown}} is no column of labelled pictures (${at})`;
-      const fix = "use {prompt}, {question} and {choices}, and {{ }} for braces";
-      report({ rule: "template", path: "prompt.template", uses: [at], reason, fix });
-    }
     if (prompt.system === undefined || set.chat || set.system !== undefined) continue;
     const reason = `${at} has chat: false, and only a chat template has a place for a system message`;
     const fix = "set chat: true, or write the text into prompt.template";

@@ -131,7 +131,7 @@ describe("the eleven", () => {
 
   it("asks the paper's question of each", async () => {
     const asked = async (dataset: CoopDataset) => {
-      const [{ input }] = (await open(dataset)) as [
+      const [{ input }] = (await open(dataset)) as unknown as [
         { input: { kind: "chat"; messages: { content: unknown }[] } },
       ];
       return (input.messages[0]!.content as { text?: string }[])[1]!.text!.split("\n")[0];
