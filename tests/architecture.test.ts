@@ -55,6 +55,7 @@ const ALLOWED: Record<string, readonly string[]> = {
     "data",
     "backend",
     "policy",
+    "pictures",
     "rollouts",
     "rewards",
     "optim",

@@ -1,6 +1,6 @@
 /** Makes every path of a recipe absolute, and says which do not exist. */
 import { extname } from "node:path";
-import { fileSets, leafSets } from "../data/dataset-options.ts";
+import { fileSets, isPictures, leafSets } from "../data/dataset-options.ts";
 import { dataPaths, formatOf, isHubPath } from "../data/file-options.ts";
 import { filesBelow, isDynamicPattern } from "../lib/find-files.ts";
 import { isFolder } from "../lib/regular-file.ts";
@@ -25,13 +25,13 @@ interface PathField {
   get?: string;
   what:
     | "data file"
+    | "folder of pictures"
     | "model"
     | "chat template"
     | "tokenizer"
     | "adapter"
     | "reward file"
-    | "library"
-    | "picture folder";
+    | "library";
 }
 
 /** Every path that stands in a recipe and must exist. */
@@ -39,6 +39,19 @@ function pathFields(recipe: Partial<RecipeInput>): PathField[] {
   const fields: PathField[] = [];
   const add = (path: KeyPath, value: string | undefined, what: PathField["what"], set: PathField["set"]) => {
     if (value !== undefined) fields.push({ path, value, what, set });
+  };
+  const addFolder = <Key extends string>(
+    at: KeyPath,
+    set: Partial<Record<Key | "get", unknown>>,
+    key: Key,
+  ) => {
+    const value = set[key];
+    if (typeof value !== "string") return;
+    const get = typeof set.get === "string" ? { get: set.get } : {};
+    const put = (to: string) => {
+      (set as Record<string, unknown>)[key] = to;
+    };
+    fields.push({ path: [...at, key], value, what: "folder of pictures", set: put, ...get });
   };
   const { model, data, rewards, backend } = recipe;
   if (model) {
@@ -71,12 +84,11 @@ function pathFields(recipe: Partial<RecipeInput>): PathField[] {
         ...(set.get === undefined ? {} : { get: set.get }),
       });
     }
+    addFolder(at, set, "pictures_root");
   }
   for (const { at, set } of leafSets(data)) {
-    if (set.kind !== "pictures") continue;
-    add([...at, "fashion"], set.fashion, "picture folder", (to) => {
-      set.fashion = to;
-    });
+    if (isPictures(set)) addFolder(at, set, "path");
+    if (set.kind === "pictures") addFolder(at, set, "fashion");
   }
   for (const [index, reward] of (rewards ?? []).entries()) {
     if (reward.kind === "judge") {
@@ -149,13 +161,12 @@ export function resolvePaths(recipe: Partial<RecipeInput>, tree: MapNode): Fault
       );
       continue;
     }
-    const wantsDirectory = ["tokenizer", "adapter", "picture folder"].includes(field.what);
+    const isPictureFolder = field.what === "folder of pictures";
+    const wantsDirectory = field.what === "tokenizer" || field.what === "adapter" || isPictureFolder;
     if (wantsDirectory && !isFolder(found)) {
       refuse(
         "it is a file",
-        field.what === "picture folder"
-          ? "name the folder that holds it"
-          : `name the folder of the ${field.what}`,
+        isPictureFolder ? "name the folder that it is in" : `name the folder of the ${field.what}`,
       );
       continue;
     }
@@ -164,7 +175,7 @@ export function resolvePaths(recipe: Partial<RecipeInput>, tree: MapNode): Fault
       else
         refuse(
           "it is a folder without .jsonl, .json, .csv or .parquet files",
-          "name the data file, or its folder",
+          "name the data file, or its folder; a folder of pictures for each class is kind: image-folder",
         );
       continue;
     }

@@ -1,7 +1,16 @@
 /** Rules about prompts and where they come from. */
 import { isDeepStrictEqual } from "node:util";
 import { algorithmOf } from "../algorithms/kinds.ts";
-import { datasetKindOf, fileSets, leafSets, type PlacedSet } from "../data/dataset-options.ts";
+import { unknownColumn } from "../data/classification-options.ts";
+import {
+  askingSets,
+  datasetKindOf,
+  fileSets,
+  isPictures,
+  leafSets,
+  type PicturesOptions,
+  type PlacedSet,
+} from "../data/dataset-options.ts";
 import { answerColumnShown, dataPaths, type FileOptions, isHubPath } from "../data/file-options.ts";
 import type { RuleContext } from "../lib/rules.ts";
 import { dotted } from "./faults.ts";
@@ -171,6 +180,42 @@ const mixtureEnds: Rule = ({ data }, { report }) => {
   report({ rule: "mixture_eval", path: "data.eval.sources", uses: ["data.eval.size"], reason, fix });
 };
 
+/** A column of the shared template that pictures lack. */
+const sharedColumn = (template: string) => unknownColumn(composeTemplate(template, ""));
+
+/** Pictures that are trained on are not tested. */
+const separatePictures: Rule = ({ data }, { report }) => {
+  const sets = leafSets(data).flatMap(({ set, ...place }) => (isPictures(set) ? [{ ...place, set }] : []));
+  for (const { at: to, set: evaluation } of sets.filter(({ part }) => part === "eval"))
+    for (const { at: from, set: train } of sets.filter(({ part }) => part === "train")) {
+      if (!sharePictures(train, evaluation)) continue;
+      const [there, here] = [dotted(from), dotted(to)];
+      report({
+        rule: "same_data",
+        path: here,
+        uses: [there],
+        reason: `it has pictures of ${there}, and evaluation would be a memory test`,
+        fix:
+          train.kind === "coop"
+            ? "use another part, or the other half"
+            : "use another folder, the other half, or split: {part: train} there and split: {part: eval} here with the same eval_share and salt",
+      });
+    }
+};
+
+function sharePictures(train: PicturesOptions, evaluation: PicturesOptions): boolean {
+  const halves = [train.half, evaluation.half];
+  if (train.path !== evaluation.path || (halves.includes("base") && halves.includes("new"))) return false;
+  if (train.kind === "coop" && evaluation.kind === "coop") {
+    const part = train.part ?? "train";
+    return train.dataset === evaluation.dataset && part === (evaluation.part ?? "test");
+  }
+  if (train.kind === "coop" || evaluation.kind === "coop") return false;
+  const [one, other] = [train.split, evaluation.split];
+  if (one === undefined || other === undefined || one.part === other.part) return true;
+  return one.eval_share !== other.eval_share || one.salt !== other.salt;
+}
+
 const sharedPrompt: Rule = ({ prompt, data }, { report }) => {
   if (!prompt) return;
   if (prompt.template !== undefined && !/(?<!\{)\{prompt\}/.test(prompt.template)) {
@@ -178,12 +223,20 @@ const sharedPrompt: Rule = ({ prompt, data }, { report }) => {
     report({ rule: "template", path: "prompt.template", reason, fix: "put {prompt} where it belongs" });
   }
   if (!data) return;
-  const files = fileSets(data).map(({ at, set }) => [dotted(at), set] as const);
-  if (files.length === 0) {
+  const asking = askingSets(data).map(({ at, set }) => [dotted(at), set] as const);
+  if (asking.length === 0) {
     const reason = "prompts of the chain task are fed as they are";
     report({ rule: "prompt_unused", path: "prompt", uses: ["data"], reason, fix: "remove it" });
   }
-  for (const [at, set] of files) {
+  const pictures = asking.find(([, set]) => set.kind !== "file")?.[0];
+  const unknown =
+    pictures === undefined || prompt.template === undefined ? null : sharedColumn(prompt.template);
+  if (unknown !== null) {
+    const reason = `{${unknown}} is no column of labelled pictures (${pictures})`;
+    const fix = "use {prompt}, {question} and {choices}, and {{ }} for braces";
+    report({ rule: "template", path: "prompt.template", uses: ["data"], reason, fix });
+  }
+  for (const [at, set] of asking) {
     if (prompt.system === undefined || set.chat || set.system !== undefined) continue;
     const reason = `${at} has chat: false, and only a chat template has a place for a system message`;
     const fix = "set chat: true, or write the text into prompt.template";
@@ -220,6 +273,7 @@ export const dataRules: readonly Rule[] = [
   fashionFolder,
   enoughPrompts,
   separateParts,
+  separatePictures,
   mixtureEnds,
   sharedPrompt,
   goldAnswer,

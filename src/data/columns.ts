@@ -14,14 +14,17 @@ export function lookUp(fields: Readonly<Record<string, unknown>>, column: string
   return value;
 }
 
+/** Says that a row lacks a column, and which it has. */
+export function noColumn(fields: Readonly<Record<string, unknown>>, column: string): string {
+  const present = Object.keys(fields);
+  const shown = present.slice(0, 12).join(", ") + (present.length > 12 ? ", ..." : "");
+  return `has no column ${column}; it has ${shown === "" ? "none" : shown}`;
+}
+
 /** A column as text. @throws RowFault when the row has none, or nothing that is plain text */
 export function columnText(fields: Readonly<Record<string, unknown>>, column: string): string {
   const value = lookUp(fields, column);
-  if (value === undefined) {
-    const present = Object.keys(fields);
-    const shown = present.slice(0, 12).join(", ") + (present.length > 12 ? ", ..." : "");
-    throw new RowFault(`has no column ${column}; it has ${shown === "" ? "none" : shown}`);
-  }
+  if (value === undefined) throw new RowFault(noColumn(fields, column));
   if (typeof value === "string") return value;
   if (typeof value === "boolean") return String(value);
   if (typeof value === "number") {

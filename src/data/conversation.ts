@@ -1,6 +1,8 @@
 /** Conversations of a row: messages as chat templates take them, and where prompts end in them. */
 import type { ChatMessage, ContentPart } from "../types.ts";
 import { lookUp, RowFault } from "./columns.ts";
+import { type PicturePlace, pictureOf } from "./pictures/picture-value.ts";
+import { unplaced } from "./pictures/placing.ts";
 
 /** Names of roles; ShareGPT's, and what tools call their turns. */
 const ROLES: Readonly<Record<string, ChatMessage["role"]>> = {
@@ -17,12 +19,18 @@ const ROLES: Readonly<Record<string, ChatMessage["role"]>> = {
 };
 
 /**
- * The messages of a column.
+ * The messages of a column. A picture that a part does not name is `unplaced`.
  * @throws RowFault naming column and turn
  */
-export function messagesOf(fields: Readonly<Record<string, unknown>>, column: string): ChatMessage[] {
+export function messagesOf(
+  fields: Readonly<Record<string, unknown>>,
+  column: string,
+  place: PicturePlace,
+): ChatMessage[] {
   const value = listOf(fields, column);
-  const messages = value.map((turn, index) => messageOf(turn, `turn ${index + 1} of column ${column}`));
+  const messages = value.map((turn, index) =>
+    messageOf(turn, `turn ${index + 1} of column ${column}`, place),
+  );
   const first = messages.findIndex(({ role }) => role === "user");
   if (first < 0) throw new RowFault(`column ${column} has no user turn`);
   return messages;
@@ -49,7 +57,7 @@ export function listOf(fields: Readonly<Record<string, unknown>>, column: string
   return list;
 }
 
-function messageOf(turn: unknown, where: string): ChatMessage {
+function messageOf(turn: unknown, where: string, place: PicturePlace): ChatMessage {
   if (typeof turn !== "object" || turn === null || Array.isArray(turn))
     throw new RowFault(`${where} is no object with role and content`);
   const { role, from, content, value, ...others } = turn as Record<string, unknown>;
@@ -68,17 +76,39 @@ function messageOf(turn: unknown, where: string): ChatMessage {
   if (typeof text === "string") return { role: known, content: text, ...more };
   if (text === null && known === "assistant" && extra["tool_calls"] !== undefined)
     return { role: known, content: "", ...more };
-  if (Array.isArray(text) && text.every(isPart)) return { role: known, content: text, ...more };
+  if (Array.isArray(text) && text.length > 0) {
+    const parts = text.every(isText)
+      ? text
+      : text.map((part, index) => partOf(part, `${where}, part ${index + 1}`, place));
+    if (known === "assistant" && parts.some(({ type }) => type === "image"))
+      throw new RowFault(`${where} is the assistant's and holds a picture; models write text alone`);
+    return { role: known, content: parts, ...more };
+  }
   throw new RowFault(
-    `${where} has no text: its content is ${text === null ? "null" : `a ${Array.isArray(text) ? "list" : typeof text}`}`,
+    `${where} has no text: its content is ${text === null ? "null" : `${Array.isArray(text) ? "an empty list" : `a ${typeof text}`}`}`,
   );
 }
 
-const isPart = (part: unknown): part is ContentPart =>
+const isText = (part: unknown): part is ContentPart & { type: "text" } =>
   typeof part === "object" &&
   part !== null &&
   (part as ContentPart).type === "text" &&
   typeof (part as { text: unknown }).text === "string";
+
+/** A part as OpenAI's interface, transformers and TRL write them; tables give every part the same keys. */
+function partOf(part: unknown, where: string, place: PicturePlace): ContentPart {
+  if (isText(part)) return { type: "text", text: part.text };
+  if (typeof part !== "object" || part === null) throw new RowFault(`${where} is no object with a type`);
+  const { type, image_url: address, image, path, url } = part as Record<string, unknown>;
+  if (type !== "image" && type !== "image_url")
+    throw new RowFault(
+      `${where} has the type ${JSON.stringify(type) ?? "nothing"}; use text, image or image_url`,
+    );
+  const named = (address as { url?: unknown } | null | undefined)?.url ?? address;
+  const source = image ?? path ?? url ?? named ?? null;
+  if (source === null) return unplaced;
+  return { type: "image", picture: pictureOf(source, where, place) };
+}
 
 /**
  * Ends of prompts in a conversation, as numbers of messages.

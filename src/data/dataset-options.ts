@@ -36,6 +36,23 @@ export function fileSets(data: Data): PlacedSet<FileOptions>[] {
   return leafSets(data).flatMap(({ set, ...place }) => (set.kind === "file" ? [{ ...place, set }] : []));
 }
 
+/** Options of kinds that ask with a template: files, and labelled pictures. */
+export type AskingOptions = Extract<DatasetOptions, { prompt: string; chat: boolean }>;
+
+/** Those of a recipe's datasets that ask with a template. */
+export function askingSets(data: Data): PlacedSet<AskingOptions>[] {
+  return leafSets(data).flatMap(({ set, ...place }) =>
+    set.kind === "file" || isPictures(set) ? [{ ...place, set }] : [],
+  );
+}
+
+export type PicturesOptions = Extract<DatasetOptions, { kind: "image-folder" | "coop" }>;
+
+/** Is it a folder of labelled pictures? */
+export function isPictures(set: DatasetOptions): set is PicturesOptions {
+  return set.kind === "image-folder" || set.kind === "coop";
+}
+
 /** The declaration behind a dataset's options. */
 export function datasetKindOf({
   kind,

@@ -1,5 +1,4 @@
 /** Prompts from files: a row of JSONL, JSON, CSV or Parquet becomes a Prompt by templates. */
-import { createHash } from "node:crypto";
 import { statSync } from "node:fs";
 import { resolve } from "node:path";
 import { DataError } from "../lib/errors.ts";
@@ -9,29 +8,15 @@ import { isFolder } from "../lib/regular-file.ts";
 import type { Prompt } from "../types.ts";
 import { compileAnswerPattern } from "./answer-pattern.ts";
 import { RowFault } from "./columns.ts";
+import { isEvalPart } from "./eval-part.ts";
 import { dataPaths, type FileOptions, formatOf, isHubPath } from "./file-options.ts";
 import { rowFilter } from "./filter.ts";
 import { PromptIds } from "./prompt-ids.ts";
+import { KEPT_FAULTS, type Place, type PlacedFault, type RowFaults, RowFaultsError } from "./row-faults.ts";
 import { classesOf, toPrompts, withChoices, withMap } from "./row-prompt.ts";
 import type { TableRow } from "./table-file.ts";
 import { openTable, tableFormat } from "./tables/open-table.ts";
 import type { Budget, Table } from "./tables/table.ts";
-
-/** Where a row lies: lines count from 1; in Parquet, which has none, rows do. */
-export interface Place {
-  path: string;
-  line: number;
-}
-
-export interface PlacedFault extends Place {
-  reason: string;
-}
-
-/** Rows that do not fit: the first of them, and how many there are. */
-export interface RowFaults {
-  first: readonly PlacedFault[];
-  count: number;
-}
 
 export interface FileDataset {
   readonly size: number;
@@ -39,6 +24,8 @@ export interface FileDataset {
   at(index: number): Prompt;
   /** Where each prompt's row begins. */
   placeOf(index: number): Place;
+  /** Columns of each prompt's row as the file has them, bytes of pictures too. */
+  fieldsOf(index: number): Record<string, unknown>;
   /** Under `on_bad_row: skip`. */
   readonly skipped: RowFaults;
   /** Rows that `filter` left out. */
@@ -48,35 +35,8 @@ export interface FileDataset {
   readonly held: boolean;
 }
 
-/** Rows that do not fit, each with its place and reason. */
-export class RowFaultsError extends DataError {
-  readonly faults: RowFaults;
-  /** Rows of all files. */
-  readonly rows: number;
-  constructor(faults: RowFaults, rows: number) {
-    super(faultList(faults, rows));
-    this.faults = faults;
-    this.rows = rows;
-  }
-}
-
-/** At most this many faults are listed. */
-const maxFaults = 20;
-/** At most this many are kept with their reasons. */
-const KEPT_FAULTS = 10_000;
 /** Megabytes of text whose rows are held in memory; what exceeds them is read again for each prompt. */
 const HELD_MEGABYTES = 64;
-
-/**
- * Whether an id falls into the eval part: a function of salt and id alone, so it stays when rows come, go
- * or move. @param share of ids in the eval part, 0..1
- */
-export function isEvalPart(id: string, salt: string, share: number): boolean {
-  const digest = createHash("sha256")
-    .update(JSON.stringify([salt, id]))
-    .digest();
-  return digest.readUIntBE(0, 6) / 2 ** 48 < share;
-}
 
 /**
  * Files that options name: themselves, those of folders, and those that match patterns.
@@ -203,10 +163,23 @@ function readPrompts(options: FileOptions, tables: readonly Table[]): FileDatase
   };
   const pattern = options.answer_pattern === undefined ? null : compileAnswerPattern(options.answer_pattern);
   const classes = options.choices === undefined ? [] : classesOf(all(rows, rowAt), options);
-  const promptsOf = (row: TableRow | null): Prompt[] => {
+  const promptsOf = (index: number, row = rowAt(index)): Prompt[] => {
     if (row === null) throw new Error("a row that was filtered out is asked for");
     if ("fault" in row) throw new RowFault(row.fault);
-    return toPrompts(withChoices(row.fields, classes, options), options, pattern);
+    const place = { path: tables[tableOf(index)]!.path, line: row.line };
+    return toPrompts(withChoices(row.fields, classes, options), options, pattern, place);
+  };
+  /** A row that fitted when it was gone through: what it names may be gone by now. */
+  const promptsAgain = (index: number): Prompt[] => {
+    try {
+      return promptsOf(index);
+    } catch (error) {
+      if (!(error instanceof RowFault)) throw error;
+      const { path } = tables[tableOf(index)]!;
+      throw new DataError(`${path}:${rowAt(index)!.line}: ${error.message}. It was changed while in use.`, {
+        cause: error,
+      });
+    }
   };
   const held = tables.every((table) => table.held);
   const prompts: Prompt[] = [];
@@ -216,7 +189,7 @@ function readPrompts(options: FileOptions, tables: readonly Table[]): FileDatase
   /** Which prompt of its row each one is; null where rows are one prompt each. */
   const turns =
     options.messages?.prompts === "each_user" ? { fitting: [] as number[], kept: [] as number[] } : null;
-  const ids = new PromptIds((place) => promptsOf(rowAt(fitting[place]!))[turns?.fitting[place] ?? 0]!.id);
+  const ids = new PromptIds((place) => promptsAgain(fitting[place]!)[turns?.fitting[place] ?? 0]!.id);
   const first: PlacedFault[] = [];
   let count = 0;
   let filtered = 0;
@@ -229,7 +202,7 @@ function readPrompts(options: FileOptions, tables: readonly Table[]): FileDatase
     }
     const place = { path: tables[tableOf(index)]!.path, line: row.line };
     try {
-      for (const [turn, prompt] of promptsOf(row).entries()) {
+      for (const [turn, prompt] of promptsOf(index, row).entries()) {
         const earlier = ids.add(prompt.id);
         if (earlier !== null) throw new RowFault(twice(prompt.id, options, place, fitting[earlier]!));
         fitting.push(index);
@@ -264,10 +237,15 @@ function readPrompts(options: FileOptions, tables: readonly Table[]): FileDatase
   if (kept.length === 0) throw new DataError(nothingLeft(options, tables, fitting.length, filtered));
   return {
     size: kept.length,
-    at: (index) => (held ? prompts[index]! : promptsOf(rowAt(kept[index]!))[turns?.kept[index] ?? 0]!),
+    at: (index) => (held ? prompts[index]! : promptsAgain(kept[index]!)[turns?.kept[index] ?? 0]!),
     placeOf: (index) => {
       const row = kept[index]!;
       return { path: tables[tableOf(row)]!.path, line: rowAt(row)!.line };
+    },
+    fieldsOf: (index) => {
+      const table = tableOf(kept[index]!);
+      return (tables[table]!.row(kept[index]! - firsts[table]!) as { fields: Record<string, unknown> })
+        .fields;
     },
     skipped: { first, count },
     filtered,
@@ -296,15 +274,4 @@ function nothingLeft(
     ? `${what}: the dataset has no rows.`
     : `${what}: none of its ${rows} rows is in the ${split.part} part (eval_share ${split.eval_share}). ` +
         "Use another share or salt, or a bigger file.";
-}
-
-function faultList({ first, count }: RowFaults, rows: number): string {
-  const lines = first.slice(0, maxFaults).map(({ path, line, reason }) => `${path}:${line}: ${reason}.`);
-  if (count > maxFaults) lines.push(`... and ${count - maxFaults} more of ${rows} rows.`);
-  lines.push(
-    count === rows
-      ? "No row fits; check prompt, answer and id against the columns."
-      : "Mend the rows, or set on_bad_row: skip to leave them out.",
-  );
-  return lines.join("\n");
 }

@@ -78,6 +78,28 @@ export const fileOptions = z
       })
       .optional()
       .describe("conversations in the place of prompt; chat only"),
+    pictures: z
+      .union([z.string().min(1), z.array(z.string().min(1)).min(1)])
+      .optional()
+      .describe(
+        "columns with pictures, in order: a path relative to pictures_root, bytes (also as {bytes, path}), a base64 data URI, or a list of these. In a chat they stand at the markers of the user's text, before it where there are none; text that is fed as it is (chat: false) needs a placeholder for each. Beside messages they fill the image parts that name none",
+      ),
+    pictures_root: z
+      .string()
+      .min(1)
+      .optional()
+      .describe("folder below which pictures lie; that of the data file when absent"),
+    picture_marker: z
+      .string()
+      .min(1)
+      .optional()
+      .describe(
+        "what stands for a picture in a text; <image> when absent. With chat: false it is the model's own placeholder",
+      ),
+    follow_links: z
+      .boolean()
+      .optional()
+      .describe("true: links may lead out of the folder of the pictures; for data that you trust"),
     tools: z
       .string()
       .min(1)
@@ -214,6 +236,16 @@ export const fileOptions = z
         path: ["target"],
         message: "the conversation's own turns are learnt; give target, or messages.learn",
       });
+    for (const key of ["pictures_root", "picture_marker", "follow_links"] as const) {
+      const read =
+        options.pictures !== undefined || (options.messages !== undefined && key !== "picture_marker");
+      if (options[key] !== undefined && !read)
+        context.addIssue({
+          code: "custom",
+          path: [key],
+          message: "no picture is read; name their columns with pictures, or remove it",
+        });
+    }
     if (options.tools !== undefined && !options.chat)
       context.addIssue({
         code: "custom",

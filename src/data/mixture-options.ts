@@ -2,7 +2,9 @@ import { basename } from "node:path";
 import { z } from "zod";
 import { bootcampOptions } from "./bootcamp-options.ts";
 import { chainOptions } from "./chain-options.ts";
+import { coopOptions } from "./coop-options.ts";
 import { dataPaths, fileOptions } from "./file-options.ts";
+import { imageFolderOptions } from "./image-folder-options.ts";
 import { itemsOptions } from "./items-options.ts";
 import { picturesOptions, scenesOptions } from "./pictures-options.ts";
 
@@ -12,7 +14,7 @@ const member = {
     .regex(/^[\w.-]+$/, "use letters, digits, dot, dash and underscore")
     .optional()
     .describe(
-      "slice `source` and the beginning of its prompts' ids; the file's name or the task's when absent",
+      "slice `source` and the beginning of its prompts' ids; the file's name, the folder's or the task's when absent",
     ),
   weight: z
     .number()
@@ -28,12 +30,16 @@ const memberOptions = z.discriminatedUnion("kind", [
   scenesOptions.safeExtend(member),
   bootcampOptions.safeExtend(member),
   fileOptions.safeExtend(member),
+  imageFolderOptions.safeExtend(member),
+  coopOptions.safeExtend(member),
 ]);
 export type MemberOptions = z.infer<typeof memberOptions>;
 
 /** What a source of a mixture is called. */
 export function memberName(member: MemberOptions): string {
   if (member.name !== undefined) return member.name;
+  if (member.kind === "coop") return member.dataset;
+  if (member.kind === "image-folder") return basename(member.path).replace(/[^\w.-]+/g, "-") || "pictures";
   if (member.kind !== "file") return member.kind;
   return (
     basename(dataPaths(member)[0]!).replace(/(\.(gz|zst|jsonl|ndjson|json|csv|parquet))+$/i, "") || "file"

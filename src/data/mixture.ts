@@ -9,8 +9,10 @@ import { createRng, type Rng } from "../lib/rng.ts";
 import type { Prompt, PromptSource } from "../types.ts";
 import { bootcamp } from "./bootcamp.ts";
 import { chain } from "./chain.ts";
+import { coop } from "./coop.ts";
 import { type DatasetKind, defineDataset, type OpenContext } from "./define.ts";
 import { file } from "./file.ts";
+import { imageFolder } from "./image-folder.ts";
 import { items } from "./items.ts";
 import { type MemberOptions, type MixtureOptions, memberName, mixtureOptions } from "./mixture-options.ts";
 import { pictures } from "./pictures.ts";
@@ -46,7 +48,8 @@ async function openMixture({ sources, size }: MixtureOptions, context: OpenConte
 }
 
 function kindOf({ kind }: MemberOptions): DatasetKind<typeof mixtureOptions, MemberOptions> {
-  return [chain, items, pictures, scenes, bootcamp, file].find((one) => one.kind === kind) as never;
+  const kinds = [chain, items, pictures, scenes, bootcamp, file, imageFolder, coop];
+  return kinds.find((one) => one.kind === kind) as never;
 }
 
 function promptOf({ name, source }: Member, index: number): Prompt {

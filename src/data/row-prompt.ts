@@ -1,12 +1,24 @@
 /** A row of a table becomes a prompt by templates. */
 import { createHash } from "node:crypto";
+import { dirname, resolve } from "node:path";
 import { createRng } from "../lib/rng.ts";
 import type { ChatMessage, Prompt } from "../types.ts";
 import type { AnswerPattern } from "./answer-pattern.ts";
 import { choiceListSize, drawChoices } from "./choices.ts";
-import { columnText, lookUp, RowFault } from "./columns.ts";
+import { columnText, lookUp, noColumn, RowFault } from "./columns.ts";
 import { learntPart, listOf, messagesOf, promptEnds, turnText } from "./conversation.ts";
 import type { FileOptions } from "./file-options.ts";
+import type { DataPicture } from "./pictures/file-picture.ts";
+import { type PicturePlace, picturesOf } from "./pictures/picture-value.ts";
+import {
+  checkPlaceholders,
+  identityOf,
+  placed,
+  placedInMessages,
+  unplaced,
+  withoutBytes,
+} from "./pictures/placing.ts";
+import type { Place } from "./row-faults.ts";
 import type { TableRow } from "./table-file.ts";
 import { fillTemplate } from "./template.ts";
 
@@ -15,32 +27,111 @@ export function contentId(...parts: readonly string[]): string {
   return createHash("sha256").update(JSON.stringify(parts)).digest("hex").slice(0, 16);
 }
 
-/** The prompts of a row: one, but for conversations of which several beginnings are asked. @throws RowFault */
+/** What stands for a picture in a text, where options do not say it. */
+const MARKER = "<image>";
+
+/**
+ * The prompts of a row: one, but for conversations of which several beginnings are asked.
+ * @param at where the row stands
+ * @throws RowFault
+ */
 export function toPrompts(
   fields: Record<string, unknown>,
   options: FileOptions,
   pattern: AnswerPattern | null,
+  at: Place,
 ): Prompt[] {
   const { messages: asked } = options;
-  if (asked === undefined) return [toPrompt(fields, options, pattern)];
-  const read = messagesOf(fields, asked.column);
+  const place: PicturePlace = {
+    root: {
+      folder: resolve(options.pictures_root ?? dirname(at.path)),
+      followLinks: options.follow_links ?? false,
+      option: "pictures_root",
+    },
+    ...at,
+  };
+  if (asked === undefined) {
+    const pictures = columnPictures(fields, options, place);
+    const prompt = toPrompt(fields, options, pattern, pictures);
+    return [pictures.length === 0 ? prompt : withoutBytesIn(prompt)];
+  }
+  const read = conversationOf(fields, options, place);
   const hasSystem = options.system === undefined || read.some(({ role }) => role === "system");
   const all: ChatMessage[] = hasSystem ? read : [{ role: "system", content: options.system! }, ...read];
+  const hasPictures = read.some(
+    ({ content }) => typeof content !== "string" && content.some(({ type }) => type === "image"),
+  );
+  const prompts = conversationPrompts(fields, options, pattern, all);
+  return hasPictures ? prompts.map(withoutBytesIn) : prompts;
+}
+
+function withoutBytesIn(prompt: Prompt): Prompt {
+  return { ...prompt, fields: withoutBytes(prompt.fields) as Prompt["fields"] };
+}
+
+function conversationPrompts(
+  fields: Record<string, unknown>,
+  options: FileOptions,
+  pattern: AnswerPattern | null,
+  all: readonly ChatMessage[],
+): Prompt[] {
+  const asked = options.messages!;
   if (asked.learn !== undefined) {
     const messages = learntPart(all, asked.column);
     const conversation = { messages, learn: asked.learn };
-    return [{ ...toPrompt(fields, options, pattern, messages.slice(0, -1), messages), conversation }];
+    return [{ ...toPrompt(fields, options, pattern, [], messages.slice(0, -1), messages), conversation }];
   }
   const ends = promptEnds(all, asked.column, asked.prompts);
   return ends.map((end, turn) => {
     const next = all[end];
     const withReply = next?.role === "assistant" ? { ...fields, reply: turnText(next) } : fields;
-    const prompt = toPrompt(withReply, options, pattern, all.slice(0, end));
+    const prompt = toPrompt(withReply, options, pattern, [], all.slice(0, end));
     return turn === 0 || options.id === undefined ? prompt : { ...prompt, id: `${prompt.id}#${turn + 1}` };
   });
 }
 
+/** Pictures of the row's columns. @throws RowFault */
+function columnPictures(
+  fields: Readonly<Record<string, unknown>>,
+  { pictures = [], messages }: FileOptions,
+  place: PicturePlace,
+): DataPicture[] {
+  return [pictures].flat().flatMap((column) => {
+    const value = lookUp(fields, column);
+    if (value === undefined) throw new RowFault(noColumn(fields, column));
+    const isEmpty = value === null || (Array.isArray(value) && value.length === 0);
+    // a conversation says itself where it has pictures
+    return isEmpty && messages !== undefined ? [] : picturesOf(value, `column ${column}`, place);
+  });
+}
+
+/** TRL's column beside messages whose parts do not name their pictures. */
+const PICTURE_COLUMNS = ["images", "image"];
+
+/** The messages of a row with their pictures. @throws RowFault */
+function conversationOf(
+  fields: Readonly<Record<string, unknown>>,
+  options: FileOptions,
+  place: PicturePlace,
+): ChatMessage[] {
+  const { column } = options.messages!;
+  const messages = messagesOf(fields, column, place);
+  if (options.pictures !== undefined) {
+    const marker = options.picture_marker ?? MARKER;
+    return placedInMessages(messages, columnPictures(fields, options, place), marker);
+  }
+  if (!messages.some(({ content }) => typeof content !== "string" && content.includes(unplaced)))
+    return messages;
+  const found = PICTURE_COLUMNS.find((name) => lookUp(fields, name) !== undefined);
+  if (found === undefined)
+    throw new RowFault(
+      `column ${column} has an image part without image, path or url, and the row has no column images; name the column with pictures`,
+    );
+  return placedInMessages(messages, columnPictures(fields, { ...options, pictures: found }, place), null);
+}
+
 /**
+ * @param pictures of its columns
  * @param messages of a conversation, in the place of the prompt's template
  * @param identity what the prompt's id is made of, where that is more
  * @throws RowFault
@@ -49,6 +140,7 @@ function toPrompt(
   fields: Record<string, unknown>,
   options: FileOptions,
   pattern: AnswerPattern | null,
+  pictures: readonly DataPicture[],
   messages: readonly ChatMessage[] | null = null,
   identity: readonly ChatMessage[] | null = messages,
 ): Prompt {
@@ -58,7 +150,7 @@ function toPrompt(
         ? (fields["choices"] as string[]).join(", ")
         : columnText(fields, column),
     );
-  const text = messages === null ? fill(options.prompt) : JSON.stringify(identity);
+  const text = messages === null ? fill(options.prompt) : JSON.stringify(identityOf(identity!));
   if (text.trim() === "") throw new RowFault("its prompt is empty");
   let answer = "";
   if (options.answer !== null) {
@@ -68,7 +160,7 @@ function toPrompt(
       if (!(error instanceof RowFault) || !error.message.startsWith("has no column")) throw error;
       // what is learnt needs no gold answer
       if (options.messages?.learn !== undefined)
-        return toPrompt(fields, { ...options, answer: null }, pattern, messages, identity);
+        return toPrompt(fields, { ...options, answer: null }, pattern, pictures, messages, identity);
       throw new RowFault(`${error.message} (for the answer; set answer: null if the data has none)`);
     }
     if (pattern !== null) {
@@ -91,18 +183,23 @@ function toPrompt(
     throw new RowFault("its chosen and its rejected text are the same, so that neither is preferred");
   const id =
     options.id === undefined
-      ? contentId(text, answer, target ?? "", ...(pair === undefined ? [] : [pair.chosen, pair.rejected]))
+      ? contentId(
+          ...[text, answer, target ?? "", ...(pair === undefined ? [] : [pair.chosen, pair.rejected])],
+          ...pictures.map(({ key }) => key),
+        )
       : columnText(fields, options.id);
   if (id === "") throw new RowFault(`its id (column ${options.id}) is empty`);
+  const marker = options.picture_marker ?? MARKER;
+  if (!options.chat && pictures.length > 0) checkPlaceholders(text, pictures, marker);
   return {
     id,
     input: options.chat
       ? {
           kind: "chat",
-          messages: messages ?? chatOf(options.system, text),
+          messages: messages ?? chatOf(options.system, text, pictures, marker),
           ...(options.tools === undefined ? {} : { tools: listOf(fields, options.tools) }),
         }
-      : { kind: "text", text },
+      : { kind: "text", text, ...(pictures.length === 0 ? {} : { pictures }) },
     answer,
     ...(target === undefined ? {} : { target }),
     ...(pair === undefined ? {} : { pair }),
@@ -151,8 +248,14 @@ export function classesOf(rows: Iterable<TableRow>, options: FileOptions): strin
   return [...names].sort();
 }
 
-function chatOf(system: string | undefined, text: string): ChatMessage[] {
-  const user: ChatMessage = { role: "user", content: text };
+function chatOf(
+  system: string | undefined,
+  text: string,
+  pictures: readonly DataPicture[],
+  marker: string,
+): ChatMessage[] {
+  const content = pictures.length === 0 ? text : placed(text, pictures, marker);
+  const user: ChatMessage = { role: "user", content };
   return system === undefined ? [user] : [{ role: "system", content: system }, user];
 }
 

@@ -1,8 +1,11 @@
 /** Experiments: arms x seeds of training runs over one config, some of which train on data another arm selected. */
+import { dirname } from "node:path";
 import { z } from "zod";
 import { folderName as name, type SelectOptions, selectOptions } from "../config/select-options.ts";
 import { differentSeeds } from "../config/sweep-options.ts";
 import { type DatasetOptions, datasetKindOf } from "../data/dataset-options.ts";
+import { dataPaths, isHubPath } from "../data/file-options.ts";
+import { isFolder } from "../lib/regular-file.ts";
 import { evaluationMetrics } from "../run/logs-options.ts";
 import { type ArmsFile, armsFault, holdsKey, readArmsFile } from "./arms-file.ts";
 
@@ -165,5 +168,11 @@ export function selectedDataset(pool: DatasetOptions, path: string): Record<stri
   }
   // the rows were split and limited before they were scored
   const { split: _split, limit: _limit, ...rest } = pool;
-  return { ...rest, path, format: path.endsWith(".json") ? "json" : "jsonl" };
+  const [first] = dataPaths(pool);
+  // paths of pictures begin where the pool's file lies
+  const root =
+    pool.pictures === undefined || isHubPath(first!)
+      ? {}
+      : { pictures_root: isFolder(first!) ? first : dirname(first!) };
+  return { ...root, ...rest, path, format: path.endsWith(".json") ? "json" : "jsonl" };
 }

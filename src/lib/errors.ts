@@ -73,6 +73,8 @@ export function describeSystemError(error: unknown): string {
       return "it is a directory";
     case "ENOTDIR":
       return "a part of the path is not a directory";
+    case "ENAMETOOLONG":
+      return "the path, or a name in it, is too long";
     default:
       return error instanceof Error ? error.message : String(error);
   }

@@ -1,7 +1,7 @@
 /** A conversation as supervised training reads it: ids, and which of them are learnt. */
 import { DataError } from "../lib/errors.ts";
 import type { ChatMessage, Prompt, PromptPictures, Tokenizer } from "../types.ts";
-import { expanded, messagePictures, placed, processedPicture, processorOf } from "./pictures.ts";
+import { expanded, type Look, lookAt, picturesOf, placed } from "./pictures.ts";
 
 export interface LearntTokens {
   ids: number[]; // [S]
@@ -17,31 +17,23 @@ export interface LearntTokens {
  * of the conversation, up to the token that ends it.
  * @throws DataError where the template drops a turn, writes one otherwise once more turns follow, or its tokens cannot be told apart
  */
-export function encodeConversation(tokenizer: Tokenizer, prompt: Prompt): LearntTokens {
+export function encodeConversation(
+  tokenizer: Tokenizer,
+  prompt: Prompt,
+  look: Look = "pixels",
+): LearntTokens {
   const { messages, learn } = prompt.conversation!;
   const tools = prompt.input.kind === "chat" ? prompt.input.tools : undefined;
   const given = tools === undefined ? {} : { tools };
-  const shown = messagePictures(messages);
-  const reader = shown.length === 0 ? null : processorOf(tokenizer, prompt.id);
-  const seen = reader === null ? [] : shown.map((picture) => processedPicture(reader, picture));
-  const inPlace = (text: string): string =>
-    reader === null
-      ? text
-      : expanded(
-          text,
-          seen.map((picture) => picture.text),
-          reader,
-          prompt.id,
-          false,
-        );
+  const seen = lookAt(picturesOf(prompt), tokenizer, prompt.id, look);
+  const inPlace = (text: string): string => expanded(text, seen, prompt.id, false);
   const render = (part: readonly ChatMessage[], addGenerationPrompt = false) =>
     inPlace(tokenizer.renderChat(part, { addGenerationPrompt, ...given }));
   const encode = (text: string) => tokenizer.encode(text, { addSpecialTokens: false });
   const text = render(messages);
   refuseDropped(messages, text, render);
   const ids = encode(text);
-  const tiles = seen.flatMap((picture) => picture.tiles);
-  const pictures = reader === null ? null : placed(ids, tiles, reader, prompt.id);
+  const pictures = placed(ids, seen, prompt.id);
   const learnt = ids.map(() => false);
   const turns = messages.flatMap(({ role }, index) => (role === "assistant" ? [index] : []));
   const wanted = learn === "last" ? turns.slice(-1) : turns;

@@ -1,7 +1,7 @@
 import { ConfigError, DataError } from "../lib/errors.ts";
 import type { Prompt, PromptPictures, Tokenizer } from "../types.ts";
 import { encodeConversation } from "./conversation.ts";
-import { expanded, picturesOf, placed, processedPicture, processorOf } from "./pictures.ts";
+import { expanded, type Look, lookAt, picturesOf, placed } from "./pictures.ts";
 
 /** A prompt as the policy takes it. */
 export interface PromptIds {
@@ -12,22 +12,19 @@ export interface PromptIds {
 /**
  * A prompt's ids: plain text with the tokenizer's special tokens, messages through the chat template
  * (which writes them itself, so none are added); and its pictures, decoded and cut into what the model's tower reads.
+ * @param look "size": the ids alone, for which nothing is decoded
  * @throws DataError when it is empty or longer than `maxTokens`, or a picture cannot be read; a prompt is never cut
  */
-export function encodePrompt(tokenizer: Tokenizer, prompt: Prompt, maxTokens: number): PromptIds {
-  const shown = picturesOf(prompt);
-  const reader = shown.length === 0 ? null : processorOf(tokenizer, prompt.id);
-  const seen = reader === null ? [] : shown.map((picture) => processedPicture(reader, picture));
-  const texts = seen.map(({ text }) => text);
-  const rendered = promptText(tokenizer, prompt);
-  const tokens = idsOf(
-    tokenizer,
-    prompt,
-    reader === null ? rendered : expanded(rendered, texts, reader, prompt.id),
-    maxTokens,
-  );
-  const tiles = seen.flatMap((picture) => picture.tiles);
-  return { tokens, pictures: reader === null ? null : placed(tokens, tiles, reader, prompt.id) };
+export function encodePrompt(
+  tokenizer: Tokenizer,
+  prompt: Prompt,
+  maxTokens: number,
+  look: Look = "pixels",
+): PromptIds {
+  const { id, input } = prompt;
+  const seen = lookAt(picturesOf({ input }), tokenizer, id, look);
+  const tokens = idsOf(tokenizer, prompt, expanded(promptText(tokenizer, prompt), seen, id), maxTokens);
+  return { tokens, pictures: placed(tokens, seen, id) };
 }
 
 function idsOf(tokenizer: Tokenizer, prompt: Prompt, text: string, maxTokens: number): Int32Array {
@@ -78,17 +75,18 @@ export function encodeExample(
   prompt: Prompt,
   maxPromptTokens: number,
   endToken?: string | null,
+  look: Look = "pixels",
 ): Example {
   if (prompt.conversation === undefined) {
     if (prompt.target === undefined) throw new DataError(`prompt ${prompt.id} has no target`);
-    const { tokens, pictures } = encodePrompt(tokenizer, prompt, maxPromptTokens);
+    const { tokens, pictures } = encodePrompt(tokenizer, prompt, maxPromptTokens, look);
     return {
       prompt: tokens,
       pictures,
       completion: encodeTarget(tokenizer, prompt, prompt.target, endToken),
     };
   }
-  const { ids, learnt, pictures } = encodeConversation(tokenizer, prompt);
+  const { ids, learnt, pictures } = encodeConversation(tokenizer, prompt, look);
   const first = learnt.indexOf(true);
   if (first < 1) throw new DataError(`prompt ${prompt.id} has no token to learn`);
   // nothing follows the last token that is learnt

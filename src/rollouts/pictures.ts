@@ -1,30 +1,45 @@
 /** Pictures of a prompt: what stands for them in its text, and where their image tokens are among its ids. */
 import { DataError } from "../lib/errors.ts";
-import { PictureCache } from "../pictures/cache.ts";
-import type {
-  ChatMessage,
-  Picture,
-  PictureProcessor,
-  ProcessedPicture,
-  Prompt,
-  PromptPictures,
-  Tokenizer,
-} from "../types.ts";
+import { measurePicture, PictureCache } from "../pictures/cache.ts";
+import type { ChatMessage, Picture, PictureProcessor, Prompt, PromptPictures, Tokenizer } from "../types.ts";
 
 /** Pictures come again from step to step and from stage to stage. */
 const cache = new PictureCache();
 
-/** A picture as the model reads it. @throws DataError naming a picture that cannot be read */
-export function processedPicture(reader: PictureProcessor, picture: Picture): ProcessedPicture {
-  return cache.processed(reader, picture);
+/** "size": of each picture only the header is read, which tells what it takes of a prompt. */
+export type Look = "pixels" | "size";
+
+/** Texts and tiles of pictures, as the model reads them. @throws DataError naming a picture that cannot be read */
+export function lookAt(
+  pictures: readonly Picture[],
+  tokenizer: Tokenizer,
+  promptId: string,
+  look: Look,
+): Seen | null {
+  if (pictures.length === 0) return null;
+  const reader = processorOf(tokenizer, promptId);
+  if (look === "size") {
+    return { reader, texts: pictures.map((picture) => measurePicture(reader, picture).text), tiles: null };
+  }
+  const processed = pictures.map((picture) => cache.processed(reader, picture));
+  return { reader, texts: processed.map(({ text }) => text), tiles: processed.flatMap(({ tiles }) => tiles) };
 }
 
-/** In the order in which the prompt shows them. */
-export function picturesOf({ input }: Pick<Prompt, "input">): readonly Picture[] {
-  return input.kind === "text" ? (input.pictures ?? []) : messagePictures(input.messages);
+export interface Seen {
+  reader: PictureProcessor;
+  /** What stands for each. */
+  texts: string[];
+  /** null: only sizes were looked at. */
+  tiles: PromptPictures["tiles"] | null;
 }
 
-export function messagePictures(messages: readonly ChatMessage[]): Picture[] {
+/** The pictures of what the policy reads, in order; of a conversation that is learnt those of all its turns. */
+export function picturesOf({ input, conversation }: Pick<Prompt, "input" | "conversation">): Picture[] {
+  if (conversation !== undefined) return messagePictures(conversation.messages);
+  return input.kind === "text" ? [...(input.pictures ?? [])] : messagePictures(input.messages);
+}
+
+function messagePictures(messages: readonly ChatMessage[]): Picture[] {
   return messages.flatMap(({ content }) =>
     typeof content === "string"
       ? []
@@ -33,7 +48,7 @@ export function messagePictures(messages: readonly ChatMessage[]): Picture[] {
 }
 
 /** @throws DataError where the model sees no pictures */
-export function processorOf(tokenizer: Tokenizer, promptId: string): PictureProcessor {
+function processorOf(tokenizer: Tokenizer, promptId: string): PictureProcessor {
   if (tokenizer.pictures !== undefined) return tokenizer.pictures;
   throw new DataError(
     `prompt ${promptId} shows a picture, and the model sees none: name a vision-language model with its preprocessor_config.json, or leave the pictures out`,
@@ -46,13 +61,10 @@ export function processorOf(tokenizer: Tokenizer, promptId: string): PictureProc
  * @param whole every picture must have its place
  * @throws DataError that gives both counts
  */
-export function expanded(
-  text: string,
-  texts: readonly string[],
-  { placeholder }: PictureProcessor,
-  promptId: string,
-  whole = true,
-): string {
+export function expanded(text: string, seen: Seen | null, promptId: string, whole = true): string {
+  if (seen === null) return text;
+  const { texts, reader } = seen;
+  const { placeholder } = reader;
   const parts = text.split(placeholder);
   const places = parts.length - 1;
   if (whole ? places !== texts.length : places > texts.length) {
@@ -64,13 +76,11 @@ export function expanded(
   return parts.map((part, i) => (i < places ? part + texts[i]! : part)).join("");
 }
 
-/** Where the image tokens of a prompt's tiles stand. @param ids of the whole prompt */
-export function placed(
-  ids: ArrayLike<number>,
-  tiles: PromptPictures["tiles"],
-  { imageTokenId, placeholder }: PictureProcessor,
-  promptId: string,
-): PromptPictures {
+/** Where the image tokens of a prompt's tiles stand; null where it has none. @param ids of the whole prompt */
+export function placed(ids: ArrayLike<number>, seen: Seen | null, promptId: string): PromptPictures | null {
+  if (seen === null || seen.tiles === null) return null;
+  const { reader, tiles } = seen;
+  const { imageTokenId, placeholder } = reader;
   const at = Array.from(ids).flatMap((id, i) => (id === imageTokenId ? [i] : []));
   const wanted = tiles.reduce((sum, { tokens }) => sum + tokens, 0);
   if (at.length !== wanted) {

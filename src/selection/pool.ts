@@ -4,7 +4,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { loadRecipe } from "../config/load.ts";
 import type { Recipe } from "../config/schema.ts";
-import type { DatasetOptions } from "../data/dataset-options.ts";
+import { type DatasetOptions, isPictures } from "../data/dataset-options.ts";
 import { openFileDataset } from "../data/file-dataset.ts";
 import { buildCurves, type Curve, type EpochValue, measure, seenCounts } from "../data/selection/curves.ts";
 import { type DumpRecord, dumpEpoch, dumpStep, dumpValues, type Signal } from "../data/selection/dumps.ts";
@@ -250,14 +250,18 @@ async function readPool(
     const lines = new Map(
       paths.map((path) => [path, (data.format ?? tableFormat(path)) === "jsonl" ? plainLines(path) : null]),
     );
-    const rows = prompts.map(({ id, fields, slices }, i) => {
+    const rows = prompts.map(({ id, slices }, i) => {
       const { path, line } = dataset.placeOf(i);
-      return { id, slices, text: lines.get(path)?.[line - 1]?.trim() ?? JSON.stringify(fields) };
+      return { id, slices, text: lines.get(path)?.[line - 1]?.trim() ?? JSON.stringify(dataset.fieldsOf(i)) };
     });
     const format = formats.size === 1 && formats.has("json") ? "json" : "jsonl";
     return { prompts, rows, format, inputs: paths };
   }
   const source = await openSource(data, recipe.seed, "train", () => {});
+  if (isPictures(data))
+    throw new ConfigError(
+      `data.train.kind ${data.kind}: a subset is written as rows of a file, and these pictures have none. List them in a file with a column of paths (kind: file, pictures).`,
+    );
   if (source.size === null) {
     throw new ConfigError(
       `data.train is an endless task: every prompt occurs once, so no curve can be drawn. Set data.train.size and train for several epochs.`,

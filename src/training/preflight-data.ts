@@ -2,9 +2,10 @@
 import { existsSync } from "node:fs";
 import { displayPath } from "../config/paths.ts";
 import type { Recipe } from "../config/schema.ts";
-import { type DatasetOptions, leafSets } from "../data/dataset-options.ts";
-import { openFileDataset, type Place, type PlacedFault, RowFaultsError } from "../data/file-dataset.ts";
+import { type DatasetOptions, isPictures, leafSets } from "../data/dataset-options.ts";
+import { openFileDataset } from "../data/file-dataset.ts";
 import { dataPaths, isHubPath } from "../data/file-options.ts";
+import { type Place, type PlacedFault, RowFaultsError } from "../data/row-faults.ts";
 import { openSource } from "../data/source.ts";
 import { DataError, RlptError } from "../lib/errors.ts";
 import { isPattern } from "../lib/find-files.ts";
@@ -16,10 +17,13 @@ import { opensThinking } from "../rollouts/modes.ts";
 import type { Prompt, RewardInput, Tokenizer } from "../types.ts";
 import type { Findings } from "./preflight.ts";
 import type { ModelFacts } from "./preflight-model.ts";
+import { pictureOverlap } from "./preflight-pictures.ts";
 import { type DataPart, excess, fitRows, learnsTargets, rowLimits } from "./stage-data.ts";
 
 /** Problems of a task that are made up: as many as show every level and mode. */
 const DRAWN_ROWS = 64;
+/** Of labelled pictures, whose prompts differ by their lists of candidates; all of them were looked for. */
+const PICTURE_ROWS = 2000;
 /** Rows that are named for one reason. */
 const NAMED_ROWS = 3;
 /** Rows of a dataset that is too large for memory whose tokens are counted: the first, and others evenly spread. */
@@ -64,11 +68,13 @@ export async function checkData(
   { absentIsNoFault = false, hub = {}, parts = ["train", "eval"] }: DataChecks = {},
 ): Promise<void> {
   let total = 0;
+  const overlap = pictureOverlap();
   for (const { part, at, set: options } of leafSets(recipe.data)) {
     if (!parts.includes(part)) continue;
     const place: Part = { stage, recipe, part, at, options };
     const rows = await readRows(place, findings, { absentIsNoFault, hub });
     if (rows === null) continue;
+    overlap.look(part, options, rows);
     const size = facts === null ? rows.size : checkTokens(place, rows, facts, findings);
     if (part === "train" && !learnsTargets(recipe)) {
       if (checkEnough(place, rows, size, findings)) total += size ?? Number.POSITIVE_INFINITY;
@@ -76,6 +82,7 @@ export async function checkData(
     }
     if (rows.placeOf !== null) await checkAnswers(place, rows, findings);
   }
+  overlap.report(findings);
   const needed = recipe.rollout.prompts_per_step;
   if (total === 0 || total >= needed) return;
   findings.fault(stage, ["data", "train", "sources"], {
@@ -89,6 +96,23 @@ function namesOf(paths: readonly string[]): string {
   return displayPath(paths[0]!) + (paths.length === 1 ? "" : ` and ${paths.length - 1} more`);
 }
 
+/** Says that a file or folder of the data is not there yet. */
+function isAbsent({ stage, at, options }: Part, findings: Findings, isNoFault: boolean): boolean {
+  if (options.kind !== "file" && !isPictures(options)) return false;
+  const paths = options.kind === "file" ? dataPaths(options) : [options.path];
+  const absent = paths.find((path) => !isHubPath(path) && !isPattern(path) && !existsSync(path));
+  if (absent === undefined) return false;
+  const name = displayPath(absent);
+  if (isNoFault && options.get !== undefined) {
+    findings.warn(`${name}: this data is not there yet; ${options.get}`);
+    return true;
+  }
+  const fix =
+    options.get ?? `give the path of a ${options.kind === "file" ? "data file" : "folder of pictures"}`;
+  findings.fault(stage, [...at, "path"], { value: name, reason: "this data is not there yet", fix });
+  return true;
+}
+
 async function readRows(
   place: Part,
   findings: Findings,
@@ -96,23 +120,11 @@ async function readRows(
 ): Promise<Rows | null> {
   const { stage, recipe, part, at, options } = place;
   try {
+    if (isAbsent(place, findings, absentIsNoFault)) return null;
     if (options.kind !== "file") {
       const source = await openSource(options, recipe.seed, part, () => {});
-      const count = Math.min(source.size ?? DRAWN_ROWS, DRAWN_ROWS);
+      const count = Math.min(source.size ?? DRAWN_ROWS, isPictures(options) ? PICTURE_ROWS : DRAWN_ROWS);
       return { count, at: source.at, placeOf: null, size: source.size, name: source.name };
-    }
-    const absent = dataPaths(options).find(
-      (path) => !isHubPath(path) && !isPattern(path) && !existsSync(path),
-    );
-    if (absent !== undefined) {
-      const name = displayPath(absent);
-      if (absentIsNoFault && options.get !== undefined) {
-        findings.warn(`${name}: this data is not there yet; ${options.get}`);
-        return null;
-      }
-      const fix = options.get ?? "give the path of a data file";
-      findings.fault(stage, [...at, "path"], { value: name, reason: "this data is not there yet", fix });
-      return null;
     }
     const dataset = await openFileDataset(options, { hub });
     const { skipped, size } = dataset;
@@ -157,12 +169,12 @@ async function readRows(
     if (error instanceof RowFaultsError) {
       const fix =
         error.faults.count === error.rows
-          ? "no row fits: check prompt, answer, id and slices against the columns"
+          ? `no row fits: ${error.whenNone}`
           : "mend the rows, or set on_bad_row: skip";
       reportRows(place, error.faults.first, fix, findings, error.faults.count);
     } else {
       const reason = error.message.replace(/\.$/, "");
-      findings.fault(stage, options.kind === "file" ? [...at, "path"] : at, {
+      findings.fault(stage, options.kind === "file" || isPictures(options) ? [...at, "path"] : at, {
         reason,
         fix: "use other data, or mend it",
       });
@@ -284,7 +296,7 @@ function checkEnough(
   const { weight = weights } = options as { weight?: number };
   const share = weights === 0 ? 1 : weight / weights;
   const needed = Math.ceil(recipe.rollout.prompts_per_step * share - 1e-9);
-  if (options.kind !== "file" || size === null || size >= needed) return false;
+  if ((options.kind !== "file" && !isPictures(options)) || size === null || size >= needed) return false;
   const reason = `it has ${size} rows, and a step draws ${needed} different prompts${share < 1 ? " of it" : ""} (rollout.prompts_per_step)`;
   // a sample that shows the format, where the data itself has to be got
   if (options.get !== undefined) {

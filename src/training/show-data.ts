@@ -1,9 +1,11 @@
 /** A dataset as the policy will read it: rows token by token, and what there is to count. */
 import { createHash } from "node:crypto";
 import type { Recipe } from "../config/schema.ts";
-import { encodeExample, encodeTarget, promptText } from "../rollouts/encode.ts";
-import type { Prompt, Tokenizer } from "../types.ts";
+import { encodeExample, encodePrompt, encodeTarget, promptText } from "../rollouts/encode.ts";
+import { picturesOf } from "../rollouts/pictures.ts";
+import type { Picture, Prompt, Tokenizer } from "../types.ts";
 import type { ModelFacts } from "./preflight-model.ts";
+import { type PictureCounts, pictureContents, pictureTexts } from "./show-pictures.ts";
 import { type DataPart, excess, learnsTargets, openStageSource, rowLimits } from "./stage-data.ts";
 
 /** Text of one token, or of several that only together are characters. */
@@ -18,6 +20,8 @@ export interface ShownRow {
   answer: string;
   slices: Readonly<Record<string, string>>;
   tokens: ShownToken[];
+  /** "[image NAME WxH]" of each picture that no token shows; absent: there is none. */
+  pictures?: string[];
 }
 
 /** Tokens a row: the smallest, those that half and 95% of the rows do not exceed, and the largest. */
@@ -40,10 +44,12 @@ export interface DataCounts {
   tooLong: number;
   limit: number;
   emptyAnswers: number;
-  /** Rows whose rendered prompt an earlier row has. */
+  /** Rows whose rendered prompt an earlier row has, with the same pictures. */
   duplicates: number;
   /** Rows whose rendered prompt the other part has, too; null without another part. */
   overlap: number | null;
+  /** null: no row has a picture. */
+  pictures: PictureCounts | null;
 }
 
 export interface ShownData {
@@ -74,6 +80,8 @@ export async function showData(
   const learnt: number[] = [];
   const seen = new Set<string>();
   const counts = { tooLong: 0, emptyAnswers: 0, duplicates: 0 };
+  const contents = pictureContents();
+  const pictures = { all: 0, seen: new Set<string>(), duplicates: 0 };
   for (let index = 0; index < counted; index++) {
     const prompt = source.at(index);
     const tokens = tokensOf(recipe, tokenizer, prompt, learns);
@@ -82,9 +90,15 @@ export async function showData(
     learnt.push(tokens.ids.length - read);
     if (excess(tokenizer, prompt, limits) !== null) counts.tooLong++;
     if (prompt.answer === "") counts.emptyAnswers++;
-    const key = keyOf(tokenizer, prompt);
+    const own = picturesOf(prompt).map(contents.of);
+    const key = keyOf(tokenizer, prompt, own);
     if (seen.has(key)) counts.duplicates++;
     seen.add(key);
+    pictures.all += own.length;
+    for (const picture of own) {
+      if (pictures.seen.has(picture)) pictures.duplicates++;
+      pictures.seen.add(picture);
+    }
   }
   const shown = Array.from(
     { length: Math.max(0, Math.min(rows, (source.size ?? Number.POSITIVE_INFINITY) - first)) },
@@ -92,8 +106,19 @@ export async function showData(
       const prompt = source.at(first + i);
       const { id, answer, slices } = prompt;
       const { ids, learnt: marks } = tokensOf(recipe, tokenizer, prompt, learns);
-      return { id, answer, slices, tokens: pieces(tokenizer, ids, marks) };
+      const texts = pictureTexts(prompt);
+      const inTokens = placesOf(tokenizer, ids) === texts.length;
+      const tokens = pieces(tokenizer, ids, marks, inTokens ? texts : []);
+      return { id, answer, slices, tokens, ...(inTokens || texts.length === 0 ? {} : { pictures: texts }) };
     },
+  );
+  const overlap = await overlapOf(
+    recipe,
+    part,
+    tokenizer,
+    positions,
+    { prompts: seen, pictures: pictures.seen },
+    contents.of,
   );
   return {
     part,
@@ -106,7 +131,16 @@ export async function showData(
       learnt: learns ? lengthsOf(learnt) : null,
       ...counts,
       limit: limits.example ?? limits.prompt,
-      overlap: await overlapOf(recipe, part, tokenizer, positions, seen),
+      overlap: overlap?.prompts ?? null,
+      pictures:
+        pictures.all === 0
+          ? null
+          : {
+              pictures: pictures.all,
+              duplicates: pictures.duplicates,
+              shared: overlap?.pictures ?? null,
+              unread: contents.unread(),
+            },
     },
   };
 }
@@ -118,8 +152,7 @@ function tokensOf(
   prompt: Prompt,
   learns: boolean,
 ): { ids: number[]; learnt: boolean[] } {
-  const before = () =>
-    tokenizer.encode(promptText(tokenizer, prompt), { addSpecialTokens: prompt.input.kind === "text" });
+  const before = () => encodePrompt(tokenizer, prompt, Number.POSITIVE_INFINITY, "size").tokens;
   const joined = (read: ArrayLike<number>, completion: readonly number[], marks?: readonly boolean[]) => ({
     ids: [...Array.from(read), ...completion],
     learnt: [...Array.from(read, () => false), ...(marks ?? completion.map(() => true))],
@@ -129,15 +162,33 @@ function tokensOf(
   // of a pair what is preferred is shown; the other is held against it
   if (prompt.pair !== undefined)
     return joined(before(), encodeTarget(tokenizer, prompt, prompt.pair.chosen, endToken));
-  const example = encodeExample(tokenizer, prompt, Number.POSITIVE_INFINITY, endToken);
+  const example = encodeExample(tokenizer, prompt, Number.POSITIVE_INFINITY, endToken, "size");
   return joined(example.prompt, example.completion, example.learnt);
 }
 
-/** Tokens as texts. Bytes of a character that several tokens share are put together. */
-function pieces(tokenizer: Tokenizer, ids: readonly number[], learnt: readonly boolean[]): ShownToken[] {
+/** Tokens that stand for a picture, as far as the prompt has one for each. */
+function placesOf({ pictures }: Tokenizer, ids: readonly number[]): number {
+  return pictures === undefined ? 0 : ids.filter((id) => id === pictures.imageTokenId).length;
+}
+
+/**
+ * Tokens as texts. Bytes of a character that several tokens share are put together.
+ * @param pictures texts in the places of the tokens that stand for them; none: these are shown as they are
+ */
+function pieces(
+  tokenizer: Tokenizer,
+  ids: readonly number[],
+  learnt: readonly boolean[],
+  pictures: readonly string[],
+): ShownToken[] {
   const shown: ShownToken[] = [];
+  const waiting = [...pictures];
   let open: number[] = [];
   for (const [index, id] of ids.entries()) {
+    if (waiting.length > 0 && open.length === 0 && id === tokenizer.pictures?.imageTokenId) {
+      shown.push({ text: waiting.shift()!, learnt: learnt[index]! });
+      continue;
+    }
     open.push(id);
     const text = tokenizer.decode(open);
     const goesOn = text.endsWith("\ufffd") && open.length < 4 && learnt[index + 1] === learnt[index];
@@ -148,9 +199,12 @@ function pieces(tokenizer: Tokenizer, ids: readonly number[], learnt: readonly b
   return shown;
 }
 
-/** What makes two prompts the same: the text that the policy reads. */
-function keyOf(tokenizer: Tokenizer, prompt: Prompt): string {
-  return createHash("sha256").update(promptText(tokenizer, prompt)).digest("base64").slice(0, 16);
+/** What makes two prompts the same: the text that the policy reads, and its pictures. */
+function keyOf(tokenizer: Tokenizer, prompt: Prompt, pictures: readonly string[]): string {
+  return createHash("sha256")
+    .update(JSON.stringify([promptText(tokenizer, prompt), ...pictures]))
+    .digest("base64")
+    .slice(0, 16);
 }
 
 async function overlapOf(
@@ -158,17 +212,21 @@ async function overlapOf(
   part: DataPart,
   tokenizer: Tokenizer,
   positions: number,
-  seen: ReadonlySet<string>,
-): Promise<number | null> {
+  seen: Readonly<Record<"prompts" | "pictures", ReadonlySet<string>>>,
+  contentOf: (picture: Picture) => string,
+): Promise<{ prompts: number; pictures: number } | null> {
   const other: DataPart = part === "train" ? "eval" : "train";
   if (recipe.data[other] === undefined) return null;
   const source = await openStageSource(recipe, other, tokenizer, positions, () => {});
-  const keys = new Set<string>();
+  const shared = { prompts: new Set<string>(), pictures: new Set<string>() };
   for (let index = 0; index < Math.min(source.size ?? 1000, COUNTED); index++) {
-    const key = keyOf(tokenizer, source.at(index));
-    if (seen.has(key)) keys.add(key);
+    const prompt = source.at(index);
+    const own = picturesOf(prompt).map(contentOf);
+    const key = keyOf(tokenizer, prompt, own);
+    if (seen.prompts.has(key)) shared.prompts.add(key);
+    for (const picture of own) if (seen.pictures.has(picture)) shared.pictures.add(picture);
   }
-  return keys.size;
+  return { prompts: shared.prompts.size, pictures: shared.pictures.size };
 }
 
 function lengthsOf(values: readonly number[]): Lengths {

@@ -2,7 +2,8 @@
 import { algorithmOf } from "../algorithms/kinds.ts";
 import type { Recipe } from "../config/schema.ts";
 import { openSource } from "../data/source.ts";
-import { encodeExample, promptText } from "../rollouts/encode.ts";
+import { encodeExample, encodePrompt } from "../rollouts/encode.ts";
+import { picturesOf } from "../rollouts/pictures.ts";
 import type { ChatMessage, Prompt, PromptSource, Tokenizer } from "../types.ts";
 
 export type DataPart = "train" | "eval";
@@ -38,13 +39,18 @@ export function excess(
   limits: RowLimits,
 ): { what: "prompt" | "example"; tokens: number; limit: number } | null {
   if (prompt.conversation !== undefined) {
-    const { prompt: before, completion } = encodeExample(tokenizer, prompt, Number.POSITIVE_INFINITY);
+    const { prompt: before, completion } = encodeExample(
+      tokenizer,
+      prompt,
+      Number.POSITIVE_INFINITY,
+      undefined,
+      "size",
+    );
     const whole = before.length + completion.length;
     const limit = limits.example ?? limits.prompt;
     return whole > limit ? { what: "example", tokens: whole, limit } : null;
   }
-  const text = promptText(tokenizer, prompt);
-  const tokens = tokenizer.encode(text, { addSpecialTokens: prompt.input.kind === "text" }).length;
+  const tokens = encodePrompt(tokenizer, prompt, Number.POSITIVE_INFINITY, "size").tokens.length;
   if (tokens > limits.prompt) return { what: "prompt", tokens, limit: limits.prompt };
   if (limits.example === null || prompt.target === undefined) return null;
   const target = tokenizer.encode(prompt.target, { addSpecialTokens: false }).length + 1;
@@ -58,8 +64,8 @@ export function excess(
  * @returns null where nothing of it fits
  */
 export function truncated(tokenizer: Tokenizer, prompt: Prompt, limits: RowLimits): Prompt | null {
-  // a conversation has no text of its own that could lose its beginning
-  if (prompt.conversation !== undefined) return null;
+  // a conversation has no text of its own that could lose its beginning, and beside pictures it is they that are long
+  if (prompt.conversation !== undefined || picturesOf(prompt).length > 0) return null;
   const text = ownText(prompt);
   const fits = (kept: number): boolean =>
     excess(tokenizer, withText(prompt, text.slice(text.length - kept).join("")), limits) === null;

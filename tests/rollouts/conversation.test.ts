@@ -25,6 +25,8 @@ const golden = JSON.parse(
   readFileSync(join(import.meta.dirname, "../golden/conversations.json"), "utf8"),
 ) as { tokenizer: object; cases: Case[] };
 
+const place = { root: { folder: "/", followLinks: false }, path: "rows.jsonl", line: 1 };
+
 const bytes = (value: object) => new TextEncoder().encode(JSON.stringify(value));
 
 function tokenizerWith(template: string, variables: Record<string, unknown> = {}) {
@@ -54,7 +56,7 @@ const masked = ({ ids, learnt }: { ids: number[]; learnt: boolean[] }) => ids.fi
 describe.each(golden.cases)(
   "$name",
   ({ template, messages: raw, tools, kwargs, text, ids, mask, prompt }) => {
-    const messages = messagesOf({ messages: raw }, "messages");
+    const messages = messagesOf({ messages: raw }, "messages", place);
     const tokenizer = tokenizerWith(template, kwargs);
 
     it("has transformers' text, ids and mask", () => {
@@ -87,7 +89,7 @@ describe("a template without tags", () => {
       const tokenizer = tokenizerWith(withoutTags(template));
       const encoded = encodeConversation(
         tokenizer,
-        promptOf(messagesOf({ messages }, "messages"), "all", tools),
+        promptOf(messagesOf({ messages }, "messages", place), "all", tools),
       );
       expect(encoded.ids).toEqual(ids);
       expect(encoded.learnt.map(Number)).toEqual(mask);
@@ -95,7 +97,7 @@ describe("a template without tags", () => {
   });
 
   it("refuses a turn whose first token joins the template's text", () => {
-    const prompt = promptOf(messagesOf({ messages: crossing.messages }, "messages"), "all");
+    const prompt = promptOf(messagesOf({ messages: crossing.messages }, "messages", place), "all");
     expect(() => encodeConversation(tokenizerWith(withoutTags(crossing.template)), prompt)).toThrow(
       "the first token of turn 2 (assistant) joins the template's text before it",
     );
@@ -114,6 +116,7 @@ describe("a template without tags", () => {
         ),
       },
       "messages",
+      place,
     );
     const tokenizer = tokenizerWith(template);
     expect(() => encodeConversation(tokenizer, promptOf(messages, "all"))).toThrow(
@@ -128,7 +131,7 @@ describe("a template without tags", () => {
     expect(() =>
       encodeConversation(
         tokenizerWith(template),
-        promptOf(messagesOf({ messages: plain.messages }, "messages"), "all"),
+        promptOf(messagesOf({ messages: plain.messages }, "messages", place), "all"),
       ),
     ).toThrow(
       "the chat template drops turn 1 (system); leave it out, or name another template by model.chat_template",
@@ -140,7 +143,7 @@ it("an example begins before the first token that is learnt and ends with the la
   const { template, messages, ids, mask } = golden.cases[0]!;
   const { prompt, completion, learnt } = encodeExample(
     tokenizerWith(template),
-    promptOf(messagesOf({ messages }, "messages"), "all"),
+    promptOf(messagesOf({ messages }, "messages", place), "all"),
     1000,
   );
   const first = mask.indexOf(1);

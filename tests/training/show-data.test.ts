@@ -67,6 +67,7 @@ describe("counts", () => {
       emptyAnswers: 0,
       duplicates: 1,
       overlap: 1,
+      pictures: null,
     });
     expect(rows.map(({ id }) => id)).toEqual(["2", "3"]);
     expect(rows[0]!.tokens.some(({ learnt }) => learnt)).toBe(false);

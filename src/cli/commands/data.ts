@@ -75,7 +75,17 @@ export function rowText(row: ShownRow, number: number, colour = wantsColour(proc
     const border = learnt === before ? (index === 0 ? "" : "|") : learnt ? "[[" : "]]";
     text += border + shown;
   }
-  return `${head}\n${text}${!colour && row.tokens.at(-1)?.learnt === true ? "]]" : ""}`;
+  const pictures = (row.pictures ?? []).map((each) => `${visible(each)}\n`).join("");
+  return `${head}\n${pictures}${text}${!colour && row.tokens.at(-1)?.learnt === true ? "]]" : ""}`;
+}
+
+function picturesText(counts: ShownData["counts"]["pictures"], other: string): string[] {
+  if (counts === null) return [];
+  const whole = (value: number) => value.toLocaleString("en");
+  const { pictures, duplicates, shared, unread } = counts;
+  return [
+    `  pictures  ${whole(pictures)}, ${whole(duplicates)} of them in an earlier row too${shared === null ? "" : `, ${whole(shared)} in ${other} too`}${unread === 0 ? "" : `; ${whole(unread)} were told by their names alone`}`,
+  ];
 }
 
 function countsText({ part, name, counts }: ShownData): string {
@@ -92,6 +102,7 @@ function countsText({ part, name, counts }: ShownData): string {
     `  too long  ${of(counts.tooLong)} (limit ${whole(counts.limit)} tokens)`,
     `  no answer ${of(counts.emptyAnswers)}`,
     `  twice     ${of(counts.duplicates)} have a prompt that an earlier row has`,
+    ...picturesText(counts.pictures, other),
     ...(counts.overlap === null ? [] : [`  shared    ${whole(counts.overlap)} prompts are in ${other}, too`]),
   ].join("\n");
 }

@@ -260,9 +260,11 @@ function longestExample(source: PromptSource, tokenizer: Tokenizer): LongestExam
   for (let i = 0; i < count; i++) {
     const example = source.at(i);
     const learns = example.target !== undefined || example.conversation !== undefined;
-    const row = learns ? encodeExample(tokenizer, example, Number.POSITIVE_INFINITY) : null;
+    const row = learns
+      ? encodeExample(tokenizer, example, Number.POSITIVE_INFINITY, undefined, "size")
+      : null;
     const { prompt: ids } = row ?? {
-      prompt: encodePrompt(tokenizer, example, Number.POSITIVE_INFINITY).tokens,
+      prompt: encodePrompt(tokenizer, example, Number.POSITIVE_INFINITY, "size").tokens,
     };
     const prompt = ids.length;
     const target = row?.completion.length ?? 0;
