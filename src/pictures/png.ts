@@ -97,8 +97,8 @@ function decode(bytes: Uint8Array) {
     if (type === "PLTE") palette = data;
     else if (type === "tRNS") transparency = data;
     else if (type === "IDAT") parts.push(data);
-    else if (type !== "IHDR" && /^[A-Z]/.test(type))
-      throw unsupported(`a PNG that needs chunk ${JSON.stringify(type)}`);
+    else if (!/^[A-Za-z]{4}$/.test(type)) throw damaged("it has a chunk whose name is no name");
+    else if (type !== "IHDR" && /^[A-Z]/.test(type)) throw unsupported(`a PNG that needs chunk ${type}`);
   }
   if (parts.length === 0) throw damaged("it has no pixels (no IDAT chunk)");
   if (header.colourType === PALETTE && palette === undefined)

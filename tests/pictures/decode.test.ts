@@ -103,13 +103,18 @@ describe("faults name the picture, what is wrong and what to do", () => {
   });
 
   it("a header that promises more pixels than the file has bytes for is refused before memory is taken", () => {
-    const jpeg = goldenFile("420-sequential-17x33.jpg");
-    const at = Buffer.from(jpeg).indexOf(Buffer.from([0xff, 0xc0]));
-    new DataView(jpeg.buffer).setUint16(at + 5, 9000);
-    new DataView(jpeg.buffer).setUint16(at + 7, 9000);
-    const before = process.memoryUsage().arrayBuffers;
-    expect(fault(jpeg)).toContain("the file is cut off");
-    expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(20e6);
+    for (const [name, marker] of [
+      ["420-sequential-17x33.jpg", 0xc0],
+      ["420-progressive-17x33.jpg", 0xc2],
+    ] as const) {
+      const jpeg = goldenFile(name);
+      const at = Buffer.from(jpeg).indexOf(Buffer.from([0xff, marker]));
+      new DataView(jpeg.buffer).setUint16(at + 5, 9000);
+      new DataView(jpeg.buffer).setUint16(at + 7, 9000);
+      const before = process.memoryUsage().arrayBuffers;
+      expect(fault(jpeg)).toContain("the file is cut off");
+      expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(20e6);
+    }
   });
 
   it("what is not read, by its name", () => {

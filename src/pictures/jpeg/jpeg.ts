@@ -29,7 +29,9 @@ function decode(bytes: Uint8Array) {
     if (scans === MAX_SCANS)
       throw new PictureFault(`it has more than ${MAX_SCANS} scans`, "save it as an ordinary JPEG");
     const frame = segments.frame!;
-    store ??= frame.progressive ? new CoefficientStore(frame) : new SampleStore(segments, bytes.length);
+    store ??= frame.progressive
+      ? new CoefficientStore(frame, bytes.length)
+      : new SampleStore(segments, bytes.length);
     for (const { index } of scan.components) {
       if (!frame.progressive && seen.has(index)) throw damaged("a component comes twice");
       if (frame.progressive && scan.first > 0 && !seen.has(index))
@@ -61,6 +63,12 @@ interface BlockStore {
   planes(segments: JpegSegments): Plane[];
 }
 
+/** Refuses a file too short for its blocks before memory is taken for them. @param bits that a block has at least */
+function mustHold(frame: Frame, fileLength: number, bits: number): void {
+  const blocks = frame.components.reduce((sum, one) => sum + one.blocksAcross * one.blocksDown, 0);
+  if (blocks * bits > fileLength * 8) throw cutOff();
+}
+
 const planeOf = (component: Component): Plane =>
   new Uint8ClampedArray(strideOf(component) * 8 * component.paddedDown);
 
@@ -80,9 +88,8 @@ class SampleStore implements BlockStore {
   constructor(segments: JpegSegments, fileLength: number) {
     this.segments = segments;
     this.frame = segments.frame!;
-    const blocks = this.frame.components.reduce((sum, one) => sum + one.blocksAcross * one.blocksDown, 0);
-    // a block has a code for its DC and one for its end: a bit each at least
-    if (blocks * 2 > fileLength * 8) throw cutOff();
+    // a block has a code for its DC and one for its end
+    mustHold(this.frame, fileLength, 2);
     this.samples = this.frame.components.map(planeOf);
   }
 
@@ -108,8 +115,9 @@ class CoefficientStore implements BlockStore {
   private readonly frame: Frame;
   private readonly slots: { coefficients: Int16Array; at: number }[];
 
-  constructor(frame: Frame) {
+  constructor(frame: Frame, fileLength: number) {
     this.frame = frame;
+    mustHold(frame, fileLength, 1);
     this.slots = frame.components.map((component) => ({ coefficients: coefficientStore(component), at: 0 }));
   }
 
