@@ -41,6 +41,8 @@ export const boxFormatKind = defineReward({
     { options: {}, input: { completion: "<answer>{[1, 2, 3, 4]}</answer>" }, expect: 0 },
     { options: {}, input: { completion: "<think>a</think><answer>{[1, 2, 3.5, 4]}</answer>" }, expect: 0 },
     { options: {}, input: { completion: "<think>a</think><answer>{[1, 2, 3, 4]}" }, expect: 0 },
+    { options: {}, input: { completion: "<think>a</think><answer>[1, 2, 3, 4] {}</answer>" }, expect: 0 },
+    { options: {}, input: { completion: "<think>a</think><answer>[1, 2, 3, 4] }</answer>" }, expect: 0 },
     { options: {}, input: { completion: "" }, expect: 0 },
   ],
 });

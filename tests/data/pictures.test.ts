@@ -2,10 +2,17 @@ import { createHash } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import { digitLabels, digitPixels } from "../../src/data/digits.ts";
 import { pictures, picturesSource } from "../../src/data/pictures.ts";
+import { drawLook } from "../../src/data/pictures-draw.ts";
 import { picturesOptions } from "../../src/data/pictures-options.ts";
-import { type PictureDataset, pictureDatasets, picturesVocabulary } from "../../src/data/pictures-world.ts";
+import {
+  type PictureDataset,
+  pictureDatasets,
+  picturesVocabulary,
+  SHAPES,
+} from "../../src/data/pictures-world.ts";
+import { createRng } from "../../src/lib/rng.ts";
 import type { Picture, Prompt, RgbPixels } from "../../src/types.ts";
-import { seeLook } from "../helpers/see-pictures.ts";
+import { points, seeLook } from "../helpers/see-pictures.ts";
 
 const source = (options: object, seed = 1) =>
   picturesSource(picturesOptions.parse({ kind: "pictures", ...options }), seed);
@@ -114,6 +121,37 @@ describe("drawn pictures", () => {
       [...first, ...second].flatMap(({ seen }) => seen.places),
       18,
     );
+  });
+
+  it.each(SHAPES)("have the pixels of a %s that the rules give it, for both radii", (shape) => {
+    // means over many objects, by radius and place from the centre: white is .7 or more, the ground .3 or less
+    const sums = new Map<string, [number, number]>();
+    for (let i = 0; i < 40; i++) {
+      const picture = drawLook(
+        { colour: "white", shape, texture: "solid", count: 4 },
+        createRng(3).fork(shape, i),
+      );
+      for (const [q, place] of seeLook(picture).places.entries()) {
+        const [cx, cy, r] = place.split(" ").map(Number) as [number, number, number];
+        for (let at = 0; at < 256; at++) {
+          const [x, y] = [at % 16, at >> 4];
+          const value = picture.data[((y + 16 * (q >> 1)) * 32 + x + 16 * (q % 2)) * 3]! / 255;
+          const key = `${r} ${x - cx} ${y - cy}`;
+          const [sum, count] = sums.get(key) ?? [0, 0];
+          sums.set(key, [sum + value, count + 1]);
+        }
+      }
+    }
+    for (const r of [5, 6]) {
+      const lit = [...sums]
+        .filter(([key, [sum, n]]) => key.startsWith(`${r} `) && sum / n > 0.5)
+        .map(([key]) => key);
+      expect(lit.sort()).toEqual(
+        points(shape, r)
+          .map(([x, y]) => `${r} ${x} ${y}`)
+          .sort(),
+      );
+    }
   });
 
   it("stand on a grey ground of 0 to 0.3 under normal noise of 0.15 that no two channels share", () => {

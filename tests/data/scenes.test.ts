@@ -1,9 +1,11 @@
 import { describe, expect, it } from "vitest";
+import { drawScene, type SceneObject, sceneShapes } from "../../src/data/pictures-draw.ts";
 import { scenesOptions } from "../../src/data/pictures-options.ts";
 import { picturesVocabulary } from "../../src/data/pictures-world.ts";
 import { scenesSource } from "../../src/data/scenes.ts";
+import { createRng } from "../../src/lib/rng.ts";
 import type { Prompt, RgbPixels } from "../../src/types.ts";
-import { seeBox } from "../helpers/see-pictures.ts";
+import { inBox, seeBox } from "../helpers/see-pictures.ts";
 
 const source = (options: object, seed = 1) =>
   scenesSource(scenesOptions.parse({ kind: "scenes", ...options }), seed);
@@ -56,6 +58,28 @@ describe("scenes", () => {
       );
     });
     expect(right.length / 250).toBeGreaterThan(0.99);
+  });
+
+  it("fill their boxes as the rules say, pixel by pixel", () => {
+    for (const shape of sceneShapes) {
+      for (const [w, h] of [
+        [2, 2],
+        [4, 3],
+        [2, 4],
+      ] as const) {
+        const object: SceneObject = { colour: "white", shape, box: [1, 2, 1 + w, 2 + h] };
+        const mean = new Float64Array(1024);
+        for (let i = 0; i < 30; i++) {
+          const { data } = drawScene([object], createRng(5).fork(i));
+          for (let at = 0; at < 1024; at++) mean[at]! += data[3 * at]! / 255 / 30;
+        }
+        for (let at = 0; at < 1024; at++) {
+          const [x, y] = [(at % 32) - 4, (at >> 5) - 8];
+          const inside = x >= 0 && y >= 0 && x < 4 * w && y < 4 * h && inBox(shape, w, h, x, y);
+          expect([shape, x, y, mean[at]! > 0.6]).toEqual([shape, x, y, inside]);
+        }
+      }
+    }
   });
 
   it("have prompts of one length in the world's words", () => {

@@ -9,7 +9,7 @@ const QUARTERS: Record<string, string[]> = {
   disc: ["------#", "---####", "--#####", "-######", "-######", "-######", "#######"],
   square: ["-------", "-######", "-######", "-######", "-######", "-######", "-######"],
   diamond: ["------#", "-----##", "----###", "---####", "--#####", "-######", "#######"],
-  ring: ["------#", "---####", "--#####", "-####--", "-###---", "-##----", "###----"],
+  ring: ["------#", "---####", "--#####", "-#####-", "-###---", "-###---", "###----"],
   plus: ["-----##", "-----##", "-----##", "-----##", "-----##", "#######", "#######"],
   ex: ["##-----", "###----", "-###---", "--###--", "---###-", "----###", "-----##"],
   frame: ["#######", "#######", "#######", "###----", "###----", "###----", "###----"],
@@ -18,7 +18,7 @@ const SMALL: Record<string, string[]> = {
   disc: ["-----#", "--####", "-#####", "-#####", "-#####", "######"],
   square: ["------", "-#####", "-#####", "-#####", "-#####", "-#####"],
   diamond: ["-----#", "----##", "---###", "--####", "-#####", "######"],
-  ring: ["-----#", "--####", "-#####", "-###--", "-##---", "###---"],
+  ring: ["-----#", "--####", "-#####", "-####-", "-###--", "###---"],
   plus: ["----##", "----##", "----##", "----##", "######", "######"],
   ex: ["##----", "###---", "-###--", "--###-", "---###", "----##"],
   frame: ["######", "######", "######", "###---", "###---", "###---"],
@@ -27,7 +27,7 @@ const SMALL: Record<string, string[]> = {
 type Point = readonly [number, number];
 
 /** Pixels of a shape, from its centre. */
-function points(shape: string, r: number): Point[] {
+export function points(shape: string, r: number): Point[] {
   const all: Point[] = [];
   for (let y = -r; y <= r; y++) {
     for (let x = -r; x <= r; x++) {
@@ -168,6 +168,14 @@ export function seeLook(pixels: RgbPixels): Seen {
   return { colour, shape, texture, count: occupied.length, places: objects.map(({ place }) => place) };
 }
 
+/** Does an object that fills w x h cells have the pixel at (x, y) of its box? */
+export function inBox(shape: string, w: number, h: number, x: number, y: number): boolean {
+  const [u, v] = [(2 * x + 1) / (4 * w) - 1, (2 * y + 1) / (4 * h) - 1];
+  if (shape === "disc") return Math.hypot(u, v) <= 1;
+  if (shape === "diamond") return Math.abs(u) + Math.abs(v) <= 1;
+  return shape === "square" || x < 2 || y < 2 || x >= 4 * w - 2 || y >= 4 * h - 2;
+}
+
 /** Box of cells, end exclusive, that an object of this colour and shape fills best. */
 export function seeBox({ data }: RgbPixels, colour: string, shape: string): number[] {
   const tint = TINTS[colour]!;
@@ -190,13 +198,7 @@ export function seeBox({ data }: RgbPixels, colour: string, shape: string): numb
           let gain = 0;
           for (let y = 0; y < 4 * h; y++) {
             for (let x = 0; x < 4 * w; x++) {
-              const [u, v] = [(2 * x + 1) / (4 * w) - 1, (2 * y + 1) / (4 * h) - 1];
-              const inside =
-                shape === "square" ||
-                (shape === "disc" && Math.hypot(u, v) <= 1) ||
-                (shape === "diamond" && Math.abs(u) + Math.abs(v) <= 1) ||
-                (shape === "frame" && (x < 2 || y < 2 || x >= 4 * w - 2 || y >= 4 * h - 2));
-              if (inside) gain += better[(y + 4 * y0) * 32 + x + 4 * x0]!;
+              if (inBox(shape, w, h, x, y)) gain += better[(y + 4 * y0) * 32 + x + 4 * x0]!;
             }
           }
           if (gain > best.gain) best = { gain, box: [x0, y0, x0 + w, y0 + h] };

@@ -57,7 +57,7 @@ describe("overlap", () => {
   });
 
   it("matches the best pairs first, each box once", () => {
-    // the first box overlaps both golds; taking its first would leave the second box without one
+    // the first box overlaps both golds; with the first of them it would leave the second box none
     const golds: Box[] = [
       [0, 0, 10, 10],
       [2, 0, 12, 10],
@@ -66,7 +66,7 @@ describe("overlap", () => {
       matchedBoxes(
         [
           [2, 0, 12, 10],
-          [0, 0, 9, 10],
+          [0, 0, 7, 10],
         ],
         golds,
         0.5,
