@@ -19,8 +19,10 @@ export interface ShownRow {
   id: string;
   answer: string;
   slices: Readonly<Record<string, string>>;
+  /** Of tokens: fewer texts are shown where several are one character, or one picture. */
+  length: number;
   tokens: ShownToken[];
-  /** "[image NAME WxH]" of each picture that no token shows; absent: there is none. */
+  /** "[image NAME WxH]" of each picture where the tokens do not show them: those of several tiles. */
   pictures?: string[];
 }
 
@@ -107,9 +109,10 @@ export async function showData(
       const { id, answer, slices } = prompt;
       const { ids, learnt: marks } = tokensOf(recipe, tokenizer, prompt, learns);
       const texts = pictureTexts(prompt);
-      const inTokens = placesOf(tokenizer, ids) === texts.length;
-      const tokens = pieces(tokenizer, ids, marks, inTokens ? texts : []);
-      return { id, answer, slices, tokens, ...(inTokens || texts.length === 0 ? {} : { pictures: texts }) };
+      const runs = imageRuns(tokenizer, ids);
+      const inTokens = runs.size === texts.length;
+      const tokens = pieces(tokenizer, ids, marks, runs, inTokens ? texts : null);
+      return { id, answer, slices, length: ids.length, tokens, ...(inTokens ? {} : { pictures: texts }) };
     },
   );
   const overlap = await overlapOf(
@@ -166,30 +169,43 @@ function tokensOf(
   return joined(example.prompt, example.completion, example.learnt);
 }
 
-/** Tokens that stand for a picture, as far as the prompt has one for each. */
-function placesOf({ pictures }: Tokenizer, ids: readonly number[]): number {
-  return pictures === undefined ? 0 : ids.filter((id) => id === pictures.imageTokenId).length;
+/** Where image tokens stand without a break: beginnings and ends (excluded). A picture has one such run, or one for each tile. */
+function imageRuns({ pictures }: Tokenizer, ids: readonly number[]): Map<number, number> {
+  const runs = new Map<number, number>();
+  if (pictures === undefined) return runs;
+  for (let begin = 0; begin < ids.length; begin++) {
+    if (ids[begin] !== pictures.imageTokenId) continue;
+    let end = begin + 1;
+    while (ids[end] === pictures.imageTokenId) end++;
+    runs.set(begin, end);
+    begin = end;
+  }
+  return runs;
 }
 
 /**
  * Tokens as texts. Bytes of a character that several tokens share are put together.
- * @param pictures texts in the places of the tokens that stand for them; none: these are shown as they are
+ * @param pictures texts in the places of runs of image tokens; null: these are shown as what they are
  */
 function pieces(
   tokenizer: Tokenizer,
   ids: readonly number[],
   learnt: readonly boolean[],
-  pictures: readonly string[],
+  runs: ReadonlyMap<number, number>,
+  pictures: readonly string[] | null,
 ): ShownToken[] {
   const shown: ShownToken[] = [];
-  const waiting = [...pictures];
+  let picture = 0;
   let open: number[] = [];
-  for (const [index, id] of ids.entries()) {
-    if (waiting.length > 0 && open.length === 0 && id === tokenizer.pictures?.imageTokenId) {
-      shown.push({ text: waiting.shift()!, learnt: learnt[index]! });
+  for (let index = 0; index < ids.length; index++) {
+    const end = open.length === 0 ? runs.get(index) : undefined;
+    if (end !== undefined) {
+      const text = pictures?.[picture++] ?? `[${end - index} image tokens]`;
+      shown.push({ text, learnt: learnt[index]! });
+      index = end - 1;
       continue;
     }
-    open.push(id);
+    open.push(ids[index]!);
     const text = tokenizer.decode(open);
     const goesOn = text.endsWith("\ufffd") && open.length < 4 && learnt[index + 1] === learnt[index];
     if (goesOn) continue;

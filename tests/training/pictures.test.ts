@@ -1,6 +1,6 @@
 /** Pictures before a run: what preflight says of them, what `rlpt data show` shows, and CLS-RL's prompt as the paper's code writes it. */
-import { mkdirSync, writeFileSync } from "node:fs";
-import { dirname } from "node:path";
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { rowText } from "../../src/cli/commands/data.ts";
 import { loadRecipe } from "../../src/config/load.ts";
@@ -15,35 +15,45 @@ import { tinyModel, workspace } from "../helpers/tiny-run.ts";
 const space = workspace();
 afterAll(() => space.remove());
 
-function put(name: string, content = name): void {
+const golden = join(import.meta.dirname, "../golden/pictures");
+/** Small pictures, each another. */
+const PICTURES = readdirSync(golden)
+  .filter((name) => /^(420|422|444)-.*\.jpg$/.test(name))
+  .map((name) => readFileSync(join(golden, name)));
+
+function put(name: string, content: string | Uint8Array = name): void {
   mkdirSync(dirname(space.path(name)), { recursive: true });
   writeFileSync(space.path(name), content);
 }
-for (const [name, content] of [
-  ["a", "A"],
-  ["b", "B"],
-  ["c", "C"],
-  ["copy-of-a", "A"],
-] as const)
-  put(`images/${name}.png`, content);
+for (const [index, name] of ["a", "b", "c"].entries()) put(`images/${name}.jpg`, PICTURES[index]);
+put("images/copy-of-a.jpg", PICTURES[0]);
 const lines = (name: string, rows: object[]) => put(name, rows.map((row) => JSON.stringify(row)).join("\n"));
-const row = (image: string, q = "1+1=") => ({ q, a: "2", image: `images/${image}.png` });
-lines("train.jsonl", [row("a"), row("b"), row("a", "2+2="), row("copy-of-a")]);
-lines("eval.jsonl", [row("a", "9+9="), row("c")]);
+const row = (image: string, q = "red disc") => ({ q, a: "ring", image: `images/${image}.jpg` });
+lines("train.jsonl", [row("a"), row("b"), row("a", "blue disc"), row("copy-of-a")]);
+lines("eval.jsonl", [row("a", "green disc"), row("c")]);
 lines("bad.jsonl", [row("a"), row("nowhere"), row("b")]);
-for (const half of ["train", "test"])
-  for (const name of ["cat", "dog"])
-    for (const i of [1, 2]) put(`pets/${half}/${name}/${i}.png`, `${half} ${name} ${i}`);
-put("pets/test/dog/2.png", "train dog 1");
+for (const [i, half] of ["train", "test"].entries())
+  for (const [j, name] of ["disc", "ring"].entries())
+    for (const k of [0, 1]) put(`pets/${half}/${name}/${k}.jpg`, PICTURES[4 * i + 2 * j + k]);
+put("pets/test/ring/1.jpg", PICTURES[3]);
+
+const vision = resolve("models/lab-vision-init");
+const {
+  architectures: _,
+  torch_dtype: __,
+  ...init
+} = JSON.parse(readFileSync(join(vision, "config.json"), "utf8")) as Record<string, unknown>;
 
 const rows = (path: string, more = "") =>
-  `{ path: ${path}, prompt: "<pad>{q}", answer: "{a}", pictures: image, picture_marker: "<pad>", chat: false${more} }`;
+  `{ path: ${path}, prompt: "<image> {q}", answer: "{a}", pictures: image, chat: false${more} }`;
+const folder = (path: string, more = "") =>
+  `{ kind: image-folder, path: ${path}, prompt: "<image> its", chat: false${more} }`;
 const config = (train: string, evaluation: string, rest = "") =>
   space.write(
     "c.yaml",
     `seed: 1
 steps: 3
-model: ${tinyModel}
+model: { init: ${JSON.stringify(init)}, tokenizer: ${vision} }
 data:
   train: ${train}
   eval: ${evaluation}
@@ -62,47 +72,68 @@ async function inspect(file: string) {
   return { faults: faults.map(faultWords).map(short), warnings: warnings.map(short) };
 }
 
-/** The tiny model's tokenizer, as one that takes <pad> for a picture. */
 async function facts(file: string): Promise<ModelFacts> {
-  const known = (await inspectModel(loadRecipe(file).recipe, { fetch: false, weights: false })) as ModelFacts;
-  const [imageTokenId] = known.tokenizer.encode("<pad>", { addSpecialTokens: false });
-  const pictures = { placeholder: "<pad>", imageTokenId: imageTokenId! } as unknown as Tokenizer["pictures"];
-  return { ...known, tokenizer: Object.assign(Object.create(known.tokenizer), { pictures }) as Tokenizer };
+  return (await inspectModel(loadRecipe(file).recipe, { fetch: false, weights: false })) as ModelFacts;
 }
 
 describe("preflight", () => {
   it("names the row of a picture that is not there", async () => {
     const { faults } = await inspect(config(rows("bad.jsonl"), rows("eval.jsonl")));
     expect(faults).toEqual([
-      'bad.jsonl:2  data.train: in this row, the picture "images/nowhere.png" (column image) cannot be read: no such file or directory; mend the rows, or set on_bad_row: skip.',
+      'bad.jsonl:2  data.train: in this row, the picture "images/nowhere.jpg" (column image) cannot be read: no such file or directory; mend the rows, or set on_bad_row: skip.',
     ]);
+  });
+
+  it("names the row of a file that is no picture, and rows whose pictures make them too long", async () => {
+    put("images/text.jpg", "no picture");
+    lines("text.jsonl", [row("a"), row("b"), row("text")]);
+    const { faults } = await inspect(config(rows("text.jsonl"), rows("eval.jsonl")));
+    expect(faults).toHaveLength(1);
+    expect(faults[0]).toMatch(
+      /^text\.jsonl:3 {2}data\.train: this row cannot be encoded: images\/text\.jpg: this picture cannot be used: it is no PNG, JPEG/,
+    );
+    const short = config(rows("train.jsonl"), rows("eval.jsonl")).replace(/$/, "");
+    writeFileSync(
+      short,
+      readFileSync(short, "utf8").replace("max_prompt_tokens: 30", "max_prompt_tokens: 9"),
+    );
+    expect((await inspect(short)).faults.join("\n")).toContain(
+      "train.jsonl:1  data.train: this row has 10 tokens, the limit is 9",
+    );
+  });
+
+  it("refuses pictures where the model sees none", async () => {
+    const file = config(rows("train.jsonl"), rows("eval.jsonl"));
+    const text = readFileSync(file, "utf8").replace(/^model: .*$/m, `model: ${tinyModel}`);
+    const { faults } = await inspect(space.write("blind.yaml", text));
+    expect(faults.join("\n")).toMatch(
+      /train\.jsonl:1 {2}data\.train: .*shows a picture, and the model sees none/,
+    );
   });
 
   it("says which pictures are trained on and tested", async () => {
     const { faults, warnings } = await inspect(config(rows("train.jsonl"), rows("eval.jsonl")));
     expect(faults).toEqual([]);
     expect(warnings).toEqual([
-      "data.eval: 1 of its 2 pictures are in data.train too, the first is images/a.png; what was trained on says little of what is new",
+      "data.eval: 1 of its 2 pictures are in data.train too, the first is images/a.jpg; what was trained on says little of what is new",
     ]);
     const other = await inspect(
-      config(rows("train.jsonl"), rows("eval.jsonl", ", filter: [{ column: q, in: ['1+1='] }]")),
+      config(rows("train.jsonl"), rows("eval.jsonl", ", filter: [{ column: q, in: [red disc] }]")),
     );
     expect(other.warnings.join()).not.toContain("too, the first");
   });
 
   it("looks at folders of classes: what is missing, and that there is enough for a step", async () => {
-    const folder = (path: string, more = "") =>
-      `{ kind: image-folder, path: ${path}, prompt: "<pad>1+1=", picture_marker: "<pad>", chat: false${more} }`;
     expect((await inspect(config(folder("pets/train"), folder("pets/test")))).faults).toEqual([]);
     expect(
       (
         await inspect(config(folder("pets/train", ", half: base, shots: 1"), folder("pets/test")))
       ).faults.join(),
     ).toContain("a step draws 2 different prompts");
-    put("empty/cat/1.png", "");
+    put("empty/cat/1.jpg", "");
     const { faults } = await inspect(config(folder("empty"), folder("pets/test")));
     expect(faults).toEqual([
-      'empty/cat/1.png:1  data.train: in this row, the picture "cat/1.png" is an empty file; no row fits: check path, half and classes against the folder.',
+      'empty/cat/1.jpg:1  data.train: in this row, the picture "cat/1.jpg" is an empty file; no row fits: check path, half and classes against the folder.',
     ]);
     const same = await inspect(config(folder("pets/train"), folder("pets/train", ", half: both"))).catch(
       (error: Error) => error,
@@ -118,34 +149,43 @@ describe("preflight", () => {
 });
 
 describe("rlpt data show", () => {
-  const shown = async (file: string, more: object = {}) =>
-    showData(loadRecipe(file).recipe, "train", await facts(file), {
+  const shown = async (file: string, known?: ModelFacts) =>
+    showData(loadRecipe(file).recipe, "train", known ?? (await facts(file)), {
       rows: 1,
       first: 0,
       note: () => {},
-      ...more,
     });
 
-  it("has each picture in the place of its token, with its size where that is known", async () => {
-    const file = config(rows("train.jsonl"), rows("eval.jsonl"));
-    const [first] = (await shown(file)).rows;
-    expect(rowText(first!, 1, false)).toMatch(/\n<bos>\|\[image images\/a\.png\]\|1\|\+\|1\|=$/);
-    const sized = await shown(file, { sizes: () => ({ width: 640, height: 480 }) });
-    expect(rowText(sized.rows[0]!, 1, false)).toContain("|[image images/a.png 640x480]|");
+  it("has each picture in the place of its token, with its size, and counts the tokens that it takes", async () => {
+    const { rows: all, counts } = await shown(config(rows("train.jsonl"), rows("eval.jsonl")));
+    expect(rowText(all[0]!, 1, false)).toMatch(
+      /, 10 tokens\n<bos>\|<fake_token_around_image>\|<global-img>\|\[image images\/a\.jpg 17x33\]\|<fake_token_around_image>\|red\|disc$/,
+    );
+    // <bos>, two words, four image tokens and the three around them
+    expect(counts.prompt).toMatchObject({ least: 10, most: 10 });
   });
 
-  it("lists pictures that no token shows", async () => {
+  it("has it in the place of all its tokens where what is learnt is shown", async () => {
+    const file = config(rows("train.jsonl", ', target: "{a}"'), rows("eval.jsonl")).replace(/$/, "");
+    const text = readFileSync(file, "utf8").replace("{ kind: grpo }", "{ kind: sft, rows_per_step: 2 }");
+    const { rows: all } = await shown(space.write("sft.yaml", text));
+    expect(rowText(all[0]!, 1, false)).toMatch(
+      /\|\[image images\/a\.jpg 17x33\]\|.*\|red\|disc\[\[ring\|<eos>\]\]$/,
+    );
+  });
+
+  it("lists pictures of several tiles before the tokens", async () => {
     const file = config(rows("train.jsonl"), rows("eval.jsonl"));
     const known = await facts(file);
-    const tokenizer = Object.assign(Object.create(known.tokenizer), { pictures: undefined }) as Tokenizer;
-    const { rows: listed } = await showData(
-      loadRecipe(file).recipe,
-      "train",
-      { ...known, tokenizer },
-      { rows: 1, first: 0, note: () => {} },
+    // as a processor that cuts pictures into tiles
+    const measure = () => ({ tokens: 3, text: "<image><image><global-img><image>" });
+    const pictures = { ...known.tokenizer.pictures!, measure };
+    const tokenizer = Object.assign(Object.create(known.tokenizer), { pictures }) as Tokenizer;
+    const { rows: listed } = await shown(file, { ...known, tokenizer });
+    expect(listed[0]!.pictures).toEqual(["[image images/a.jpg 17x33]"]);
+    expect(rowText(listed[0]!, 1, false)).toMatch(
+      /tokens\n\[image images\/a\.jpg 17x33\]\n<bos>\|\[2 image tokens\]\|<global-img>\|\[1 image tokens\]\|red/,
     );
-    expect(listed[0]!.pictures).toEqual(["[image images/a.png]"]);
-    expect(rowText(listed[0]!, 1, false)).toMatch(/tokens\n\[image images\/a\.png\]\n<bos>/);
   });
 
   it("counts what is the same by what pictures hold, whatever they are called", async () => {
@@ -156,9 +196,7 @@ describe("rlpt data show", () => {
       overlap: 0,
       pictures: { pictures: 4, duplicates: 2, shared: 1, unread: 0 },
     });
-    const folder = (part: string) =>
-      `{ kind: image-folder, path: pets/${part}, prompt: "<pad>1+1=", picture_marker: "<pad>", chat: false }`;
-    const pets = await shown(config(folder("train"), folder("test")));
+    const pets = await shown(config(folder("pets/train"), folder("pets/test")));
     expect(pets.counts.pictures).toEqual({ pictures: 4, duplicates: 0, shared: 1, unread: 0 });
   });
 });

@@ -61,7 +61,7 @@ export function rowText(row: ShownRow, number: number, colour = wantsColour(proc
   const slices = Object.entries(row.slices).map(([name, value]) => `${name}=${value}`);
   const facts = [row.answer === "" ? "no answer" : `answer ${JSON.stringify(row.answer)}`, ...slices];
   const head = colours.bold(
-    visible(`row ${number}, id ${row.id}, ${facts.join(", ")}, ${row.tokens.length} tokens`),
+    visible(`row ${number}, id ${row.id}, ${facts.join(", ")}, ${row.length} tokens`),
   );
   let text = "";
   for (const [index, { text: token, learnt }] of row.tokens.entries()) {
