@@ -9,9 +9,9 @@ import type { ClassificationOptions } from "./classification-options.ts";
 import {
   type DataPicture,
   filePicture,
-  PictureFault,
   type PictureRoot,
   quoted,
+  SourceFault,
 } from "./pictures/file-picture.ts";
 import { placed } from "./pictures/placing.ts";
 import { KEPT_FAULTS, type Place, type PlacedFault, RowFaultsError } from "./row-faults.ts";
@@ -128,7 +128,7 @@ export function classificationSource(
     try {
       rows.push({ item, picture: filePicture(item.path, set.root) });
     } catch (error) {
-      if (!(error instanceof PictureFault)) throw error;
+      if (!(error instanceof SourceFault)) throw error;
       count++;
       const reason = `the picture ${quoted(item.path)} ${error.message}`;
       if (first.length < KEPT_FAULTS) first.push({ ...set.placeOf(item), reason });

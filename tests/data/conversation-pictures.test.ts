@@ -145,6 +145,19 @@ describe("pictures of columns beside messages", () => {
     );
   });
 
+  test("a marker that the assistant wrote is its text", async () => {
+    const messages = [
+      { role: "user", content: "<image>What?" },
+      { role: "assistant", content: "An <image>." },
+      { role: "user", content: "Sure?" },
+    ];
+    expect(await shown({ messages, shots: "images/a.png" }, { pictures: "shots" })).toEqual([
+      "user: (images/a.png)|What?",
+      "assistant: An <image>.",
+      "user: Sure?",
+    ]);
+  });
+
   test("a marker is text where no column is named", async () => {
     expect(await shown({ messages: [{ role: "user", content: "What is <image>?" }] })).toEqual([
       "user: What is <image>?",

@@ -180,6 +180,18 @@ describe("draws", () => {
     expect(await ids({ shots: 100 })).toHaveLength(30);
   });
 
+  test("shots stay when pictures come: at most one gives way to a new one", async () => {
+    for (let i = 10; i < 30; i++) put(`growing/a/${i}.jpg`);
+    const ids = async () => (await prompts({ shots: 5 }, "growing")).map(({ id }) => id);
+    const before = await ids();
+    for (let i = 1; i < 9; i++) {
+      put(`growing/a/0${i}.jpg`);
+      const after = await ids();
+      expect(after).toHaveLength(5);
+      for (const id of after) if (!id.startsWith("a/0")) expect(before).toContain(id);
+    }
+  });
+
   test("parts of a folder share nothing and leave nothing out", async () => {
     const part = async (name: string) =>
       (await prompts({ split: { part: name, eval_share: 0.4 } })).map(({ id }) => id);

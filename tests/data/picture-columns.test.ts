@@ -5,6 +5,7 @@ import { copyFileSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSy
 import { join } from "node:path";
 import { describe, expect, it, test } from "vitest";
 import { fileOptions } from "../../src/data/file-options.ts";
+import { selectedDataset } from "../../src/experiments/experiment.ts";
 import { picturesOf } from "../../src/rollouts/pictures.ts";
 import type { Prompt } from "../../src/types.ts";
 import { dataFolder } from "../helpers/data-folder.ts";
@@ -147,6 +148,18 @@ describe("forms of a picture", () => {
       /later\.jsonl:2: the picture "images\/later\.png" \(column image\) cannot be read: no such file or directory\. It was changed while in use\.$/,
     );
   });
+});
+
+test("a subset that lies elsewhere finds the pool's pictures", () => {
+  const pool = (more: object) =>
+    fileOptions.parse({ kind: "file", path: join(baseDir, "rows.jsonl"), ...more });
+  const subset = (more: object) => selectedDataset(pool(more), "/elsewhere/subset.jsonl");
+  expect(subset({ pictures: "image" })).toMatchObject({
+    path: "/elsewhere/subset.jsonl",
+    pictures_root: baseDir,
+  });
+  expect(subset({ pictures: "image", pictures_root: "/photos" })).toMatchObject({ pictures_root: "/photos" });
+  expect(subset({})).not.toHaveProperty("pictures_root");
 });
 
 describe("where pictures stand", () => {

@@ -25,7 +25,7 @@ export interface PictureRoot {
 }
 
 /** Why a picture cannot be had, as the rest of a sentence that begins with it. */
-export class PictureFault extends Error {}
+export class SourceFault extends Error {}
 
 /** Texts of rows in messages: whole where they are short. */
 export const quoted = (text: string): string =>
@@ -34,30 +34,30 @@ export const quoted = (text: string): string =>
 /**
  * Looks at the file, but not into it.
  * @param value a path relative to the root, with / or \ between folders, or an absolute one below it
- * @throws PictureFault where there is no regular file, it is empty or too large, or it lies elsewhere
+ * @throws SourceFault where there is no regular file, it is empty or too large, or it lies elsewhere
  */
 export function filePicture(value: string, root: PictureRoot): DataPicture {
-  if (value.trim() === "") throw new PictureFault("is an empty path");
+  if (value.trim() === "") throw new SourceFault("is an empty path");
   if (/^https?:\/\//i.test(value))
-    throw new PictureFault(
+    throw new SourceFault(
       "is an address on the network, where training reads nothing: download the picture and give its path",
     );
   const scheme = /^([a-z][a-z0-9+.-]+):\/\//i.exec(value)?.[1];
   if (scheme !== undefined)
-    throw new PictureFault(`is an address (${scheme}:), not a path: give the path of a file on this machine`);
+    throw new SourceFault(`is an address (${scheme}:), not a path: give the path of a file on this machine`);
   const path = locate(value, root);
   const real = realPath(path);
   if (real !== null && !root.followLinks && outside(realPath(root.folder) ?? root.folder, real))
-    throw new PictureFault(
+    throw new SourceFault(
       `is a link that leads out of ${root.folder}: name the folder of the pictures themselves, or set follow_links: true if you trust its links`,
     );
   const reason = irregularity(path, LARGEST_PICTURE);
   if (reason !== null)
-    throw new PictureFault(
+    throw new SourceFault(
       isLink(path) && real === null ? "is a link to nothing" : `cannot be read: ${reason}`,
     );
   const { size, mtimeMs } = statSync(path);
-  if (size === 0) throw new PictureFault("is an empty file");
+  if (size === 0) throw new SourceFault("is an empty file");
   const key = relative(root.folder, path).split(sep).join("/");
   return {
     id: hashOf("file", real ?? path, String(size), String(mtimeMs)),
@@ -71,7 +71,7 @@ export function filePicture(value: string, root: PictureRoot): DataPicture {
 function locate(value: string, { folder, option }: PictureRoot): string {
   const inside = (path: string): string => {
     if (outside(folder, path))
-      throw new PictureFault(
+      throw new SourceFault(
         `leads out of ${folder}: give a path below it${option === undefined ? "" : `, or name the folder that holds all pictures with ${option}`}`,
       );
     return path;
@@ -79,7 +79,7 @@ function locate(value: string, { folder, option }: PictureRoot): string {
   const path = resolve(folder, value);
   if (!value.includes("\\") || lstatOf(path) !== null) return inside(path);
   if (/^[a-z]:\\/i.test(value))
-    throw new PictureFault(`is a path on another machine: give one below ${folder}`);
+    throw new SourceFault(`is a path on another machine: give one below ${folder}`);
   return inside(resolve(folder, value.replaceAll("\\", "/")));
 }
 

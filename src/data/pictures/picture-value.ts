@@ -6,9 +6,9 @@ import {
   type DataPicture,
   filePicture,
   LARGEST_PICTURE,
-  PictureFault,
   type PictureRoot,
   quoted,
+  SourceFault,
 } from "./file-picture.ts";
 
 /** Where the pictures of a row lie, and what messages and names say of it. */
@@ -40,9 +40,9 @@ export function pictureOf(value: unknown, where: string, place: PicturePlace): D
   const name = `${basename(place.path)}:${place.line}, ${where.replace(/^column /, "")}`;
   try {
     if (typeof value === "string") return textPicture(value, name, place.root);
-    if (value === null || value === undefined) throw new PictureFault("is missing");
+    if (value === null || value === undefined) throw new SourceFault("is missing");
     if (typeof value !== "object" || Array.isArray(value))
-      throw new PictureFault(
+      throw new SourceFault(
         `is a ${Array.isArray(value) ? "list in a list" : typeof value}; a picture is a path, bytes or a data URI`,
       );
     const bytes = bytesOf(value);
@@ -50,13 +50,13 @@ export function pictureOf(value: unknown, where: string, place: PicturePlace): D
     const { path } = value as { path?: unknown };
     if (typeof path === "string") return textPicture(path, name, place.root);
     const keys = Object.keys(value).slice(0, 8).join(", ");
-    throw new PictureFault(
+    throw new SourceFault(
       "path" in value || "bytes" in value
         ? "has neither bytes nor a path"
         : `is an object with ${keys || "no keys"}; a picture has bytes or path`,
     );
   } catch (error) {
-    if (!(error instanceof PictureFault)) throw error;
+    if (!(error instanceof SourceFault)) throw error;
     const said = typeof value === "string" ? `${quoted(value)} ` : "";
     throw new RowFault(`the picture ${said}(${where}) ${error.message}`);
   }
@@ -83,7 +83,7 @@ function bytesOf(value: object): Buffer | null {
   if (typeof held === "object" && "base64" in held && typeof held.base64 === "string")
     return fromBase64(held.base64);
   if (held !== value)
-    throw new PictureFault(`has bytes that are a ${Array.isArray(held) ? "list" : typeof held}`);
+    throw new SourceFault(`has bytes that are a ${Array.isArray(held) ? "list" : typeof held}`);
   return null;
 }
 
@@ -91,23 +91,23 @@ function dataUri(text: string): Buffer {
   const comma = text.indexOf(",");
   const head = comma < 0 ? "" : text.slice(0, Math.min(comma, 200));
   if (!/^data:image\/[\w.+-]+(;[\w-]+=[\w.-]+)*;base64$/i.test(head))
-    throw new PictureFault("is a data URI that does not begin with data:image/...;base64,");
+    throw new SourceFault("is a data URI that does not begin with data:image/...;base64,");
   return fromBase64(text.slice(comma + 1));
 }
 
 function fromBase64(text: string): Buffer {
   if (text.length > (LARGEST_PICTURE / 3) * 4 + 4)
-    throw new PictureFault(
+    throw new SourceFault(
       `has about ${Math.floor((text.length / 4) * 3).toLocaleString("en")} bytes, and at most ${LARGEST_PICTURE.toLocaleString("en")} are read`,
     );
-  if (!/^[A-Za-z0-9+/\s]*={0,2}\s*$/.test(text)) throw new PictureFault("has bytes that are no base64 text");
+  if (!/^[A-Za-z0-9+/\s]*={0,2}\s*$/.test(text)) throw new SourceFault("has bytes that are no base64 text");
   return Buffer.from(text, "base64");
 }
 
 function bytesPicture(bytes: Buffer, name: string): DataPicture {
-  if (bytes.length === 0) throw new PictureFault("has no bytes");
+  if (bytes.length === 0) throw new SourceFault("has no bytes");
   if (bytes.length > LARGEST_PICTURE)
-    throw new PictureFault(
+    throw new SourceFault(
       `has ${bytes.length.toLocaleString("en")} bytes, and at most ${LARGEST_PICTURE.toLocaleString("en")} are read`,
     );
   const id = createHash("sha256").update(bytes).digest("hex").slice(0, 32);
