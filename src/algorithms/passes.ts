@@ -140,6 +140,7 @@ export function policyStep(
   lr: number,
   most: number,
 ): Promise<UpdateStatistics> {
+  stage.policy.look(samples.map(({ pictures }) => pictures));
   return applyGradients(
     stage,
     splitByLength(samples, options.micro_batch_rows),

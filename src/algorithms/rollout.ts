@@ -186,6 +186,7 @@ export async function scorePerToken(
   microBatchRows: number | undefined,
   of: (batch: TokenBatch) => tf.Tensor1D,
 ): Promise<Float32Array[][]> {
+  policy.look(groups.map(({ pictures }) => pictures));
   const rows = groups.flatMap(({ promptTokens, pictures, completions }) =>
     completions.map(({ tokens }) => ({ prompt: promptTokens, pictures, completion: tokens })),
   );

@@ -1,5 +1,4 @@
 /** From a step that sampled to the facts that its metrics are computed from, for every algorithm that samples. */
-import * as tf from "@tensorflow/tfjs";
 import { columnsOf, type Measure, type MetricValues, type Setting, valuesOf } from "../metrics/define.ts";
 import type { StepFacts } from "../metrics/facts.ts";
 import { sampledAfter, sampledBefore } from "../metrics/table.ts";
@@ -66,7 +65,7 @@ export function stepMetrics(
             : { updates: critic.updates.updates, lr: critic.updates.lr, samples: critic.samples },
         times: { sampling: times.sampling, rewarding: times.rewarding, updating: updated - times.rewarded },
         optimizerSteps: stage.optimizer.steps,
-        tensors: tf.memory().numTensors,
+        tensors: stage.policy.tensorsInUse(),
       };
       return {
         ...valuesOf(sampledBefore, setting, facts),

@@ -364,7 +364,7 @@ export const optimizerMetrics: readonly Metric<UpdateFacts>[] = [
   {
     name: "memory/tensors",
     unit: "count",
-    formula: "live tensors after the step",
+    formula: "live tensors after the step, without those that a frozen tower made of pictures",
     note: "growing: a leak",
     value: ({ tensors }) => tensors,
   },

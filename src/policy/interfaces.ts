@@ -1,7 +1,7 @@
 /** What flows between model files, the decoder and the algorithms. */
 import type { Scalar, Tensor, Tensor1D, Tensor2D, Variable } from "@tensorflow/tfjs";
 import type { QuantisedForm, QuantisedMatrix } from "../backend/quantised.ts";
-import type { GenerativePolicy, PictureTile, Tokenizer } from "../types.ts";
+import type { GenerativePolicy, PictureTile, PromptPictures, Tokenizer } from "../types.ts";
 
 /** Weights as they lie on disk, under their Hugging Face names, matrices [out, in] row-major. */
 export interface WeightSource {
@@ -333,6 +333,13 @@ export interface TrainablePolicy extends GenerativePolicy, Trainee {
   readonly fewShapes: FewShapes | null;
   /** Every weight, or the LoRA matrices. */
   readonly trainable: ReadonlyMap<string, Variable>;
+  /**
+   * Before a pass over rows that show these: what a frozen tower makes of them is computed, where it is not known, and kept. Without
+   * it `score` computes them on the way, equal but for the last bits.
+   */
+  look(pictures: readonly (PromptPictures | null | undefined)[]): void;
+  /** Tensors that are in use, without what is kept of pictures: that depends on what was seen since the run was taken up. */
+  tensorsInUse(): number;
   /** Sync, pure in (weights, batch); call inside tf.tidy. No read-back. */
   score(batch: TokenBatch, options: ScoreOptions): TokenScores;
   /**

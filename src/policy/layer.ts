@@ -130,6 +130,7 @@ function rematerialisedLayer(
 /** A view in which the tape's own copies stand in for trained weights. */
 function standIn(view: WeightView, stand: ReadonlyMap<string, tf.Tensor>): WeightView {
   return {
+    seen: view.seen,
     find: (name) => stand.get(name) ?? view.find(name),
     adapter: (module) => {
       const adapter = view.adapter(module);

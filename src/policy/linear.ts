@@ -2,6 +2,7 @@
 import * as tf from "@tensorflow/tfjs";
 import { layerNorm } from "../backend/activations.ts";
 import { rmsNorm } from "../backend/ops.ts";
+import type { PictureTile } from "../types.ts";
 import type { LinearConfig, NormConfig } from "./interfaces.ts";
 
 /** A low-rank update of one linear layer: y += scale * (x A) B. */
@@ -17,6 +18,8 @@ export interface WeightView {
   find(name: string): tf.Tensor | undefined;
   /** The adapter of a linear layer by module name, if any. */
   adapter(module: string): Adapter | undefined;
+  /** Rows that the tower made of a tile, where nothing trains it. [tokens, H] */
+  seen?: ((tile: PictureTile) => tf.Tensor2D) | undefined;
 }
 
 export function weight<T extends tf.Tensor>(view: WeightView, name: string): T {

@@ -14,7 +14,7 @@ import {
 } from "../backend/read.ts";
 import { RlptError } from "../lib/errors.ts";
 import { createRng, type Rng } from "../lib/rng.ts";
-import type { GenerationOptions, GenerationSession } from "../types.ts";
+import type { GenerationOptions, GenerationSession, PromptPictures, SamplingRequest } from "../types.ts";
 import { loraScale } from "./adapter-config.ts";
 import { hiddenStates, logitsOf, outputWeight, scaledForOutput } from "./decoder.ts";
 import {
@@ -58,8 +58,9 @@ import { mergedValues, ownValues } from "./merged.ts";
 import { parseModelConfig } from "./model-config.ts";
 import { MODEL_PARTS, type ModelPart } from "./model-parts.ts";
 import type { BaseDtype } from "./options.ts";
+import { PictureFeatures } from "./picture-features.ts";
 import { programSampling } from "./stablehlo/generation.ts";
-import { fewTileTokens } from "./vision.ts";
+import { featuresOf, fewTileTokens } from "./vision.ts";
 
 export interface PolicyOptions {
   /** All weights, low-rank adapters on frozen weights, or nothing (evaluation, sampling). */
@@ -166,6 +167,8 @@ class Policy implements DecoderPolicy {
   private readonly loraOptions: LoraOptions | null;
   private readonly source: string;
   private readonly view: WeightView;
+  /** null: it sees no pictures, or what sees them is trained. */
+  private readonly features: PictureFeatures | null;
   private readonly rematerialisation: Rematerialisations | null;
   /** null: nothing frozen yet. With adapters the base weights are the reference. */
   private reference: Map<string, tf.Tensor> | null = null;
@@ -206,7 +209,16 @@ class Policy implements DecoderPolicy {
       }
     }
     this.trainable = trainable;
-    this.view = { find: (name) => this.weights.get(name), adapter: (module) => this.adapters.get(module) };
+    const own = {
+      find: (name: string) => this.weights.get(name),
+      adapter: (module: string) => this.adapters.get(module),
+    };
+    const seesTrained = [...trainable.keys()].some((name) => partOf(config, ownerOf(name)) !== "decoder");
+    this.features =
+      config.vision === null || seesTrained
+        ? null
+        : new PictureFeatures((tile) => featuresOf(config, tile, own), settle);
+    this.view = { ...own, seen: this.seen };
     this.rematerialisation = options.rematerialise ? this.planRematerialisation() : null;
     if (options.reference && this.trainsWeights) this.freezeReference();
   }
@@ -216,6 +228,19 @@ class Policy implements DecoderPolicy {
     const { config, source } = this;
     const lora = adaptersFor(config, options);
     return new Policy(config, this.weights, lora, { ...options, source, notes: [], borrowsWeights: true });
+  }
+
+  private get seen(): WeightView["seen"] {
+    const { features } = this;
+    return features === null ? undefined : (tile) => features.of(tile);
+  }
+
+  look(pictures: readonly (PromptPictures | null | undefined)[]): void {
+    this.features?.look(pictures.flatMap((own) => own?.tiles ?? []));
+  }
+
+  tensorsInUse(): number {
+    return tf.memory().numTensors - (this.features?.count ?? 0);
   }
 
   private get trainsOutput(): boolean {
@@ -331,10 +356,16 @@ class Policy implements DecoderPolicy {
   }
 
   get sampleRows() {
-    return programSampling(this.config, this.view);
+    const sample = programSampling(this.config, this.view);
+    if (sample === null) return null;
+    return (prompts: readonly Int32Array[], request: SamplingRequest) => {
+      this.look(request.pictures ?? []);
+      return sample(prompts, request);
+    };
   }
 
   startGeneration(prompts: readonly Int32Array[], options: GenerationOptions): Promise<GenerationSession> {
+    this.look(options.pictures ?? []);
     return startSession(this.config, this.view, prompts, options);
   }
 
@@ -375,15 +406,18 @@ class Policy implements DecoderPolicy {
     }
     for (const { a, b } of this.adapters.values()) tf.dispose([a, b]);
     this.dropReference();
+    this.features?.dispose();
     this.adapters.clear();
   }
 
   private referenceView(): WeightView {
-    if (!this.trainsWeights) return { find: (name) => this.weights.get(name), adapter: () => undefined };
+    const { seen } = this;
+    const adapter = () => undefined;
+    if (!this.trainsWeights) return { find: (name) => this.weights.get(name), adapter, seen };
     const reference = this.reference;
     if (!reference) throw new RlptError("there is no reference policy: freezeReference was not called");
     // what is not trained is its own reference
-    return { find: (name) => reference.get(name) ?? this.weights.get(name), adapter: () => undefined };
+    return { find: (name) => reference.get(name) ?? this.weights.get(name), adapter, seen };
   }
 
   private trainedWeights(): Map<string, tf.Tensor> {
@@ -394,6 +428,7 @@ class Policy implements DecoderPolicy {
   private viewWith(own: ReadonlyMap<string, tf.Tensor>): WeightView {
     return {
       find: (name) => own.get(name) ?? this.weights.get(name),
+      seen: this.seen,
       adapter: (module) => {
         const adapter = this.adapters.get(module);
         if (adapter === undefined) return undefined;

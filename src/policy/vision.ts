@@ -22,7 +22,10 @@ export function withPictures(
   plan: Rematerialisation | null,
 ): tf.Tensor2D {
   if (vision === null) throw new RangeError("a batch has pictures, and the model sees none");
-  const seen = tileRows(vision, pictures, view, plan);
+  const seen =
+    view.seen === undefined
+      ? tileRows(vision, pictures, view, plan)
+      : keptRows(pictures, words.shape[1], view.seen);
   const count = words.shape[0];
   const index = Int32Array.from(pictures.rows, (row, token) => (row < 0 ? token : count + row));
   const both = tf.concat([words, seen], 0) as tf.Tensor2D;
@@ -39,10 +42,37 @@ export function fewTileTokens({ vision }: DecoderConfig): ((most: number) => num
   };
 }
 
+/** The same of rows that were made before. */
+function keptRows(
+  { tiles, tileTokens }: BatchPictures,
+  width: number,
+  seen: (tile: PictureTile) => tf.Tensor2D,
+): tf.Tensor2D {
+  const padded = tiles.map((tile) => {
+    if (tile === null) return tf.zeros([tileTokens, width]) as tf.Tensor2D;
+    const rows = seen(tile);
+    const missing = tileTokens - rows.shape[0];
+    return missing === 0
+      ? rows
+      : (tf.pad(rows, [
+          [0, missing],
+          [0, 0],
+        ]) as tf.Tensor2D);
+  });
+  return overDevices(padded.length === 1 ? padded[0]! : (tf.concat(padded, 0) as tf.Tensor2D));
+}
+
+/** What the tower makes of one tile, in a shape that others have too. @returns [tokens, H] */
+export function featuresOf(config: DecoderConfig, tile: PictureTile, view: WeightView): tf.Tensor2D {
+  const tileTokens = fewTileTokens(config)?.(tile.tokens) ?? tile.tokens;
+  const rows = tileRows(config.vision!, { tiles: [tile], tileTokens }, view, null);
+  return tf.slice(rows, [0, 0], [tile.tokens, -1]);
+}
+
 /** @returns rows of all tiles, one after the other [n * tileTokens, H] */
 function tileRows(
   vision: VisionConfig,
-  { tiles, tileTokens }: BatchPictures,
+  { tiles, tileTokens }: Omit<BatchPictures, "rows">,
   view: WeightView,
   plan: Rematerialisation | null,
 ): tf.Tensor2D {

@@ -7,6 +7,7 @@ import { batchPictures } from "../../src/policy/batch-pictures.ts";
 import { partOf } from "../../src/policy/decoder-weights.ts";
 import { parseModelConfig } from "../../src/policy/model-config.ts";
 import { MODEL_PARTS } from "../../src/policy/model-parts.ts";
+import { PictureFeatures } from "../../src/policy/picture-features.ts";
 import { createPolicy, type DecoderPolicy } from "../../src/policy/policy.ts";
 import { fewTileTokens } from "../../src/policy/vision.ts";
 import { undrawnIds } from "../../src/rollouts/sample-token.ts";
@@ -17,6 +18,7 @@ import { batchOf, golden, policyOf } from "../helpers/goldens.ts";
 import { expectClose, testBackends, useBackend } from "../helpers/tensors.ts";
 
 const { config, ids } = golden("idefics3");
+const both = goldenPictures(config, ids)!;
 const IMAGE = config["image_token_id"] as number;
 
 /** A prompt that shows one of the two pictures, or none. */
@@ -113,6 +115,60 @@ describe.each(cases)("$name on $backend", ({ backend, name }) => {
       }
     }
     session.dispose();
+  });
+});
+
+describe("a tower that nothing trains", () => {
+  beforeAll(() => useBackend("wasm with our kernels"));
+
+  it("is asked once for a tile, and gives what it gives beside others", () => {
+    const lora = { rank: 2, alpha: 4, targets: ["q_proj"], useRslora: false };
+    const policy = policyOf(config, { trainable: "lora", lora, rng: createRng(1) });
+    const whole = policyOf(config, { trainable: "full" });
+    const tiles = both.tiles.map((tile) => ({ ...tile, patches: tile.patches.slice() }));
+    const pictures = batchPictures([{ start: 0, pictures: { tiles, at: both.at } }], ids.length);
+    const batch = { ...plainBatch([ids]), pictures };
+    const gradient = () => {
+      const { loss, gradients } = policy.lossAndGradients(
+        () => tf.neg(tf.mean(policy.score(batch, { temperature: 1 }).logprobs)) as tf.Scalar,
+      );
+      const values = [...gradients].map(([name, one]) => [name, ...one.dataSync()]);
+      tf.dispose([loss, ...gradients.values()]);
+      return values;
+    };
+    const first = gradient();
+    expectClose(scores(policy, batch), scores(whole, batch), { atol: 1e-5, rtol: 0, what: "logprobs" });
+    // patches that nobody looks at again
+    for (const { patches } of tiles) patches.fill(Number.NaN);
+    expect(gradient()).toEqual(first);
+    expect([...scores(whole, batch)].some(Number.isNaN)).toBe(true);
+    whole.dispose();
+    policy.dispose();
+  });
+
+  it("is asked again for what was let go, with the same bytes", () => {
+    const made: PictureTile[] = [];
+    const tiles = [0, 1, 2].map((n) => ({ patches: Float32Array.of(n), rows: 1, columns: 1, tokens: 1 }));
+    const compute = (tile: PictureTile) => {
+      made.push(tile);
+      return tf.tensor2d([tile.patches[0]!, 7], [1, 2]);
+    };
+    const features = new PictureFeatures(compute, () => {}, 16);
+    const before = tf.memory().numTensors;
+    features.look([tiles[0]!, tiles[1]!]);
+    features.look([tiles[1]!, tiles[0]!]);
+    expect(made).toEqual([tiles[0], tiles[1]]);
+    features.look([tiles[2]!]);
+    // the first in the order of use is gone, the others are there
+    expect(tf.memory().numTensors - before).toBe(2);
+    expect([...features.of(tiles[0]!).dataSync()]).toEqual([0, 7]);
+    features.look([tiles[1]!]);
+    expect(made).toEqual([tiles[0], tiles[1], tiles[2], tiles[1]]);
+    // more than fits is kept as long as it is wanted
+    features.look(tiles);
+    expect(tf.memory().numTensors - before).toBe(3);
+    features.dispose();
+    expect(tf.memory().numTensors).toBe(before);
   });
 });
 

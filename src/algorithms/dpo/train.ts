@@ -45,6 +45,7 @@ export async function trainDpo(stage: Stage<DpoOptions>): Promise<StageResult> {
     );
 
     // 2. logprobs of both texts under the reference policy
+    stage.policy.look(rows.flat().map(({ pictures }) => pictures));
     const microBatches: Pair[][] = [];
     for (const chunk of chunks) microBatches.push(await withReference(stage, chunk, pairsAtOnce));
 
@@ -73,7 +74,7 @@ export async function trainDpo(stage: Stage<DpoOptions>): Promise<StageResult> {
       lr,
       clipNorm: settings.optimizer.clip_norm,
       optimizerSteps: stage.optimizer.steps,
-      tensors: tf.memory().numTensors,
+      tensors: stage.policy.tensorsInUse(),
       seconds: clock() - began,
     };
     return { ...valuesOf(preferenceMetrics, setting, facts), ...valuesOf(optimizerMetrics, setting, facts) };

@@ -46,6 +46,7 @@ export async function trainSft(stage: Stage<SftOptions>): Promise<StageResult> {
     const microBatches = Array.from({ length: Math.ceil(rows.length / microRows) }, (_, i) =>
       rows.slice(i * microRows, (i + 1) * microRows),
     );
+    policy.look(rows.flat().map(({ pictures }) => pictures));
     const statistics = await applyGradients(
       stage,
       microBatches,
@@ -76,7 +77,7 @@ export async function trainSft(stage: Stage<SftOptions>): Promise<StageResult> {
       lr,
       clipNorm: settings.optimizer.clip_norm,
       optimizerSteps: stage.optimizer.steps,
-      tensors: tf.memory().numTensors,
+      tensors: policy.tensorsInUse(),
     };
     return { ...valuesOf(supervisedMetrics, setting, facts), ...valuesOf(optimizerMetrics, setting, facts) };
   });
