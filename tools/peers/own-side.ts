@@ -26,6 +26,7 @@ import { freshState, unloggedServices, unloggedSettings } from "../../src/traini
 import type { Prompt, Tokenizer } from "../../src/types.ts";
 import { forwardBackward, fullRows } from "../bench/measure.ts";
 import { limCurves, type PeerResult, type PeerTask, PRODUCT_SIDE, productOperands } from "./tasks.ts";
+import { picturePrompt } from "./vision-model.ts";
 import { cardPeak } from "./work.ts";
 
 type Timed = Pick<PeerResult, "seconds" | "firstSeconds" | "promptTokens" | "check">;
@@ -54,13 +55,10 @@ export async function ownSide(task: PeerTask, backend: StartOptions): Promise<Pe
   files.weights.close();
   const tokenizer = endless(files.tokenizer);
   const prompts = task.texts.map(
-    (text, i): Prompt => ({
-      id: String(i),
-      input: { kind: "text", text },
-      answer: "",
-      slices: {},
-      fields: {},
-    }),
+    (text, i): Prompt =>
+      task.model === "smolvlm"
+        ? picturePrompt(text, String(i))
+        : { id: String(i), input: { kind: "text", text }, answer: "", slices: {}, fields: {} },
   );
   try {
     const timed = await MODEL_TASKS[task.kind](task, policy, tokenizer, prompts);

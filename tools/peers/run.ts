@@ -9,6 +9,7 @@ import { openModel, saveModel } from "../../src/policy/files/model-directory.ts"
 import type { NamedTensor, WeightSource } from "../../src/policy/interfaces.ts";
 import { withoutOneHeap } from "../../src/processes/one-heap.ts";
 import { runSelf } from "../../src/processes/probe.ts";
+import { encodePrompt } from "../../src/rollouts/encode.ts";
 import type { Tokenizer } from "../../src/types.ts";
 import { median } from "../bench/measure.ts";
 import {
@@ -20,6 +21,7 @@ import {
   PRODUCT_SIDE,
   promptTexts,
 } from "./tasks.ts";
+import { picturePrompt, writeVisionModel } from "./vision-model.ts";
 import { type StepWork, stepWork } from "./work.ts";
 
 export interface PeerOptions {
@@ -135,7 +137,7 @@ async function runCase(task: PeerTask, options: PeerOptions, folder: string): Pr
     peer: other,
     faster: both ? other.seconds["whole"]!.median / summary.seconds["whole"]!.median : null,
     memory: both ? memoryOf(summary, other) / memoryOf(other, summary) : null,
-    work: task.model === null ? null : stepWork(task),
+    work: task.model === null || task.model === "smolvlm" ? null : stepWork(task),
   };
 }
 
@@ -218,13 +220,17 @@ async function taskOf(
   if (!models.has(one.model)) models.set(one.model, prepareModel(one.model, options, folder));
   const model = await models.get(one.model)!;
   if (typeof model === "string") return model;
-  const texts = promptTexts(model.tokenizer, one.prompts * (runs + 1), one.promptTokens);
+  const { tokenizer } = model;
+  const shown = (text: string) =>
+    encodePrompt(tokenizer, picturePrompt(text, "any"), Number.POSITIVE_INFINITY, "size").tokens;
+  const encode = one.model === "smolvlm" ? shown : undefined;
+  const texts = promptTexts(tokenizer, one.prompts * (runs + 1), one.promptTokens, encode);
   return { ...task, directory: model.directory, texts };
 }
 
 /** Weights in float32 as Hugging Face files, which both sides read. */
 async function prepareModel(
-  name: "lab" | "smollm2",
+  name: "lab" | "smollm2" | "smolvlm",
   options: PeerOptions,
   folder: string,
 ): Promise<Model | string> {
@@ -233,6 +239,12 @@ async function prepareModel(
     return "it needs --smollm2, a directory or GGUF file of SmolLM2-135M-Instruct";
   }
   const files = await openModel(source);
+  if (name === "smolvlm") {
+    const directory = join(folder, name);
+    writeVisionModel(directory, files);
+    files.weights.close();
+    return { directory, tokenizer: (await openModel(directory)).tokenizer };
+  }
   const { names, dtype } = files.weights;
   if (statSync(source).isDirectory() && names.every((weight) => dtype(weight) === "F32")) {
     files.weights.close();

@@ -61,11 +61,16 @@ def repeated(task, work):
 
 def load(task):
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM, AutoModelForImageTextToText, AutoProcessor, AutoTokenizer
 
     torch.set_num_threads(task["threads"])
     torch.manual_seed(0)
     torch.set_float32_matmul_precision("high" if task["precision"] == "tf32" else "highest")
+    if task["model"] == "smolvlm":
+        processor = AutoProcessor.from_pretrained(task["directory"])
+        processor.tokenizer.padding_side = "left"
+        model = AutoModelForImageTextToText.from_pretrained(task["directory"], dtype=torch.float32)
+        return torch, model.to(device(torch)), processor
     tokenizer = AutoTokenizer.from_pretrained(task["directory"], padding_side="left")
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
@@ -262,12 +267,15 @@ def trl_step(task):
         return [float(next(numbers) % task["groupSize"]) for _ in completions]
 
     adapter = None
+    sees = task["model"] == "smolvlm"
     if task["lora"]:
         from peft import LoraConfig
 
-        adapter = LoraConfig(r=16, lora_alpha=32, lora_dropout=0.0, target_modules=LINEAR, task_type="CAUSAL_LM")
+        # the tower's layers have names of the decoder's
+        targets = rf".*text_model.*\.({'|'.join(LINEAR)})" if sees else LINEAR
+        adapter = LoraConfig(r=16, lora_alpha=32, lora_dropout=0.0, target_modules=targets, task_type="CAUSAL_LM")
     steps = task["runs"] + 1
-    marks, rollouts = [], []
+    marks, rollouts, counted = [], [], []
 
     class Clock(TrainerCallback):
         first = 0.0
@@ -309,7 +317,7 @@ def trl_step(task):
             model=model,
             reward_funcs=reward,
             args=args,
-            train_dataset=Dataset.from_list([{"prompt": text} for text in task["texts"]]),
+            train_dataset=Dataset.from_list(shown_rows(task) if sees else [{"prompt": text} for text in task["texts"]]),
             processing_class=tokenizer,
             peft_config=adapter,
             callbacks=[Clock()],
@@ -321,6 +329,7 @@ def trl_step(task):
             result = inner(*args, **kwargs)
             finish()
             rollouts.append(time.perf_counter() - begin)
+            counted.append(int(result["prompt_mask"].sum(1)[0]))
             completions = result["completion_mask"].sum(1)
             assert (completions == task["newTokens"]).all(), f"completions of {completions.tolist()} tokens"
             return result
@@ -336,9 +345,23 @@ def trl_step(task):
             "update": [a - b for a, b in zip(whole[1:], rollouts[1:])],
         },
         "firstSeconds": Clock.first,
-        "promptTokens": len(tokenizer(task["texts"][0])["input_ids"]),
+        "promptTokens": counted[0] if sees else len(tokenizer(task["texts"][0])["input_ids"]),
         "check": None,
     }
+
+
+def shown_rows(task):
+    """A picture of its own for each prompt: noise, since only its size matters."""
+    import numpy
+    from PIL import Image
+
+    draws = numpy.random.default_rng(8)
+
+    def row(text):
+        picture = Image.fromarray(draws.integers(0, 256, (512, 512, 3), dtype=numpy.uint8))
+        return {"prompt": [{"role": "user", "content": text}], "images": [picture]}
+
+    return [row(text) for text in task["texts"]]
 
 
 def lim(task):

@@ -9,7 +9,7 @@ export interface PeerCase {
   label: string;
   kind: "product" | "grpo-step" | "pass" | "logprobs" | "generation" | "lim" | "grade";
   /** Folder with weights and tokenizer that it needs. */
-  model: "lab" | "smollm2" | null;
+  model: "lab" | "smollm2" | "smolvlm" | null;
   lora: boolean;
   prompts: number;
   groupSize: number;
@@ -101,6 +101,21 @@ export const peerCases: readonly PeerCase[] = [
     name: "step-full",
     label: "SmolLM2 step, all weights, 4 x 8, 64 + 128 tokens",
     microBatchRows: 8,
+    runs: 2,
+  },
+  {
+    ...step,
+    model: "smolvlm",
+    prompts: 4,
+    groupSize: 4,
+    // 67 of them stand for the picture
+    promptTokens: 131,
+    newTokens: 64,
+    name: "step-vision",
+    label:
+      "SmolVLM-256M's shape, step, LoRA r 16 on the decoder, 4 x 4, a picture of 512 x 512, 64 + 64 tokens",
+    lora: true,
+    microBatchRows: null,
     runs: 2,
   },
   ...largeCases(),
@@ -198,10 +213,17 @@ export function productOperands(): [Float32Array, Float32Array] {
   return [matrix(31, 17), matrix(7, 29)];
 }
 
-/** Random prompts of so many tokens that tokenize again as they were made. */
-export function promptTexts(tokenizer: Tokenizer, count: number, tokens: number): string[] {
-  const encode = (text: string) => tokenizer.encode(text, { addSpecialTokens: true });
-  const added = special(tokenizer);
+/**
+ * Random prompts of so many tokens that tokenize again as they were made.
+ * @param encode a text as the policy reads it, with what stands around it
+ */
+export function promptTexts(
+  tokenizer: Tokenizer,
+  count: number,
+  tokens: number,
+  encode: (text: string) => ArrayLike<number> = (text) => tokenizer.encode(text, { addSpecialTokens: true }),
+): string[] {
+  const added = encode("").length;
   const pieces = Array.from({ length: tokenizer.size }, (_, id) => tokenizer.decode([id]));
   const words = pieces.filter((text) => /^ [a-z]{2,}$/.test(text)).slice(0, 2000);
   // a vocabulary without words has digits and signs
@@ -214,9 +236,4 @@ export function promptTexts(tokenizer: Tokenizer, count: number, tokens: number)
     if (got !== tokens) throw new RangeError(`a prompt of ${tokens} tokens came back as ${got}`);
     return text;
   });
-}
-
-/** Tokens that the tokenizer adds by itself. */
-function special(tokenizer: Tokenizer): number {
-  return tokenizer.encode("", { addSpecialTokens: true }).length;
 }
