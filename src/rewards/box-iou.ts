@@ -27,7 +27,9 @@ const shape = {
   input_size: column.describe(
     "column with [width, height] that the model saw the picture at; its box is brought to image_size first",
   ),
-  image_size: column.describe("column with [width, height] of the picture, in which the gold box is"),
+  image_size: column.describe(
+    "column with [width, height] that the gold box counts in; without input_size it tells reports alone, which draw boxes over the picture: its pixels when absent",
+  ),
 };
 export type BoxIouOptions = PartOptions<typeof shape>;
 
@@ -59,12 +61,14 @@ export function boxIouReward(input: RewardInput, options: BoxIouOptions): Judged
     return { value: 0, status: "unparsed", right: false, note: "no box" };
   }
   let box: Box = found[0]!;
-  if (options.input_size !== undefined && options.image_size !== undefined) {
-    const { fields } = input;
-    box = rescaleBox(box, sizeIn(fields, options.input_size), sizeIn(fields, options.image_size));
+  const { fields } = input;
+  const size = options.image_size === undefined ? null : sizeIn(fields, options.image_size);
+  if (options.input_size !== undefined && size !== null) {
+    box = rescaleBox(box, sizeIn(fields, options.input_size), size);
   }
   const value = (options.overlap === "area" ? boxIou : inclusiveIou)(box, golds[0]!);
-  return { value, status: "ok", right: value >= options.hit, note: box.join(" ") };
+  const boxes = { gold: golds, given: [box], ...(size === null ? {} : { of: size }) };
+  return { value, status: "ok", right: value >= options.hit, note: box.join(" "), boxes };
 }
 
 const gold = { answer: "[0, 0, 10, 10]" };
@@ -78,10 +82,8 @@ export const boxIouKind = defineReward({
   judges: true,
   options: shape,
   check: ({ input_size, image_size }, fault) => {
-    if ((input_size === undefined) !== (image_size === undefined)) {
-      const [has, lacks] =
-        input_size === undefined ? ["image_size", "input_size"] : ["input_size", "image_size"];
-      fault(has!, `a box is brought from one size to another; give ${lacks} too, or neither`);
+    if (input_size !== undefined && image_size === undefined) {
+      fault("input_size", "a box is brought from one size to another; give image_size too, or neither");
     }
   },
   score: boxIouReward,

@@ -24,6 +24,8 @@ const shape = {
     .default(100)
     .describe("an answer of more boxes has the value 0: beside precision nothing holds their number down"),
 };
+/** Boxes of a side that are kept for reports. */
+const MOST_DRAWN = 40;
 export type BoxPrecisionRecallOptions = PartOptions<typeof shape>;
 
 /**
@@ -51,6 +53,7 @@ export function boxPrecisionRecallReward(input: RewardInput, options: BoxPrecisi
     status: "ok",
     right: matched === boxes.length && matched === golds.length,
     note: `precision ${precision.toFixed(3)}, recall ${recall.toFixed(3)}`,
+    boxes: { gold: golds.slice(0, MOST_DRAWN), given: boxes.slice(0, MOST_DRAWN) },
   };
 }
 
