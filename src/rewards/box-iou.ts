@@ -55,19 +55,26 @@ export function boxIouReward(input: RewardInput, options: BoxIouOptions): Judged
     const note = `the gold answer ${JSON.stringify(input.answer.slice(0, 200))} is not one box of format ${options.format}`;
     return { value: 0, status: "error", note };
   }
+  const { fields } = input;
+  const size = options.image_size === undefined ? null : sizeIn(fields, options.image_size);
+  const of = size === null ? {} : { of: size };
   const text = extractAnswer(input.completion, { extract: options.extract, after: options.after });
   const found = text === null ? null : readBoxes(text, options, 1);
   if (found === null || found.length === 0 || (options.format === "words" && found.length > 1)) {
-    return { value: 0, status: "unparsed", right: false, note: "no box" };
+    return {
+      value: 0,
+      status: "unparsed",
+      right: false,
+      note: "no box",
+      boxes: { gold: golds, given: [], ...of },
+    };
   }
   let box: Box = found[0]!;
-  const { fields } = input;
-  const size = options.image_size === undefined ? null : sizeIn(fields, options.image_size);
   if (options.input_size !== undefined && size !== null) {
     box = rescaleBox(box, sizeIn(fields, options.input_size), size);
   }
   const value = (options.overlap === "area" ? boxIou : inclusiveIou)(box, golds[0]!);
-  const boxes = { gold: golds, given: [box], ...(size === null ? {} : { of: size }) };
+  const boxes = { gold: golds, given: [box], ...of };
   return { value, status: "ok", right: value >= options.hit, note: box.join(" "), boxes };
 }
 

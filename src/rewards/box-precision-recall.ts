@@ -41,7 +41,8 @@ export function boxPrecisionRecallReward(input: RewardInput, options: BoxPrecisi
   const text = extractAnswer(input.completion, { extract: options.extract, after: options.after });
   const boxes = text === null ? null : readBoxes(text, options, options.max_boxes + 1);
   if (boxes === null || boxes.length === 0) {
-    return { value: 0, status: "unparsed", right: false, note: "no box" };
+    const shown = { gold: golds.slice(0, MOST_DRAWN), given: [] };
+    return { value: 0, status: "unparsed", right: false, note: "no box", boxes: shown };
   }
   if (boxes.length > options.max_boxes) {
     return { value: 0, status: "ok", right: false, note: `more than ${options.max_boxes} boxes` };
