@@ -6,7 +6,7 @@ import { picturesOf } from "../../src/pictures/shown.ts";
 import { csvLine } from "../../src/run/append-log.ts";
 import { evaluationPromptColumns } from "../../src/run/logs.ts";
 import { openThumbnailsLog } from "../../src/run/thumbnails.ts";
-import type { Picture, Prompt } from "../../src/types.ts";
+import type { Picture, Prompt, RgbPixels } from "../../src/types.ts";
 import { writeRun } from "./run-files.ts";
 
 const head =
@@ -32,7 +32,8 @@ const LABELS = [
 /** Steps 1 to 20, four prompts each, three completions of a prompt. */
 export function writePictureRun(
   directory: string,
-  moreAt: (step: number) => readonly Picture[] = () => [],
+  keeps: (step: number) => boolean = () => true,
+  changed: ((count: number) => RgbPixels) | null = null,
 ): string {
   const scenes = scenesSource(scenesOptions.parse({ kind: "scenes", use: "train" }), 1);
   const named = picturesSource(
@@ -47,7 +48,7 @@ export function writePictureRun(
       ...[0, 1].map((i) => scenes.at(step * 2 + i)),
       ...[0, 1].map((i) => named.at((step + i) % 32)),
     ];
-    shown.push({ step, pictures: [...prompts.flatMap(picturesOf), ...moreAt(step)] });
+    shown.push({ step, pictures: prompts.flatMap(picturesOf) });
     for (const prompt of prompts)
       for (let sample = 0; sample < 3; sample++) samples.push(sampleOf(step, sample, prompt));
   }
@@ -76,7 +77,14 @@ export function writePictureRun(
     samples,
   });
   const log = openThumbnailsLog(run, 0);
-  for (const { step, pictures } of shown) log.add(step, pictures, step / 20, 0);
+  let count = 0;
+  for (const { step, pictures } of shown) {
+    const drawn = pictures.map((picture) => ({
+      ...picture,
+      load: () => (changed === null ? picture.load() : changed(count++)),
+    }));
+    if (keeps(step)) log.add(step, drawn, step / 20, 0);
+  }
   log.close();
   return run;
 }
