@@ -154,12 +154,22 @@ export interface VerdictStore {
   all(): Iterable<Verdict>;
 }
 
+/** Boxes that were compared, x0, y0, x1, y1 each, ends exclusive; for whoever draws them over the picture. */
+export interface ComparedBoxes {
+  gold: readonly (readonly number[])[];
+  given: readonly (readonly number[])[];
+  /** Width and height that they count in; absent: the picture's pixels. */
+  of?: readonly [number, number];
+}
+
 /** What one reward part says of one completion. `value` is 0 unless `status` is "ok" or "unparsed". */
 export interface RewardPartResult {
   value: number;
   status: RewardStatus;
   /** Short note for samples.jsonl: the parsed answer, or why it failed. */
   note?: string;
+  /** Of parts that compare boxes. */
+  boxes?: ComparedBoxes;
 }
 
 /** Everything a reward may look at; rewards are pure functions of it. */

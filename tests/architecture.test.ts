@@ -26,7 +26,8 @@ const ALLOWED: Record<string, readonly string[]> = {
   metrics: ["types.ts", "lib"],
   // what a reply is worth is what a reward says of it
   benchmarks: ["types.ts", "lib", "rewards"],
-  run: ["types.ts", "lib", "metrics"],
+  // a run keeps small copies of the pictures that its samples show
+  run: ["types.ts", "lib", "metrics", "pictures"],
   report: ["types.ts", "lib", "metrics", "run"],
   // what shows a run's files elsewhere
   trackers: ["lib", "metrics", "run"],
@@ -44,6 +45,7 @@ const ALLOWED: Record<string, readonly string[]> = {
     "losses",
     "optim",
     "metrics",
+    "pictures",
     "run",
   ],
 

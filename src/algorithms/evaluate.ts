@@ -197,7 +197,7 @@ function triggerQuality(
 }
 
 /** What a completion votes for: the answer that its deciding part noted, nothing when it had none. */
-function votedAnswer(score: Score): string {
+export function votedAnswer(score: Score): string {
   const parts = Object.values(score.parts).filter(
     ({ status, note }) => status === "ok" && note !== undefined,
   );

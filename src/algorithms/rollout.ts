@@ -4,6 +4,7 @@ import { mean } from "../lib/math.ts";
 import { createRng } from "../lib/rng.ts";
 import { klEstimateNumber } from "../losses/kl.ts";
 import type { KlOptions } from "../losses/options.ts";
+import { picturesOf } from "../pictures/shown.ts";
 import type { TokenBatch, TrainablePolicy } from "../policy/interfaces.ts";
 import type { Shapeable } from "../rewards/shaping/kind.ts";
 import { encodePrompt, promptText } from "../rollouts/encode.ts";
@@ -233,9 +234,11 @@ export function writeSamples(
   scored: readonly ScoredCompletion[][],
   advantages: readonly number[][],
 ): void {
-  const { samplesEvery, samplesPrompts, offset, name } = settings;
+  const { samplesEvery, samplesPrompts, offset, name, steps } = settings;
   if (samplesEvery === 0 || step % samplesEvery !== 0) return;
   const shown = groups.slice(0, samplesPrompts);
+  const pictures = shown.flatMap(({ prompt }) => picturesOf(prompt));
+  services.logs.pictures(offset + step + 1, pictures, (step + 1) / steps, offset);
   services.logs.samples(
     shown.flatMap(({ prompt }, p) =>
       scored[p]!.map((completion, g) =>

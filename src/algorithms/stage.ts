@@ -18,7 +18,7 @@ import type { EvaluationPromptRow, EvaluationRow, RunLogs } from "../run/logs.ts
 import type { Progress } from "../run/progress.ts";
 import type { SamplerOptions } from "../samplers/options.ts";
 import type { Cell, PromptSource, RewardInput, RewardPartResult, RewardStatus, Tokenizer } from "../types.ts";
-import type { Evaluation } from "./evaluate.ts";
+import { type Evaluation, votedAnswer } from "./evaluate.ts";
 import type { LossProbe } from "./loss-probe.ts";
 import type { Slots } from "./slots.ts";
 
@@ -272,6 +272,20 @@ function report(
   progress.note(`step ${step}: ${evaluation.summary}`);
 }
 
+/** Characters of a gold answer that may be a label. */
+const LABEL_CHARS = 64;
+
+function answersGiven(
+  answer: string,
+  completions: Evaluation["prompts"][number]["completions"],
+): Pick<EvaluationPromptRow, "answer" | "given"> {
+  if (answer === "" || answer.length > LABEL_CHARS) return { answer: null, given: null };
+  const given = completions.map(({ score }) =>
+    score.correct ? answer : votedAnswer(score).slice(0, LABEL_CHARS),
+  );
+  return { answer, given: JSON.stringify(given) };
+}
+
 /** What each prompt got, for eval-prompts.csv. */
 export function promptRows(
   { rows, prompts }: Evaluation,
@@ -293,6 +307,7 @@ export function promptRows(
       thinking: modes.length === 0 ? null : modes.filter(Boolean).length,
       tokens_mean: mean(completions.map(({ completion }) => completion.tokens.length)),
       reward_mean: mean(completions.map(({ score }) => score.reward)),
+      ...answersGiven(prompt.answer, completions),
     };
   });
 }

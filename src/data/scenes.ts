@@ -94,7 +94,7 @@ export function scenesSource(options: ScenesOptions, runSeed: number): PromptSou
         },
         answer,
         slices: {},
-        fields: { box: asked.box, other: other.box },
+        fields: { box: asked.box, other: other.box, grid: [GRID, GRID] },
       };
       if (use === "test") return prompt;
       const target =

@@ -4,6 +4,7 @@ import { firstOfArms } from "./arms.ts";
 import { selectionSections, sweepSections } from "./collections.ts";
 import { claimSections, experimentSections } from "./comparisons.ts";
 import { configDifferences, showValue } from "./config-difference.ts";
+import { confusionFigures } from "./confusion.ts";
 import {
   accuracyFigure,
   deadGroupFigures,
@@ -110,6 +111,7 @@ function runSections(
     ...figures(runs.flatMap((run) => kinds(run).flatMap((kind) => sliceFigures(run, kind, several, plot)))),
     ...runs.flatMap((run) => kinds(run).flatMap((kind) => sliceTable(run, kind, several) ?? [])),
   ]);
+  add("confusion", "Answers given", figures(runs.flatMap((run) => confusionFigures(run, several, plot))));
   if (efficiency !== null) sections.push(efficiencySection(runs, efficiency));
   add("curves", "Learning curves", figures(learningFigures(runs, plot)));
   add("rewards", "Reward parts", figures(rewardPartFigures(runs, plot)));

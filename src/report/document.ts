@@ -20,12 +20,32 @@ export interface Figure {
   narrow?: string;
 }
 
+/** A small copy of a picture, which cards share. */
+export interface ShownPicture {
+  name: string;
+  /** Of the picture itself, pixels: what boxes on it count in. */
+  width: number;
+  height: number;
+  /** A PNG file in base64. */
+  png: string;
+}
+
+/** x0, y0, x1, y1 in the picture's pixels. */
+export interface ShownBox {
+  box: readonly [number, number, number, number];
+  kind: "gold" | "given";
+}
+
 export interface SampleCard {
   step: number;
   stage: string;
   /** Verdicts of all recorded completions of this step: "83 wrong, 45 right". */
   tally: string;
   prompt: string;
+  /** Places in the block's `pictures`. */
+  pictures: readonly number[];
+  /** Over the picture, where there is exactly one. */
+  boxes: readonly ShownBox[];
   answer: string;
   completion: string;
   reward: number;
@@ -39,7 +59,7 @@ export type Block =
   | { kind: "text"; text: string }
   | { kind: "table"; table: Table; caption?: string; folded?: string }
   | { kind: "figures"; figures: readonly Figure[] }
-  | { kind: "samples"; cards: readonly SampleCard[]; note: string };
+  | { kind: "samples"; cards: readonly SampleCard[]; pictures: readonly ShownPicture[]; note: string };
 
 export interface Section {
   id: string;

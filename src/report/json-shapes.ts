@@ -1,6 +1,19 @@
 /** What a run's JSON files have to hold for a report: what is no number must not reach a page as one. */
 import { z } from "zod";
 
+/** More of a sample than this is no prompt of ours. */
+const MOST_PICTURES = 64;
+const MOST_BOXES = 100;
+
+const box = z.tuple([z.number(), z.number(), z.number(), z.number()]);
+const side = z.number().gt(0).max(1e6);
+const boxesShape = z.object({
+  gold: z.array(box).max(MOST_BOXES),
+  given: z.array(box).max(MOST_BOXES),
+  of: z.tuple([side, side]).optional(),
+});
+export type DrawnBoxes = z.infer<typeof boxesShape>;
+
 /** A line of samples.jsonl, as far as reports use it. */
 export const sampleShape = z.object({
   step: z.number(),
@@ -8,6 +21,7 @@ export const sampleShape = z.object({
   prompt_id: z.string(),
   sample_index: z.number(),
   prompt: z.string(),
+  pictures: z.array(z.string()).max(MOST_PICTURES).optional().catch(undefined),
   answer: z.string().default(""),
   completion: z.string(),
   tokens: z.number(),
@@ -16,11 +30,23 @@ export const sampleShape = z.object({
   correct: z.boolean(),
   /** By reward part; absent where it is something else. */
   parts: z
-    .record(z.string(), z.object({ value: z.number() }))
+    .record(z.string(), z.object({ value: z.number(), boxes: boxesShape.optional().catch(undefined) }))
     .optional()
     .catch(undefined),
 });
 export type SampleLine = z.infer<typeof sampleShape>;
+
+/** A line of thumbnails.jsonl. Base64 alone, so that nothing else stands in an address. */
+export const thumbnailShape = z.object({
+  id: z.string(),
+  name: z.string().max(1000),
+  width: side,
+  height: side,
+  png: z
+    .string()
+    .max(64_000)
+    .regex(/^[A-Za-z0-9+/]+={0,2}$/),
+});
 
 /** selection.json of rlpt select-data. */
 export const selectionShape = z.object({

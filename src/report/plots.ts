@@ -1,6 +1,7 @@
 /** Plots as SVG text. Colours are CSS variables of the page, so that one drawing serves light and dark. */
 import type { PlotOptions } from "@observablehq/plot";
 import { printable } from "../lib/printable.ts";
+import { type GridDrawing, gridOptions } from "./grid-plot.ts";
 import { type Frame, placeLabels, scatterRange } from "./scatter-labels.ts";
 import type { Point } from "./series.ts";
 
@@ -74,6 +75,7 @@ export interface Plotter {
     xLabel: string;
     yLabel: string;
   }): string;
+  grid(options: GridDrawing): string;
   scatter(options: {
     marks: readonly Mark[];
     front: readonly Mark[];
@@ -332,6 +334,8 @@ export async function createPlotter(): Promise<Plotter> {
         `${yLabel} by ${xLabel}, percentage points`,
       );
     },
+
+    grid: (grid) => draw(gridOptions(Plot, grid), `${grid.yLabel} by ${grid.xLabel}`),
 
     scatter({ marks, front, xLabel, yLabel, wide }) {
       // names of points at 0% and 100% stand inside the frame

@@ -1,13 +1,14 @@
 /** A report as one HTML file: no network, no scripts needed to read it, light and dark. */
 
 import { createHash } from "node:crypto";
-import { printable } from "../lib/printable.ts";
+import { printable, printableLine } from "../lib/printable.ts";
 import {
   type Block,
   type Figure,
   number,
   type ReportDocument,
   type SampleCard,
+  type ShownPicture,
   type Table,
 } from "./document.ts";
 import { reportStyle, samplesScript } from "./style.ts";
@@ -73,7 +74,7 @@ function renderBlock(block: Block): string {
     case "figures":
       return `<div class="figures">${block.figures.map(renderFigure).join("\n")}</div>`;
     case "samples":
-      return renderSamples(block.cards, block.note);
+      return renderSamples(block);
     default: {
       const unreachable: never = block;
       throw new Error(`unknown block ${JSON.stringify(unreachable)}`);
@@ -109,7 +110,7 @@ function renderFigure({ title, unit, svg, legend, caption, narrow }: Figure): st
 const unique = (values: readonly string[]): string[] => [...new Set(values)];
 
 /** Rows of prompts, a column for each step: the same prompt side by side where it comes again. */
-function renderSamples(cards: readonly SampleCard[], note: string): string {
+function renderSamples({ cards, pictures, note }: Extract<Block, { kind: "samples" }>): string {
   const select = (name: string, values: readonly string[]) =>
     values.length < 2
       ? ""
@@ -132,18 +133,55 @@ function renderSamples(cards: readonly SampleCard[], note: string): string {
     .map((group) => {
       const { step, stage, run, tally } = group[0]!;
       const heading = `step ${step}, ${stage}${several ? `, ${run}` : ""}`;
-      return `<div class="moment"><h3>${escapeHtml(heading)} <small>${escapeHtml(tally)}</small></h3>${group.map(renderCard).join("")}</div>`;
+      return `<div class="moment"><h3>${escapeHtml(heading)} <small>${escapeHtml(tally)}</small></h3>${group.map((card) => renderCard(card, pictures)).join("")}</div>`;
     })
     .join("");
-  return `<p class="note">${escapeHtml(note)}</p><form class="filters">${filters}</form><div class="moments">${columns}</div>`;
+  return `${renderPictures(pictures)}<p class="note">${escapeHtml(note)}</p><form class="filters">${filters}</form><div class="moments">${columns}</div>`;
 }
 
-function renderCard(card: SampleCard): string {
+/** Each picture once, to be used by cards: the same prompt comes again. */
+function renderPictures(pictures: readonly ShownPicture[]): string {
+  if (pictures.length === 0) return "";
+  const images = pictures
+    .map(
+      ({ width, height, png }, i) =>
+        `<image id="picture-${i}" width="${width}" height="${height}" preserveAspectRatio="none" href="data:image/png;base64,${escapeHtml(png)}"/>`,
+    )
+    .join("");
+  return `<svg class="wall" width="0" height="0" aria-hidden="true"><defs>${images}</defs></svg>`;
+}
+
+/** Pixels of a page for a picture's longer side. */
+const PICTURE_SIDE = 128;
+/** Pixels of a picture's side up to which each of them is shown as a square. */
+const SQUARES = 64;
+
+/** The pictures of a card, and boxes over the one that has some. */
+function renderShown({ pictures: places, boxes }: SampleCard, pictures: readonly ShownPicture[]): string {
+  if (places.length === 0) return "";
+  const drawn = places.map((place) => {
+    const { name, width, height } = pictures[place]!;
+    const scale = PICTURE_SIDE / Math.max(width, height);
+    const side = (length: number) => Math.max(1, Math.round(length * scale));
+    const rects = boxes.map(
+      ({ kind, box: [x0, y0, x1, y1] }) =>
+        `<rect class="${kind}" x="${x0}" y="${y0}" width="${x1 - x0}" height="${y1 - y0}"/>`,
+    );
+    const title = escapeHtml(printableLine(name));
+    return (
+      `<svg class="picture${Math.max(width, height) <= SQUARES ? " squares" : ""}" role="img" aria-label="${title}" viewBox="0 0 ${width} ${height}" width="${side(width)}" height="${side(height)}">` +
+      `<title>${title}</title><use href="#picture-${place}"/>${rects.join("")}</svg>`
+    );
+  });
+  return `<div class="pictures">${drawn.join("")}</div>`;
+}
+
+function renderCard(card: SampleCard, pictures: readonly ShownPicture[]): string {
   const data = `data-verdict="${escapeHtml(card.verdict)}" data-stage="${escapeHtml(card.stage)}" data-step="${escapeHtml(String(card.step))}" data-run="${escapeHtml(card.run)}"`;
   const verdict = `<b class="${card.verdict === "right" ? "right" : "wrong"}">${escapeHtml(card.verdict)}</b>`;
   const facts = `${verdict} reward ${number(card.reward)}, ${number(card.tokens)} tokens`;
   return (
-    `<article class="card" ${data}><pre class="prompt">${escapeHtml(card.prompt)}</pre>` +
+    `<article class="card" ${data}>${renderShown(card, pictures)}<pre class="prompt">${escapeHtml(card.prompt)}</pre>` +
     `<pre>${escapeHtml(card.completion)}</pre><p>${facts}${card.answer === "" ? "" : `, gold ${escapeHtml(card.answer)}`}</p></article>`
   );
 }

@@ -27,9 +27,11 @@ function markdownBlock(block: Block): string {
     case "samples":
       return [
         escapeMarkdown(block.note),
-        ...block.cards.map(({ step, stage, verdict, reward, tokens, prompt, completion }) => {
+        ...block.cards.map(({ step, stage, verdict, reward, tokens, prompt, completion, pictures }) => {
           const fence = "`".repeat(longestTicks(prompt + completion) + 3);
-          return `Step ${step}, ${escapeMarkdown(stage)}: ${escapeMarkdown(verdict)}, reward ${number(reward)}, ${number(tokens)} tokens\n\n${fence}\n${printable(prompt + completion)}\n${fence}`;
+          const names = pictures.map((place) => escapeMarkdown(block.pictures[place]!.name));
+          const shown = names.length === 0 ? "" : `Pictures: ${names.join(", ")}\n\n`;
+          return `Step ${step}, ${escapeMarkdown(stage)}: ${escapeMarkdown(verdict)}, reward ${number(reward)}, ${number(tokens)} tokens\n\n${shown}${fence}\n${printable(prompt + completion)}\n${fence}`;
         }),
       ].join("\n\n");
     default: {

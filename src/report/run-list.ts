@@ -110,7 +110,7 @@ function bestOf(run: RunFiles): ListedRun["best"] {
 
 /** What runs, plans, profiles and reports write into a run directory. */
 const OURS =
-  /^(recipe\.yaml|provenance\.json|(metrics|eval|eval-prompts|prompts|profile)\.csv|(samples|judge)\.jsonl|(usage|plan)\.json|report\.(html|md|csv)|checkpoints|run\.lock.*|\..+\.tmp)$/;
+  /^(recipe\.yaml|provenance\.json|(metrics|eval|eval-prompts|prompts|profile)\.csv|(samples|thumbnails|judge)\.jsonl|(usage|plan)\.json|report\.(html|md|csv)|checkpoints|run\.lock.*|\..+\.tmp)$/;
 /** One of them lies beside the recipe in everything that was started. */
 const STARTED = ["provenance.json", "metrics.csv", "run.lock"];
 

@@ -43,6 +43,11 @@ select{font:inherit;color:inherit;background:var(--card);border:1px solid var(--
 .card p{margin:6px 0 0;color:var(--muted)}
 pre{margin:0;font:12px/1.4 ui-monospace,Menlo,Consolas,monospace;white-space:pre-wrap;overflow-wrap:anywhere;max-height:220px;overflow-y:auto}
 .prompt{color:var(--muted);border-bottom:1px solid var(--line);margin-bottom:4px;padding-bottom:4px}
+.wall{position:absolute}
+.pictures{display:flex;flex-wrap:wrap;gap:6px;margin-bottom:6px}
+.picture{display:block;max-width:100%;height:auto;border-radius:3px;background:var(--line)}.squares{image-rendering:pixelated}
+.picture rect{fill:none;vector-effect:non-scaling-stroke;stroke-width:3px;paint-order:stroke}
+.picture .gold{stroke:#fff;stroke-dasharray:5 4;filter:drop-shadow(0 0 1px #000)}.picture .given{stroke:#ff9d3c;filter:drop-shadow(0 0 1px #000)}
 .right{color:var(--right)}.wrong{color:var(--wrong)}
 [hidden]{display:none!important}
 @media (max-width:600px){.broad{display:none}.narrow{display:block}header,main{padding:0 12px}header{padding-top:16px}h1{font-size:21px}th,td{padding:5px 8px}

@@ -27,7 +27,9 @@ const shape = {
   input_size: column.describe(
     "column with [width, height] that the model saw the picture at; its box is brought to image_size first",
   ),
-  image_size: column.describe("column with [width, height] of the picture, in which the gold box is"),
+  image_size: column.describe(
+    "column with [width, height] that the gold box counts in; without input_size it tells reports alone, which draw boxes over the picture: its pixels when absent",
+  ),
 };
 export type BoxIouOptions = PartOptions<typeof shape>;
 
@@ -53,18 +55,27 @@ export function boxIouReward(input: RewardInput, options: BoxIouOptions): Judged
     const note = `the gold answer ${JSON.stringify(input.answer.slice(0, 200))} is not one box of format ${options.format}`;
     return { value: 0, status: "error", note };
   }
+  const { fields } = input;
+  const size = options.image_size === undefined ? null : sizeIn(fields, options.image_size);
+  const of = size === null ? {} : { of: size };
   const text = extractAnswer(input.completion, { extract: options.extract, after: options.after });
   const found = text === null ? null : readBoxes(text, options, 1);
   if (found === null || found.length === 0 || (options.format === "words" && found.length > 1)) {
-    return { value: 0, status: "unparsed", right: false, note: "no box" };
+    return {
+      value: 0,
+      status: "unparsed",
+      right: false,
+      note: "no box",
+      boxes: { gold: golds, given: [], ...of },
+    };
   }
   let box: Box = found[0]!;
-  if (options.input_size !== undefined && options.image_size !== undefined) {
-    const { fields } = input;
-    box = rescaleBox(box, sizeIn(fields, options.input_size), sizeIn(fields, options.image_size));
+  if (options.input_size !== undefined && size !== null) {
+    box = rescaleBox(box, sizeIn(fields, options.input_size), size);
   }
   const value = (options.overlap === "area" ? boxIou : inclusiveIou)(box, golds[0]!);
-  return { value, status: "ok", right: value >= options.hit, note: box.join(" ") };
+  const boxes = { gold: golds, given: [box], ...of };
+  return { value, status: "ok", right: value >= options.hit, note: box.join(" "), boxes };
 }
 
 const gold = { answer: "[0, 0, 10, 10]" };
@@ -78,10 +89,8 @@ export const boxIouKind = defineReward({
   judges: true,
   options: shape,
   check: ({ input_size, image_size }, fault) => {
-    if ((input_size === undefined) !== (image_size === undefined)) {
-      const [has, lacks] =
-        input_size === undefined ? ["image_size", "input_size"] : ["input_size", "image_size"];
-      fault(has!, `a box is brought from one size to another; give ${lacks} too, or neither`);
+    if (input_size !== undefined && image_size === undefined) {
+      fault("input_size", "a box is brought from one size to another; give image_size too, or neither");
     }
   },
   score: boxIouReward,

@@ -27,6 +27,8 @@ const shape = {
 export type BoxMapOptions = PartOptions<typeof shape>;
 
 const FENCE = "```";
+/** Boxes of a side that are kept for reports. */
+const MOST_DRAWN = 40;
 
 /** Content of the last ```json block. */
 function lastBlock(text: string): string | null {
@@ -90,7 +92,10 @@ export function boxMapReward(input: RewardInput, options: BoxMapOptions): Judged
     value = meanAveragePrecision(toDetections(written), wanted, options.thresholds);
     if (options.length_factor) value *= lengthFactor(golds.length, written.length);
   }
-  return { value, status: "ok", right: value > 1 - 1e-9, note: `${written.length} boxes of ${golds.length}` };
+  const drawn = (list: readonly Detection[]) => list.slice(0, MOST_DRAWN).map(({ box }) => box);
+  const boxes = { gold: drawn(wanted), given: drawn(toDetections(written)) };
+  const note = `${written.length} boxes of ${golds.length}`;
+  return { value, status: "ok", right: value > 1 - 1e-9, note, boxes };
 }
 
 const cat = (box: number[], label = "cat") => ({ bbox_2d: box, label });

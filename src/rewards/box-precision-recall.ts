@@ -24,6 +24,8 @@ const shape = {
     .default(100)
     .describe("an answer of more boxes has the value 0: beside precision nothing holds their number down"),
 };
+/** Boxes of a side that are kept for reports. */
+const MOST_DRAWN = 40;
 export type BoxPrecisionRecallOptions = PartOptions<typeof shape>;
 
 /**
@@ -39,7 +41,8 @@ export function boxPrecisionRecallReward(input: RewardInput, options: BoxPrecisi
   const text = extractAnswer(input.completion, { extract: options.extract, after: options.after });
   const boxes = text === null ? null : readBoxes(text, options, options.max_boxes + 1);
   if (boxes === null || boxes.length === 0) {
-    return { value: 0, status: "unparsed", right: false, note: "no box" };
+    const shown = { gold: golds.slice(0, MOST_DRAWN), given: [] };
+    return { value: 0, status: "unparsed", right: false, note: "no box", boxes: shown };
   }
   if (boxes.length > options.max_boxes) {
     return { value: 0, status: "ok", right: false, note: `more than ${options.max_boxes} boxes` };
@@ -51,6 +54,7 @@ export function boxPrecisionRecallReward(input: RewardInput, options: BoxPrecisi
     status: "ok",
     right: matched === boxes.length && matched === golds.length,
     note: `precision ${precision.toFixed(3)}, recall ${recall.toFixed(3)}`,
+    boxes: { gold: golds.slice(0, MOST_DRAWN), given: boxes.slice(0, MOST_DRAWN) },
   };
 }
 

@@ -1,7 +1,8 @@
 /** A conversation as supervised training reads it: ids, and which of them are learnt. */
 import { DataError } from "../lib/errors.ts";
+import { picturesOf } from "../pictures/shown.ts";
 import type { ChatMessage, Prompt, PromptPictures, Tokenizer } from "../types.ts";
-import { expanded, type Look, lookAt, picturesOf, placed } from "./pictures.ts";
+import { expanded, type Look, lookAt, placed } from "./pictures.ts";
 
 export interface LearntTokens {
   ids: number[]; // [S]

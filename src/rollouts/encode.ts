@@ -1,7 +1,8 @@
 import { ConfigError, DataError } from "../lib/errors.ts";
+import { picturesOf } from "../pictures/shown.ts";
 import type { Prompt, PromptPictures, Tokenizer } from "../types.ts";
 import { encodeConversation } from "./conversation.ts";
-import { expanded, type Look, lookAt, picturesOf, placed } from "./pictures.ts";
+import { expanded, type Look, lookAt, placed } from "./pictures.ts";
 
 /** A prompt as the policy takes it. */
 export interface PromptIds {

@@ -1,7 +1,9 @@
 /** Pictures of a prompt: what stands for them in its text, and where their image tokens are among its ids. */
 import { DataError } from "../lib/errors.ts";
 import { measurePicture, PictureCache } from "../pictures/cache.ts";
-import type { ChatMessage, Picture, PictureProcessor, Prompt, PromptPictures, Tokenizer } from "../types.ts";
+import type { Picture, PictureProcessor, PromptPictures, Tokenizer } from "../types.ts";
+
+export { picturesOf } from "../pictures/shown.ts";
 
 /** Pictures come again from step to step and from stage to stage. */
 const cache = new PictureCache();
@@ -31,20 +33,6 @@ export interface Seen {
   texts: string[];
   /** null: only sizes were looked at. */
   tiles: PromptPictures["tiles"] | null;
-}
-
-/** The pictures of what the policy reads, in order; of a conversation that is learnt those of all its turns. */
-export function picturesOf({ input, conversation }: Pick<Prompt, "input" | "conversation">): Picture[] {
-  if (conversation !== undefined) return messagePictures(conversation.messages);
-  return input.kind === "text" ? [...(input.pictures ?? [])] : messagePictures(input.messages);
-}
-
-function messagePictures(messages: readonly ChatMessage[]): Picture[] {
-  return messages.flatMap(({ content }) =>
-    typeof content === "string"
-      ? []
-      : content.flatMap((part) => (part.type === "image" ? [part.picture] : [])),
-  );
 }
 
 /** @throws DataError where the model sees no pictures */

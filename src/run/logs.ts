@@ -1,4 +1,4 @@
-/** The append-only files of a run: metrics.csv, eval.csv, eval-prompts.csv, samples.jsonl, prompts.csv. */
+/** The append-only files of a run: metrics.csv, eval.csv, eval-prompts.csv, samples.jsonl, thumbnails.jsonl, prompts.csv. */
 import { createHash } from "node:crypto";
 import { closeSync, existsSync, openSync, statSync } from "node:fs";
 import { join } from "node:path";
@@ -16,6 +16,7 @@ import {
 import { evaluationColumns } from "./logs-options.ts";
 import { openMetricsLog } from "./metrics.ts";
 import type { SampleRecord } from "./samples.ts";
+import { openThumbnailsLog, type ThumbnailsLog, thumbnailsName } from "./thumbnails.ts";
 
 export { evaluationColumns };
 
@@ -41,6 +42,8 @@ export const evaluationPromptColumns = [
   "thinking",
   "tokens_mean",
   "reward_mean",
+  "answer",
+  "given",
 ] as const;
 
 /** A row of eval-prompts.csv: what one prompt got in one evaluation. Comparisons of runs pair by it. */
@@ -58,6 +61,10 @@ export interface EvaluationPromptRow {
   thinking: number | null;
   tokens_mean: number;
   reward_mean: number;
+  /** The gold answer; null where there is none or it is longer than a label. */
+  answer: string | null;
+  /** A JSON list of what the completions answered instead or just so, the gold answer where they are right; null as `answer` is. */
+  given: string | null;
 }
 
 export const promptColumns = [
@@ -91,6 +98,7 @@ export const logNames = [
   "eval.csv",
   "eval-prompts.csv",
   "samples.jsonl",
+  thumbnailsName,
   "prompts.csv",
 ] as const;
 export type LogName = (typeof logNames)[number];
@@ -154,6 +162,8 @@ export interface RunLogs {
   evaluation(rows: readonly EvaluationRow[]): void;
   evaluationPrompts(rows: readonly EvaluationPromptRow[]): void;
   samples(records: readonly SampleRecord[]): void;
+  /** Small copies of the pictures that the samples of a step show. */
+  pictures: ThumbnailsLog["add"];
   prompts(rows: readonly PromptRow[]): void;
   counts(): Required<{ [Name in LogName]: LogCount }>;
   /** Waits until every row is on disk; before a checkpoint that counts them. */
@@ -188,11 +198,13 @@ export function openRunLogs(
     header: "",
     keepRows: keep("samples.jsonl"),
   });
+  const thumbnails = openThumbnailsLog(runDir, keep(thumbnailsName));
   const logs = {
     "metrics.csv": metrics,
     "eval.csv": evaluations,
     "eval-prompts.csv": evaluationPrompts,
     "samples.jsonl": samples,
+    [thumbnailsName]: thumbnails,
     "prompts.csv": prompts,
   };
   const counts = () =>
@@ -210,7 +222,7 @@ export function openRunLogs(
           `${from?.step} was written; the missing ones stay missing.`,
       );
   }
-  const all = [metrics, evaluations, evaluationPrompts, prompts, samples];
+  const all = [metrics, evaluations, evaluationPrompts, prompts, samples, thumbnails];
   return {
     startStage: metrics.startStage,
     metrics: metrics.append,
@@ -229,6 +241,7 @@ export function openRunLogs(
       });
       samples.append(lines.join(""), lines.length);
     },
+    pictures: thumbnails.add,
     counts,
     sync: () => {
       for (const log of all) log.sync();

@@ -1,4 +1,5 @@
-import type { FinishReason, Prompt, RewardStatus, ScoredCompletion } from "../types.ts";
+import { picturesOf } from "../pictures/shown.ts";
+import type { FinishReason, Prompt, RewardPartResult, RewardStatus, ScoredCompletion } from "../types.ts";
 
 /** A line of samples.jsonl. */
 export interface SampleRecord {
@@ -7,6 +8,8 @@ export interface SampleRecord {
   prompt_id: string;
   sample_index: number;
   prompt: string;
+  /** Ids of its pictures in their order, as thumbnails.jsonl has them; absent where it shows none. */
+  pictures?: string[];
   answer: string;
   completion: string;
   tokens: number;
@@ -15,7 +18,7 @@ export interface SampleRecord {
   status: RewardStatus;
   correct: boolean;
   advantage?: number;
-  parts: Record<string, { value: number; status: RewardStatus; note?: string }>;
+  parts: Record<string, RewardPartResult>;
 }
 
 /** What the policy read, as plain text: messages as "role: content", images as their paths. */
@@ -42,12 +45,14 @@ export function sampleRecord(
   completion: ScoredCompletion,
   advantage?: number,
 ): SampleRecord {
+  const shown = picturesOf(prompt).map(({ id }) => id);
   return {
     step,
     stage,
     prompt_id: prompt.id,
     sample_index: completion.sampleIndex,
     prompt: promptText(prompt),
+    ...(shown.length === 0 ? {} : { pictures: shown }),
     answer: prompt.answer,
     completion: completion.text,
     tokens: completion.tokens.length,

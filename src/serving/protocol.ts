@@ -103,8 +103,30 @@ function parsed<T>(schema: z.ZodType<T>, body: unknown): T {
   throw new ApiError(400, said.join("; "), { param });
 }
 
+const part = z.object({ type: z.unknown() });
+/** Messages whose content is a list. */
+const listed = z.object({
+  messages: z.array(z.object({ content: z.array(part).catch([]) }).catch({ content: [] })),
+});
+
+/** @throws ApiError 400 where a message shows a picture, which clients of the API may expect to work */
+function refusePictures(body: unknown): void {
+  const { messages } = listed.safeParse(body).data ?? { messages: [] };
+  for (const [i, { content }] of messages.entries()) {
+    const place = content.findIndex(({ type }) => type === "image_url");
+    if (place < 0) continue;
+    const param = `messages.${i}.content.${place}`;
+    throw new ApiError(
+      400,
+      `${param}: pictures (image_url) are not read here; rlpt sample MODEL --image FILE shows them to a model`,
+      { param },
+    );
+  }
+}
+
 /** @throws ApiError 400 that names each parameter */
 export function parseRequest(kind: GenerationRequest["kind"], body: unknown): GenerationRequest {
+  if (kind === "chat") refusePictures(body);
   const request = kind === "chat" ? parsed(chatRequest, body) : parsed(completionRequest, body);
   const common = {
     model: request.model,

@@ -5,8 +5,9 @@ import { flagNumber } from "../lib/flag-number.ts";
 import { createRng } from "../lib/rng.ts";
 import { encodePrompt, promptText } from "../rollouts/encode.ts";
 import { generate } from "../rollouts/generate.ts";
-import type { ChatMessage, Completion, Prompt } from "../types.ts";
+import type { Completion, Prompt } from "../types.ts";
 import { openPolicyAsTrained } from "./open-policy.ts";
+import { imageFiles, questionInput } from "./sample-pictures.ts";
 
 /** Flags as they were typed; `sampleFrom` checks them. */
 export interface SampleRequest {
@@ -21,6 +22,8 @@ export interface SampleRequest {
   backend?: string;
   checkpoint?: string;
   stop: string[];
+  /** Picture files, in the order in which the prompt shows them. */
+  image?: string[];
 }
 
 export async function sampleFrom(
@@ -40,6 +43,8 @@ export async function sampleFrom(
   const question = text ?? readFileSync(0, "utf8").replace(/\r?\n$/, "");
   if (question === "") throw new ConfigError("the prompt is empty: rlpt sample model 'What is 7 times 8?'");
 
+  const pictures = imageFiles(request.image ?? []);
+
   // by the model's size, as training picks it
   const { files, policy } = await openPolicyAsTrained(request.backend, path, request.checkpoint, note);
   files.weights.close();
@@ -47,13 +52,17 @@ export async function sampleFrom(
   if (!chat && request.system !== undefined) {
     throw new ConfigError("--system needs a model with a chat template, without --raw");
   }
-  const messages: ChatMessage[] = [
-    ...(request.system === undefined ? [] : [{ role: "system" as const, content: request.system }]),
-    { role: "user", content: question },
-  ];
   const prompt: Prompt = {
     id: "sample",
-    input: chat ? { kind: "chat", messages } : { kind: "text", text: question.replaceAll("\\n", "\n") },
+    input: questionInput(
+      chat ? question : question.replaceAll("\\n", "\n"),
+      pictures,
+      files.tokenizer.pictures,
+      {
+        chat,
+        system: request.system,
+      },
+    ),
     answer: "",
     slices: {},
     fields: {},

@@ -39,6 +39,7 @@ export function unloggedServices(
       evaluation: nothing,
       evaluationPrompts: nothing,
       samples: nothing,
+      pictures: nothing,
       prompts: nothing,
       counts: () => {
         throw new Error("no checkpoint is written");

@@ -15,6 +15,7 @@ import { writeReport } from "../../src/report/write-report.ts";
 import { writeHostileRun } from "../helpers/hostile-files.ts";
 import { optionalPart } from "../helpers/optional.ts";
 import { writeSelection, writeSweep, writeTransferRun } from "../helpers/picture-files.ts";
+import { writePictureRun } from "../helpers/picture-run.ts";
 import { runTraining, tinyGrpo, tinyStages, workspace } from "../helpers/tiny-run.ts";
 
 const chromium = ["/usr/bin/chromium", "/usr/bin/google-chrome"].find((path) => existsSync(path));
@@ -207,6 +208,25 @@ optionalPart(
     },
     120_000,
   );
+
+  it("pictures stand beside completions with their boxes, under the page's own policy", async () => {
+    const { text } = await writeReport([writePictureRun(space.path("shown"))], "html", "-");
+    const measure = `
+      const sizes = (name) => [...document.querySelectorAll(name)].map((e) => e.getBoundingClientRect());
+      document.body.dataset.pictures = sizes(".picture use").filter((box) => box.width === 128 && box.height === 128).length;
+      document.body.dataset.boxes = sizes(".picture .gold").filter((box) => box.width >= 30 && box.width <= 70).length;
+      document.body.dataset.counts = sizes("#confusion svg rect").filter((box) => box.width > 20 && box.height > 10).length;
+    `;
+    const { document, complaints } = browse(space.write("shown.html", withScript(text, measure)));
+    expect(complaints).toEqual([]);
+    const cards = [...document.querySelectorAll(".card")];
+    const boxed = cards.filter((card) => card.querySelector(".gold") !== null).length;
+    expect({ ...document.body.dataset }).toMatchObject({
+      pictures: String(cards.length),
+      boxes: String(boxed),
+    });
+    expect(Number(document.body.dataset["counts"])).toBe(4 * 6 + 4 * 5);
+  }, 120_000);
 
   it("runs nothing of a stranger's run, and does not even try to", async () => {
     const evil = [

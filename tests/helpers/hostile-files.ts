@@ -1,6 +1,7 @@
 /** Folders as a stranger may hand them over: every field of every file that a report reads can hold anything. */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { writePng } from "../../src/pictures/write-png.ts";
 
 export const hostileTexts: readonly string[] = [
   `<script>globalThis.__ran=1</script>`,
@@ -79,8 +80,12 @@ const metricColumns =
 const evaluationColumns =
   "step,stage,dataset,slice,prompts,completions,correct,accuracy,accuracy_low,accuracy_high,interval,reward_mean,tokens_mean,thinking,truncated,unparsed,contradiction";
 const promptColumns =
-  "step,stage,dataset,prompt_id,slices,completions,correct,thinking,tokens_mean,reward_mean";
+  "step,stage,dataset,prompt_id,slices,completions,correct,thinking,tokens_mean,reward_mean,answer,given";
 const row = (text: string) => text.split(",");
+
+const redPng = Buffer.from(
+  writePng({ width: 2, height: 2, data: Uint8Array.from({ length: 12 }, (_, i) => (i % 3 === 0 ? 255 : 0)) }),
+).toString("base64");
 
 /** A run, of which `pick` chooses every cell and every value. */
 export function writeHostileRun(directory: string, pick: Pick): string {
@@ -136,7 +141,10 @@ export function writeHostileRun(directory: string, pick: Pick): string {
       pick,
       "eval-prompts.csv",
       row(promptColumns),
-      Array.from({ length: 20 }, (_, i) => row(`40,b,d,p${i},level=1;kind=x,1,${i % 2},1,10,0.5`)),
+      Array.from({ length: 20 }, (_, i) => [
+        ...row(`40,b,d,p${i},level=1;kind=x,1,${i % 2},1,10,0.5,${i % 3 ? "cat" : "dog"}`),
+        i % 5 ? '["cat"]' : '["dog"]',
+      ]),
     ),
   );
   const sample = {
@@ -145,6 +153,7 @@ export function writeHostileRun(directory: string, pick: Pick): string {
     prompt_id: "p1",
     sample_index: 0,
     prompt: "1+1=",
+    pictures: ["red"],
     answer: "2",
     completion: "2",
     tokens: 2,
@@ -152,6 +161,9 @@ export function writeHostileRun(directory: string, pick: Pick): string {
     reward: 1,
     status: "ok",
     correct: true,
+    parts: {
+      iou: { value: 1, status: "ok", boxes: { gold: [[0, 0, 4, 4]], given: [[1, 1, 5, 5]], of: [8, 8] } },
+    },
   };
   const lines = Array.from({ length: 8 }, (_, i) =>
     json("samples.jsonl", {
@@ -162,6 +174,8 @@ export function writeHostileRun(directory: string, pick: Pick): string {
     }),
   );
   write("samples.jsonl", lines.map((line) => `${line}\n`).join(""));
+  const picture = { id: "red", name: "a red picture", width: 2, height: 2, step: 1, png: redPng };
+  write("thumbnails.jsonl", `${json("thumbnails.jsonl", picture)}\n`);
   const stages = [{ steps: 40, steps_s: 60, live: 20 }];
   const disk = { checkpoints_bytes: 100, rest_bytes: 10 };
   write("usage.json", json("usage.json", { total_s: 70, cpu_s: 100, peak_rss_bytes: 1e6, disk, stages }));

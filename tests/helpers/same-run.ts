@@ -23,12 +23,11 @@ export function expectSameRun(actual: string, expected: string, step: number): v
     if (file === "metrics.csv") expect(rows.length).toBe(step);
     expect(rowsWithoutTime(join(actual, file)), `${actual}: ${file}`).toEqual(rows);
   }
-  const samples = join(expected, "samples.jsonl");
-  expect(existsSync(join(actual, "samples.jsonl"))).toBe(existsSync(samples));
-  if (existsSync(samples)) {
-    expect(readFileSync(join(actual, "samples.jsonl"), "utf8"), `${actual}: samples.jsonl`).toBe(
-      readFileSync(samples, "utf8"),
-    );
+  for (const name of ["samples.jsonl", "thumbnails.jsonl"]) {
+    const path = join(expected, name);
+    expect(existsSync(join(actual, name))).toBe(existsSync(path));
+    if (!existsSync(path)) continue;
+    expect(readFileSync(join(actual, name), "utf8"), `${actual}: ${name}`).toBe(readFileSync(path, "utf8"));
   }
   const bytes = checkpointBytes(checkpointAt(expected, step));
   expect(Object.keys(bytes)).toContain("state.json");

@@ -26,7 +26,7 @@ afterAll(space.remove);
 const CONTROL = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/;
 const TAGS = new Set(
   `html head meta link title style body header h1 h2 h3 p nav a main section table thead tbody tr th td div details
-  summary figure figcaption small span i b svg g path line rect circle text form label select option article pre tspan
+  summary figure figcaption small span i b svg g path line rect circle defs image use text form label select option article pre tspan
   script`.split(/\s+/),
 );
 
@@ -66,7 +66,9 @@ function checkPage(html: string): void {
     expect(TAGS.has(element.localName), element.localName).toBe(true);
     for (const { name, value } of element.attributes) {
       expect(name, `<${element.localName} ${name}>`).not.toMatch(/^on|^srcdoc$|^formaction$/i);
-      if (["href", "src", "xlink:href"].includes(name)) expect(value).toMatch(/^#[\w-]*$|^data:,$/);
+      const picture = element.localName === "image" && name === "href";
+      if (picture) expect(value).toMatch(/^data:image\/png;base64,[A-Za-z0-9+/]+={0,2}$/);
+      else if (["href", "src", "xlink:href"].includes(name)) expect(value).toMatch(/^#[\w-]*$|^data:,$/);
     }
   }
   const scripts = [...document.querySelectorAll("script")];
@@ -148,6 +150,60 @@ it("shows each hostile text in each place where a report shows text, as it is", 
     expect(document.querySelector("#final td:nth-child(1)")).not.toBeNull();
   }
 });
+
+const honest: Pick = { text: (_, own) => own, value: (_, own) => own };
+
+it("shows a picture whatever its name says, and none that is no small PNG in base64", async () => {
+  const shown = async (name: string, value: Pick["value"]) => {
+    const { text } = await writeReport(
+      [writeHostileRun(space.path(name), { ...honest, value })],
+      "html",
+      "-",
+    );
+    checkPage(text);
+    return parseHTML(text).document;
+  };
+  for (const [i, text] of hostileTexts.entries()) {
+    const page = await shown(`name ${i}`, (field, own) => (field === "thumbnails.jsonl.name" ? text : own));
+    const [drawn] = page.querySelectorAll(".card .picture");
+    expect(drawn!.getAttribute("aria-label")).toBe(printableLine(text));
+    expect(drawn!.querySelectorAll("rect").length).toBe(2);
+  }
+  const svg = Buffer.from('<svg xmlns="http://www.w3.org/2000/svg" onload="alert(1)"/>').toString("base64");
+  const png = Buffer.alloc(64);
+  png.write("\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "latin1");
+  png.writeUInt32BE(60_000, 16);
+  png.writeUInt32BE(60_000, 20);
+  const bad = [svg, png.toString("base64"), `${svg}"><script>`, "iVBORw0KGgo", "", 5, "A".repeat(70_000)];
+  for (const [i, value] of [...bad, ...hostileTexts].entries()) {
+    const page = await shown(`png ${i}`, (field, own) => (field === "thumbnails.jsonl.png" ? value : own));
+    expect(page.querySelectorAll("image").length).toBe(0);
+    expect(page.querySelectorAll(".card").length).toBeGreaterThan(0);
+    expect(page.querySelector("#samples .note")!.textContent).toContain("pictures are not shown");
+  }
+});
+
+it.each([[-1e308], [1e308], [0], ["8"], [null]])(
+  "draws boxes inside of the picture alone: %j",
+  async (value) => {
+    for (const part of ["gold.0.2", "given.0.0", "of.0"]) {
+      const run = writeHostileRun(space.path(`box ${value} ${part}`), {
+        ...honest,
+        value: (field, own) => (field === `samples.jsonl.parts.iou.boxes.${part}` ? value : own),
+      });
+      const { document } = parseHTML((await writeReport([run], "html", "-")).text);
+      expect(document.querySelectorAll(".picture").length).toBeGreaterThan(0);
+      for (const rect of document.querySelectorAll(".picture rect")) {
+        const [x, y, width, height] = ["x", "y", "width", "height"].map((name) =>
+          Number(rect.getAttribute(name)),
+        );
+        expect(x! >= 0 && y! >= 0 && width! > 0 && height! > 0 && x! + width! <= 2 && y! + height! <= 2).toBe(
+          true,
+        );
+      }
+    }
+  },
+);
 
 it("leaves out samples whose numbers are none, and says so", async () => {
   const run = writeHostileRun(space.path("numbers"), {

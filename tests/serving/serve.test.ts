@@ -225,6 +225,16 @@ describe("what is refused, and how", () => {
     expect(await ask({ frequency_penalty: 1 })).toMatchObject({ status: 400, param: "frequency_penalty" });
     expect(await ask({ top_logprobs: 2 })).toMatchObject({ status: 400, param: "top_logprobs" });
     expect(await ask({ messages: [] })).toMatchObject({ status: 400, param: "messages" });
+    const image_url = { url: "data:image/png;base64,iVBORw0KGgo=" };
+    const content = [
+      { type: "text", text: "what is this?" },
+      { type: "image_url", image_url },
+    ];
+    expect(await ask({ messages: [...chat.messages, { role: "user", content }] })).toMatchObject({
+      status: 400,
+      param: "messages.1.content.1",
+      message: expect.stringContaining("pictures (image_url) are not read here; rlpt sample MODEL --image"),
+    });
     expect(await ask({ max_tokens: 600 })).toMatchObject({ status: 400, code: "context_length_exceeded" });
     expect(await ask({ n: 17 })).toMatchObject({ status: 400, message: expect.stringContaining("--batch") });
     expect(await errorOf(client.completions.create({ model: "tiny", prompt: [5000] }))).toMatchObject({

@@ -30,7 +30,9 @@ ${table(metricDefinitions)}
 ## The other files
 
 - \`eval.csv\`: a row for each evaluation and slice. \`slice\` is \`all\` or \`name=value\`; \`prompts\`, \`completions\` and \`correct\` are counts; \`accuracy_low\` and \`accuracy_high\` bound the 95% interval that \`interval\` names; \`trigger_*\` say how thinking follows the labels; \`contradiction\` is the share of comparable completions whose thought speaks for another candidate than the answer names, \`contradiction_thought\` and \`contradiction_answer\` how often each of the two is right in them.
-- \`samples.jsonl\`: a line for each completion that was kept: prompt, text, tokens, finish reason, reward, status, and every reward part with its value, status and note.
+- \`samples.jsonl\`: a line for each completion that was kept: prompt, text, tokens, finish reason, reward, status, and every reward part with its value, status and note; of prompts with pictures their ids, and of box rewards the boxes.
+- \`thumbnails.jsonl\`: of runs on pictures: each picture that samples.jsonl names once, as a PNG of at most 96 pixels a side in base64, with its name, size and first step; at most 512.
+- \`eval-prompts.csv\`: a row for each prompt of each evaluation. \`answer\` is the gold answer where it has at most 64 characters, \`given\` a JSON list of what the completions answered: the gold answer where they are right, empty where none was read.
 - \`prompts.csv\`: a row for each prompt of each step: how often it was drawn (\`epoch\`, from 0), its completions, mean reward, accuracy and unparsed share.
 `;
 }

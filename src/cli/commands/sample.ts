@@ -9,6 +9,12 @@ export function register(program: Command): void {
     .description("try a model by hand: a prompt in, completions out")
     .argument("<target>", "model directory, .gguf file, Hub id, run directory, checkpoint or config")
     .argument("[prompt]", "what to ask; standard input when absent")
+    .option(
+      "--image <file>",
+      "a picture that the prompt shows, for models that see; again for more. They come first, or with --raw at the prompt's placeholders",
+      collect,
+      [],
+    )
     .option("--system <text>", "system message, for models with a chat template")
     .option("--raw", "feed the prompt as it is, without the chat template")
     .option("-n, --count <n>", "completions", "1")
