@@ -37,7 +37,7 @@ async function findEntry(name: string, source: URL): Promise<URL> {
     logLevel: "silent",
     // packages that are CommonJS ask for Node's modules this way
     banner: {
-      js: `import { createRequire } from "node:module"; const require = createRequire(${JSON.stringify(source.href)});`,
+      js: `import { createRequire as __createRequire } from "node:module"; const require = __createRequire(${JSON.stringify(source.href)});`,
     },
   });
   return dataModule(result.outputFiles[0]!.text);

@@ -10,7 +10,7 @@ export async function bundleChild(outfile: string): Promise<void> {
     platform: "node",
     format: "esm",
     banner: {
-      js: 'import { createRequire } from "node:module"; const require = createRequire(import.meta.url);',
+      js: 'import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);',
     },
   });
 }
