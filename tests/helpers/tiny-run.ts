@@ -12,7 +12,7 @@ import { type TrainingResult, train } from "../../src/training/train.ts";
 export const tinyModel = `
   init:
     { model_type: llama, vocab_size: 24, hidden_size: 16, intermediate_size: 32, num_hidden_layers: 1,
-      num_attention_heads: 2, num_key_value_heads: 1, hidden_act: silu, max_position_embeddings: 128, initializer_range: 0.3 }
+      num_attention_heads: 2, num_key_value_heads: 1, hidden_act: silu, max_position_embeddings: 128 }
   tokenizer:
     tokens: ["<pad>", "<bos>", "<eos>", "<think>", "</think>", "<answer>", "</answer>", "\\n", "0", "1", "2", "3", "4",
              "5", "6", "7", "8", "9", "+", "-", "*", "=", ".", " "]
