@@ -89,6 +89,12 @@ export const scenesOptions = z.strictObject({
     .describe(
       "pretraining: an endless stream whose targets are wrong on purpose; train: another, with right ones; test: scenes that are the same for all runs",
     ),
+  ask: z
+    .enum(["one", "both"])
+    .default("one")
+    .describe(
+      "one: the box of the object that is named; both: two of 3 x 3 parts of the picture to look at, then the boxes of both objects, which are named (DIP-R1's layout; the think block stands for its look block)",
+    ),
   size: z.int().min(1).default(600).describe("test scenes"),
   pictures: shownPictures,
   seed: z.int().min(0).default(0).describe("which scenes"),

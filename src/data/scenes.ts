@@ -2,8 +2,10 @@
  * Task `scenes` of the laboratory: grounding. A picture of two objects of different colours, each filling a box on an 8 x 8 grid;
  * the prompt names one of them, and the answer is its box, x0 y0 x1 y1, ends exclusive:
  *
- *   <image> | where red disc [direct]        p2 p1 p5 p3
+ *   <image> | where red disc [direct]                p2 p1 p5 p3
+ *   <image> | where red disc blue ring [think]       <think> p4 p1 </think> <answer> p2 p1 p5 p3 p0 p5 p3 p8 </answer>
  *
+ * The second names parts of the picture to look at, of 3 x 3 numbered row by row, before it says both boxes.
  * A kind of its own beside `pictures`: it has no classes, shots or cells, and `pictures` has no boxes, so that they would share few options.
  */
 import { createRng, type Rng } from "../lib/rng.ts";
@@ -16,6 +18,8 @@ import { type ScenesOptions, scenesOptions } from "./pictures-options.ts";
 import { COLOURS, PLACES } from "./pictures-world.ts";
 
 const GRID = 8;
+/** Parts of the picture that a look may name: 3 x 3. */
+const PARTS = 9;
 type Box = SceneObject["box"];
 
 /** Width and height of 2 to 4 cells, anywhere. */
@@ -60,6 +64,12 @@ function faulty(
   });
 }
 
+/** Two parts at random, which teach the layout and nothing about where to look; then the boxes. */
+function lookTarget(boxes: string, rng: Rng): string {
+  const parts = rng.permutation(PARTS).slice(0, 2);
+  return `<think> ${written(parts)} </think> <answer> ${boxes} </answer>`;
+}
+
 function picture(objects: readonly SceneObject[], rng: Rng): Picture {
   const holds = objects.map(({ colour, shape, box }) => `${colour}-${shape}-${box.join("")}`).join("-");
   return drawnPicture(holds, rng.fork("pixels"), (draw) => drawScene(objects, draw));
@@ -84,12 +94,14 @@ export function scenesSource(options: ScenesOptions, runSeed: number): PromptSou
     at: (index): Prompt => {
       const objects = objectsOf(index);
       const [asked, other] = objects;
-      const answer = written(asked.box);
+      const both = options.ask === "both";
+      const named = (both ? objects : [asked]).map(({ colour, shape }) => `${colour} ${shape}`).join(" ");
+      const answer = written(both ? [...asked.box, ...other.box] : asked.box);
       const prompt: Prompt = {
         id: `scenes-${use}-${index}`,
         input: {
           kind: "text",
-          text: `<image> | where ${asked.colour} ${asked.shape} [direct]`,
+          text: `<image> | where ${named} ${both ? "[think]" : "[direct]"}`,
           pictures: [shown(index)],
         },
         answer,
@@ -97,10 +109,13 @@ export function scenesSource(options: ScenesOptions, runSeed: number): PromptSou
         fields: { box: asked.box, other: other.box, grid: [GRID, GRID] },
       };
       if (use === "test") return prompt;
-      const target =
-        use === "train"
-          ? answer
-          : written(faulty(objects, options.imperfections, stream.fork(index, "target")));
+      const draw = stream.fork(index, "target");
+      const learnt = (pair: readonly [SceneObject, SceneObject], rng: Rng): readonly number[] =>
+        use === "train" ? pair[0].box : faulty(pair, options.imperfections, rng);
+      const first = learnt(objects, draw);
+      const target = both
+        ? lookTarget(written([...first, ...learnt([other, asked], draw.fork("second"))]), draw.fork("look"))
+        : written(first);
       return { ...prompt, target };
     },
   };

@@ -5,6 +5,7 @@ import { arena } from "./arena.ts";
 import { autothink } from "./autothink.ts";
 import { clsRl } from "./cls-rl.ts";
 import { dapo } from "./dapo.ts";
+import { dipR1 } from "./dip-r1.ts";
 import { dump } from "./dump.ts";
 import { internbootcamp } from "./internbootcamp.ts";
 import { laser } from "./laser.ts";
@@ -14,9 +15,11 @@ import { limr } from "./limr.ts";
 import { type Method, settingsToRecipe } from "./method.ts";
 import { noThinking } from "./no-thinking.ts";
 import { openRs } from "./open-rs.ts";
+import { pathoR1 } from "./patho-r1.ts";
 import { r1Aqa } from "./r1-aqa.ts";
 import { tensorBleu } from "./tensorbleu.ts";
 import { thinkAfterAnswer } from "./think-after-answer.ts";
+import { vlmR1 } from "./vlm-r1.ts";
 
 export const methods: readonly Method[] = [
   adacot,
@@ -36,6 +39,9 @@ export const methods: readonly Method[] = [
   dump,
   tensorBleu,
   arena,
+  vlmR1,
+  dipR1,
+  pathoR1,
 ];
 
 /** What the config loader lays beneath a file that says `recipe: name`. */

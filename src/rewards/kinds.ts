@@ -4,6 +4,7 @@ import { boxFormatKind } from "./box-format.ts";
 import { boxIouKind } from "./box-iou.ts";
 import { boxMapKind } from "./box-map.ts";
 import { boxPrecisionRecallKind } from "./box-precision-recall.ts";
+import { choice } from "./choice.ts";
 import { contradiction } from "./contradiction.ts";
 import { cosineLength } from "./cosine-length.ts";
 import { exact } from "./exact.ts";
@@ -24,6 +25,7 @@ import { trigger } from "./trigger.ts";
 
 export const rewardKinds = [
   exact,
+  choice,
   tagFormat,
   number,
   math,

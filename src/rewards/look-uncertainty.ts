@@ -16,6 +16,11 @@ const shape = {
     .default(8)
     .describe("cells in a row and in a column; numbered row by row from 0"),
   cell: z.number().positive().default(1).describe("side of a cell in the units of boxes"),
+  tag: z
+    .string()
+    .regex(/^[A-Za-z][\w-]*$/, "write the tag's name without brackets, such as look")
+    .default("look")
+    .describe("block that names cells; another where a vocabulary has no word for look"),
   leave_own_out: z
     .boolean()
     .default(false)
@@ -25,12 +30,13 @@ const shape = {
 };
 export type LookUncertaintyOptions = PartOptions<typeof shape>;
 
-/** Cells that a `<look>` block names, each once. */
-export function namedCells(completion: string): number[] {
-  const start = completion.indexOf("<look>");
-  const end = start < 0 ? -1 : completion.indexOf("</look>", start);
+/** Cells that the first block of a tag names, each once. */
+export function namedCells(completion: string, tag = "look"): number[] {
+  const open = `<${tag}>`;
+  const start = completion.indexOf(open);
+  const end = start < 0 ? -1 : completion.indexOf(`</${tag}>`, start);
   if (end < 0) return [];
-  const numbers = completion.slice(start + "<look>".length, end).match(/\d{1,9}/g) ?? [];
+  const numbers = completion.slice(start + open.length, end).match(/\d{1,9}/g) ?? [];
   return [...new Set(numbers.map(Number))];
 }
 
@@ -87,7 +93,7 @@ export function lookUncertaintyRewards(
       const { completion } = inputs[i]!;
       const answer = extractAnswer(completion, { extract: ["first-answer-tag"] }) ?? "";
       const boxes = readBoxes(answer, options, MOST_BOXES) ?? [];
-      return { named: namedCells(completion), covered: coveredCells(boxes, options) };
+      return { named: namedCells(completion, options.tag), covered: coveredCells(boxes, options) };
     });
     for (const [place, value] of lookUncertainty(group, options.leave_own_out).entries()) {
       const note = `${group[place]!.named.length} cells`;

@@ -120,6 +120,43 @@ describe("scenes", () => {
   });
 });
 
+describe("both boxes after a look", () => {
+  const asked = (use: string, count: number) => draw({ use, ask: "both" }, count);
+
+  it("ask for the same scenes by both names, and the answer has both boxes in that order", () => {
+    const single = draw({ use: "test" }, 50);
+    for (const [i, prompt] of asked("test", 50).entries()) {
+      const [, first, second] = /where (\w+ \w+) (\w+ \w+) \[think\]$/.exec(text(prompt))!;
+      expect(text(single[i]!)).toBe(`<image> | where ${first} [direct]`);
+      expect(pictureOf(prompt).name).toContain(second!.replace(" ", "-"));
+      const { box, other } = prompt.fields as { box: number[]; other: number[] };
+      expect(boxOf(prompt.answer)).toEqual([...box, ...other]);
+      expect(pictureOf(prompt).id).toBe(pictureOf(single[i]!).id);
+    }
+  });
+
+  it("teach the layout with two parts at random, and wrong boxes in pretraining alone", () => {
+    const looks = new Map<string, number>();
+    let wrong = 0;
+    for (const prompt of asked("pretraining", 900)) {
+      const [, a, b, boxes] = /^<think> (p\d) (p\d) <\/think> <answer> (.+) <\/answer>$/.exec(
+        prompt.target!,
+      )!;
+      expect(a).not.toBe(b);
+      for (const part of [a!, b!]) looks.set(part, (looks.get(part) ?? 0) + 1);
+      if (boxes !== prompt.answer) wrong++;
+      expect(boxOf(boxes!)).toHaveLength(8);
+    }
+    // 200 each of nine, give or take 4 standard deviations
+    expect([...looks.keys()].sort().join(" ")).toBe("p0 p1 p2 p3 p4 p5 p6 p7 p8");
+    for (const count of looks.values()) expect(Math.abs(count - 200)).toBeLessThan(50);
+    // both boxes right with (.9 x .7^4)^2, a little more at the edges
+    expect(wrong / 900).toBeGreaterThan(0.9);
+    for (const { target, answer } of asked("train", 50))
+      expect(target).toContain(`<answer> ${answer} </answer>`);
+  });
+});
+
 describe("targets", () => {
   it("of pretraining are wrong as often as they should be: overlap .61 with the truth on average, as the specification has it", () => {
     const prompts = draw({ use: "pretraining" }, 8000);

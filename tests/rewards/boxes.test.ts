@@ -184,6 +184,7 @@ describe("DIP-R1's stand-ins: the card's vectors", () => {
     ).map(({ value }) => value);
     expect(values).toEqual([1, 0, 1, 0]);
     expect(namedCells("<look>7, 7 8</look><look>9</look>")).toEqual([7, 8]);
+    expect(namedCells("<look>7</look><think> p4 p1 </think><think>2</think>", "think")).toEqual([4, 1]);
   });
 });
 
