@@ -6,6 +6,7 @@ import { boxMapKind } from "./box-map.ts";
 import { boxPrecisionRecallKind } from "./box-precision-recall.ts";
 import { contradiction } from "./contradiction.ts";
 import { cosineLength } from "./cosine-length.ts";
+import { environment } from "./environment.ts";
 import { exact } from "./exact.ts";
 import { file } from "./file.ts";
 import { finished } from "./finished.ts";
@@ -44,5 +45,6 @@ export const rewardKinds = [
   boxPrecisionRecallKind,
   lookUncertaintyKind,
   judge,
+  environment,
   file,
 ] as const;

@@ -1,0 +1,60 @@
+/** What an environment says, as ids that follow the policy's own: encoded once, and nothing that was sampled is encoded again. */
+import { DataError } from "../lib/errors.ts";
+import type { ChatMessage, Tokenizer } from "../types.ts";
+
+/** A turn that is over. */
+export interface TurnBefore {
+  messages: readonly ChatMessage[];
+  tools: readonly unknown[] | undefined;
+  /** Its last id. */
+  last: number;
+}
+
+/**
+ * Ids of new messages after an assistant's turn, up to where its next one begins. With a chat template: what stands behind a
+ * sentinel in the assistant's place, so that it does not matter how the template would write what came before. The end of the
+ * assistant's message counts with them where the turn was cut before it. Without a template: the messages' texts, one after another.
+ * @throws DataError where the template does not write an assistant's text, or refuses the messages
+ */
+export function observationIds(
+  tokenizer: Tokenizer,
+  before: TurnBefore,
+  messages: readonly ChatMessage[],
+): number[] {
+  if (!tokenizer.hasChatTemplate) {
+    return messages.flatMap(({ content }) =>
+      tokenizer.encode(content as string, { addSpecialTokens: false }),
+    );
+  }
+  const sentinel = sentinelFor([...before.messages, ...messages], before.tools);
+  let text: string;
+  try {
+    text = tokenizer.renderChat([...before.messages, { role: "assistant", content: sentinel }, ...messages], {
+      addGenerationPrompt: true,
+      ...(before.tools === undefined ? {} : { tools: before.tools }),
+    });
+  } catch (error) {
+    throw new DataError(`the chat template refuses the environment's messages: ${(error as Error).message}`, {
+      cause: error,
+    });
+  }
+  // a template that writes it twice shows the whole turn at the latter place
+  const at = text.lastIndexOf(sentinel);
+  if (at < 0) {
+    throw new DataError(
+      "the chat template leaves out an assistant's text that has a message behind it: nothing says what follows a turn",
+    );
+  }
+  const ids = tokenizer.encode(text.slice(at + sentinel.length), { addSpecialTokens: false });
+  const isEnded = tokenizer.eosIds.includes(before.last) && ids[0] === before.last;
+  return isEnded ? ids.slice(1) : ids;
+}
+
+/** A word that occurs in none of the messages. */
+function sentinelFor(messages: readonly ChatMessage[], tools: readonly unknown[] | undefined): string {
+  const all = JSON.stringify([messages, tools ?? []]);
+  for (let n = 0; ; n++) {
+    const word = `turn${n}sentinel`;
+    if (!all.includes(word)) return word;
+  }
+}
