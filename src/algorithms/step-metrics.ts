@@ -38,7 +38,7 @@ export function stepMetrics(
     alarms: [],
     measures: new Set([
       ...measures,
-      ...(stage.episodes == null ? [] : ["episodes" as const]),
+      ...(stage.settings.credit == null ? [] : ["episodes" as const]),
       ...(stage.policy.precision === "f32" ? [] : ["precision" as const]),
     ]),
   };

@@ -1,9 +1,11 @@
 /** Tokens of a completion that the policy wrote: all of them, or those that no environment wrote. */
-import type { Completion } from "../types.ts";
+interface Written {
+  tokens: Int32Array; // [T]
+  /** 1 for tokens that were sampled. [T] */
+  episode?: { sampled: Uint8Array };
+}
 
-type Written = Pick<Completion, "tokens" | "episode">;
-
-export function isSampled({ episode }: Pick<Completion, "episode">, t: number): boolean {
+export function isSampled({ episode }: Pick<Written, "episode">, t: number): boolean {
   return episode === undefined || episode.sampled[t] === 1;
 }
 

@@ -50,11 +50,11 @@ export function observationIds(
   return isEnded ? ids.slice(1) : ids;
 }
 
-/** A word that occurs in none of the messages. */
+/** Occurs in none of the messages; digits, which templates leave as they are, and never overlapping itself. */
 function sentinelFor(messages: readonly ChatMessage[], tools: readonly unknown[] | undefined): string {
   const all = JSON.stringify([messages, tools ?? []]);
   for (let n = 0; ; n++) {
-    const word = `turn${n}sentinel`;
-    if (!all.includes(word)) return word;
+    const digits = `9${"0".repeat(8 + n)}1`;
+    if (!all.includes(digits)) return digits;
   }
 }
