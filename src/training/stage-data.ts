@@ -139,7 +139,8 @@ export async function openStageSource(
     part,
     note,
     ({ name, size, at }, onLong) => {
-      if (onLong === "error" || size === null) return { name, size, at };
+      // an environment writes prompts of its own
+      if (onLong === "error" || size === null || recipe.environment !== undefined) return { name, size, at };
       const limits = rowLimits(recipe, part, positions);
       const fitted = fitRows({ size, at }, onLong, tokenizer, limits);
       const { skipped, cut } = fitted;
