@@ -1,10 +1,9 @@
 /** Metrics of episodes: several turns of a policy with an environment. */
-import { mean } from "../lib/math.ts";
 import { sampledCount } from "../lib/sampled.ts";
 import type { Episode, EpisodeEnd } from "../types.ts";
 import type { Metric } from "./define.ts";
 import type { StepFacts } from "./facts.ts";
-import { percent, share } from "./values.ts";
+import { average, percent, share } from "./values.ts";
 
 type Sampled = Pick<StepFacts, "scored">;
 
@@ -27,7 +26,7 @@ export const episodeMetrics: readonly Metric<Sampled>[] = [
     panel: { place: 51 },
     curve: { place: 35, title: "Turns of an episode", unit: "turns" },
     when,
-    value: (facts) => mean(episodes(facts).map(({ turns }) => turns.length)),
+    value: (facts) => average(episodes(facts).map(({ turns }) => turns.length)),
   },
   {
     name: "episode/environment_tokens",
@@ -48,7 +47,7 @@ export const episodeMetrics: readonly Metric<Sampled>[] = [
     note: "at 0 tools are never called",
     when,
     value: (facts) =>
-      mean(episodes(facts).map(({ turns }) => turns.reduce((n, turn) => n + turn.toolCalls.length, 0))),
+      average(episodes(facts).map(({ turns }) => turns.reduce((n, turn) => n + turn.toolCalls.length, 0))),
   },
   {
     name: "episode/malformed_calls",
