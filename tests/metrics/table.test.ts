@@ -215,7 +215,8 @@ async function columnsOfConfig(
         : stepMetrics(
             {
               train: source,
-              settings: { partNames: recipe.rewards.map(partName),
+              settings: {
+                partNames: recipe.rewards.map(partName),
                 optimizer: recipe.optimizer,
                 credit: recipe.environment ?? null,
               },
