@@ -56,7 +56,7 @@ export function environment() {
 async function playWith(fault: string) {
   const host = await open(ADDER);
   try {
-    return await Promise.all(
+    const ended = await Promise.all(
       Array.from({ length: 8 }, async (_, i) => {
         const key = String(i);
         const started = await host.start(key, 100 * i, i === 3 ? { fault } : {});
@@ -68,6 +68,7 @@ async function playWith(fault: string) {
         }
       }),
     );
+    return { ended, lost: (host as unknown as { thread: number }).thread };
   } finally {
     await host.close();
   }
@@ -85,7 +86,9 @@ describe("a file's environments", () => {
   ])(
     "%s ends its own episode and no other",
     async (fault, kind, message) => {
-      const ended = await playWith(fault);
+      const { ended, lost } = await playWith(fault);
+      // alone and with others; whoever only waits takes no thread with it
+      expect(lost).toBe(["hang", "exit", "leak"].includes(fault) ? 2 : 0);
       for (const [i, one] of ended.entries()) {
         if (i === 3) {
           expect(one).toMatchObject({ kind, turn: 2 });
