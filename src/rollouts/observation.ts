@@ -21,6 +21,15 @@ export function observationIds(
   before: TurnBefore,
   messages: readonly ChatMessage[],
 ): number[] {
+  const ids = encoded(tokenizer, before, messages);
+  const { pictures } = tokenizer;
+  if (pictures !== undefined && ids.includes(pictures.imageTokenId)) {
+    throw new DataError("an environment's messages hold the token of a picture, and observations show none");
+  }
+  return ids;
+}
+
+function encoded(tokenizer: Tokenizer, before: TurnBefore, messages: readonly ChatMessage[]): number[] {
   if (!tokenizer.hasChatTemplate) {
     return messages.flatMap(({ content }) =>
       tokenizer.encode(content as string, { addSpecialTokens: false }),

@@ -5,6 +5,7 @@ import { createRng, type Rng } from "../../src/lib/rng.ts";
 import { sampledCount } from "../../src/lib/sampled.ts";
 import { type EpisodeOptions, playEpisodes } from "../../src/rollouts/episodes.ts";
 import type { GenerateOptions } from "../../src/rollouts/generate.ts";
+import { observationIds } from "../../src/rollouts/observation.ts";
 import { sampleToken } from "../../src/rollouts/sample-token.ts";
 import type {
   ChatMessage,
@@ -255,6 +256,25 @@ describe("episodes", () => {
   it("do not depend on how many wait together, nor on who answers first", async () => {
     const one = await play("plain", 8, { cohorts: 1 });
     for (const cohorts of [2, 8]) expect((await play("plain", 8, { cohorts })).groups).toEqual(one.groups);
+  });
+
+  it("refuse observations that no ids stand for: a picture's token, a template that leaves the turn out", () => {
+    const before = { messages: [], tools: undefined, last: 97 };
+    const said: ChatMessage[] = [{ role: "user", content: "a*b" }];
+    const plain = tokenizerOf("plain");
+    expect(String.fromCharCode(...observationIds(plain, before, said))).toBe(`${EOS}[user]a*b\n[a]`);
+    expect(observationIds(plain, { ...before, last: 1 }, said)[0]).toBe("[".charCodeAt(0));
+    const pictures = { imageTokenId: "*".charCodeAt(0) } as NonNullable<Tokenizer["pictures"]>;
+    expect(() => observationIds({ ...plain, pictures }, before, said)).toThrow(/token of a picture/);
+    const silent = { ...plain, renderChat: () => "[a]" };
+    expect(() => observationIds(silent, before, said)).toThrow(/leaves out an assistant's text/);
+    const strict = {
+      ...plain,
+      renderChat: () => {
+        throw new Error("roles must alternate");
+      },
+    };
+    expect(() => observationIds(strict, before, said)).toThrow(/refuses .*roles must alternate/);
   });
 
   it("end by an observation that is too long, and keep what was sampled before it", async () => {
