@@ -99,6 +99,88 @@ export interface Prompt {
   slices: Readonly<Record<string, string>>;
   /** The row as it was read; rewards may look at any column. */
   fields: Readonly<Record<string, unknown>>;
+  /** What an environment began with to write `input`. */
+  seed?: number;
+}
+
+/** A call of a tool as a turn wrote it; `error` says why a malformed one cannot be carried out. */
+export interface ToolCall {
+  name: string;
+  arguments: Readonly<Record<string, unknown>>;
+  error?: string;
+}
+
+/** What the policy did in one turn. */
+export interface EnvironmentAction {
+  /** Decoded, without the end token. */
+  text: string;
+  /** Calls that stand in the text, in order; empty: none. */
+  toolCalls: readonly ToolCall[];
+}
+
+/** What an environment begins with: the same for the same seed and row. */
+export interface EnvironmentStart {
+  messages: readonly ChatMessage[];
+  /** Schemas, for chat templates that know tools. */
+  tools?: readonly unknown[];
+}
+
+/** What an environment answers to one action. */
+export interface EnvironmentStep {
+  /** What the policy reads next; may be empty. */
+  messages: readonly ChatMessage[];
+  reward: number;
+  done: boolean;
+  /** Plain data for samples.jsonl and rewards. */
+  info?: Json;
+}
+
+/** An answer of an environment, or why there is none. */
+export type EnvironmentReply<Value> =
+  | { kind: "ok"; value: Value }
+  | { kind: "deadline" | "memory" | "observation" | "error"; message: string };
+
+/** Episodes of an environment, many at once, told apart by a key. */
+export interface EnvironmentHost {
+  /** For messages: the file, or the built-in name. */
+  readonly name: string;
+  start(
+    key: string,
+    seed: number,
+    row: Readonly<Record<string, unknown>>,
+  ): Promise<EnvironmentReply<EnvironmentStart>>;
+  step(key: string, action: EnvironmentAction): Promise<EnvironmentReply<EnvironmentStep>>;
+  /** The episode is over; what it holds is freed. */
+  end(key: string): void;
+  close(): Promise<void>;
+}
+
+/**
+ * What ended an episode. The environment: `done`. A bound: `turns`, `tokens`. A fault, whose reward is no score: an answer of too
+ * many characters or tokens (`observation`), `deadline`, `memory`, `error`.
+ */
+export type EpisodeEnd = "done" | "turns" | "tokens" | "observation" | "deadline" | "memory" | "error";
+
+/** One turn of an episode. */
+export interface EpisodeTurn {
+  /** Its sampled tokens in the completion's, the end excluded. */
+  from: number;
+  to: number;
+  text: string;
+  toolCalls: readonly ToolCall[];
+  /** What the environment answered. */
+  messages: readonly ChatMessage[];
+  reward: number;
+  info?: Json;
+}
+
+export interface Episode {
+  end: EpisodeEnd;
+  /** Why, where the end is a fault. */
+  note?: string;
+  turns: readonly EpisodeTurn[];
+  /** 1 for tokens that were sampled, 0 for the environment's. [T] */
+  sampled: Uint8Array;
 }
 
 /** Why a completion ended: an end-of-sequence token, a stop string, or the token limit. */
@@ -117,6 +199,11 @@ export interface Completion {
   /** Decoded text without the end token (control tokens that are not `eos` stay in). */
   text: string;
   finishReason: FinishReason;
+  /**
+   * Where it is several turns with an environment. `tokens` then has the environment's among them, whose logprobs and entropies
+   * are 0; `text` has them too.
+   */
+  episode?: Episode;
 }
 
 /** A prompt with its group of completions. */
@@ -187,6 +274,11 @@ export interface RewardInput {
    * the tokenizer cannot write that). Absent for texts that were not sampled.
    */
   ids?: { completion: ArrayLike<number>; reference: ArrayLike<number> | null };
+  /**
+   * Of several turns with an environment. `completion`, `tokens` and `ids` are then of the policy's own turns, each on a line of
+   * its own.
+   */
+  episode?: Pick<Episode, "end" | "note" | "turns">;
 }
 
 export interface ScoredCompletion extends Completion {

@@ -19,6 +19,8 @@ const ALLOWED: Record<string, readonly string[]> = {
   policy: ["types.ts", "lib", "backend", "pictures"],
   samplers: ["types.ts", "lib"],
   rollouts: ["types.ts", "lib", "pictures"],
+  // what a policy talks to turn by turn
+  environments: ["types.ts", "lib"],
   rewards: ["types.ts", "lib", "bootcamps"],
   advantages: ["types.ts", "lib"],
   losses: ["types.ts", "lib", "backend"],
@@ -59,6 +61,7 @@ const ALLOWED: Record<string, readonly string[]> = {
     "policy",
     "pictures",
     "rollouts",
+    "environments",
     "rewards",
     "optim",
     "run",

@@ -5,6 +5,7 @@
  */
 import type { z } from "zod";
 import type { DatasetOptions } from "../data/dataset-options.ts";
+import type { EnvironmentOptions } from "../environments/options.ts";
 import type { RuleOf } from "../lib/rules.ts";
 import type { PolicyLossOptions } from "../losses/policy-kinds.ts";
 import type { Measure, Metric } from "../metrics/define.ts";
@@ -43,6 +44,7 @@ export interface RuleSections<Options> {
   model: z.infer<typeof modelOptions>;
   data: { train: DatasetOptions; eval?: DatasetOptions | undefined };
   rollout: RolloutOptions;
+  environment: EnvironmentOptions | undefined;
   rewards: RewardSpec[];
   shaping: ShapingSpec[];
   optimizer: OptimizerOptions;
@@ -60,6 +62,8 @@ export interface AlgorithmDeclaration<Options extends AnyOptions> {
   readonly learnsFrom: "rewards" | "targets" | "pairs";
   /** It samples completions while it trains; else only evaluations do. */
   readonly samples: boolean;
+  /** It learns from episodes of several turns with an environment; absent: it does not. */
+  readonly episodes?: boolean;
   /** It trains a value function of the policy's size beside the policy. */
   readonly critic: boolean;
   /** Its policy loss, where that is a choice that a replay can compare with others; null: it is none. */

@@ -2,10 +2,12 @@
 import { decisionQuality } from "../lib/classification.ts";
 import { mean } from "../lib/math.ts";
 import type { Rng } from "../lib/rng.ts";
+import { sampledCount } from "../lib/sampled.ts";
 import { clopperPearson, majority, passAtK, shareInterval } from "../lib/statistics.ts";
 import type { ContradictionOptions } from "../rewards/contradiction.ts";
 import { summariseConsistency } from "../rewards/contradiction.ts";
 import { encodePrompt, promptText } from "../rollouts/encode.ts";
+import { type EpisodeOptions, playEpisodes } from "../rollouts/episodes.ts";
 import { type GenerateOptions, generate } from "../rollouts/generate.ts";
 import type { EvaluationRow } from "../run/logs.ts";
 import type { Completion, GenerativePolicy, Prompt, PromptSource, Tokenizer } from "../types.ts";
@@ -33,6 +35,8 @@ export interface EvaluateOptions extends GenerateOptions {
   /** First prompts of the source; all when null. */
   limit: number | null;
   maxPromptTokens: number;
+  /** Where completions are episodes. */
+  episodes?: EpisodeOptions | null;
   /** Where thoughts and answers are compared; null where no reward part does. */
   contradiction: Pick<ContradictionOptions, "choices" | "evidence"> | null;
 }
@@ -56,7 +60,11 @@ export async function evaluate(
     const prompt = source.at(i);
     return { prompt, ...encodePrompt(tokenizer, prompt, options.maxPromptTokens) };
   });
-  const groups = await generate(policy, tokenizer, encoded, options, stream);
+  const positions = options.maxPromptTokens + options.maxNewTokens;
+  const groups =
+    options.episodes == null
+      ? await generate(policy, tokenizer, encoded, options, stream)
+      : await playEpisodes(policy, tokenizer, encoded, options, { ...options.episodes, positions }, stream);
   const scores = await score(rewardInputs(tokenizer, groups));
   let next = 0;
   const prompts = groups.map(({ prompt, completions }) => ({
@@ -139,7 +147,7 @@ function evaluationRow(
       ),
     ),
     reward_mean: mean(all.map(({ score }) => score.reward)),
-    tokens_mean: mean(all.map(({ completion }) => completion.tokens.length)),
+    tokens_mean: mean(all.map(({ completion }) => sampledCount(completion))),
     thinking: modes.length === 0 ? null : modes.filter(({ thinks }) => thinks).length / modes.length,
     ...triggerQuality(prompts),
     ...contradictions(prompts, options),

@@ -1,6 +1,7 @@
 /** Passes over a rollout, and the step that a policy makes in each minibatch. */
 import * as tf from "@tensorflow/tfjs";
 import { createRng } from "../lib/rng.ts";
+import { isSampled, sampledCount } from "../lib/sampled.ts";
 import { entropyTerm } from "../losses/entropy.ts";
 import type { ClipOptions, KlOptions } from "../losses/options.ts";
 import { type PolicyLossOptions, policyLossOf } from "../losses/policy-kinds.ts";
@@ -79,6 +80,11 @@ export interface PolicySample {
 /** Of one of its tokens. */
 export function advantageOf({ advantage }: PolicySample, t: number): number {
   return typeof advantage === "number" ? advantage : advantage[t]!;
+}
+
+/** Does the token carry loss? */
+export function carriesLoss({ completion, masked }: PolicySample, t: number): boolean {
+  return t !== masked && isSampled(completion, t);
 }
 
 /**
@@ -180,16 +186,20 @@ export function lossInput(
   const { batch, starts, perToken, perCompletion } = padSamples(stage, micro, most);
   const oldLogprobs = perToken(({ completion, old }, t) => (old ?? completion.logprobs)[t]!);
   const advantages = perToken(advantageOf);
-  const weights = perToken(({ weight, masked }, t) => (t === masked ? 0 : weight * options.minibatches));
+  const weights = perToken((sample, t) => (carriesLoss(sample, t) ? sample.weight * options.minibatches : 0));
   const referenceLogprobs = klInLoss ? perToken(({ reference }, t) => reference![t]!) : null;
-  const members = kind.wholeCompletions ? perCompletion(({ masked }, t) => (t === masked ? 0 : 1)) : null;
+  const members = kind.wholeCompletions ? perCompletion((sample, t) => Number(carriesLoss(sample, t))) : null;
   const selected =
     kind.select === undefined || kind.of === undefined ? null : perToken((sample, t) => sample.selected![t]!);
   const { logprobs, entropy } = policy.score(batch, {
     temperature,
     entropyGradient: options.entropy_coef > 0,
   }); // [K]
-  const masked = micro.filter((sample) => sample.masked !== null).length;
+  const masked = micro.reduce(
+    (sum, { completion, masked }) =>
+      sum + Number(masked !== null) + completion.tokens.length - sampledCount(completion),
+    0,
+  );
   return {
     input: { logprobs, oldLogprobs, referenceLogprobs, advantages, weights, members, selected },
     entropy,

@@ -2,16 +2,26 @@
 import * as tf from "@tensorflow/tfjs";
 import { mean } from "../lib/math.ts";
 import { createRng } from "../lib/rng.ts";
+import { isSampled, sampledCount, sampledIds } from "../lib/sampled.ts";
 import { klEstimateNumber } from "../losses/kl.ts";
 import type { KlOptions } from "../losses/options.ts";
 import { picturesOf } from "../pictures/shown.ts";
 import type { TokenBatch, TrainablePolicy } from "../policy/interfaces.ts";
 import type { Shapeable } from "../rewards/shaping/kind.ts";
 import { encodePrompt, promptText } from "../rollouts/encode.ts";
-import { generate } from "../rollouts/generate.ts";
+import { type EpisodeOptions, playEpisodes } from "../rollouts/episodes.ts";
+import { type GenerateOptions, generate } from "../rollouts/generate.ts";
 import { decisionToken, forcedModes } from "../rollouts/modes.ts";
 import { sampleRecord } from "../run/samples.ts";
-import type { Group, Prompt, PromptPictures, RewardInput, ScoredCompletion, Tokenizer } from "../types.ts";
+import type {
+  Episode,
+  Group,
+  Prompt,
+  PromptPictures,
+  RewardInput,
+  ScoredCompletion,
+  Tokenizer,
+} from "../types.ts";
 import type { Stage } from "./stage.ts";
 import { padRows } from "./token-batch.ts";
 
@@ -20,7 +30,7 @@ import { padRows } from "./token-batch.ts";
  * @param purpose the step, or what else the draws are for: they are a function of it, the prompt and the sample alone
  */
 export async function sampleGroups(
-  { tokenizer, policy, settings }: Sampling,
+  { tokenizer, policy, settings, episodes }: Sampling,
   prompts: readonly Prompt[],
   ...purpose: (string | number)[]
 ): Promise<Group[]> {
@@ -29,31 +39,29 @@ export async function sampleGroups(
     prompt,
     ...encodePrompt(tokenizer, prompt, maxPromptTokens),
   }));
-  return generate(
-    policy,
-    tokenizer,
-    encoded,
-    {
-      temperature: rollout.temperature,
-      top_p: rollout.top_p,
-      top_k: rollout.top_k,
-      min_p: rollout.min_p,
-      stop: rollout.stop,
-      groupSize: rollout.group_size,
-      maxNewTokens: rollout.max_new_tokens,
-      batchRows: rollout.batch_rows ?? prompts.length * rollout.group_size,
-      ...(rollout.mode_samples === undefined
-        ? {}
-        : {
-            modes: forcedModes(
-              tokenizer,
-              rollout.mode_samples,
-              prompts.map((prompt) => ({ id: prompt.id, text: promptText(tokenizer, prompt) })),
-            ),
-          }),
-    },
-    createRng(seed).fork(name, "rollout", ...purpose),
-  );
+  const options: GenerateOptions = {
+    temperature: rollout.temperature,
+    top_p: rollout.top_p,
+    top_k: rollout.top_k,
+    min_p: rollout.min_p,
+    stop: rollout.stop,
+    groupSize: rollout.group_size,
+    maxNewTokens: rollout.max_new_tokens,
+    batchRows: rollout.batch_rows ?? prompts.length * rollout.group_size,
+    ...(rollout.mode_samples === undefined
+      ? {}
+      : {
+          modes: forcedModes(
+            tokenizer,
+            rollout.mode_samples,
+            prompts.map((prompt) => ({ id: prompt.id, text: promptText(tokenizer, prompt) })),
+          ),
+        }),
+  };
+  const stream = createRng(seed).fork(name, "rollout", ...purpose);
+  if (episodes == null) return generate(policy, tokenizer, encoded, options, stream);
+  const positions = maxPromptTokens + rollout.max_new_tokens;
+  return playEpisodes(policy, tokenizer, encoded, options, { ...episodes, positions }, stream);
 }
 
 /** What sampling needs of a stage. */
@@ -61,6 +69,8 @@ export interface Sampling {
   policy: Stage["policy"];
   tokenizer: Tokenizer;
   settings: Pick<Stage["settings"], "rollout" | "maxPromptTokens" | "seed" | "name">;
+  /** Where completions are episodes. */
+  episodes?: EpisodeOptions | null;
 }
 
 /** Index of the decision token of each completion, null where there is none. [P][G] */
@@ -78,17 +88,24 @@ export function rewardInputs(tokenizer: Tokenizer, groups: readonly Group[]): Re
     const reference = idsOf(tokenizer, prompt.target ?? prompt.answer);
     return completions.map((completion) => ({
       ids: {
-        completion: completion.finishReason === "eos" ? completion.tokens.subarray(0, -1) : completion.tokens,
+        completion:
+          completion.finishReason === "eos" ? sampledIds(completion).subarray(0, -1) : sampledIds(completion),
         reference,
       },
-      completion: completion.text,
+      completion: completion.episode?.turns.map(({ text }) => text).join("\n") ?? completion.text,
+      ...(completion.episode === undefined ? {} : { episode: transcript(completion.episode) }),
       finishReason: completion.finishReason,
-      tokens: completion.tokens.length,
+      tokens: sampledCount(completion),
       promptText: text,
       answer: prompt.answer,
       fields: prompt.fields,
     }));
   });
+}
+
+/** Without the mask, which is of ids that rewards do not see. */
+function transcript({ sampled: _, ...rest }: Episode): NonNullable<RewardInput["episode"]> {
+  return rest;
 }
 
 /** A gold answer need not be made of the model's tokens. */
@@ -109,13 +126,10 @@ export async function scoreGroups(stage: Stage, groups: readonly Group[]): Promi
 
 export function shapeable(scored: readonly ScoredCompletion[][]): Shapeable[][] {
   return scored.map((group) =>
-    group.map(({ reward, correct, tokens, thinks, text }) => ({
-      reward,
-      correct,
-      tokens: tokens.length,
-      thinks,
-      text,
-    })),
+    group.map((one) => {
+      const { reward, correct, thinks, text } = one;
+      return { reward, correct, tokens: sampledCount(one), thinks, text };
+    }),
   );
 }
 
@@ -165,7 +179,9 @@ export async function precisionGap(
     return policy.score(batch, { temperature: rollout.temperature, exact: true }).logprobs;
   });
   const gaps = some.flatMap(({ completions }, p) =>
-    completions.flatMap(({ logprobs }, g) => [...logprobs].map((x, t) => Math.abs(x - exact[p]![g]![t]!))),
+    completions.flatMap((one, g) =>
+      [...one.logprobs].flatMap((x, t) => (isSampled(one, t) ? [Math.abs(x - exact[p]![g]![t]!)] : [])),
+    ),
   );
   return { mean: mean(gaps), largest: Math.max(...gaps) };
 }
@@ -214,13 +230,15 @@ export function regroup<T>(
   return groups.map(({ completions }) => completions.map(() => flat[next++]!));
 }
 
-/** KL estimates of one completion's tokens under the sampling policy, nats. [T] */
+/** KL estimates of one completion's tokens under the sampling policy, nats; 0 of an environment's. [T] */
 export function tokenKls(
-  { logprobs }: ScoredCompletion,
+  completion: ScoredCompletion,
   reference: Float32Array,
   estimator: KlOptions["estimator"],
 ): number[] {
-  return Array.from(logprobs, (logprob, t) => klEstimateNumber(logprob, reference[t]!, estimator));
+  return Array.from(completion.logprobs, (logprob, t) =>
+    isSampled(completion, t) ? klEstimateNumber(logprob, reference[t]!, estimator) : 0,
+  );
 }
 
 export function isScored({ status }: ScoredCompletion): boolean {

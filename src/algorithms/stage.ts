@@ -3,6 +3,7 @@
 import { ConfigError } from "../lib/errors.ts";
 import { mean } from "../lib/math.ts";
 import { peakMemory } from "../lib/peak-memory.ts";
+import { sampledCount } from "../lib/sampled.ts";
 import { columnsOf, type MetricValues, type Setting, valuesOf } from "../metrics/define.ts";
 import type { LoopFacts } from "../metrics/facts.ts";
 import { alarmMetrics, loopMetrics } from "../metrics/loop.ts";
@@ -11,6 +12,7 @@ import type { AdamW } from "../optim/adamw.ts";
 import type { OptimizerOptions } from "../optim/options.ts";
 import type { TrainablePolicy, Trainee } from "../policy/interfaces.ts";
 import type { ShapingSpec } from "../rewards/shaping-options.ts";
+import type { EpisodeOptions } from "../rollouts/episodes.ts";
 import type { RolloutOptions } from "../rollouts/options.ts";
 import { type AlarmHistory, withEvaluation, withStep } from "../run/alarm-history.ts";
 import { alarmsFor, type RaisedAlarm, raised } from "../run/alarms.ts";
@@ -66,6 +68,10 @@ export interface StageSettings<Options = unknown> {
   samplesEvery: number;
   /** Completions without a gradient take part in updates too: for plans, which want to know what these would cost. */
   everyRow: boolean;
+  /** How turns of an episode share its reward; null where completions are no episodes. */
+  credit?: { kind: "outcome" | "turn-discount"; gamma: number } | null;
+  /** Names of the reward parts that are the environment's own reward. */
+  environmentParts?: readonly string[];
 }
 
 /** What a stage asks for while it runs. */
@@ -110,6 +116,8 @@ export interface Stage<Options = unknown> {
   tokenizer: Tokenizer;
   train: PromptSource;
   score: Scorer;
+  /** Where completions are episodes of an environment. */
+  episodes?: EpisodeOptions | null;
 }
 
 export interface Until {
@@ -305,7 +313,7 @@ export function promptRows(
       completions: completions.length,
       correct: completions.filter(({ score }) => score.correct).length,
       thinking: modes.length === 0 ? null : modes.filter(Boolean).length,
-      tokens_mean: mean(completions.map(({ completion }) => completion.tokens.length)),
+      tokens_mean: mean(completions.map(({ completion }) => sampledCount(completion))),
       reward_mean: mean(completions.map(({ score }) => score.reward)),
       ...answersGiven(prompt.answer, completions),
     };

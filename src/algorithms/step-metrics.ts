@@ -36,7 +36,11 @@ export function stepMetrics(
     parts: partNames,
     slices: slicesOf(stage.train),
     alarms: [],
-    measures: new Set([...measures, ...(stage.policy.precision === "f32" ? [] : ["precision" as const])]),
+    measures: new Set([
+      ...measures,
+      ...(stage.settings.credit == null ? [] : ["episodes" as const]),
+      ...(stage.policy.precision === "f32" ? [] : ["precision" as const]),
+    ]),
   };
   return {
     columns: [

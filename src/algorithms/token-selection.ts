@@ -1,7 +1,7 @@
 /** Tokens that a policy loss treats apart, chosen among all tokens of an update, so that micro-batches do not matter. */
 import type { Rng } from "../lib/rng.ts";
 import { type PolicyLossOptions, policyLossOf } from "../losses/policy-kinds.ts";
-import { advantageOf, type PolicySample } from "./passes.ts";
+import { advantageOf, carriesLoss, type PolicySample } from "./passes.ts";
 
 export interface Selection {
   samples: PolicySample[];
@@ -22,7 +22,7 @@ export function selectTokens(
   if (select === undefined) return { samples: [...samples], share: null };
   const places = samples.flatMap((sample, i) =>
     [...sample.completion.tokens.keys()]
-      .filter((t) => sample.weight > 0 && t !== sample.masked)
+      .filter((t) => sample.weight > 0 && carriesLoss(sample, t))
       .map((t) => ({ i, t })),
   );
   const marks = select.of(

@@ -31,6 +31,7 @@ interface PathField {
     | "tokenizer"
     | "adapter"
     | "reward file"
+    | "environment file"
     | "library";
 }
 
@@ -53,7 +54,12 @@ function pathFields(recipe: Partial<RecipeInput>): PathField[] {
     };
     fields.push({ path: [...at, key], value, what: "folder of pictures", set: put, ...get });
   };
-  const { model, data, rewards, backend } = recipe;
+  const { model, data, rewards, backend, environment } = recipe;
+  if (environment?.kind === "file") {
+    add(["environment", "file"], environment.file, "environment file", (to) => {
+      environment.file = to;
+    });
+  }
   if (model) {
     add(["model", "path"], model.path, "model", (to) => {
       model.path = to;

@@ -4,6 +4,7 @@ import { type AlgorithmOptions, algorithmOf } from "../algorithms/kinds.ts";
 import type { RuleContext, RuleOf } from "../lib/rules.ts";
 import type { Fault, KeyPath } from "./faults.ts";
 import { dataRules } from "./rules-data.ts";
+import { environmentRules } from "./rules-environment.ts";
 import { limitRules } from "./rules-limits.ts";
 import { modelPositions, modelRules } from "./rules-model.ts";
 import { shapingRules } from "./rules-shaping.ts";
@@ -18,6 +19,7 @@ const rules: readonly Rule[] = [
   ...dataRules,
   ...trainingRules,
   ...shapingRules,
+  ...environmentRules,
   algorithmRules,
 ];
 

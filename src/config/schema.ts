@@ -4,6 +4,7 @@ import { evalOptions } from "../algorithms/eval-options.ts";
 import { algorithmOptions } from "../algorithms/kinds.ts";
 import { backendObjectOptions } from "../backend/options.ts";
 import { datasetOptions } from "../data/dataset-options.ts";
+import { environmentOptions } from "../environments/options.ts";
 import { optimizerOptions } from "../optim/options.ts";
 import { modelOptions } from "../policy/options.ts";
 import { rewardOptions, rewardPartsOptions } from "../rewards/options.ts";
@@ -91,6 +92,11 @@ export const recipeSchema = z.strictObject({
     .prefault({ kind: "shuffled" })
     .describe("which prompts a step draws; `sampler: success-rate` is short for its kind"),
   rollout: rolloutOptions.prefault({}).describe("how completions are sampled"),
+  environment: environmentOptions
+    .optional()
+    .describe(
+      "what the policy talks to turn by turn: a completion is then an episode, and what the environment wrote carries no loss (docs/environments.md). None: completions of one turn",
+    ),
   rewards: rewardPartsOptions
     .default([])
     .describe(

@@ -2,6 +2,7 @@
 import { bootcamp } from "./bootcamp.ts";
 import { chain } from "./chain.ts";
 import { coop } from "./coop.ts";
+import { episodes } from "./episodes.ts";
 import { file } from "./file.ts";
 import { imageFolder } from "./image-folder.ts";
 import { items } from "./items.ts";
@@ -15,6 +16,7 @@ export const datasetKinds = [
   pictures,
   scenes,
   bootcamp,
+  episodes,
   file,
   imageFolder,
   coop,

@@ -26,6 +26,7 @@ export type Measure =
   | "selection"
   | "precision"
   | "compile"
+  | "episodes"
   | "alarms";
 
 /** How a metric is shown while a run goes on and in its report. Places order what is shown, low ones first. */

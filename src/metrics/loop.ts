@@ -1,4 +1,5 @@
 /** Metrics of supervised steps, and of the loop around the steps of every algorithm. */
+import { sampledCount } from "../lib/sampled.ts";
 import type { Metric, MetricDefinition, Setting } from "./define.ts";
 import type { LoopFacts, StepFacts, SupervisedFacts } from "./facts.ts";
 import { epoch } from "./rollout.ts";
@@ -22,7 +23,7 @@ const tokensPerSecond: MetricDefinition = {
 export const samplingRate: Metric<Pick<StepFacts, "scored" | "times">> = {
   ...tokensPerSecond,
   value: ({ scored, times }) =>
-    scored.flat().reduce((sum, { tokens }) => sum + tokens.length, 0) / Math.max(1e-9, times.sampling),
+    scored.flat().reduce((sum, one) => sum + sampledCount(one), 0) / Math.max(1e-9, times.sampling),
 };
 
 export const supervisedMetrics: readonly Metric<Supervised>[] = [

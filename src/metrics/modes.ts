@@ -1,4 +1,5 @@
 /** Metrics of a rollout by slice of the prompts, and by mode: with and without thinking. */
+import { sampledCount } from "../lib/sampled.ts";
 import type { ScoredCompletion } from "../types.ts";
 import type { Metric, Setting } from "./define.ts";
 import type { StepFacts } from "./facts.ts";
@@ -54,7 +55,7 @@ export const modeMetrics: readonly Metric<Sampled>[] = [
     formula: "mean completion length in the slice, end token included",
     note: "",
     names: slices,
-    value: (facts, slice) => average(ofSlice(facts, slice).map(({ tokens }) => tokens.length)),
+    value: (facts, slice) => average(ofSlice(facts, slice).map(sampledCount)),
   },
   {
     name: "group/both_modes",
@@ -82,7 +83,7 @@ export const modeMetrics: readonly Metric<Sampled>[] = [
     formula: "mean completion length of the mode",
     note: "direct growing: the reasoning has moved after </think>",
     names: modes,
-    value: (facts, mode) => average(ofMode(facts, mode).map(({ tokens }) => tokens.length)),
+    value: (facts, mode) => average(ofMode(facts, mode).map(sampledCount)),
   },
   {
     name: "mode/{mode}/reward",

@@ -1,6 +1,7 @@
 /** Metrics of a rollout: what was sampled and what it was worth. */
 import { degenerateDefaults, isDegenerate } from "../lib/degenerate.ts";
 import { mean, standardDeviation } from "../lib/math.ts";
+import { sampledCount } from "../lib/sampled.ts";
 import type { ScoredCompletion } from "../types.ts";
 import type { Metric, Setting } from "./define.ts";
 import type { StepFacts } from "./facts.ts";
@@ -10,14 +11,14 @@ type Rollout = Pick<StepFacts, "drawn" | "size" | "groups" | "scored" | "shaped"
 
 const all = ({ scored }: Rollout) => scored.flat();
 const rewards = (facts: Rollout) => all(facts).map(({ reward }) => reward);
-const lengths = (facts: Rollout) => all(facts).map(({ tokens }) => tokens.length);
+const lengths = (facts: Rollout) => all(facts).map(sampledCount);
 const completions = (test: (one: ScoredCompletion) => boolean) => (facts: Rollout) =>
   share(all(facts).map(test));
 const groups = (test: (group: readonly ScoredCompletion[]) => boolean) => (facts: Rollout) =>
   share(facts.scored.map(test));
 const equal = (group: readonly number[]) => group.every((one) => one === group[0]);
 const meanLength = (chosen: readonly ScoredCompletion[]) =>
-  chosen.length === 0 ? null : mean(chosen.map(({ tokens }) => tokens.length));
+  chosen.length === 0 ? null : mean(chosen.map(sampledCount));
 const parts = ({ parts }: Setting) => parts;
 
 export const epoch: Metric<{ drawn: number; size: number | null }> = {

@@ -6,6 +6,7 @@ import { closest, distance } from "fastest-levenshtein";
 import { RlptError } from "../lib/errors.ts";
 import { declaredMetrics } from "./declared.ts";
 import type { Metric, MetricDefinition } from "./define.ts";
+import { episodeMetrics } from "./episodes.ts";
 import type { StepFacts } from "./facts.ts";
 import { alarmMetrics, loopMetrics, samplingRate, supervisedMetrics } from "./loop.ts";
 import { modeMetrics } from "./modes.ts";
@@ -27,7 +28,11 @@ const leading: readonly MetricDefinition[] = [
 ];
 
 /** Metrics of a step that samples: those before what its shaping says of itself, and those after it. */
-export const sampledBefore: readonly Metric<StepFacts>[] = [...rolloutMetrics, ...modeMetrics];
+export const sampledBefore: readonly Metric<StepFacts>[] = [
+  ...rolloutMetrics,
+  ...modeMetrics,
+  ...episodeMetrics,
+];
 export const sampledAfter: readonly Metric<StepFacts>[] = [...policyMetrics, samplingRate];
 
 /** Letters as in src/types.ts: P prompts in a step, G completions of each, B = P*G. */

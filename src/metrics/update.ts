@@ -1,5 +1,6 @@
 /** Metrics of advantages, policy updates, critic and times of a step that samples. */
 import { mean, standardDeviation } from "../lib/math.ts";
+import { sampledCount } from "../lib/sampled.ts";
 import type { ScoredCompletion } from "../types.ts";
 import type { Metric } from "./define.ts";
 import type { CriticFacts, StepFacts, UpdateFacts, UpdateStatistics } from "./facts.ts";
@@ -23,7 +24,7 @@ function tokenMean(
   let count = 0;
   for (const completion of scored.flat()) {
     for (const value of values(completion)) total += value;
-    count += completion.tokens.length;
+    count += sampledCount(completion);
   }
   return total / count;
 }

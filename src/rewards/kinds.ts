@@ -7,6 +7,7 @@ import { boxPrecisionRecallKind } from "./box-precision-recall.ts";
 import { choice } from "./choice.ts";
 import { contradiction } from "./contradiction.ts";
 import { cosineLength } from "./cosine-length.ts";
+import { environment } from "./environment.ts";
 import { exact } from "./exact.ts";
 import { file } from "./file.ts";
 import { finished } from "./finished.ts";
@@ -46,5 +47,6 @@ export const rewardKinds = [
   boxPrecisionRecallKind,
   lookUncertaintyKind,
   judge,
+  environment,
   file,
 ] as const;

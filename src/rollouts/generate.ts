@@ -37,7 +37,9 @@ export interface EncodedPrompt {
   pictures?: PromptPictures | null;
 }
 
-interface Row {
+/** A text that is being sampled. */
+export interface Row {
+  /** Of a later turn: all that stands before it. */
   prompt: EncodedPrompt;
   sampleIndex: number;
   /** 0..G-1 within its group. */
@@ -47,6 +49,8 @@ interface Row {
   logprobs: number[];
   entropies: number[];
   finishReason: FinishReason | null;
+  /** Its own token limit, below that of the batch. */
+  limit?: number;
 }
 
 /** Rows that ended leave the batch once they are this share of it; compacting the cache has a cost too. */
@@ -95,7 +99,8 @@ export async function generate(
   }));
 }
 
-async function decodeBatch(
+/** Samples rows to their ends, all of them at once. @param groups with rows of the same prompt in each, as many as `groupSize` */
+export async function decodeBatch(
   policy: GenerativePolicy,
   tokenizer: Tokenizer,
   groups: readonly Row[][],
@@ -227,7 +232,7 @@ function finishReason(
     const text = tokenizer.decode(row.tokens.slice(-tail));
     if (options.stop.some((stop) => text.includes(stop))) return "stop";
   }
-  return row.tokens.length >= options.maxNewTokens ? "length" : null;
+  return row.tokens.length >= (row.limit ?? options.maxNewTokens) ? "length" : null;
 }
 
 function toCompletion(row: Row, tokenizer: Tokenizer): Completion {

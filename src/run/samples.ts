@@ -1,5 +1,15 @@
+import { sampledCount } from "../lib/sampled.ts";
 import { picturesOf } from "../pictures/shown.ts";
-import type { FinishReason, Prompt, RewardPartResult, RewardStatus, ScoredCompletion } from "../types.ts";
+import type {
+  Episode,
+  EpisodeEnd,
+  FinishReason,
+  Json,
+  Prompt,
+  RewardPartResult,
+  RewardStatus,
+  ScoredCompletion,
+} from "../types.ts";
 
 /** A line of samples.jsonl. */
 export interface SampleRecord {
@@ -19,6 +29,32 @@ export interface SampleRecord {
   correct: boolean;
   advantage?: number;
   parts: Record<string, RewardPartResult>;
+  /** Of an episode. */
+  episode?: {
+    end: EpisodeEnd;
+    note?: string;
+    turns: { text: string; tool_calls?: unknown; reward: number; observation: string; info?: Json }[];
+  };
+}
+
+/** Characters of an observation that are written down. */
+const OBSERVATION = 2000;
+
+function episodeRecord({ end, note, turns }: Episode): NonNullable<SampleRecord["episode"]> {
+  return {
+    end,
+    ...(note === undefined ? {} : { note }),
+    turns: turns.map(({ text, toolCalls, reward, messages, info }) => ({
+      text,
+      ...(toolCalls.length === 0 ? {} : { tool_calls: toolCalls }),
+      reward,
+      observation: messages
+        .map(({ role, content }) => `${role}: ${content}`)
+        .join("\n")
+        .slice(0, OBSERVATION),
+      ...(info === undefined ? {} : { info }),
+    })),
+  };
 }
 
 /** What the policy read, as plain text: messages as "role: content", images as their paths. */
@@ -55,12 +91,13 @@ export function sampleRecord(
     ...(shown.length === 0 ? {} : { pictures: shown }),
     answer: prompt.answer,
     completion: completion.text,
-    tokens: completion.tokens.length,
+    tokens: sampledCount(completion),
     finish_reason: completion.finishReason,
     reward: completion.reward,
     status: completion.status,
     correct: completion.correct,
     ...(advantage === undefined ? {} : { advantage }),
     parts: { ...completion.parts },
+    ...(completion.episode === undefined ? {} : { episode: episodeRecord(completion.episode) }),
   };
 }

@@ -20,6 +20,7 @@ import { parseModelConfig } from "../policy/model-config.ts";
 import { createPolicy, type DecoderPolicy, type PolicyOptions } from "../policy/policy.ts";
 import type { JudgeServices } from "../rewards/judge/ask.ts";
 import { createScorer } from "../rewards/score.ts";
+import type { EpisodeOptions } from "../rollouts/episodes.ts";
 import type { Progress } from "../run/progress.ts";
 import type { PromptSource } from "../types.ts";
 
@@ -222,7 +223,14 @@ export function evaluateOptions(
 export async function runEvaluation(
   recipe: Recipe,
   options: EvalOptions,
-  parts: { policy: TrainablePolicy; files: ModelFiles; source: PromptSource; score: Scorer },
+  parts: {
+    policy: TrainablePolicy;
+    files: ModelFiles;
+    source: PromptSource;
+    score: Scorer;
+    /** Where completions are episodes. */
+    episodes?: EpisodeOptions | null;
+  },
   progress?: Progress,
 ): Promise<Evaluation> {
   const total = Math.min(
@@ -236,7 +244,11 @@ export async function runEvaluation(
     parts.files.tokenizer,
     parts.source,
     parts.score,
-    { ...evaluateOptions(recipe, options, parts.source, parts.policy), onPrompts },
+    {
+      ...evaluateOptions(recipe, options, parts.source, parts.policy),
+      onPrompts,
+      episodes: parts.episodes ?? null,
+    },
     createRng(recipe.seed).fork("eval"),
   );
   progress?.phase?.("");

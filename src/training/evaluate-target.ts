@@ -10,6 +10,7 @@ import { evaluationColumns, evaluationPromptColumns } from "../run/logs.ts";
 import { sampleRecord } from "../run/samples.ts";
 import { verdictsName } from "../run/verdict-log.ts";
 import * as parts from "./assemble.ts";
+import { openEpisodes } from "./episodes.ts";
 import { judgeParts, openJudges } from "./judges.ts";
 import { Preflight } from "./preflight.ts";
 import { openStageSource } from "./stage-data.ts";
@@ -41,8 +42,15 @@ export async function evaluateTarget(
   const stored = target.runDir === null ? null : join(target.runDir, verdictsName);
   const judges = judgeParts([target]).length === 0 ? null : openJudges(stored, note);
   const score = await parts.assembleScorer(recipe, judges);
+  const episodes = await openEpisodes(recipe);
   try {
-    const evaluation = await parts.runEvaluation(recipe, recipe.eval, { policy, files, source, score });
+    const evaluation = await parts.runEvaluation(recipe, recipe.eval, {
+      policy,
+      files,
+      source,
+      score,
+      episodes,
+    });
     const step = target.checkpoint?.step ?? 0;
     if (output.csv !== null) {
       const rows = evaluation.rows.map((row) => ({ ...row, step, stage: recipe.algorithm.kind }));
@@ -67,6 +75,7 @@ export async function evaluateTarget(
   } finally {
     policy.dispose();
     await score.close();
+    await episodes?.host.close();
     judges?.close();
   }
 }

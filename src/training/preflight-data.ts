@@ -15,6 +15,7 @@ import { createScorer } from "../rewards/score.ts";
 import { promptText } from "../rollouts/encode.ts";
 import { opensThinking } from "../rollouts/modes.ts";
 import type { Prompt, RewardInput, Tokenizer } from "../types.ts";
+import { resetPrompts } from "./episodes.ts";
 import type { Findings } from "./preflight.ts";
 import type { ModelFacts } from "./preflight-model.ts";
 import { pictureOverlap } from "./preflight-pictures.ts";
@@ -72,7 +73,8 @@ export async function checkData(
   for (const { part, at, set: options } of leafSets(recipe.data)) {
     if (!parts.includes(part)) continue;
     const place: Part = { stage, recipe, part, at, options };
-    const rows = await readRows(place, findings, { absentIsNoFault, hub });
+    const read = await readRows(place, findings, { absentIsNoFault, hub });
+    const rows = read === null || facts === null ? read : await resetRows(place, read, facts, findings);
     if (rows === null) continue;
     overlap.look(part, options, rows);
     const size = facts === null ? rows.size : checkTokens(place, rows, facts, findings);
@@ -89,6 +91,29 @@ export async function checkData(
     reason: `they have ${total} rows together, and a step draws ${needed} different prompts (rollout.prompts_per_step)`,
     fix: "use more rows, or fewer prompts a step",
   });
+}
+
+/** The rows as an environment makes prompts of them, where there is one; null where it cannot. */
+async function resetRows(
+  { stage, recipe, part, at }: Part,
+  rows: Rows,
+  { tokenizer }: ModelFacts,
+  findings: Findings,
+): Promise<Rows | null> {
+  if (recipe.environment === undefined || (part === "train" && learnsTargets(recipe))) return rows;
+  try {
+    const size = rows.size === null ? null : rows.count;
+    const written = await resetPrompts(recipe, { name: rows.name, size, at: rows.at }, tokenizer);
+    return { ...rows, at: written.at };
+  } catch (error) {
+    if (!(error instanceof RlptError)) throw error;
+    const isData = rows.size === null;
+    findings.fault(stage, isData ? at : ["environment", "kind"], {
+      reason: error.message,
+      fix: isData ? "use kind: episodes, or a file" : "mend the environment's reset, or the row",
+    });
+    return null;
+  }
 }
 
 /** "a.jsonl and 2 more". */

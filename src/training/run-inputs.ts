@@ -46,6 +46,11 @@ export async function runInputs(stages: readonly RecipeStage[], files: ModelFile
     ),
   );
   for (const path of judges) if (existsSync(path)) folder("judge file", path);
+  const environments = new Set(
+    stages.flatMap(({ recipe: { environment } }) => (environment?.kind === "file" ? [environment.file] : [])),
+  );
+  for (const file of environments)
+    for (const path of await rewardSources(file)) inputs.push({ what: "environment file", name: path, path });
   const rewardFiles = new Set(rewards.flatMap((reward) => (reward.kind === "file" ? [reward.file] : [])));
   for (const file of rewardFiles)
     for (const path of await rewardSources(file)) inputs.push({ what: "reward file", name: path, path });

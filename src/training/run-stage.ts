@@ -21,6 +21,7 @@ import type { OpenRun } from "../run/run-directory.ts";
 import type { UsageMeter } from "../run/usage.ts";
 import * as parts from "./assemble.ts";
 import { fitting, modelFiles, slotFiles, type TrainingState } from "./checkpoint-contents.ts";
+import { openEpisodes } from "./episodes.ts";
 import { openStageSource } from "./stage-data.ts";
 
 /** For callers that want a part of a run, or to look into it: plans and replays. */
@@ -95,6 +96,7 @@ export async function runStage(
     return made;
   };
   const score = await parts.assembleScorer(recipe, session.judges);
+  const episodes = await openEpisodes(recipe);
   try {
     const optimizer = fitting(run.from, () => {
       keepReference(session, recipe);
@@ -102,7 +104,7 @@ export async function runStage(
     });
     const train = await openData(session, recipe, "train");
     const trained = steering.watch?.(policy) ?? policy;
-    const evaluate = await openEvaluation(session, recipe, trained, score);
+    const evaluate = await openEvaluation(session, recipe, trained, { score, episodes });
     const alarms = recipe.run.alarms ? slots.cell("alarms", newAlarmHistory(), "run") : null;
     if (alarms !== null && resumed === null) {
       const comparable = evaluatesAlike(stages[index - 1]?.recipe, recipe);
@@ -174,6 +176,7 @@ export async function runStage(
       tokenizer: files.tokenizer,
       train,
       score,
+      episodes,
     };
     const { outcome, stepsDone, begun } = await runAlgorithm(stage);
     const resumable = `go on with: rlpt train --resume ${quote(relative("", run.directory))}`;
@@ -195,6 +198,7 @@ export async function runStage(
   } finally {
     for (const one of optimizers) one.dispose();
     await score.close();
+    await episodes?.host.close();
   }
 }
 
@@ -225,7 +229,7 @@ async function openEvaluation(
   session: Session,
   recipe: Recipe,
   policy: TrainablePolicy,
-  score: Stage["score"],
+  { score, episodes }: Pick<Stage, "score" | "episodes">,
 ): Promise<Stage["services"]["evaluate"]> {
   const { files, usage, progress } = session;
   const { data, eval: options } = recipe;
@@ -234,7 +238,7 @@ async function openEvaluation(
   const first = firstEvaluation(session.slots);
   return () =>
     usage.evaluation(async () => {
-      const used = { policy, files, source, score };
+      const used = { policy, files, source, score, episodes: episodes ?? null };
       const evaluation = await parts.runEvaluation(recipe, options, used, progress);
       first.value ??= evaluation.metrics;
       session.last = evaluation.metrics;
@@ -247,7 +251,17 @@ export function stageSettings(
   { name, recipe, until }: RecipeStage,
   policy: TrainablePolicy,
 ): Omit<StageSettings<Recipe["algorithm"]>, "offset" | "evaluateFirst" | "everyRow"> {
-  const { algorithm, rollout, optimizer, sampler, shaping, rewards, run, eval: evaluation } = recipe;
+  const {
+    algorithm,
+    rollout,
+    optimizer,
+    sampler,
+    shaping,
+    rewards,
+    run,
+    eval: evaluation,
+    environment,
+  } = recipe;
   return {
     name,
     seed: recipe.seed,
@@ -259,6 +273,10 @@ export function stageSettings(
     shaping,
     partNames: rewards.map((part) => part.name ?? part.kind),
     partWeights: rewards.map(({ weight }) => weight),
+    credit: environment === undefined ? null : { kind: environment.credit, gamma: environment.gamma },
+    environmentParts: rewards.flatMap((part) =>
+      part.kind === "environment" ? [part.name ?? part.kind] : [],
+    ),
     maxPromptTokens: algorithmOf(algorithm).samples
       ? parts.longestPrompt(recipe, policy)
       : (recipe.model.max_positions ?? policy.config.maxPositions),

@@ -5,6 +5,7 @@ import { openSource } from "../data/source.ts";
 import { encodeExample, encodePrompt } from "../rollouts/encode.ts";
 import { picturesOf } from "../rollouts/pictures.ts";
 import type { ChatMessage, Prompt, PromptSource, Tokenizer } from "../types.ts";
+import { resetPrompts } from "./episodes.ts";
 
 export type DataPart = "train" | "eval";
 
@@ -132,13 +133,21 @@ export async function openStageSource(
   positions: number,
   note: (text: string, level: "warning") => void,
 ): Promise<PromptSource> {
-  return openSource(recipe.data[part]!, recipe.seed, part, note, ({ name, size, at }, onLong) => {
-    if (onLong === "error" || size === null) return { name, size, at };
-    const limits = rowLimits(recipe, part, positions);
-    const fitted = fitRows({ size, at }, onLong, tokenizer, limits);
-    const { skipped, cut } = fitted;
-    if (skipped.length > 0) note(`${name}: ${skipped.length} rows are too long and left out`, "warning");
-    if (cut.length > 0) note(`${name}: the beginning of ${cut.length} long rows is cut off`, "warning");
-    return { name, size: fitted.size, at: fitted.at };
-  });
+  const source = await openSource(
+    recipe.data[part]!,
+    recipe.seed,
+    part,
+    note,
+    ({ name, size, at }, onLong) => {
+      // an environment writes prompts of its own
+      if (onLong === "error" || size === null || recipe.environment !== undefined) return { name, size, at };
+      const limits = rowLimits(recipe, part, positions);
+      const fitted = fitRows({ size, at }, onLong, tokenizer, limits);
+      const { skipped, cut } = fitted;
+      if (skipped.length > 0) note(`${name}: ${skipped.length} rows are too long and left out`, "warning");
+      if (cut.length > 0) note(`${name}: the beginning of ${cut.length} long rows is cut off`, "warning");
+      return { name, size: fitted.size, at: fitted.at };
+    },
+  );
+  return learnsTargets(recipe) ? source : resetPrompts(recipe, source, tokenizer);
 }

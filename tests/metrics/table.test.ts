@@ -215,7 +215,11 @@ async function columnsOfConfig(
         : stepMetrics(
             {
               train: source,
-              settings: { partNames: recipe.rewards.map(partName), optimizer: recipe.optimizer },
+              settings: {
+                partNames: recipe.rewards.map(partName),
+                optimizer: recipe.optimizer,
+                credit: recipe.environment ?? null,
+              },
               policy: { precision },
             } as unknown as Stage,
             {

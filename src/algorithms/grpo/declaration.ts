@@ -5,6 +5,7 @@ import { correctedKlInReward, evenSampledBatches, klToRandomWeights } from "../r
 import { sampledBatch } from "../shared-options.ts";
 import { type GrpoOptions, grpoOptions } from "./options.ts";
 import {
+  creditedTurns,
   decoupledParts,
   groupSize,
   keptCompletions,
@@ -23,6 +24,7 @@ export const grpo: DeclaredAlgorithm<typeof grpoOptions> = {
   options: grpoOptions,
   learnsFrom: "rewards",
   samples: true,
+  episodes: true,
   critic: false,
   loss: ({ loss }) => loss,
   usesReference: ({ kl }) => kl.coef > 0,
@@ -43,6 +45,7 @@ export const grpo: DeclaredAlgorithm<typeof grpoOptions> = {
     keptCompletions,
     successRate,
     decoupledParts,
+    creditedTurns,
     evenSampledBatches(batch),
     klToRandomWeights,
     correctedKlInReward,

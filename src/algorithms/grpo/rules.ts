@@ -170,3 +170,22 @@ export const decoupledParts: AlgorithmRule<GrpoOptions> = ({ algorithm, rewards,
     );
   }
 };
+
+/** Returns of turns are compared within their group, and are sums of all parts. */
+export const creditedTurns: AlgorithmRule<GrpoOptions> = ({ algorithm, environment }, { report }) => {
+  if (algorithm === undefined || environment?.credit !== "turn-discount") return;
+  const { parts, whiten, scale } = algorithm.advantage;
+  const say = (reason: string, fix: string) =>
+    report({
+      rule: "environment_credit",
+      path: "environment.credit",
+      uses: ["algorithm.advantage"],
+      reason,
+      fix: `use credit: outcome, or ${fix}`,
+    });
+  if (parts === "decoupled") {
+    say("advantage.parts decoupled compares whole completions", "algorithm.advantage.parts: sum");
+  } else if (whiten || scale === "batch_std") {
+    say("turns are compared within their group alone", "an advantage without whiten and batch_std");
+  }
+};

@@ -4,19 +4,22 @@
  * group's std (Dr. GRPO, arXiv:2503.20783), leave-one-out baseline (RLOO, arXiv:2402.14740), batch std; a family of policy
  * losses and estimators of which docs/losses.md has the sources.
  *
- * Not here: a critic (ppo/), several turns, a reward model.
+ * Of several turns with an environment, the environment's tokens carry no loss.
+ *
+ * Not here: a critic (ppo/), a reward model.
  */
 import { decoupledAdvantages } from "../../advantages/decoupled.ts";
 import { keptOfGroup } from "../../advantages/filter.ts";
 import { groupAdvantages } from "../../advantages/group.ts";
 import { whiten } from "../../advantages/whiten.ts";
 import { createRng } from "../../lib/rng.ts";
+import { isSampled, sampledCount } from "../../lib/sampled.ts";
 import { maskDecision, tokenWeights } from "../../losses/aggregation.ts";
 import { truncatedWeights } from "../../losses/sampler-correction.ts";
 import type { UpdateStatistics } from "../../metrics/facts.ts";
 import type { Group, ScoredCompletion } from "../../types.ts";
 import { openCollector } from "../collect.ts";
-import { minibatchesOf, type PolicySample, policyStep } from "../passes.ts";
+import { advantageOf, minibatchesOf, type PolicySample, policyStep } from "../passes.ts";
 import {
   decisionTokens,
   isScored,
@@ -29,6 +32,7 @@ import {
 import { runSteps, type Stage, type StageResult } from "../stage.ts";
 import { stepMetrics } from "../step-metrics.ts";
 import { selectTokens } from "../token-selection.ts";
+import { meanOverSampled, type TurnAdvantages, turnCredit } from "../turn-credit.ts";
 import { UpdateSums } from "../update.ts";
 import { grpo } from "./declaration.ts";
 import type { GrpoOptions } from "./options.ts";
@@ -59,10 +63,13 @@ export async function trainGrpo(stage: Stage<GrpoOptions>): Promise<StageResult>
       ),
     );
     const takesPart = participants(rewards, scored, options);
-    const advantages = advantagesOf(stage, rewards, scored, takesPart);
+    const found = advantagesOf(stage, rewards, scored, takesPart);
+    const turns = turnAdvantages(stage, rewards, scored, takesPart);
+    const advantages = turns === null ? found : turns.map((group) => group.map(meanOverSampled));
 
     // 4. update: passes over the rollout, minibatches within a pass
-    const weighed = weighSamples(stage, groups, scored, takesPart, advantages, references);
+    const perToken = turns?.map((group) => group.map(({ values }) => values)) ?? advantages;
+    const weighed = weighSamples(stage, groups, scored, takesPart, perToken, references);
     const { samples, samplerGap } = await correctSampler(stage, groups, weighed);
     const sums = new UpdateSums();
     const rng = createRng(settings.seed).fork(settings.name, "selection", step);
@@ -114,7 +121,7 @@ function participants(
         ? valid.map(() => true)
         : keptOfGroup(
             valid.map((g) => rewards[p]![g]!),
-            valid.map((g) => group[g]!.tokens.length),
+            valid.map((g) => sampledCount(group[g]!)),
             filter,
           );
     const all = group.map(() => false);
@@ -136,7 +143,7 @@ function advantagesOf(
     group.length >= (advantage.baseline === "none" ? 1 : 2) ? [p] : [],
   );
   const pick = <T>(of: (p: number, g: number) => T) => enough.map((p) => compared[p]!.map((g) => of(p, g)));
-  const lengths = pick((p, g) => scored[p]![g]!.tokens.length);
+  const lengths = pick((p, g) => sampledCount(scored[p]![g]!));
   const found =
     advantage.parts === "decoupled"
       ? decoupledAdvantages(
@@ -167,6 +174,27 @@ function whitenedByToken(advantages: readonly number[][], lengths: readonly numb
   return advantages.map((group) => group.map(() => whitened[next++]![0]!));
 }
 
+/** Advantages of the tokens of each completion, by turns; null where one advantage counts for all turns. [P][G] */
+function turnAdvantages(
+  { settings }: Stage<GrpoOptions>,
+  rewards: readonly number[][],
+  scored: readonly ScoredCompletion[][],
+  takesPart: readonly boolean[][],
+): TurnAdvantages[][] | null {
+  const { credit, algorithm } = settings;
+  if (credit?.kind !== "turn-discount") return null;
+  const weight = settings.partNames.reduce(
+    (sum, name, i) => (settings.environmentParts?.includes(name) ? sum + settings.partWeights[i]! : sum),
+    0,
+  );
+  return scored.map((group, p) =>
+    turnCredit(
+      group.map((completion, g) => ({ completion, reward: rewards[p]![g]!, takesPart: takesPart[p]![g]! })),
+      { gamma: credit.gamma, weight, advantage: algorithm.advantage },
+    ),
+  );
+}
+
 /** Where the recipe asks for it: the ratio is taken to logprobs computed again, and the loss weighs what these differ. */
 async function correctSampler(
   stage: Stage<GrpoOptions>,
@@ -177,7 +205,11 @@ async function correctSampler(
   if (correction === undefined) return { samples, samplerGap: null };
   const learner = (await policyLogprobs(stage, groups, micro_batch_rows)).flat();
   const gaps = samples.map(({ completion }, i) =>
-    completion.logprobs.reduce((most, logprob, t) => Math.max(most, Math.abs(learner[i]![t]! - logprob)), 0),
+    completion.logprobs.reduce(
+      (most, logprob, t) =>
+        isSampled(completion, t) ? Math.max(most, Math.abs(learner[i]![t]! - logprob)) : most,
+      0,
+    ),
   );
   const corrected = samples.map((sample, i): PolicySample => {
     const weights = truncatedWeights(sample.completion.logprobs, learner[i]!, correction);
@@ -185,7 +217,7 @@ async function correctSampler(
     return {
       ...sample,
       old: learner[i]!,
-      advantage: weights.map((weight) => weight * Number(sample.advantage)),
+      advantage: weights.map((weight, t) => weight * advantageOf(sample, t)),
     };
   });
   return { samples: corrected, samplerGap: Math.max(0, ...gaps) };
@@ -196,7 +228,7 @@ function weighSamples(
   groups: readonly Group[],
   scored: readonly ScoredCompletion[][],
   takesPart: readonly boolean[][],
-  advantages: readonly number[][],
+  advantages: readonly (readonly PolicySample["advantage"][])[],
   references: Float32Array[][] | null,
 ): PolicySample[] {
   const { algorithm: options, rollout } = stage.settings;
@@ -204,7 +236,7 @@ function weighSamples(
   const parts = takesPart.flat();
   const masks = scored.flat().map((one, i) => {
     const out = !parts[i] || (options.mask_truncated && one.finishReason === "length");
-    return maskDecision(out ? 0 : one.tokens.length, decisions[i] ?? null, options.mask_decision);
+    return maskDecision(out ? 0 : sampledCount(one), decisions[i] ?? null, options.mask_decision);
   });
   const lengths = masks.map(({ length }) => length);
   const weights = regroup(tokenWeights(lengths, options.aggregation, rollout.max_new_tokens), groups);
@@ -249,7 +281,7 @@ function meanKl(
   const perCompletion = scored.flatMap((group, p) =>
     group.map((completion, g) => sum(tokenKls(completion, references[p]![g]!, kl.estimator))),
   );
-  return sum(perCompletion) / sum(scored.flat().map(({ tokens }) => tokens.length));
+  return sum(perCompletion) / sum(scored.flat().map(sampledCount));
 }
 
 function sum(values: readonly number[]): number {
