@@ -111,7 +111,7 @@ it("--dry-run sends nothing and needs no token", async () => {
   const filed = await command("push", run, "me/tiny", "--dry-run", "--card", card);
   expect(filed.out).not.toContain("library_name");
   expect(dry.out).toContain(readFileSync(card, "utf8").trimEnd());
-  vi.stubEnv("HF_TOKEN", "initializer_range");
+  vi.stubEnv("HF_TOKEN", "max_position_embeddings");
   const held = await command("push", run, "me/tiny", "--dry-run");
   expect(held.err).toContain("holds the value of HF_TOKEN");
   expect(held.out).toBe("");
