@@ -20,7 +20,7 @@ export function environment() {
     reset(seed, given) { state = seed % 10; row = given; return [{ role: "user", content: String(state) + "=" }]; },
     async step({ text }) {
       await new Promise((go) => setTimeout(go, 1 + (state * 7) % 13));
-      if (process.env.RLPT_TEST_MARK) appendFileSync(process.env.RLPT_TEST_MARK, "s");
+      if (process.env.EPISODES_TEST_MARK) appendFileSync(process.env.EPISODES_TEST_MARK, "s");
       if (row.question === "throw") throw new Error("asked for");
       state = (state + text.length) % 10;
       return { messages: [{ role: "user", content: state + "+" }], reward: state / 10, done: state === 0, info: { state } };
@@ -56,7 +56,7 @@ run: { checkpoint_every: 1, keep_last: 99, samples_every: 1 }
 function start(args: readonly string[], mark = ""): ChildProcess {
   return spawn(process.execPath, ["bin/rlpt.js", "train", ...args, "--quiet", "--backend", "wasm"], {
     stdio: "ignore",
-    env: { ...process.env, RLPT_TEST_MARK: mark },
+    env: { ...process.env, EPISODES_TEST_MARK: mark },
   });
 }
 

@@ -7,7 +7,7 @@ import { scenesSource } from "../../src/data/scenes.ts";
 import { createTokenizer } from "../../src/policy/files/tokenizer.ts";
 import { labVisionFiles } from "../../tools/lab-vision-files.ts";
 
-const folder = new URL("../../models/lab-vision-init/", import.meta.url).pathname;
+const folder = join(import.meta.dirname, "../../models/lab-vision-init");
 const read = (name: string) => new Uint8Array(readFileSync(join(folder, name)));
 const json = (name: string) => JSON.parse(readFileSync(join(folder, name), "utf8"));
 

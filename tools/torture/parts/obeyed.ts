@@ -8,8 +8,11 @@ import { STEERING } from "../command.ts";
 const TAGS = new Set(
   `html head meta link title style body header h1 h2 h3 p nav a main section table thead tbody tr th td div details
   summary figure figcaption small span i b svg g path line rect circle text form label select option article pre tspan
-  script`.split(/\s+/),
+  script defs image use`.split(/\s+/),
 );
+
+/** A thumbnail: bytes that a browser can only draw. */
+const PICTURE = /^data:image\/png;base64,[A-Za-z0-9+/]*={0,2}$/;
 
 export function pageFault(html: string): string | null {
   if (STEERING.test(html)) return "a character that steers";
@@ -20,7 +23,8 @@ export function pageFault(html: string): string | null {
     for (const { name, value } of element.attributes) {
       if (/^on|^srcdoc$|^formaction$/i.test(name))
         return `an attribute of the data: <${element.localName} ${name}>`;
-      if (["href", "src", "xlink:href"].includes(name) && !/^#[\w-]*$|^data:,$/.test(value))
+      const isPicture = element.localName === "image" && PICTURE.test(value);
+      if (["href", "src", "xlink:href"].includes(name) && !isPicture && !/^#[\w-]*$|^data:,$/.test(value))
         return `a link of the data: ${value.slice(0, 80)}`;
     }
   }
