@@ -13,14 +13,15 @@ afterAll(space.remove);
 /** Adds what is asked for to its seed; slow enough to be killed in, and marks that it is at work. */
 space.write(
   "slow.mjs",
-  `import { appendFileSync } from "node:fs";
+  `import { appendFileSync, existsSync } from "node:fs";
+const mark = ${JSON.stringify(space.path("mark"))};
 export function environment() {
   let state = 0, row = {};
   return {
     reset(seed, given) { state = seed % 10; row = given; return [{ role: "user", content: String(state) + "=" }]; },
     async step({ text }) {
       await new Promise((go) => setTimeout(go, 1 + (state * 7) % 13));
-      if (process.env.EPISODES_TEST_MARK) appendFileSync(process.env.EPISODES_TEST_MARK, "s");
+      if (existsSync(mark)) appendFileSync(mark, "s");
       if (row.question === "throw") throw new Error("asked for");
       state = (state + text.length) % 10;
       return { messages: [{ role: "user", content: state + "+" }], reward: state / 10, done: state === 0, info: { state } };
@@ -53,10 +54,9 @@ run: { checkpoint_every: 1, keep_last: 99, samples_every: 1 }
 `,
   );
 
-function start(args: readonly string[], mark = ""): ChildProcess {
+function start(args: readonly string[]): ChildProcess {
   return spawn(process.execPath, ["bin/rlpt.js", "train", ...args, "--quiet", "--backend", "wasm"], {
     stdio: "ignore",
-    env: { ...process.env, EPISODES_TEST_MARK: mark },
   });
 }
 
@@ -82,10 +82,10 @@ describe("episodes", () => {
       const rng = createRng(5);
       let kills = 0;
       for (let attempt = 0; attempt < 5; attempt++) {
-        const mark = space.path(`mark-${name}-${attempt}`);
+        const mark = space.write("mark", "");
         const begun =
           existsSync(join(killed, "checkpoints")) && readdirSync(join(killed, "checkpoints")).length > 0;
-        const child = start(begun ? ["--resume", killed] : [path, "--run-dir", killed], mark);
+        const child = start(begun ? ["--resume", killed] : [path, "--run-dir", killed]);
         const exit = ended(child);
         if (attempt < 4) {
           // in the middle of the turns of a step: steps of the environment go on
