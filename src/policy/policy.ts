@@ -217,7 +217,10 @@ class Policy implements DecoderPolicy {
     this.features =
       config.vision === null || seesTrained
         ? null
-        : new PictureFeatures((tile) => featuresOf(config, tile, own), settle);
+        : new PictureFeatures((tile) => {
+            mark("tower and projector");
+            return featuresOf(config, tile, own);
+          }, settle);
     this.view = { ...own, seen: this.seen };
     this.rematerialisation = options.rematerialise ? this.planRematerialisation() : null;
     if (options.reference && this.trainsWeights) this.freezeReference();
