@@ -25,6 +25,7 @@ const recipes: { config: string; set?: string[]; updatesOnly?: boolean }[] = [
   { config: "adacot-slm", updatesOnly: true },
   { config: "limr", updatesOnly: true },
   { config: "no-thinking", updatesOnly: true },
+  { config: "no-thinking-pictures" },
   { config: "cls-rl", updatesOnly: true },
   { config: "think-after-answer", updatesOnly: true },
 ];
