@@ -12,8 +12,8 @@ import {
   type PictureRoot,
   quoted,
   SourceFault,
-} from "./pictures/file-picture.ts";
-import { placed } from "./pictures/placing.ts";
+} from "./own-pictures/file-picture.ts";
+import { placed } from "./own-pictures/placing.ts";
 import { KEPT_FAULTS, type Place, type PlacedFault, RowFaultsError } from "./row-faults.ts";
 import { fillTemplate, templateColumns } from "./template.ts";
 

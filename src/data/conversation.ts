@@ -1,8 +1,8 @@
 /** Conversations of a row: messages as chat templates take them, and where prompts end in them. */
 import type { ChatMessage, ContentPart } from "../types.ts";
 import { lookUp, RowFault } from "./columns.ts";
-import { type PicturePlace, pictureOf } from "./pictures/picture-value.ts";
-import { unplaced } from "./pictures/placing.ts";
+import { type PicturePlace, pictureOf } from "./own-pictures/picture-value.ts";
+import { unplaced } from "./own-pictures/placing.ts";
 
 /** Names of roles; ShareGPT's, and what tools call their turns. */
 const ROLES: Readonly<Record<string, ChatMessage["role"]>> = {

@@ -9,11 +9,11 @@ export const coop = defineDataset({
   pool: ({ limit }) => ({ key: "limit", size: limit }),
   slices: ({ half }) => (half === "all" ? ["dataset"] : ["dataset", "split"]),
   async files(options) {
-    const { listFiles } = await import("./pictures/coop-lists.ts");
+    const { listFiles } = await import("./own-pictures/coop-lists.ts");
     return listFiles(options);
   },
   async open(options, { note, split }) {
-    const { readCoop } = await import("./pictures/coop-lists.ts");
+    const { readCoop } = await import("./own-pictures/coop-lists.ts");
     const { classificationSource } = await import("./classification.ts");
     const part = options.part ?? (split === "train" ? "train" : "test");
     return classificationSource(readCoop(options, part), options, note);

@@ -11,7 +11,7 @@ export const imageFolder = defineDataset({
   // what a picture shows is not part of a run's record, as with the pictures that rows of a file name
   files: async () => [],
   async open(options, { note }) {
-    const { readImageFolder } = await import("./pictures/class-folders.ts");
+    const { readImageFolder } = await import("./own-pictures/class-folders.ts");
     const { classificationSource } = await import("./classification.ts");
     return classificationSource(readImageFolder(options, basename(options.path), note), options, note);
   },

@@ -8,8 +8,8 @@ import { choiceListSize, drawChoices } from "./choices.ts";
 import { columnText, lookUp, noColumn, RowFault } from "./columns.ts";
 import { learntPart, listOf, messagesOf, promptEnds, turnText } from "./conversation.ts";
 import type { FileOptions } from "./file-options.ts";
-import type { DataPicture } from "./pictures/file-picture.ts";
-import { type PicturePlace, picturesOf } from "./pictures/picture-value.ts";
+import type { DataPicture } from "./own-pictures/file-picture.ts";
+import { type PicturePlace, picturesOf } from "./own-pictures/picture-value.ts";
 import {
   checkPlaceholders,
   identityOf,
@@ -17,7 +17,7 @@ import {
   placedInMessages,
   unplaced,
   withoutBytes,
-} from "./pictures/placing.ts";
+} from "./own-pictures/placing.ts";
 import type { Place } from "./row-faults.ts";
 import type { TableRow } from "./table-file.ts";
 import { fillTemplate } from "./template.ts";
