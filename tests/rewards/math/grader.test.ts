@@ -115,7 +115,7 @@ describe("the deadline", () => {
   it("gives up one task, not its neighbours, and goes on in a new thread", async () => {
     const worker = new DeadlineWorker<number, number>(async () => code, "wall");
     expect(await worker.start()).toBe("here");
-    expect(await worker.run([1, -1, 3, 13, 5], 300)).toEqual([
+    expect(await worker.run([1, -1, 3, 13, 5], 3000)).toEqual([
       { kind: "done", value: 2 },
       { kind: "timeout" },
       { kind: "done", value: 6 },
