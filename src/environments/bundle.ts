@@ -1,9 +1,8 @@
 /** The user's file as code for a thread, TypeScript or not, with what it imports. */
 import { existsSync, statSync } from "node:fs";
-import { dirname, resolve } from "node:path";
-import { pathToFileURL } from "node:url";
+import { resolve } from "node:path";
 import { ConfigError } from "../lib/errors.ts";
-import { dataModule } from "../lib/worker-entry.ts";
+import { bundleUserFile } from "../lib/user-bundle.ts";
 
 /**
  * What runs in the thread. A message is `{id, key, op, ...}`; `ping` is answered at once, which tells a thread that waits from one
@@ -46,36 +45,5 @@ export async function bundleEnvironment(file: string): Promise<URL> {
   const path = resolve(file);
   if (!existsSync(path)) throw new ConfigError(`${path}: there is no such environment file`);
   if (!statSync(path).isFile()) throw new ConfigError(`${path}: an environment is a file, this is a folder`);
-  const { build } = await import("esbuild");
-  const own = JSON.stringify(pathToFileURL(path).href);
-  try {
-    const result = await build({
-      stdin: {
-        contents: HARNESS.replace("USER_FILE", path.replaceAll("\\", "/")),
-        resolveDir: dirname(path),
-        loader: "js",
-      },
-      bundle: true,
-      platform: "node",
-      format: "esm",
-      target: "node20",
-      write: false,
-      logLevel: "silent",
-      // the module runs from memory: its own place is written in
-      define: { "import.meta.url": own },
-      banner: {
-        js: `import { createRequire as __createRequire } from "node:module"; const require = __createRequire(${own});`,
-      },
-    });
-    return dataModule(result.outputFiles[0]!.text);
-  } catch (error) {
-    const first = (error as { errors?: { text: string; location: { line: number } | null }[] }).errors?.[0];
-    const where = first?.location ? `:${first.location.line}` : "";
-    throw new ConfigError(
-      `${path}${where}: the environment cannot be read: ${first?.text ?? String(error)}`,
-      {
-        cause: error,
-      },
-    );
-  }
+  return bundleUserFile(path, HARNESS, "environment");
 }

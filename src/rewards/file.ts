@@ -1,9 +1,8 @@
 import { existsSync, statSync } from "node:fs";
-import { dirname, resolve } from "node:path";
-import { pathToFileURL } from "node:url";
+import { resolve } from "node:path";
 import { z } from "zod";
 import { ConfigError } from "../lib/errors.ts";
-import { dataModule } from "../lib/worker-entry.ts";
+import { bundleUserFile } from "../lib/user-bundle.ts";
 import type { RewardInput, RewardPartResult } from "../types.ts";
 import { DeadlineWorker } from "./deadline-worker.ts";
 import { defineReward } from "./define.ts";
@@ -43,39 +42,6 @@ try { structuredClone(cases); } catch { cases = "cases hold something that is no
 parentPort.postMessage({ ready: { hasReward: typeof reward === "function", cases } });
 `;
 
-/** The user's module and what it imports in one piece, TypeScript or not. @throws ConfigError with esbuild's finding */
-async function bundleReward(path: string): Promise<URL> {
-  const { build } = await import("esbuild");
-  try {
-    const result = await build({
-      stdin: {
-        contents: HARNESS.replace("USER_FILE", path.replaceAll("\\", "/")),
-        resolveDir: dirname(path),
-        loader: "js",
-      },
-      bundle: true,
-      platform: "node",
-      format: "esm",
-      target: "node20",
-      write: false,
-      logLevel: "silent",
-      // the module runs from memory: its own place is written in
-      define: { "import.meta.url": JSON.stringify(pathToFileURL(path).href) },
-      banner: {
-        js: `import { createRequire as __createRequire } from "node:module"; const require = __createRequire(${JSON.stringify(pathToFileURL(path).href)});`,
-      },
-    });
-    return dataModule(result.outputFiles[0]!.text);
-  } catch (error) {
-    const first = (error as { errors?: { text: string; location: { file: string; line: number } | null }[] })
-      .errors?.[0];
-    const where = first?.location ? `:${first.location.line}` : "";
-    throw new ConfigError(`${path}${where}: the reward cannot be read: ${first?.text ?? String(error)}`, {
-      cause: error,
-    });
-  }
-}
-
 /** A reward of the user's, loaded into a thread of its own. */
 export interface RewardFile {
   readonly path: string;
@@ -93,7 +59,7 @@ export async function loadRewardFile(file: string): Promise<RewardFile> {
   const path = resolve(file);
   if (!existsSync(path)) throw new ConfigError(`${path}: there is no such reward file`);
   if (!statSync(path).isFile()) throw new ConfigError(`${path}: a reward is a file, this is a folder`);
-  const code = await bundleReward(path);
+  const code = await bundleUserFile(path, HARNESS, "reward");
   const worker = new DeadlineWorker<RewardInput, unknown, FileInfo>(async () => code, "wall");
   let info: FileInfo;
   try {
