@@ -124,10 +124,20 @@ describe("a run", { timeout: 120_000 }, () => {
     expect(shown).toHaveLength(8);
     expect(lines(runDir).map(({ id }) => id)).toEqual(shown);
     const boxes = samples.map(({ parts }) => parts["box-iou"].boxes);
-    expect(boxes[0]).toMatchObject({
-      gold: [[expect.any(Number), expect.anything(), expect.anything(), expect.anything()]],
-      of: [8, 8],
-    });
+    for (const { gold, of } of boxes) {
+      expect(of).toEqual([8, 8]);
+      expect(gold).toHaveLength(1);
+      const [x0, y0, x1, y1] = gold[0] as [number, number, number, number];
+      // an object is 2 to 4 cells wide and high, on a grid of 8 x 8
+      for (const [from, to] of [
+        [x0, x1],
+        [y0, y1],
+      ] as const) {
+        expect([2, 3, 4]).toContain(to - from);
+        expect(from).toBeGreaterThanOrEqual(0);
+        expect(to).toBeLessThanOrEqual(8);
+      }
+    }
 
     const begun = space.path("begun");
     cpSync(runDir, begun, { recursive: true });
