@@ -1,7 +1,5 @@
-import { createRng } from "../src/lib/rng.ts";
-import { zeroWeights } from "../src/policy/decoder-weights.ts";
 import { openModel, saveModel } from "../src/policy/files/model-directory.ts";
-import { parseModelConfig } from "../src/policy/model-config.ts";
+import { ordinaryWeights } from "./ordinary-weights.ts";
 
 /** Qwen2.5-0.5B's dimensions (its config.json on the Hub). */
 const QWEN = {
@@ -27,22 +25,7 @@ export async function main([directory]: string[]): Promise<void> {
     ["bos_token_id", "eos_token_id", "pad_token_id"].map((key) => [key, tokenizer.config[key]]),
   );
   const json = { ...QWEN, ...special };
-  const shapes = zeroWeights(parseModelConfig(json, "shape"));
-  const stream = createRng(1).fork("random-model");
-  // the same draws again and again: only shapes, and that numbers are of ordinary size, matter
-  const drawn = Float32Array.from({ length: 65_521 }, (_, i) => 0.02 * stream.normal(i));
-  const weights = shapes.names.map((name) => {
-    const shape = shapes.shape(name);
-    return {
-      name,
-      shape,
-      get data() {
-        const size = shape.reduce((a, b) => a * b, 1);
-        const one = name.endsWith("norm.weight");
-        return Float32Array.from({ length: size }, one ? () => 1 : (_, i) => drawn[i % drawn.length]!);
-      },
-    };
-  });
+  const weights = ordinaryWeights(json, "random-model");
   const { generationConfig, tokenizerFiles } = tokenizer;
   saveModel(directory, { config: json, generationConfig, tokenizerFiles, weights, dtype: "BF16" });
   tokenizer.weights.close();

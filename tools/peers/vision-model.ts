@@ -1,11 +1,10 @@
 /** A model of SmolVLM-256M's shape with random weights, and prompts that show it a picture. */
 import { mkdirSync } from "node:fs";
 import { createRng } from "../../src/lib/rng.ts";
-import { zeroWeights } from "../../src/policy/decoder-weights.ts";
 import { saveModel } from "../../src/policy/files/model-directory.ts";
 import type { ModelFiles } from "../../src/policy/interfaces.ts";
-import { parseModelConfig } from "../../src/policy/model-config.ts";
 import type { ChatMessage, Picture, Prompt } from "../../src/types.ts";
+import { ordinaryWeights } from "../ordinary-weights.ts";
 
 /** Pixels of a side; one tile. */
 export const PICTURE_SIDE = 512;
@@ -84,22 +83,7 @@ const TEMPLATE =
 /** @param smollm2 whose tokenizer it takes */
 export function writeVisionModel(directory: string, smollm2: ModelFiles): void {
   mkdirSync(directory);
-  const shapes = zeroWeights(parseModelConfig(SMOLVLM, "shape"));
-  const stream = createRng(1).fork("vision-model");
-  // the same draws again and again: only shapes, and that numbers are of ordinary size, matter
-  const drawn = Float32Array.from({ length: 65_521 }, (_, i) => 0.02 * stream.normal(i));
-  const weights = shapes.names.map((name) => {
-    const shape = shapes.shape(name);
-    return {
-      name,
-      shape,
-      get data() {
-        const size = shape.reduce((a, b) => a * b, 1);
-        const one = /norm\d?\.weight$/.test(name);
-        return Float32Array.from({ length: size }, one ? () => 1 : (_, i) => drawn[i % drawn.length]!);
-      },
-    };
-  });
+  const weights = ordinaryWeights(SMOLVLM, "vision-model");
   const json = (value: unknown) => new TextEncoder().encode(`${JSON.stringify(value)}\n`);
   const files = new Map(smollm2.tokenizerFiles);
   const tokenizer = JSON.parse(new TextDecoder().decode(files.get("tokenizer.json"))) as {
