@@ -1,5 +1,5 @@
 import { openModel, saveModel } from "../src/policy/files/model-directory.ts";
-import { ordinaryWeights } from "./ordinary-weights.ts";
+import { ordinaryWeights } from "./bench/ordinary-weights.ts";
 
 /** Qwen2.5-0.5B's dimensions (its config.json on the Hub). */
 const QWEN = {

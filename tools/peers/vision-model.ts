@@ -4,7 +4,7 @@ import { createRng } from "../../src/lib/rng.ts";
 import { saveModel } from "../../src/policy/files/model-directory.ts";
 import type { ModelFiles } from "../../src/policy/interfaces.ts";
 import type { ChatMessage, Picture, Prompt } from "../../src/types.ts";
-import { ordinaryWeights } from "../ordinary-weights.ts";
+import { ordinaryWeights } from "../bench/ordinary-weights.ts";
 
 /** Pixels of a side; one tile. */
 export const PICTURE_SIDE = 512;

@@ -1,7 +1,7 @@
-import { createRng } from "../src/lib/rng.ts";
-import { zeroWeights } from "../src/policy/decoder-weights.ts";
-import type { NamedTensor } from "../src/policy/interfaces.ts";
-import { parseModelConfig } from "../src/policy/model-config.ts";
+import { createRng } from "../../src/lib/rng.ts";
+import { zeroWeights } from "../../src/policy/decoder-weights.ts";
+import type { NamedTensor } from "../../src/policy/interfaces.ts";
+import { parseModelConfig } from "../../src/policy/model-config.ts";
 
 /** Weights of a model of which only shapes, and that numbers are of ordinary size, matter: the same draws again and again. */
 export function ordinaryWeights(config: Readonly<Record<string, unknown>>, name: string): NamedTensor[] {
